@@ -1,0 +1,101 @@
+/**
+ * What can be wrong with a request's login: one table of codes, the status each answers with, and its
+ * challenge by RFC 6750, section 3.
+ */
+
+interface Kind {
+  readonly status: number;
+  readonly title: string;
+  readonly challenge?: 'bare' | 'invalid_token' | 'insufficient_scope';
+}
+
+const invalidToken = (title: string): Kind => ({ status: 401, title, challenge: 'invalid_token' });
+const unavailable = (title: string): Kind => ({ status: 503, title });
+
+const KINDS = {
+  no_token: { status: 401, title: 'Login required', challenge: 'bare' },
+
+  token_malformed: invalidToken('The token is malformed'),
+  token_too_large: invalidToken('The token is too large'),
+  signature_invalid: invalidToken('The signature is invalid'),
+  key_unknown: invalidToken('The signing key is unknown'),
+  algorithm_refused: invalidToken('The algorithm is refused'),
+  type_refused: invalidToken('The token type is refused'),
+  issuer_refused: invalidToken('The issuer is refused'),
+  audience_refused: invalidToken('The audience is refused'),
+  claim_invalid: invalidToken('A claim is invalid'),
+  token_expired: invalidToken('The token expired'),
+  token_not_yet_valid: invalidToken('The token is not valid yet'),
+
+  session_revoked: invalidToken('The session was ended'),
+  session_expired: invalidToken('The session expired'),
+  session_idle: invalidToken('The session was idle for too long'),
+
+  session_limit: { status: 403, title: 'Too many sessions' },
+  scope_missing: { status: 403, title: 'Scope missing', challenge: 'insufficient_scope' },
+  cross_site: { status: 403, title: 'Cross-site request refused' },
+  session_not_found: { status: 404, title: 'Session not found' },
+  request_invalid: { status: 400, title: 'Invalid request' },
+
+  keys_unavailable: unavailable('The signing keys are out of reach'),
+  store_unavailable: unavailable('The session store is out of reach'),
+} as const satisfies Record<string, Kind>;
+
+/** Every code a {@link LoginError} can carry. */
+export type LoginErrorCode = keyof typeof KINDS;
+
+/** The codes, for tests and exhaustive tables. */
+export const LOGIN_ERROR_CODES = Object.keys(KINDS) as readonly LoginErrorCode[];
+
+export interface LoginErrorDetails {
+  /** Scopes that the route requires; goes into the challenge of `scope_missing`. */
+  readonly scope?: readonly string[];
+  /** Seconds for `Retry-After`, at least 1; default 1. Only used by the 503 codes. */
+  readonly retryAfter?: number;
+  /** Why the session ended, with `session_revoked`: `session_limit`, `signed_out`, ... or an administrator's own text. */
+  readonly reason?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * A refused login. Never holds a token, a key or a claim's value.
+ *
+ * `code` says what is wrong, `status` is the HTTP status, `headers` those that belong to the answer
+ * (`WWW-Authenticate` by RFC 6750, `Retry-After` by RFC 9110), `expose` whether `message` may be shown to the
+ * client (as in http-errors: everything below 500).
+ */
+export class LoginError extends Error {
+  readonly code: LoginErrorCode;
+  readonly status: number;
+  readonly title: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly expose: boolean;
+  readonly reason: string | undefined;
+
+  constructor(code: LoginErrorCode, message: string, details: LoginErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'LoginError';
+    const kind: Kind = KINDS[code];
+    this.code = code;
+    this.status = kind.status;
+    this.title = kind.title;
+    this.expose = kind.status < 500;
+    this.reason = details.reason;
+    this.headers = headersOf(kind, message, details);
+  }
+}
+
+function headersOf(kind: Kind, message: string, details: LoginErrorDetails): Record<string, string> {
+  if (kind.status === 503) return { 'Retry-After': String(Math.max(1, Math.ceil(details.retryAfter ?? 1))) };
+  if (kind.challenge === undefined) return {};
+  if (kind.challenge === 'bare') return { 'WWW-Authenticate': 'Bearer realm="login"' };
+  const scope = details.scope === undefined ? '' : `, scope="${quotable(details.scope.join(' '))}"`;
+  return {
+    'WWW-Authenticate': `Bearer realm="login", error="${kind.challenge}", error_description="${quotable(message)}"${scope}`,
+  };
+}
+
+/** RFC 6750 allows printable ASCII without `"` and `\` in its attributes. */
+function quotable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, "'");
+}

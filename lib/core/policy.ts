@@ -1,0 +1,102 @@
+/** When a session ends by itself, and for how long the store must remember it. Pure: `now` comes in. */
+
+import type { Ending, TokenTimes } from './session.js';
+
+/** The rules a session is judged by. Durations in milliseconds. */
+export interface SessionPolicy {
+  /** A session not seen for this long is ended for good; null: never. */
+  readonly idleTimeout: number | null;
+  /** How far clocks may disagree; extends the session's end too. */
+  readonly clockTolerance: number;
+  /** How long a tombstone outlives the last token that was seen. */
+  readonly tombstoneFor: number;
+  /** Live sessions per user; `Infinity`: no cap. */
+  readonly maxSessions: number;
+  readonly atSessionLimit: 'end-oldest' | 'refuse';
+}
+
+/** What of a kept session decides about its time. */
+export interface SessionTimes {
+  readonly startedAt: number;
+  readonly lastSeenAt: number;
+  /** Absolute lifetime in milliseconds, null where the tokens' `exp` alone limits the session. */
+  readonly lifetime: number | null;
+  /** The latest moment at which a token seen in this session can still be good by itself. */
+  readonly tokensEndAt: number;
+}
+
+export type Standing =
+  | { readonly state: 'live' }
+  /** The tokens seen ran out and no lifetime is set: a refreshed token takes the session on. */
+  | { readonly state: 'lapsed' }
+  | { readonly state: 'ended'; readonly cause: 'expired' | 'idle' };
+
+/** Judges a session that nobody revoked. */
+export function decide(times: SessionTimes, policy: SessionPolicy, now: number): Standing {
+  if (times.lifetime !== null && now >= times.startedAt + times.lifetime + policy.clockTolerance) {
+    return { state: 'ended', cause: 'expired' };
+  }
+  if (policy.idleTimeout !== null && now >= times.lastSeenAt + policy.idleTimeout) return { state: 'ended', cause: 'idle' };
+  if (times.lifetime === null && now >= times.tokensEndAt + policy.clockTolerance) return { state: 'lapsed' };
+  return { state: 'live' };
+}
+
+/** When the session ends by itself, as it is shown to people (without the clock tolerance). */
+export function expiresAt(times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>): number {
+  return times.lifetime === null ? times.tokensEndAt : times.startedAt + times.lifetime;
+}
+
+/** The last moment at which this token can be good by itself. */
+export function tokenEndsAt(token: TokenTimes): number {
+  const byLifetime = token.lifetime === null || token.issuedAt === null ? Infinity : token.issuedAt + token.lifetime;
+  return Math.min(token.expiresAt ?? Infinity, byLifetime);
+}
+
+/**
+ * Until when an ended session must be remembered: no token of it that was seen, and none refreshed within
+ * `tombstoneFor` of the last one, may bring it back.
+ */
+export function tombstoneUntil(
+  times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>,
+  policy: SessionPolicy,
+): number {
+  const byLifetime = times.lifetime === null ? 0 : times.startedAt + times.lifetime + policy.clockTolerance;
+  return Math.max(byLifetime, times.tokensEndAt + policy.tombstoneFor);
+}
+
+/** Until when a session that was not revoked must be kept: as long as forgetting it could bring it back. */
+export function recordUntil(times: SessionTimes, policy: SessionPolicy): number {
+  if (times.lifetime !== null || policy.idleTimeout !== null) return tombstoneUntil(times, policy);
+  return times.tokensEndAt + policy.clockTolerance;
+}
+
+/** A cutoff ends every session of its user that began before it, but the excepted one. */
+export interface Cutoff {
+  /** The store's own moment, in milliseconds since 1970; later cutoffs of a user are greater. */
+  readonly at: number;
+  readonly except: string | null;
+  readonly reason: string;
+  readonly by: string | null;
+}
+
+/**
+ * Whether a cutoff ends a session that is seen for the first time (`knownUnder` undefined) or is on record
+ * (`knownUnder`: the cutoff that stood when it was first seen, 0 for none).
+ *
+ * `iat` counts whole seconds: in the cutoff's own second a session known by then is ended, one first seen after it
+ * is live. A session without `iat` that was unknown at the cutoff began before it.
+ */
+export function endedByCutoff(cutoff: Cutoff, handle: string, issuedAt: number | null, knownUnder: number | undefined): boolean {
+  if (handle === cutoff.except) return false;
+  if (knownUnder !== undefined && knownUnder < cutoff.at) return true;
+  if (issuedAt === null) return knownUnder === undefined;
+  return Math.floor(issuedAt / 1000) < Math.floor(cutoff.at / 1000);
+}
+
+/** How long a cutoff stands: as long as any token it concerns can live, a year where no lifetime limits that. */
+export const CUTOFF_FOR = 366 * 24 * 3600 * 1000;
+
+/** The ending that a cutoff gives. */
+export function endingByCutoff(cutoff: Cutoff, sessionExpiresAt: number | null): Ending {
+  return { cause: 'revoked', reason: cutoff.reason, by: cutoff.by, at: cutoff.at, expiresAt: sessionExpiresAt };
+}

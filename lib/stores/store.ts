@@ -1,0 +1,168 @@
+/** The contract between the ledger and what keeps the sessions: each method's guarantee, in words. */
+
+import type { Cutoff, SessionPolicy } from '../core/policy.js';
+import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
+
+/** What the store must know of the object that uses it; handed over once, before any other call. */
+export interface StoreSettings {
+  /** Longest wait for one answer, in milliseconds. */
+  readonly storeTimeout: number;
+  /** The promise of the feed, in milliseconds. */
+  readonly revocationBound: number;
+}
+
+/** One request in a session whose token is good. */
+export interface SightRequest {
+  readonly handle: string;
+  readonly sighting: Sighting;
+  readonly token: TokenTimes;
+  readonly policy: SessionPolicy;
+}
+
+export type SightAnswer =
+  | {
+      readonly state: 'live';
+      readonly startedAt: number;
+      readonly expiresAt: number;
+      /** This sighting put the session on record. */
+      readonly created: boolean;
+      /** What the record said before, where this sighting came from another address or user agent. */
+      readonly moved: { readonly ip: string | null; readonly userAgent: string | null } | null;
+      /** The cutoff under which the session was first seen (0: none): what the feed announces with a later one ends it. */
+      readonly knownUnder: number;
+    }
+  | { readonly state: 'ended'; readonly ending: Ending; readonly until: number }
+  /** The cap is reached and the policy refuses; nothing was recorded. */
+  | { readonly state: 'refused' };
+
+/** A tombstone: the session stays ended until `until` (milliseconds since 1970). */
+export interface Tombstone {
+  readonly handle: string;
+  readonly ending: Ending;
+  readonly until: number;
+}
+
+export interface RevokeRequest {
+  readonly handle: string;
+  readonly reason: string;
+  readonly by: string | null;
+  /** Now, by the caller's clock. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
+  /** The token of the session to end, where the caller holds it: then also a session that is not on record is ended. */
+  readonly token?: TokenTimes;
+}
+
+export interface RevokeAllRequest {
+  /** Handle of the session that stays. */
+  readonly except: string | null;
+  readonly reason: string;
+  readonly by: string | null;
+  readonly at: number;
+  readonly policy: SessionPolicy;
+}
+
+export interface ListRequest {
+  /** 1 to 200. */
+  readonly limit: number;
+  /** Where the last page ended, from {@link SessionPage.next}. */
+  readonly cursor: ListCursor | null;
+  readonly at: number;
+  readonly policy: SessionPolicy;
+}
+
+/** The last session of a page: the next page begins behind it. */
+export interface ListCursor {
+  readonly lastSeenAt: number;
+  readonly handle: string;
+}
+
+export interface SessionPage {
+  /** Live sessions, most recently seen first, equal moments by handle. */
+  readonly sessions: readonly SessionRecord[];
+  readonly next: ListCursor | null;
+}
+
+/** What the feed tells every process, in the order in which it was written. */
+export type Notice =
+  | { readonly kind: 'ended'; readonly user: SessionUser; readonly tombstone: Tombstone }
+  | { readonly kind: 'cutoff'; readonly user: SessionUser; readonly cutoff: Cutoff };
+
+/** Who listens to a feed. Called synchronously as entries are read; must not throw. */
+export interface FeedListener {
+  notice(notice: Notice): void;
+  /** Entries were missed, or may have been: whatever was learnt before this moment must be asked for again. */
+  gap(cause: string): void;
+}
+
+/** Revocations as they happen. */
+export interface RevocationFeed {
+  /**
+   * How old the feed is, in milliseconds on a monotonic clock: every revocation acknowledged longer ago than this has
+   * been told to the listener. `Infinity` before the first round. Computed at each call.
+   */
+  age(): number;
+  /** The last failure, null once a round counted again. */
+  lastError(): Error | null;
+  close(): Promise<void>;
+}
+
+/**
+ * Keeps the sessions of all users. Every method is atomic for one user unless its text says otherwise, and rejects
+ * with `LoginError` `store_unavailable` where it cannot know the outcome within `storeTimeout`.
+ */
+export interface SessionStore {
+  /** Called once, before any other method. Opens nothing that keeps a process alive. */
+  configure(settings: StoreSettings): void;
+
+  /**
+   * Records a sighting and answers whether the session is live. Creates what is not known, updates what is live, never
+   * brings back what is ended; a tombstone met by a token that is good for longer is prolonged. Atomic, one round trip.
+   * Where the cap ends other sessions, these are announced on the feed before the answer resolves.
+   */
+  sight(user: SessionUser, request: SightRequest): Promise<SightAnswer>;
+
+  /** Live sessions, a page at a time. Each page is atomic; between pages sessions may come, go and move. */
+  list(user: SessionUser, request: ListRequest): Promise<SessionPage>;
+
+  /** The live session, or null. */
+  get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null>;
+
+  /** Names a live session (null takes the name away) and resolves to it; null where it is not live. */
+  label(user: SessionUser, handle: string, label: string | null, at: number, policy: SessionPolicy): Promise<SessionRecord | null>;
+
+  /**
+   * Ends a session: the tombstone first, then the feed entry; resolves once both are written. `'ended'` by this call,
+   * `'already'` where a tombstone stood (the feed entry is written again), `'unknown'` where nothing is on record and
+   * no token was given. Safe to repeat after a rejection, which may leave it in force in part.
+   */
+  revoke(user: SessionUser, request: RevokeRequest): Promise<'ended' | 'already' | 'unknown'>;
+
+  /**
+   * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one. Atomic: from the
+   * first write on all of them are ended, also where thousands are turned into tombstones in batches. Resolves, once the
+   * feed entry is written, to how many live sessions it ended. Safe to repeat after a rejection.
+   */
+  revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
+
+  /**
+   * Writes back what a process knows to be ended to a store that lost it. Never shortens a tombstone and never moves a
+   * cutoff back. Not announced on the feed.
+   */
+  restore(user: SessionUser, known: { readonly tombstones: readonly Tombstone[]; readonly cutoff: Cutoff | null; readonly at: number; readonly policy: SessionPolicy }): Promise<void>;
+
+  /** Starts to read revocations. One feed per store object. */
+  feed(listener: FeedListener): RevocationFeed;
+
+  /** `ok` while the last command succeeded; `age` in milliseconds since then (`Infinity` before the first). */
+  health(): StoreHealth;
+
+  /** Closes only the connections that the store opened. */
+  close(): Promise<void>;
+}
+
+export interface StoreHealth {
+  readonly ok: boolean;
+  readonly age: number;
+  readonly lastError: Error | null;
+}
