@@ -1,11 +1,13 @@
+/** Transpiled only: `npm run typecheck` checks the types. CommonJS, as in the suites of those who use the package. */
+const tsconfig = { module: 'commonjs', target: 'es2023', esModuleInterop: true, isolatedModules: true };
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
-  transform: {
-    '^.+\\.ts$': ['ts-jest', { tsconfig: { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0', isolatedModules: true, target: 'es2023', esModuleInterop: true } }],
-  },
+  transform: { '^.+\\.ts$': ['ts-jest', { tsconfig }] },
   globalSetup: '<rootDir>/test/support/global-setup.cjs',
   testTimeout: 20_000,
+  maxWorkers: '100%',
 };

@@ -15,6 +15,9 @@ export interface SessionPolicy {
   readonly atSessionLimit: 'end-oldest' | 'refuse';
 }
 
+/** The last moment that a `Date` can hold. */
+export const LAST_MOMENT = 8.64e15;
+
 /** What of a kept session decides about its time. */
 export interface SessionTimes {
   readonly startedAt: number;
@@ -36,7 +39,8 @@ export function decide(times: SessionTimes, policy: SessionPolicy, now: number):
   if (times.lifetime !== null && now >= times.startedAt + times.lifetime + policy.clockTolerance) {
     return { state: 'ended', cause: 'expired' };
   }
-  if (policy.idleTimeout !== null && now >= times.lastSeenAt + policy.idleTimeout) return { state: 'ended', cause: 'idle' };
+  if (policy.idleTimeout !== null && now >= times.lastSeenAt + policy.idleTimeout)
+    return { state: 'ended', cause: 'idle' };
   if (times.lifetime === null && now >= times.tokensEndAt + policy.clockTolerance) return { state: 'lapsed' };
   return { state: 'live' };
 }
@@ -46,10 +50,10 @@ export function expiresAt(times: Pick<SessionTimes, 'startedAt' | 'lifetime' | '
   return times.lifetime === null ? times.tokensEndAt : times.startedAt + times.lifetime;
 }
 
-/** The last moment at which this token can be good by itself. */
+/** The last moment at which this token can be good by itself; always one that a `Date` can hold. */
 export function tokenEndsAt(token: TokenTimes): number {
   const byLifetime = token.lifetime === null || token.issuedAt === null ? Infinity : token.issuedAt + token.lifetime;
-  return Math.min(token.expiresAt ?? Infinity, byLifetime);
+  return Math.min(token.expiresAt ?? Infinity, byLifetime, LAST_MOMENT);
 }
 
 /**
@@ -61,7 +65,7 @@ export function tombstoneUntil(
   policy: SessionPolicy,
 ): number {
   const byLifetime = times.lifetime === null ? 0 : times.startedAt + times.lifetime + policy.clockTolerance;
-  return Math.max(byLifetime, times.tokensEndAt + policy.tombstoneFor);
+  return Math.min(Math.max(byLifetime, times.tokensEndAt + policy.tombstoneFor), LAST_MOMENT);
 }
 
 /** Until when a session that was not revoked must be kept: as long as forgetting it could bring it back. */
@@ -86,7 +90,12 @@ export interface Cutoff {
  * `iat` counts whole seconds: in the cutoff's own second a session known by then is ended, one first seen after it
  * is live. A session without `iat` that was unknown at the cutoff began before it.
  */
-export function endedByCutoff(cutoff: Cutoff, handle: string, issuedAt: number | null, knownUnder: number | undefined): boolean {
+export function endedByCutoff(
+  cutoff: Cutoff,
+  handle: string,
+  issuedAt: number | null,
+  knownUnder: number | undefined,
+): boolean {
   if (handle === cutoff.except) return false;
   if (knownUnder !== undefined && knownUnder < cutoff.at) return true;
   if (issuedAt === null) return knownUnder === undefined;

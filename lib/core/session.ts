@@ -1,6 +1,6 @@
 /** What a session is: its identity, its public handle, what is kept of it, and the states it can be in. */
 
-import { createHash, createHmac, type KeyObject } from 'node:crypto';
+import { createHmac, hash, type KeyObject } from 'node:crypto';
 
 /** Whose session it is. */
 export interface SessionUser {
@@ -61,6 +61,9 @@ export const LABEL_LIMIT = 64;
 /** Longest `reason` and `by`, in characters. */
 export const REASON_LIMIT = 200;
 
+/** Longest address kept, in characters. */
+export const IP_LIMIT = 64;
+
 export const HANDLE_PATTERN = /^[A-Za-z0-9_-]{22}$/;
 
 /** The user's identity with its digest. */
@@ -78,7 +81,7 @@ export function sessionId(claims: Readonly<Record<string, unknown>>, signingInpu
     const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
     if (typeof value === 'string' && value !== '') return value;
   }
-  return createHash('sha256').update(signingInput).digest('base64url');
+  return hash('sha256', signingInput, 'base64url');
 }
 
 /** The public id of a session: 22 url-safe characters of SHA-256, or of HMAC-SHA-256 under `secret`. Not a credential. */
@@ -88,12 +91,30 @@ export function sessionHandle(user: SessionUser, id: string, secret?: KeyObject)
 
 /** JSON keeps the parts apart, and lone surrogates too, which UTF-8 would fold into one character. */
 function digest(secret: KeyObject | undefined, parts: readonly string[]): string {
-  const hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret);
-  return hash.update(JSON.stringify(parts)).digest('base64url').slice(0, 22);
+  const text = JSON.stringify(parts);
+  const whole =
+    secret === undefined
+      ? hash('sha256', text, 'base64url')
+      : createHmac('sha256', secret).update(text).digest('base64url');
+  return whole.slice(0, 22);
 }
 
 /** Text that a client or an administrator chose, as it is kept: one line, bounded, well-formed. */
 export function keptText(text: string, limit: number): string {
   // eslint-disable-next-line no-control-regex -- control characters are what is to be taken out
-  return text.slice(0, limit).toWellFormed().replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+  return text
+    .slice(0, limit)
+    .toWellFormed()
+    .replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
+
+/** The same where there may be none; an empty text says as little. */
+export function keptOrNull(text: string | null, limit: number): string | null {
+  return text === null || text === '' ? null : keptText(text, limit);
+}
+
+/** A session's name as it is kept: at most {@link LABEL_LIMIT} code points. */
+export function keptLabel(label: string | null): string | null {
+  const points = label === null ? [] : Array.from(label.slice(0, 2 * LABEL_LIMIT));
+  return keptOrNull(points.slice(0, LABEL_LIMIT).join(''), 2 * LABEL_LIMIT);
 }

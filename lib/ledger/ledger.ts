@@ -1,8 +1,32 @@
 /** What this process knows of its sessions, and how fresh that is: between the middleware and the store. */
 
-import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
-import type { ListCursor, SessionPage } from '../stores/store.js';
+import { LRUCache } from 'lru-cache';
+import { LoginError } from '../core/errors.js';
+import type { Emit } from '../core/events.js';
+import {
+  CUTOFF_FOR,
+  decide,
+  endedByCutoff,
+  endingByCutoff,
+  tokenEndsAt,
+  tombstoneUntil,
+  type SessionPolicy,
+  type SessionTimes,
+} from '../core/policy.js';
+import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
+import type {
+  FeedListener,
+  ListCursor,
+  Notice,
+  RevocationFeed,
+  SessionPage,
+  SessionStore,
+  SightAnswer,
+  Tombstone,
+} from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
+import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
+import { Entry, WatchedEntries, type Call, type Owner, type Question } from './entry.js';
 
 /** A session that this request may use. */
 export interface LiveSession {
@@ -13,22 +37,764 @@ export interface LiveSession {
   readonly signal: AbortSignal;
 }
 
-export interface Ledger {
+/** What to do with a session that this process cannot ask about: refuse, go on for a while with what it knew to be live, or let every good token pass. */
+export type WhenStoreDown = 'refuse' | 'allow' | { readonly allowFor: number };
+
+export interface LedgerOptions {
+  readonly store: SessionStore;
+  readonly clock: { now(): number };
+  /** By the issuer's name. */
+  readonly policyOf: (issuer: string) => SessionPolicy;
+  /** Milliseconds, all of them. */
+  readonly revocationBound: number;
+  readonly activityInterval: number;
+  readonly storeTimeout: number;
+  readonly whenStoreDown: WhenStoreDown;
+  readonly emit: Emit;
+  /** Sessions held; default 100,000. */
+  readonly entryLimit?: number;
+  readonly endedLimits?: EndedLimits;
+  /** Milliseconds on a clock that never jumps; default `performance.now`. */
+  readonly monotonic?: () => number;
+  /** From 0 to 1, for the jitter; default `Math.random`. */
+  readonly random?: () => number;
+}
+
+export interface FeedHealth {
+  readonly ok: boolean;
+  readonly age: number;
+  readonly lastError: Error | null;
+}
+
+const ENTRY_LIMIT = 100_000;
+/** Users written back, and sessions sighted anew, at one time after the store lost data. */
+const RECOVERY_BATCH = 128;
+
+/**
+ * Answers the hot path from memory while the feed is fresh, else asks the store.
+ *
+ * Moments of sessions are by the option `clock`, what is promised in durations (freshness, timeouts) by a monotonic one.
+ */
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #store: SessionStore;
+  readonly #monotonic: () => number;
+  readonly #random: () => number;
+  readonly #feed: RevocationFeed;
+  readonly #entries: LRUCache<string, Entry>;
+  readonly #owners = new Map<string, Owner>();
+  readonly #ended: EndedSessions;
+  readonly #dirty = new Set<Entry>();
+  readonly #watched = new WatchedEntries();
+  readonly #timer: NodeJS.Timeout;
+  /** Counts the gaps of the feed: what was learnt in an earlier generation vouches for nothing. */
+  #generation = 0;
+  /** What cannot be reached: commands, the feed, or both. */
+  readonly #down = new Set<'commands' | 'feed'>();
+  #downSince = 0;
+  #probing = false;
+  #recovery: Promise<void> | null = null;
+  #recoverAgain = false;
+  #retryTimer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#monotonic = options.monotonic ?? (() => performance.now());
+    this.#random = options.random ?? Math.random;
+    this.#ended = new EndedSessions(options.endedLimits ?? ENDED_LIMITS, (count) => {
+      options.emit('tombstonesDropped', { count });
+    });
+    this.#entries = new LRUCache({
+      max: options.entryLimit ?? ENTRY_LIMIT,
+      dispose: (entry, _handle, why) => {
+        if (why === 'evict') this.#evict(entry);
+      },
+    });
+    const listener: FeedListener = {
+      notice: (notice, own) => {
+        this.#hear(notice, own);
+      },
+      gap: () => {
+        this.#drop();
+      },
+    };
+    this.#feed = options.store.feed(listener);
+    this.#timer = setInterval(
+      () => {
+        this.#tick();
+      },
+      Math.min(1000, options.activityInterval),
+    );
+    this.#timer.unref();
+  }
+
   /**
    * The live session; throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
-   * `session_limit` or `store_unavailable`. Synchronous where the ledger knows. `fresh` asks the store whatever it knows.
+   * `session_limit` or `store_unavailable`. Synchronous where the ledger knows. `fresh` asks the store whatever the ledger
+   * knows, and answers `store_unavailable` where it cannot, whatever `whenStoreDown` says.
    */
-  judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession>;
-  list(user: SessionUser, request: { readonly limit: number; readonly cursor: ListCursor | null }): Promise<SessionPage>;
-  get(user: SessionUser, handle: string): Promise<SessionRecord | null>;
-  label(user: SessionUser, handle: string, label: string | null): Promise<SessionRecord | null>;
-  /** Resolves once the revocation is acknowledged; in force in this process from then at the latest. */
-  revoke(
+  judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
+    const entry = this.#entries.get(token.handle);
+    if (entry !== undefined && !fresh && this.#vouches(entry, token, sighting.at)) {
+      this.#use(entry, token.times, sighting);
+      return entry;
+    }
+    return this.#ask(entry, token, sighting, fresh);
+  }
+
+  /** Live sessions, most recently seen first. What this process knows to be ended is not among them. */
+  async list(
     user: SessionUser,
-    request: { readonly handle: string; readonly reason: string; readonly by: string | null; readonly token?: TokenTimes },
-  ): Promise<'ended' | 'already' | 'unknown'>;
-  revokeAll(
+    request: { readonly limit: number; readonly cursor: ListCursor | null },
+  ): Promise<SessionPage> {
+    const at = this.#options.clock.now();
+    const page = await this.#read(
+      user,
+      (policy) => this.#store.list(user, { ...request, at, policy }),
+      ({ sessions }) => sessions,
+    );
+    return { sessions: page.sessions.filter(({ handle }) => !this.#isEnded(handle)), next: page.next };
+  }
+
+  async get(user: SessionUser, handle: string): Promise<SessionRecord | null> {
+    const at = this.#options.clock.now();
+    if (this.#isEnded(handle)) return null;
+    const record = await this.#read(user, (policy) => this.#store.get(user, handle, at, policy), asList);
+    return this.#isEnded(handle) ? null : record;
+  }
+
+  async label(user: SessionUser, handle: string, label: string | null): Promise<SessionRecord | null> {
+    const at = this.#options.clock.now();
+    if (this.#isEnded(handle)) return null;
+    const record = await this.#read(user, (policy) => this.#store.label(user, handle, label, at, policy), asList);
+    return this.#isEnded(handle) ? null : record;
+  }
+
+  /** Resolves once the revocation is acknowledged; it is in force in this process by then. */
+  async revoke(
+    user: SessionUser,
+    request: {
+      readonly handle: string;
+      readonly reason: string;
+      readonly by: string | null;
+      readonly token?: TokenTimes;
+    },
+  ): Promise<'ended' | 'already' | 'unknown'> {
+    // A session that this process knows to be live is ended also where the store lost its record.
+    const token = request.token ?? this.#knownLive(user, request.handle)?.token;
+    const full = { ...request, at: this.#options.clock.now(), ...(token === undefined ? {} : { token }) };
+    return this.#end(user, (policy) => this.#store.revoke(user, { ...full, policy }));
+  }
+
+  async revokeAll(
     user: SessionUser,
     request: { readonly except: string | null; readonly reason: string; readonly by: string | null },
-  ): Promise<{ readonly ended: number }>;
+  ): Promise<{ readonly ended: number }> {
+    const at = this.#options.clock.now();
+    return this.#end(user, (policy) => this.#store.revokeAll(user, { ...request, at, policy }));
+  }
+
+  health(): { readonly store: FeedHealth; readonly feed: FeedHealth } {
+    const age = this.#feed.age();
+    return {
+      store: this.#store.health(),
+      feed: { ok: age <= this.#options.revocationBound, age, lastError: this.#feed.lastError() },
+    };
+  }
+
+  /** Writes the last-seen times that are not yet written, then closes the feed and the store's own connections. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    await Promise.allSettled([...this.#dirty].map((entry) => this.#confirm(entry)));
+    await this.#feed.close();
+    await this.#store.close();
+  }
+
+  // The hot path
+
+  #vouches(entry: Entry, token: VerifiedToken, at: number): boolean {
+    if (entry.generation !== this.#generation) return false;
+    if (this.#knownAge(entry) > this.#options.revocationBound) return false;
+    const { issuedAt, lifetime } = token.times;
+    // An older token than any seen here may show that the session began before a cutoff.
+    if (issuedAt !== null && (issuedAt < entry.startedAt || !entry.dated)) return false;
+    const { policy } = entry.owner;
+    if (lifetime !== null && at >= entry.startedAt + lifetime + policy.clockTolerance) return false;
+    if (entry.token.lifetime !== null && at >= entry.startedAt + entry.token.lifetime + policy.clockTolerance)
+      return false;
+    return policy.idleTimeout === null || at < entry.lastSeenAt + policy.idleTimeout;
+  }
+
+  /** How long ago, in milliseconds, the session is known to have been live. */
+  #knownAge(entry: Entry): number {
+    const confirmed = this.#monotonic() - entry.confirmedAt;
+    return entry.covered ? Math.min(confirmed, this.#feed.age()) : confirmed;
+  }
+
+  #use(entry: Entry, token: TokenTimes, sighting: Sighting): void {
+    const { at } = sighting;
+    if (at > entry.lastSeenAt) {
+      if (!entry.isDirty) this.#dirty.add(entry);
+      entry.lastSeenAt = at;
+    }
+    const endsAt = tokenEndsAt(token);
+    const extended = endsAt > entry.tokensEndAt;
+    if (extended) this.#extend(entry, token, endsAt);
+    // A clock that went back must not silence the background sights.
+    if (at >= entry.dueAt || extended || at < entry.writtenAt - this.#options.activityInterval) {
+      entry.ip = sighting.ip;
+      entry.userAgent = sighting.userAgent;
+      entry.lastSeenAt = at;
+      this.#confirmInBackground(entry);
+    }
+  }
+
+  #extend(entry: Entry, token: TokenTimes, endsAt: number): void {
+    entry.token = token;
+    entry.tokensEndAt = endsAt;
+    if (token.lifetime === null) entry.expiresAt = Math.max(entry.expiresAt, endsAt);
+  }
+
+  // Asking the store
+
+  #ask(
+    entry: Entry | undefined,
+    token: VerifiedToken,
+    sighting: Sighting,
+    fresh: boolean,
+  ): LiveSession | Promise<LiveSession> {
+    this.#refuseKnownEnded(token, sighting.at);
+    if (entry !== undefined && !fresh) {
+      if (this.#down.has('commands') && this.#mayGoOn(entry)) {
+        // Known to be down: no request waits for another timeout, one at a time finds out whether it is back.
+        if (!this.#probing) this.#probe(entry);
+        this.#use(entry, token.times, sighting);
+        return entry;
+      }
+      const { call } = entry;
+      if (call !== null && this.#mayShare(call)) return this.#await(entry, call, token, sighting, fresh);
+    }
+    const asked = entry ?? this.#enter(token, sighting.at);
+    asked.ip = sighting.ip;
+    asked.userAgent = sighting.userAgent;
+    const call = this.#send(asked, { at: sighting.at, ip: asked.ip, userAgent: asked.userAgent }, token.times);
+    return this.#await(asked, call, token, sighting, fresh);
+  }
+
+  #refuseKnownEnded(token: VerifiedToken, now: number): void {
+    const tombstone = this.#ended.find(token.handle, now);
+    if (tombstone !== undefined) {
+      this.#prolong(tombstone, token, now);
+      throw endedError(tombstone.ending);
+    }
+    const cutoff = this.#ended.cutoffOf(token.user.key);
+    const { issuedAt } = token.times;
+    // Only what is sure without the record: a session without `iat`, or of the cutoff's own second, is the store's to judge.
+    if (cutoff !== undefined && issuedAt !== null && endedByCutoff(cutoff, token.handle, issuedAt, cutoff.at)) {
+      throw endedError(endingByCutoff(cutoff, null));
+    }
+  }
+
+  /** A token that is good for longer than the tombstone stands makes it stand longer, here and in the store. */
+  #prolong(tombstone: Tombstone, token: VerifiedToken, now: number): void {
+    const policy = this.#options.policyOf(token.user.issuer);
+    const until = tokenEndsAt(token.times) + policy.tombstoneFor;
+    if (until <= tombstone.until) return;
+    this.#ended.add(token.user, { ...tombstone, until }, now);
+    const sighting = { at: now, ip: null, userAgent: null };
+    this.#asked(this.#store.sight(token.user, { handle: token.handle, sighting, token: token.times, policy })).then(
+      (answer) => {
+        if (answer.state === 'live') this.#recover();
+      },
+      () => {
+        /* shown as storeDown; the tombstone stands here */
+      },
+    );
+  }
+
+  /** Within the bound any answer will do; one that something was announced after will not. */
+  #mayShare(call: Call): boolean {
+    return (
+      !call.stale &&
+      call.generation === this.#generation &&
+      this.#monotonic() - call.sentAt <= this.#options.revocationBound
+    );
+  }
+
+  #ownerOf(user: SessionUser): Owner {
+    let owner = this.#owners.get(user.key);
+    if (owner === undefined) {
+      owner = { user, policy: this.#options.policyOf(user.issuer), entries: new Set(), questions: new Set() };
+      this.#owners.set(user.key, owner);
+    }
+    return owner;
+  }
+
+  #enter(token: VerifiedToken, now: number): Entry {
+    const owner = this.#ownerOf(token.user);
+    const entry =
+      this.#watched.find(token.handle) ??
+      new Entry(token.handle, owner, token.times, now, (watched) => {
+        this.#watched.add(watched);
+      });
+    entry.owner = owner;
+    owner.entries.add(entry);
+    this.#entries.set(token.handle, entry);
+    return entry;
+  }
+
+  #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
+    const { handle, owner } = entry;
+    const call: Call = {
+      sentAt: this.#monotonic(),
+      generation: this.#generation,
+      covered: this.#feed.age() < Infinity,
+      stale: false,
+      outcome: NEVER,
+    };
+    entry.dueAt = sighting.at + this.#options.activityInterval * (1 + this.#random() / 8);
+    const reply = this.#store
+      .sight(owner.user, { handle, sighting, token, policy: owner.policy })
+      .then((answer) => {
+        this.#take(entry, call, sighting, token, answer);
+        return answer;
+      })
+      .finally(() => {
+        owner.questions.delete(call);
+        if (entry.call === call) entry.call = null;
+        this.#tidy(entry);
+      });
+    call.outcome = this.#asked(reply);
+    call.outcome.catch(() => {
+      /* whoever waits hears of it */
+    });
+    owner.questions.add(call);
+    entry.call = call;
+    return call;
+  }
+
+  async #await(
+    entry: Entry,
+    call: Call,
+    token: VerifiedToken,
+    sighting: Sighting,
+    fresh: boolean,
+  ): Promise<LiveSession> {
+    let answer;
+    try {
+      answer = await call.outcome;
+    } catch (error) {
+      // While the question was out a notice may have come.
+      this.#refuseKnownEnded(token, sighting.at);
+      if (fresh || !this.#mayGoOn(entry)) throw error;
+      if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
+      return entry;
+    }
+    if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
+    if (answer.state === 'ended') throw endedError(answer.ending);
+    this.#refuseKnownEnded(token, sighting.at);
+    const cutoff = this.#ended.cutoffOf(token.user.key);
+    if (cutoff !== undefined && endedByCutoff(cutoff, token.handle, token.times.issuedAt, answer.knownUnder)) {
+      throw endedError(endingByCutoff(cutoff, answer.expiresAt));
+    }
+    if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
+    return entry;
+  }
+
+  /** Enters a reply, however late it is. */
+  #take(entry: Entry, call: Call, sighting: Sighting, token: TokenTimes, answer: SightAnswer): void {
+    const { user, policy } = entry.owner;
+    if (answer.state === 'ended') {
+      this.#learnEnded(user, { handle: entry.handle, ending: answer.ending, until: answer.until }, null);
+      return;
+    }
+    if (answer.state === 'refused') return;
+    if (this.#isEnded(entry.handle)) {
+      if (!call.stale) this.#recover();
+      return;
+    }
+    const held = this.#entries.peek(entry.handle) === entry;
+    if (
+      answer.created &&
+      held &&
+      entry.generation !== -1 &&
+      decide(timesOf(entry), policy, sighting.at).state === 'live'
+    )
+      this.#recover();
+    if (answer.created) this.#announceStarted(entry, sighting);
+    if (answer.moved !== null) this.#announceMoved(entry, answer.moved, sighting);
+    entry.startedAt = answer.startedAt;
+    entry.dated ||= token.issuedAt !== null;
+    entry.knownUnder = answer.knownUnder;
+    entry.expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, entry.expiresAt) : answer.expiresAt;
+    entry.lastSeenAt = Math.max(entry.lastSeenAt, sighting.at);
+    entry.writtenAt = Math.max(entry.writtenAt, sighting.at);
+    if (!entry.isDirty) this.#dirty.delete(entry);
+    const endsAt = tokenEndsAt(token);
+    if (endsAt > entry.tokensEndAt) this.#extend(entry, token, endsAt);
+    // The reply may have left the store before what was announced since: it answers its own request, and is not entered.
+    if (!held || call.stale || call.generation !== this.#generation) return;
+    entry.generation = call.generation;
+    entry.covered = call.covered;
+    entry.confirmedAt = Math.max(entry.confirmedAt, call.sentAt);
+  }
+
+  /** An entry that no reply put in is no knowledge; it only holds its question. */
+  #tidy(entry: Entry): void {
+    const held = this.#entries.peek(entry.handle) === entry;
+    if (entry.call !== null || (held && entry.generation !== -1)) return;
+    if (held) this.#entries.delete(entry.handle);
+    this.#leave(entry);
+  }
+
+  #leave(entry: Entry): void {
+    this.#dirty.delete(entry);
+    entry.owner.entries.delete(entry);
+    this.#tidyOwner(entry.owner);
+  }
+
+  #tidyOwner(owner: Owner): void {
+    const idle = owner.entries.size === 0 && owner.questions.size === 0;
+    if (idle && this.#owners.get(owner.user.key) === owner) this.#owners.delete(owner.user.key);
+  }
+
+  #evict(entry: Entry): void {
+    entry.generation = -1;
+    if (entry.isDirty) this.#confirmInBackground(entry);
+    else if (entry.call === null) this.#leave(entry);
+  }
+
+  #confirmInBackground(entry: Entry): void {
+    if (entry.call !== null && !entry.call.stale) return;
+    this.#confirm(entry).catch(() => {
+      /* shown as storeDown; asked again when due */
+    });
+  }
+
+  async #confirm(entry: Entry): Promise<void> {
+    const sighting = { at: entry.lastSeenAt, ip: entry.ip, userAgent: entry.userAgent };
+    await this.#send(entry, sighting, entry.token).outcome;
+  }
+
+  // When the store cannot be asked
+
+  /** Whether this request may go on with what was known, by `whenStoreDown`. */
+  #mayGoOn(entry: Entry): boolean {
+    const { whenStoreDown, revocationBound } = this.#options;
+    if (whenStoreDown === 'refuse') return false;
+    if (whenStoreDown === 'allow') return true;
+    return entry.generation === this.#generation && this.#knownAge(entry) <= revocationBound + whenStoreDown.allowFor;
+  }
+
+  #probe(entry: Entry): void {
+    this.#probing = true;
+    this.#confirm(entry)
+      .catch(() => {
+        /* still down */
+      })
+      .finally(() => {
+        this.#probing = false;
+      });
+  }
+
+  /** Waits `storeTimeout` at most, and notes whether the store can be asked. */
+  async #asked<Answer>(reply: Promise<Answer>): Promise<Answer> {
+    const { storeTimeout } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new LoginError('store_unavailable', 'The session store did not answer in time'));
+      }, storeTimeout);
+    });
+    try {
+      const answer = await Promise.race([reply, timeout]);
+      this.#noteUp('commands');
+      return answer;
+    } catch (error) {
+      throw this.#noteDown('commands', error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #read<Answer>(
+    user: SessionUser,
+    ask: (policy: SessionPolicy) => Promise<Answer>,
+    shown: (answer: Answer) => readonly SessionRecord[],
+  ): Promise<Answer> {
+    const owner = this.#ownerOf(user);
+    const question: Question = { stale: false };
+    owner.questions.add(question);
+    try {
+      const answer = await this.#asked(ask(owner.policy));
+      // Shown as live though it is known here to be ended, and nothing was announced meanwhile: the store lost data.
+      if (!question.stale && shown(answer).some(({ handle }) => this.#isEnded(handle))) this.#recover();
+      return answer;
+    } finally {
+      owner.questions.delete(question);
+      this.#tidyOwner(owner);
+    }
+  }
+
+  async #end<Outcome>(user: SessionUser, ask: (policy: SessionPolicy) => Promise<Outcome>): Promise<Outcome> {
+    try {
+      const outcome = await ask(this.#options.policyOf(user.issuer));
+      this.#noteUp('commands');
+      return outcome;
+    } catch (error) {
+      this.#doubt(user);
+      throw this.#noteDown('commands', error);
+    }
+  }
+
+  #noteUp(part: 'commands' | 'feed'): void {
+    if (!this.#down.delete(part) || this.#down.size > 0) return;
+    this.#options.emit('storeUp', { downFor: this.#monotonic() - this.#downSince });
+  }
+
+  #noteDown(part: 'commands' | 'feed', cause: unknown): LoginError {
+    const error =
+      cause instanceof LoginError
+        ? cause
+        : new LoginError('store_unavailable', 'The session store could not be asked', { cause });
+    if (this.#down.size === 0) {
+      this.#downSince = this.#monotonic();
+      this.#options.emit('storeDown', { error });
+    }
+    this.#down.add(part);
+    return error;
+  }
+
+  // What the feed tells
+
+  #hear(notice: Notice, own: boolean): void {
+    const { user } = notice;
+    for (const question of this.#owners.get(user.key)?.questions ?? []) question.stale = true;
+    if (notice.kind === 'ended') this.#learnEnded(user, notice.tombstone, own);
+    else this.#learnCutoff(notice, own);
+  }
+
+  /** `own`: this process ended it; null: nobody announced it, a reply said so. */
+  #learnEnded(user: SessionUser, tombstone: Tombstone, own: boolean | null): void {
+    const { handle, ending } = tombstone;
+    const news = this.#ended.add(user, tombstone, this.#options.clock.now());
+    const entry = this.#knownLive(user, handle);
+    if (entry !== undefined) this.#close(entry);
+    if (news && (own !== null || entry !== undefined)) this.#announceEnded(user, handle, ending, own ?? false);
+  }
+
+  #learnCutoff({ user, cutoff, ended }: Extract<Notice, { kind: 'cutoff' }>, own: boolean): void {
+    const now = this.#options.clock.now();
+    for (const { handle, expiresAt, until } of ended) {
+      this.#learnEnded(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, own);
+    }
+    if (!this.#ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
+    const entries = new Set([...(this.#owners.get(user.key)?.entries ?? []), ...this.#watched.ofUser(user.key)]);
+    for (const entry of entries) {
+      if (!endedByCutoff(cutoff, entry.handle, entry.dated ? entry.startedAt : null, entry.knownUnder)) continue;
+      if (entry.generation === -1 && !entry.isWatched) continue;
+      const until = tombstoneUntil(timesOf(entry), entry.owner.policy);
+      this.#learnEnded(user, { handle: entry.handle, ending: endingByCutoff(cutoff, entry.expiresAt), until }, own);
+    }
+  }
+
+  /** The session where this process knows it to be live or somebody listens to its end. */
+  #knownLive(user: SessionUser, handle: string): Entry | undefined {
+    const entry = this.#entries.peek(handle) ?? this.#watched.find(handle);
+    if (entry === undefined || entry.owner.user.key !== user.key) return undefined;
+    return entry.generation !== -1 || entry.isWatched ? entry : undefined;
+  }
+
+  #close(entry: Entry): void {
+    if (this.#entries.peek(entry.handle) === entry) this.#entries.delete(entry.handle);
+    this.#watched.remove(entry.handle, entry.owner.user.key);
+    this.#leave(entry);
+    entry.end();
+  }
+
+  /** A revocation that failed may be in force in part: what is known of the user is asked for again. */
+  #doubt(user: SessionUser): void {
+    const owner = this.#owners.get(user.key);
+    for (const question of owner?.questions ?? []) question.stale = true;
+    for (const entry of owner?.entries ?? []) entry.confirmedAt = -Infinity;
+    for (const entry of owner?.entries ?? []) entry.covered = false;
+  }
+
+  // When the store lost data
+
+  /** The feed missed entries, or may have: everything is asked for again, and what is known to be ended is written back. */
+  #drop(): void {
+    this.#generation += 1;
+    this.#recover();
+  }
+
+  #isEnded(handle: string): boolean {
+    return this.#ended.find(handle, this.#options.clock.now()) !== undefined;
+  }
+
+  #recover(): void {
+    if (this.#closed) return;
+    this.#recoverAgain = this.#recovery !== null;
+    this.#recovery ??= this.#writeBack()
+      .then(() => this.#sightWarm())
+      .then(
+        () => {
+          this.#recovery = null;
+          if (this.#recoverAgain) this.#recover();
+        },
+        () => {
+          this.#retryTimer = setTimeout(() => {
+            this.#recovery = null;
+            this.#recover();
+          }, this.#options.storeTimeout);
+          this.#retryTimer.unref();
+        },
+      );
+  }
+
+  async #writeBack(): Promise<void> {
+    const at = this.#options.clock.now();
+    const known = this.#ended.byUser(at);
+    for (let start = 0; start < known.length && !this.#closed; start += RECOVERY_BATCH) {
+      const batch = known.slice(start, start + RECOVERY_BATCH);
+      await Promise.all(
+        batch.map(({ user, tombstones, cutoff }) =>
+          this.#asked(
+            this.#store.restore(user, { tombstones, cutoff, at, policy: this.#options.policyOf(user.issuer) }),
+          ),
+        ),
+      );
+    }
+  }
+
+  /** Sessions in use are asked for without waiting for their next request: somebody may hold a connection open. */
+  async #sightWarm(): Promise<void> {
+    const recently = this.#options.clock.now() - 2 * this.#options.activityInterval;
+    const warm = [...this.#owners.values()].flatMap(({ entries }) =>
+      [...entries].filter(
+        (entry) => entry.generation !== this.#generation && (entry.isWatched || entry.lastSeenAt >= recently),
+      ),
+    );
+    for (let start = 0; start < warm.length && !this.#closed; start += RECOVERY_BATCH) {
+      await Promise.all(warm.slice(start, start + RECOVERY_BATCH).map((entry) => this.#confirm(entry)));
+    }
+  }
+
+  // What time brings
+
+  #tick(): void {
+    const now = this.#options.clock.now();
+    for (const entry of this.#dirty) {
+      if (now >= entry.dueAt || now < entry.writtenAt) this.#confirmInBackground(entry);
+    }
+    for (const entry of this.#watched.held()) this.#closeWhatRanOut(entry, now);
+    this.#ended.forgetRunOut(now);
+    const feed = this.#feed.lastError();
+    if (this.#feed.age() <= this.#options.revocationBound) this.#noteUp('feed');
+    else if (feed !== null) this.#noteDown('feed', feed);
+  }
+
+  /** A connection may outlast its session without another request: the record says whether it was used elsewhere. */
+  #closeWhatRanOut(entry: Entry, now: number): void {
+    const { user, policy } = entry.owner;
+    const standing = decide(timesOf(entry), policy, now);
+    if (standing.state === 'live') return;
+    this.#asked(this.#store.get(user, entry.handle, now, policy)).then(
+      (record) => {
+        if (record === null) {
+          this.#close(entry);
+          if (standing.state === 'lapsed') return;
+          const { cause } = standing;
+          this.#announceEnded(
+            user,
+            entry.handle,
+            { cause, reason: cause, by: null, at: now, expiresAt: entry.expiresAt },
+            false,
+          );
+          return;
+        }
+        entry.lastSeenAt = Math.max(entry.lastSeenAt, record.lastSeenAt);
+        entry.writtenAt = Math.max(entry.writtenAt, record.lastSeenAt);
+        entry.expiresAt = Math.max(entry.expiresAt, record.expiresAt);
+        if (entry.token.lifetime === null) entry.tokensEndAt = Math.max(entry.tokensEndAt, record.expiresAt);
+      },
+      () => {
+        /* asked again at the next tick */
+      },
+    );
+  }
+
+  // Events
+
+  #announceStarted(entry: Entry, { at, ip, userAgent }: Sighting): void {
+    this.#options.emit('sessionStarted', {
+      user: eventUser(entry.owner.user),
+      handle: entry.handle,
+      at: new Date(at),
+      ip,
+      userAgent,
+    });
+  }
+
+  #announceMoved(
+    entry: Entry,
+    from: { ip: string | null; userAgent: string | null },
+    { at, ip, userAgent }: Sighting,
+  ): void {
+    const to = { ip, userAgent };
+    this.#options.emit('sessionMoved', {
+      user: eventUser(entry.owner.user),
+      handle: entry.handle,
+      at: new Date(at),
+      from,
+      to,
+    });
+  }
+
+  #announceEnded(user: SessionUser, handle: string, ending: Ending, here: boolean): void {
+    const { cause, reason, by, at, expiresAt } = ending;
+    this.#options.emit('sessionEnded', {
+      user: eventUser(user),
+      handle,
+      at: new Date(at),
+      cause,
+      reason,
+      by,
+      expiresAt: expiresAt === null ? null : new Date(expiresAt),
+      here,
+    });
+  }
+}
+
+const NEVER = new Promise<never>(() => {
+  /* replaced before anybody waits */
+});
+
+function asList(record: SessionRecord | null): SessionRecord[] {
+  return record === null ? [] : [record];
+}
+
+function timesOf(entry: Entry): SessionTimes {
+  return {
+    startedAt: entry.startedAt,
+    lastSeenAt: entry.lastSeenAt,
+    lifetime: entry.token.lifetime,
+    tokensEndAt: entry.tokensEndAt,
+  };
+}
+
+function eventUser({ issuer, subject }: SessionUser): { id: string; issuer: string } {
+  return { id: subject, issuer };
+}
+
+/** The refusal that an ending means. */
+function endedError({ cause, reason }: Ending): LoginError {
+  if (cause === 'expired') return new LoginError('session_expired', 'The session reached the end of its lifetime');
+  if (cause === 'idle') return new LoginError('session_idle', 'The session was not used for too long');
+  return new LoginError('session_revoked', 'The session was ended', { reason });
 }

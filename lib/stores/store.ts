@@ -86,11 +86,18 @@ export interface SessionPage {
 /** What the feed tells every process, in the order in which it was written. */
 export type Notice =
   | { readonly kind: 'ended'; readonly user: SessionUser; readonly tombstone: Tombstone }
-  | { readonly kind: 'cutoff'; readonly user: SessionUser; readonly cutoff: Cutoff };
+  | {
+      readonly kind: 'cutoff';
+      readonly user: SessionUser;
+      readonly cutoff: Cutoff;
+      /** Live sessions that it ended; of a user with thousands, a batch: a notice for each, with the same cutoff. */
+      readonly ended: readonly { readonly handle: string; readonly expiresAt: number; readonly until: number }[];
+    };
 
-/** Who listens to a feed. Called synchronously as entries are read; must not throw. */
+/** Who listens to a feed. Called synchronously as entries are read; must not throw. A notice may be told more than once. */
 export interface FeedListener {
-  notice(notice: Notice): void;
+  /** `own`: this store object wrote it. */
+  notice(notice: Notice, own: boolean): void;
   /** Entries were missed, or may have been: whatever was learnt before this moment must be asked for again. */
   gap(cause: string): void;
 }
@@ -109,7 +116,8 @@ export interface RevocationFeed {
 
 /**
  * Keeps the sessions of all users. Every method is atomic for one user unless its text says otherwise, and rejects
- * with `LoginError` `store_unavailable` where it cannot know the outcome within `storeTimeout`.
+ * with `LoginError` `store_unavailable` where it cannot know the outcome within `storeTimeout`. Texts are kept on one
+ * line, well-formed and cut at the limits of core/session.ts; an empty one is kept as null.
  */
 export interface SessionStore {
   /** Called once, before any other method. Opens nothing that keeps a process alive. */
@@ -129,19 +137,27 @@ export interface SessionStore {
   get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null>;
 
   /** Names a live session (null takes the name away) and resolves to it; null where it is not live. */
-  label(user: SessionUser, handle: string, label: string | null, at: number, policy: SessionPolicy): Promise<SessionRecord | null>;
+  label(
+    user: SessionUser,
+    handle: string,
+    label: string | null,
+    at: number,
+    policy: SessionPolicy,
+  ): Promise<SessionRecord | null>;
 
   /**
    * Ends a session: the tombstone first, then the feed entry; resolves once both are written. `'ended'` by this call,
    * `'already'` where a tombstone stood (the feed entry is written again), `'unknown'` where nothing is on record and
-   * no token was given. Safe to repeat after a rejection, which may leave it in force in part.
+   * no token was given. This store object's own listener has been told by then. Safe to repeat after a rejection, which
+   * may leave it in force in part.
    */
   revoke(user: SessionUser, request: RevokeRequest): Promise<'ended' | 'already' | 'unknown'>;
 
   /**
    * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one. Atomic: from the
    * first write on all of them are ended, also where thousands are turned into tombstones in batches. Resolves, once the
-   * feed entry is written, to how many live sessions it ended. Safe to repeat after a rejection.
+   * feed entries are written and this store object's own listener has been told, to how many live sessions it ended. Safe
+   * to repeat after a rejection.
    */
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 
@@ -149,7 +165,15 @@ export interface SessionStore {
    * Writes back what a process knows to be ended to a store that lost it. Never shortens a tombstone and never moves a
    * cutoff back. Not announced on the feed.
    */
-  restore(user: SessionUser, known: { readonly tombstones: readonly Tombstone[]; readonly cutoff: Cutoff | null; readonly at: number; readonly policy: SessionPolicy }): Promise<void>;
+  restore(
+    user: SessionUser,
+    known: {
+      readonly tombstones: readonly Tombstone[];
+      readonly cutoff: Cutoff | null;
+      readonly at: number;
+      readonly policy: SessionPolicy;
+    },
+  ): Promise<void>;
 
   /** Starts to read revocations. One feed per store object. */
   feed(listener: FeedListener): RevocationFeed;

@@ -1,30 +1,276 @@
-import type { KeyObject } from 'node:crypto';
+/** Where the keys of an issuer come from: its configuration, or its JWKS endpoint. The only user of jwks-rsa. */
 
-/** The JWS algorithms that are supported (RFC 7518, section 3.1). */
-export type Algorithm =
-  | 'HS256' | 'HS384' | 'HS512'
-  | 'RS256' | 'RS384' | 'RS512'
-  | 'PS256' | 'PS384' | 'PS512'
-  | 'ES256' | 'ES384' | 'ES512';
+import { createPublicKey } from 'node:crypto';
+import { JwksClient } from 'jwks-rsa';
+import { LoginError } from '../core/errors.js';
+import { discoverJwksUri, fetchJson, httpUrl } from './discovery.js';
+import { KeyRing, keyUnknown, serving, type KeyHealth, type KeyRequest, type KeySource } from './key-source.js';
+import { algorithmsOf, checkJwk, UnusableKey } from './verification-key.js';
+import type { Algorithm, JwkMaterial, VerificationKey } from './verification-key.js';
 
-/** A key that may verify tokens of one issuer. */
-export interface VerificationKey {
-  readonly key: KeyObject;
-  readonly kid: string | undefined;
-  /** Never empty; only algorithms that fit the key's type, its curve and its `alg`. */
-  readonly algorithms: readonly Algorithm[];
+export type { KeyHealth, KeyRequest, KeySource } from './key-source.js';
+export { staticKeys, type PublicKey, type Secret, type StaticKeyOptions } from './static-keys.js';
+export type { Algorithm, VerificationKey } from './verification-key.js';
+
+/** What befalls the keys of one issuer. */
+export type KeyEvent =
+  /** A fetch failed, the one before had not. */
+  | { readonly kind: 'down'; readonly error: Error }
+  /** A fetch went well, the one before had not. */
+  | { readonly kind: 'up' }
+  /** A key of the set cannot be used; the others are. Told once, not with every fetch. */
+  | { readonly kind: 'skipped'; readonly index: number; readonly kid: string | undefined; readonly why: string };
+
+export interface JwksOptions {
+  /** The endpoint, or the issuer whose discovery document names it (asked before each fetch). */
+  readonly uri: string | { readonly discover: string };
+  /** The set is fetched anew, in the background, by the first use after three quarters of this. In milliseconds. */
+  readonly keysMaxAge: number;
+  /** How long the last good set serves while none can be fetched. In milliseconds. */
+  readonly keysMaxStale: number;
+  /** Default: what each key declares, else RS256 for RSA, and the curve's own for EC. */
+  readonly algorithms?: readonly Algorithm[] | undefined;
+  /** In milliseconds since 1970. */
+  readonly clock: { now(): number };
+  /** Must not throw. */
+  readonly onEvent: (event: KeyEvent) => void;
+  /** Longest fetch, discovery and body included, in milliseconds of real time. Default 5 s. */
+  readonly fetchTimeout?: number;
 }
 
-/** Where the keys of one issuer come from. */
-export interface KeySource {
-  /**
-   * The keys that may verify a token with this header, never empty. Synchronous where the keys are at hand, so that
-   * the hot path makes no promise. Throws, or rejects with, `LoginError`: `key_unknown`, `algorithm_refused`, `keys_unavailable`.
-   */
-  candidates(header: { readonly kid: string | undefined; readonly alg: string }): readonly VerificationKey[] | Promise<readonly VerificationKey[]>;
-  /** Whether this key is still in use: what it verified must be verified anew otherwise. Cheap: asked once per cached token and request. */
-  holds(key: VerificationKey): boolean;
-  health(): { readonly ok: boolean; readonly age: number; readonly lastError: Error | null };
-  /** Ends timers and fetches. */
-  close(): void;
+/** Longest list of keys that one token is tried with, where it or the set does not tell them apart. */
+const CANDIDATE_LIMIT = 16;
+
+/** An unknown `kid` causes one fetch in this time, for all requests together. */
+const UNKNOWN_KID_COOLDOWN = 30_000;
+/** After the first of several failures in a row; each more doubles it. */
+const FIRST_RETRY = 1_000;
+const LAST_RETRY = 30_000;
+/** Without a set nobody gets in: nobody is then to wait long for an endpoint that is back. */
+const LAST_RETRY_WITHOUT_KEYS = 5_000;
+
+/**
+ * The key set of an issuer, fetched when it is first needed.
+ *
+ * Whoever names a known key is answered at once. An unknown `kid` waits for at most one fetch per 30 s, shared by all;
+ * it is `key_unknown` where the set that came lacks it, `keys_unavailable` where none came. After a failed fetch the
+ * next is tried after 1 s, then 2 s, 4 s, ... up to 30 s (5 s where no set is at hand). A key without `kid` serves only
+ * tokens without. Throws a `TypeError` for a `uri` that is no http(s) URL, or has a user or password, and for an
+ * algorithm that no public key serves.
+ */
+export function jwksKeys(options: JwksOptions, optionName = 'issuer'): KeySource {
+  const { uri, algorithms } = options;
+  const [urlName, url] = typeof uri === 'string' ? ['jwksUri', uri] : ['issuer', uri.discover];
+  if (httpUrl(url) === undefined) {
+    throw new TypeError(`${optionName}.${urlName} must be an absolute http(s) URL without user and password`);
+  }
+  const shared = algorithms?.find((algorithm) => algorithm.startsWith('HS'));
+  if (shared !== undefined) throw new TypeError(`${optionName}.algorithms has '${shared}', which no public key serves`);
+  return new RemoteKeys(options);
+}
+
+class RemoteKeys implements KeySource {
+  readonly #options: JwksOptions;
+  readonly #closing = new AbortController();
+  readonly #sinceFetched: Stopwatch;
+  readonly #sinceFailed: Stopwatch;
+  readonly #sinceUnknown: Stopwatch;
+  #ring = new KeyRing([]);
+  #fetching: Promise<void> | undefined;
+  #failures = 0;
+  #lastError: Error | null = null;
+  #skipped: ReadonlySet<string> = new Set();
+
+  constructor(options: JwksOptions) {
+    this.#options = options;
+    this.#sinceFetched = new Stopwatch(options.clock);
+    this.#sinceFailed = new Stopwatch(options.clock);
+    this.#sinceUnknown = new Stopwatch(options.clock);
+  }
+
+  candidates(header: KeyRequest): readonly VerificationKey[] | Promise<readonly VerificationKey[]> {
+    const age = this.#sinceFetched.elapsed();
+    if (age >= this.#options.keysMaxStale) return this.#firstCandidates(header);
+    this.#refreshIfDue(age);
+    return this.#find(header) ?? this.#unknownCandidates(header);
+  }
+
+  holds(key: VerificationKey): boolean {
+    return this.#ring.holds(key);
+  }
+
+  health(): KeyHealth {
+    const age = this.#sinceFetched.elapsed();
+    this.#refreshIfDue(age);
+    return { ok: age < this.#options.keysMaxStale || this.#failures === 0, age, lastError: this.#lastError };
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  /** Undefined where the set has no such key. */
+  #find({ kid, alg }: KeyRequest): readonly VerificationKey[] | undefined {
+    const found = kid === undefined ? this.#ring.all : this.#ring.named(kid);
+    return found === undefined ? undefined : serving(found, alg).slice(0, CANDIDATE_LIMIT);
+  }
+
+  /** There is no set, or it is older than may be. */
+  #firstCandidates(header: KeyRequest): Promise<readonly VerificationKey[]> {
+    const wait = this.#retryIn();
+    if (wait > 0) throw this.#unavailable(wait);
+    return this.#candidatesAfterFetch(header);
+  }
+
+  #unknownCandidates(header: KeyRequest): Promise<readonly VerificationKey[]> {
+    if (this.#fetching === undefined) {
+      const wait = UNKNOWN_KID_COOLDOWN - this.#sinceUnknown.elapsed();
+      if (wait > 0) throw this.#lastError === null ? keyUnknown() : this.#unavailable(wait);
+      this.#sinceUnknown.restart();
+    }
+    return this.#candidatesAfterFetch(header);
+  }
+
+  async #candidatesAfterFetch(header: KeyRequest): Promise<readonly VerificationKey[]> {
+    await this.#refresh();
+    const isUsable = this.#sinceFetched.elapsed() < this.#options.keysMaxStale;
+    const found = isUsable ? this.#find(header) : undefined;
+    if (found !== undefined) return found;
+    if (this.#lastError === null) throw keyUnknown();
+    throw this.#unavailable(isUsable ? UNKNOWN_KID_COOLDOWN - this.#sinceUnknown.elapsed() : this.#retryIn());
+  }
+
+  #unavailable(wait: number): LoginError {
+    return new LoginError('keys_unavailable', 'The keys of the issuer cannot be fetched', {
+      retryAfter: wait / 1000,
+      cause: this.#lastError,
+    });
+  }
+
+  #refreshIfDue(age: number): void {
+    if (age >= this.#options.keysMaxAge * 0.75 && this.#retryIn() <= 0) void this.#refresh();
+  }
+
+  /** In milliseconds; 0 or less: now. While a fetch is under way it may be joined. */
+  #retryIn(): number {
+    if (this.#failures === 0 || this.#fetching !== undefined) return 0;
+    const hasKeys = this.#sinceFetched.elapsed() < this.#options.keysMaxStale;
+    const last = hasKeys ? LAST_RETRY : LAST_RETRY_WITHOUT_KEYS;
+    return Math.min(FIRST_RETRY * 2 ** (this.#failures - 1), last) - this.#sinceFailed.elapsed();
+  }
+
+  /** One at a time. Never rejects: what came of it stands in the fields. */
+  #refresh(): Promise<void> {
+    this.#fetching ??= this.#fetchAndTell().finally(() => {
+      this.#fetching = undefined;
+    });
+    return this.#fetching;
+  }
+
+  async #fetchAndTell(): Promise<void> {
+    const { onEvent } = this.#options;
+    try {
+      this.#ring = await this.#fetchRing();
+    } catch (error) {
+      this.#lastError = error instanceof Error ? error : new Error('The keys cannot be fetched', { cause: error });
+      this.#failures += 1;
+      this.#sinceFailed.restart();
+      if (this.#failures === 1 && !this.#closing.signal.aborted) onEvent({ kind: 'down', error: this.#lastError });
+      return;
+    }
+    const wasDown = this.#failures > 0;
+    this.#lastError = null;
+    this.#failures = 0;
+    this.#sinceFetched.restart();
+    if (wasDown) onEvent({ kind: 'up' });
+  }
+
+  async #fetchRing(): Promise<KeyRing> {
+    const { uri, algorithms, fetchTimeout = 5_000 } = this.#options;
+    const signal = AbortSignal.any([AbortSignal.timeout(fetchTimeout), this.#closing.signal]);
+    const url = typeof uri === 'string' ? new URL(uri) : await discoverJwksUri(uri.discover, signal);
+    const set = await fetchSet(url, signal);
+    const keys: VerificationKey[] = [];
+    const skipped = new Set<string>();
+    for (const [index, jwk] of set.entries()) {
+      try {
+        const key = await importKey(jwk, algorithms);
+        // The same object as before, so that what it verified need not be verified anew.
+        keys.push(this.#ring.same(key) ?? key);
+      } catch (error) {
+        if (!(error instanceof UnusableKey)) throw error;
+        skipped.add(this.#tellSkipped(index, kidOf(jwk), error.message));
+      }
+    }
+    this.#skipped = skipped;
+    if (keys.length === 0) throw new Error('The JWKS endpoint answered with no key that can be used');
+    return new KeyRing(keys);
+  }
+
+  #tellSkipped(index: number, kid: string | undefined, why: string): string {
+    const id = JSON.stringify([kid ?? index, why]);
+    if (!this.#skipped.has(id)) this.#options.onEvent({ kind: 'skipped', index, kid, why });
+    return id;
+  }
+}
+
+/** By a clock that may be set back: what would then lie in the future is now. */
+class Stopwatch {
+  readonly #clock: { now(): number };
+  #startedAt = -Infinity;
+
+  constructor(clock: { now(): number }) {
+    this.#clock = clock;
+  }
+
+  restart(): void {
+    this.#startedAt = this.#clock.now();
+  }
+
+  /** Milliseconds since the last restart; `Infinity` before the first. */
+  elapsed(): number {
+    const now = this.#clock.now();
+    this.#startedAt = Math.min(this.#startedAt, now);
+    return now - this.#startedAt;
+  }
+}
+
+/** Its cache and its rate limit are off: one sender of unknown kids could lock out everybody by the latter. */
+const OURS_ALONE = { cache: false, rateLimit: false } as const;
+
+async function fetchSet(url: URL, signal: AbortSignal): Promise<readonly unknown[]> {
+  const client = new JwksClient({
+    ...OURS_ALONE,
+    jwksUri: url.href,
+    fetcher: async () => {
+      const { keys } = await fetchJson(url, 'The JWKS endpoint', signal);
+      return { keys };
+    },
+  });
+  const keys = await client.getKeys();
+  if (!isList(keys)) throw new Error('The JWKS endpoint answered without a list of keys');
+  return keys;
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value);
+}
+
+async function importKey(jwk: unknown, algorithms: readonly Algorithm[] | undefined): Promise<VerificationKey> {
+  const { material, kid, alg } = checkJwk(jwk);
+  const key = createPublicKey(await parseKey(material));
+  return Object.freeze({ key, kid, algorithms: algorithmsOf(key, alg, algorithms) });
+}
+
+/** One key at a time: of a set jwks-rsa does not say which keys it leaves out, nor why. */
+async function parseKey(material: JwkMaterial): Promise<string> {
+  const client = new JwksClient({ ...OURS_ALONE, fetcher: async () => ({ keys: [material] }) });
+  const [parsed] = await client.getSigningKeys().catch(() => []);
+  if (parsed === undefined) throw new UnusableKey('cannot be read as a public key');
+  return parsed.getPublicKey();
+}
+
+function kidOf(jwk: unknown): string | undefined {
+  if (typeof jwk !== 'object' || jwk === null || !('kid' in jwk)) return undefined;
+  return typeof jwk.kid === 'string' ? jwk.kid : undefined;
 }

@@ -1,0 +1,253 @@
+/** An unknown payload becomes checked claims: a table of checks, each with the code that it refuses with (RFC 7519, section 4.1). */
+
+import { LoginError, type LoginErrorCode } from './errors.js';
+import type { TokenTimes } from './session.js';
+
+/** A token's payload. Ask it by {@link claimOf}: names come from outside, `__proto__` and `constructor` too. */
+export type Claims = Readonly<Record<string, unknown>>;
+
+type Scalar = string | number | boolean | null;
+
+/**
+ * What a claim must be: this value, one of these, or what the predicate accepts (`undefined` is an absent claim; a
+ * predicate that throws accepts nothing). A claim that holds a list equals no value: ask it by a predicate.
+ */
+export type RequiredClaim = Scalar | readonly Scalar[] | ((value: unknown) => boolean);
+
+/** What a person is called and belongs to, for `req.user`. */
+export interface Profile {
+  readonly name?: string;
+  readonly username?: string;
+  readonly email?: string;
+  /** Set where the issuer tells of organizations: see `authRocket()`. Empty where the person is in none. */
+  readonly orgs?: readonly Organization[];
+}
+
+/** A person's membership in an organization. */
+export interface Organization {
+  readonly id: string;
+  readonly membershipId: string | null;
+  readonly name: string | null;
+  /** The application's own id of the organization. */
+  readonly reference: string | null;
+  readonly permissions: readonly string[];
+  /** Whether the person chose this organization at login. */
+  readonly selected: boolean;
+}
+
+/** What the tokens of one issuer must claim. Durations in milliseconds. */
+export interface ClaimRules {
+  /** The exact `iss`; undefined where this issuer's tokens carry none (one that does is then refused). */
+  readonly issuer: string | undefined;
+  /** What the issuer is called where its tokens do not say it; needed where `issuer` is undefined. */
+  readonly fixedIssuer?: string;
+  /** One of these must be in `aud`; left out: `aud` is not looked at. */
+  readonly audience?: string | readonly string[];
+  /** How far the issuer's clock may be from ours, either way. */
+  readonly clockTolerance: number;
+  /** The session's absolute lifetime: `iat` is then required and `exp` is not. Null: `exp` is required. */
+  readonly lifetime: (claims: Claims) => number | null;
+  readonly claims?: Readonly<Record<string, RequiredClaim>>;
+  /** The claim that names the user. Default `sub`. */
+  readonly subjectClaim?: string;
+  /** Default {@link standardProfile}. */
+  readonly profile?: (claims: Claims) => Profile;
+}
+
+/** What passed every check. */
+export interface CheckedClaims {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly profile: Profile;
+  /** From `scope` (a text of words), else `scp` (a text or a list). What is neither grants nothing. */
+  readonly scopes: readonly string[];
+  readonly times: TokenTimes;
+}
+
+interface Check {
+  readonly code: LoginErrorCode;
+  readonly says: string;
+  readonly holds: (claims: Claims, rules: ClaimRules) => boolean;
+}
+
+/** The last moment that a `Date` can hold, in seconds either side of 1970. */
+const LAST_DATE = 8.64e12;
+
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+const CHECKS: readonly Check[] = [
+  { code: 'type_refused', says: 'A logout token is no login token', holds: (claims) => !isLogoutToken(claims) },
+  { code: 'issuer_refused', says: 'The issuer is not configured', holds: hasIssuer },
+  { code: 'audience_refused', says: 'The token is not meant for this audience', holds: hasAudience },
+  { code: 'claim_invalid', says: 'The subject must be a non-empty string', holds: hasSubject },
+  {
+    code: 'claim_invalid',
+    says: 'The claim exp is no date',
+    holds: (claims) => isDateOrAbsent(claimOf(claims, 'exp')),
+  },
+  {
+    code: 'claim_invalid',
+    says: 'The claim nbf is no date',
+    holds: (claims) => isDateOrAbsent(claimOf(claims, 'nbf')),
+  },
+  {
+    code: 'claim_invalid',
+    says: 'The claim iat is no date',
+    holds: (claims) => isDateOrAbsent(claimOf(claims, 'iat')),
+  },
+  { code: 'claim_invalid', says: 'A required claim is not as it must be', holds: hasRequiredClaims },
+];
+
+/**
+ * Checks what a token claims, the signature being good. `now` in milliseconds since 1970.
+ *
+ * A token is good while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
+ * Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
+ * `audience_refused`, `claim_invalid`, `token_expired`, `token_not_yet_valid`, or `session_expired` where the session's
+ * lifetime is over. Throws `TypeError` where `lifetime` answers with anything but null or a positive, finite number.
+ */
+export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
+  if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is no JSON object');
+  for (const { code, says, holds } of CHECKS) {
+    if (!holds(payload, rules)) throw new LoginError(code, says);
+  }
+  const times = tokenTimes(payload, rules);
+  refuseOutOfTime(times, momentOf(payload, 'nbf'), rules.clockTolerance, now);
+  return {
+    issuer: rules.issuer ?? rules.fixedIssuer ?? '',
+    subject: textOf(payload, rules.subjectClaim ?? 'sub') ?? '',
+    profile: (rules.profile ?? standardProfile)(payload),
+    scopes: scopesOf(payload),
+    times,
+  };
+}
+
+/** A JSON object, as `JSON.parse` gives it: no array, no null. */
+export function isClaims(value: unknown): value is Claims {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The claim itself; never what an object inherits. */
+export function claimOf(claims: Claims, name: string): unknown {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined;
+}
+
+/** The claim where it is a non-empty string. */
+export function textOf(claims: Claims, name: string): string | undefined {
+  const value = claimOf(claims, name);
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** The profile by OpenID Connect Core, section 5.1: `name`, `preferred_username`, `email`. */
+export function standardProfile(claims: Claims): Profile {
+  return profileOf({
+    name: textOf(claims, 'name'),
+    username: textOf(claims, 'preferred_username'),
+    email: textOf(claims, 'email'),
+  });
+}
+
+type Name = 'name' | 'username' | 'email';
+
+/** Leaves out what is not known. Without spreads, which are slow: this is done for every new token. */
+export function profileOf(found: Readonly<Record<Name, string | undefined>>): Profile {
+  const profile: Partial<Record<Name, string>> = {};
+  if (found.name !== undefined) profile.name = found.name;
+  if (found.username !== undefined) profile.username = found.username;
+  if (found.email !== undefined) profile.email = found.email;
+  return profile;
+}
+
+/** OpenID Connect Back-Channel Logout 1.0, section 2.4: whatever its `typ` says. */
+function isLogoutToken(claims: Claims): boolean {
+  const events = claimOf(claims, 'events');
+  return isClaims(events) && Object.hasOwn(events, LOGOUT_EVENT);
+}
+
+function hasIssuer(claims: Claims, rules: ClaimRules): boolean {
+  return rules.issuer === undefined ? !Object.hasOwn(claims, 'iss') : claimOf(claims, 'iss') === rules.issuer;
+}
+
+function hasAudience(claims: Claims, rules: ClaimRules): boolean {
+  if (rules.audience === undefined) return true;
+  const audience = claimOf(claims, 'aud');
+  const meant: readonly unknown[] = Array.isArray(audience) ? audience : [audience];
+  const wanted: readonly unknown[] = typeof rules.audience === 'string' ? [rules.audience] : rules.audience;
+  return meant.every((name) => typeof name === 'string') && meant.some((name) => wanted.includes(name));
+}
+
+/** A lone surrogate is refused: databases keep UTF-8, in which two such subjects would be one user. */
+function hasSubject(claims: Claims, rules: ClaimRules): boolean {
+  return textOf(claims, rules.subjectClaim ?? 'sub')?.isWellFormed() ?? false;
+}
+
+function isDateOrAbsent(value: unknown): boolean {
+  return value === undefined || (typeof value === 'number' && Math.abs(value) <= LAST_DATE);
+}
+
+function hasRequiredClaims(claims: Claims, rules: ClaimRules): boolean {
+  return Object.entries(rules.claims ?? {}).every(([name, required]) => isAsRequired(claimOf(claims, name), required));
+}
+
+function isAsRequired(value: unknown, required: RequiredClaim): boolean {
+  if (typeof required === 'function') return accepts(required, value);
+  const allowed: readonly unknown[] = Array.isArray(required) ? required : [required];
+  return allowed.includes(value);
+}
+
+/** The predicate is the application's, the value the sender's: one that it does not expect must make no 500. */
+function accepts(predicate: (value: unknown) => boolean, value: unknown): boolean {
+  try {
+    return predicate(value);
+  } catch {
+    return false;
+  }
+}
+
+function tokenTimes(claims: Claims, rules: ClaimRules): TokenTimes {
+  const lifetime = rules.lifetime(claims);
+  if (lifetime !== null && !(lifetime > 0 && lifetime < Infinity)) {
+    throw new TypeError('lifetime must be null or a positive number of milliseconds');
+  }
+  const times = { issuedAt: momentOf(claims, 'iat'), expiresAt: momentOf(claims, 'exp'), lifetime };
+  if (lifetime === null && times.expiresAt === null) {
+    throw new LoginError('claim_invalid', 'The claim exp is missing, and no lifetime is set');
+  }
+  if (lifetime !== null && times.issuedAt === null) {
+    throw new LoginError('claim_invalid', 'The claim iat is missing, from which the lifetime counts');
+  }
+  return times;
+}
+
+/** Each comparison asks whether the token is good, so that a clock that answers `NaN` refuses. */
+function refuseOutOfTime(times: TokenTimes, notBefore: number | null, tolerance: number, now: number): void {
+  const { issuedAt, expiresAt, lifetime } = times;
+  if (expiresAt !== null && !(now < expiresAt + tolerance)) {
+    throw new LoginError('token_expired', `The token expired ${seconds(now - expiresAt)} ago`);
+  }
+  for (const from of [notBefore, issuedAt]) {
+    if (from !== null && !(from <= now + tolerance)) {
+      throw new LoginError('token_not_yet_valid', `The token is not valid for another ${seconds(from - now)}`);
+    }
+  }
+  if (lifetime !== null && issuedAt !== null && !(now < issuedAt + lifetime + tolerance)) {
+    throw new LoginError('session_expired', `The session's lifetime ended ${seconds(now - issuedAt - lifetime)} ago`);
+  }
+}
+
+/** In whole milliseconds since 1970; adding 0 turns -0 into 0. */
+function momentOf(claims: Claims, name: string): number | null {
+  const value = claimOf(claims, name);
+  return typeof value === 'number' ? Math.round(value * 1000) + 0 : null;
+}
+
+function seconds(milliseconds: number): string {
+  return `${Math.ceil(milliseconds / 1000)} s`;
+}
+
+function scopesOf(claims: Claims): readonly string[] {
+  const listed = claimOf(claims, 'scp');
+  const text = textOf(claims, 'scope') ?? textOf(claims, 'scp');
+  if (text !== undefined) return text.split(' ').filter((word) => word !== '');
+  return Array.isArray(listed) ? listed.filter((word) => typeof word === 'string' && word !== '') : [];
+}

@@ -1,0 +1,226 @@
+/** The words of the page: English built in, every one of them replaceable, and which language a request gets. */
+
+import type { LoginErrorCode } from '../core/errors.js';
+import type { ClientWords } from './user-agent.js';
+
+/** What was done before the page is shown; travels as `?done=`. */
+export const DONE = ['ended', 'others', 'renamed'] as const;
+export type Done = (typeof DONE)[number];
+
+/** What went wrong, as far as people can act on it. */
+export type Problem = 'not_found' | 'invalid' | 'refused' | 'unavailable' | 'signed_out';
+
+/** Every word of the page. Plain text, never HTML: it is escaped. `device` is such as "Firefox on Windows" or a label. */
+export interface Messages extends ClientWords {
+  /** BCP 47 tag of the language that the words are in; dates follow the reader's region within it. */
+  readonly language: string;
+  readonly direction: 'ltr' | 'rtl';
+
+  readonly title: string;
+  readonly intro: string;
+  readonly thisDevice: string;
+  readonly otherDevices: string;
+  readonly noOthers: string;
+  readonly nothingHere: string;
+
+  readonly lastSeen: string;
+  readonly activeNow: string;
+  readonly signedIn: string;
+  readonly ends: string;
+
+  readonly rename: string;
+  readonly save: string;
+  readonly cancel: string;
+  readonly removeNameHint: string;
+  renameDevice(device: string): string;
+  nameFor(device: string): string;
+
+  readonly signOut: string;
+  readonly signOutEverywhereElse: string;
+  signOutDevice(device: string): string;
+  confirmSignOut(device: string): string;
+  readonly confirmSignOutHere: string;
+  readonly confirmSignOutEverywhereElse: string;
+
+  readonly more: string;
+  readonly first: string;
+  readonly tryAgain: string;
+  readonly back: string;
+
+  readonly done: Readonly<Record<Done, string>>;
+  readonly problems: Readonly<Record<Problem, string>>;
+}
+
+/** The words to replace; what is left out stays English. */
+export type MessagesOverride = Partial<Omit<Messages, 'kinds' | 'done' | 'problems'>> & {
+  readonly kinds?: Partial<Messages['kinds']>;
+  readonly done?: Partial<Messages['done']>;
+  readonly problems?: Partial<Messages['problems']>;
+};
+
+export const englishMessages: Messages = {
+  language: 'en',
+  direction: 'ltr',
+
+  title: 'Where you’re signed in',
+  intro: 'Every device and app that is signed in to your account. Sign out any that you don’t recognize.',
+  thisDevice: 'This device',
+  otherDevices: 'Other devices',
+  noOthers: 'You’re not signed in anywhere else.',
+  nothingHere: 'There is nothing more to show here.',
+
+  lastSeen: 'Last seen',
+  activeNow: 'Active now',
+  signedIn: 'Signed in',
+  ends: 'Ends',
+
+  rename: 'Rename',
+  save: 'Save name',
+  cancel: 'Cancel',
+  removeNameHint: 'Leave it empty to remove the name.',
+  renameDevice: (device) => `Rename ${device}`,
+  nameFor: (device) => `Name for ${device}`,
+
+  signOut: 'Sign out',
+  signOutEverywhereElse: 'Sign out everywhere else',
+  signOutDevice: (device) => `Sign out ${device}`,
+  confirmSignOut: (device) => `Sign out ${device}? It will need to sign in again.`,
+  confirmSignOutHere: 'Sign out here? You will need to sign in again on this device.',
+  confirmSignOutEverywhereElse: 'Sign out every device but this one? They will all need to sign in again.',
+
+  more: 'Show more devices',
+  first: 'Back to the most recent',
+  tryAgain: 'Try again',
+  back: 'Back to your devices',
+
+  clientOn: (client, device) => `${client} on ${device}`,
+  appUsing: (library) => `App using ${library}`,
+  kinds: {
+    phone: 'Phone',
+    tablet: 'Tablet',
+    desktop: 'Computer',
+    television: 'TV',
+    app: 'App',
+    robot: 'Program',
+    unknown: 'Unknown device',
+  },
+  done: {
+    ended: 'The device has been signed out.',
+    others: 'Every other device has been signed out.',
+    renamed: 'The name has been saved.',
+  },
+  problems: {
+    not_found: 'That device is already signed out.',
+    invalid: 'That didn’t work: a name can have up to 64 characters.',
+    refused: 'That request did not come from this page, so nothing was changed.',
+    unavailable: 'Your devices can’t be shown right now. Nothing was lost: please try again in a moment.',
+    signed_out: 'You’re signed out. Sign in again to see your devices.',
+  },
+};
+
+/**
+ * The languages that the option `messages` offers: one override or a list, the first being the default.
+ * Throws a `TypeError` that names the word where one is not known or of the wrong kind.
+ */
+export function messagesOffered(
+  option: MessagesOverride | readonly MessagesOverride[] = englishMessages,
+): readonly Messages[] {
+  const overrides = isList(option) ? option : [option];
+  if (overrides.length === 0) throw new TypeError('messages must offer at least one language, got an empty list');
+  return overrides.map((override) => {
+    checkWords('messages', override, englishMessages);
+    return {
+      ...englishMessages,
+      ...override,
+      kinds: { ...englishMessages.kinds, ...override.kinds },
+      done: { ...englishMessages.done, ...override.done },
+      problems: { ...englishMessages.problems, ...override.problems },
+    };
+  });
+}
+
+/** The language for a reader, by their `Accept-Language` (RFC 9110, section 12.5.4), and the locale for dates within it. */
+export function languageFor(
+  offered: readonly Messages[],
+  acceptLanguage: string | undefined,
+): { readonly messages: Messages; readonly locale: string } {
+  const wanted = languagesWanted(acceptLanguage ?? '');
+  for (const tag of wanted) {
+    const messages = offered.find((candidate) => baseLanguage(candidate.language) === baseLanguage(tag));
+    if (messages !== undefined) return { messages, locale: localeWithin(messages, tag) };
+  }
+  const [messages = englishMessages] = offered;
+  return { messages, locale: messages.language };
+}
+
+/** The reader's locale where it is one of the language that the words are in, else that language: one page, one language. */
+export function localeWithin(messages: Messages, locale: string): string {
+  for (const tag of [locale, messages.language]) {
+    try {
+      if (baseLanguage(tag) === baseLanguage(messages.language)) return new Intl.Locale(tag).toString();
+    } catch {
+      // no language tag: the next one
+    }
+  }
+  return englishMessages.language;
+}
+
+/** The closed set of {@link Done} out of a query's value: its text never reaches the page. */
+export function doneFrom(value: unknown): Done | null {
+  return DONE.find((done) => done === value) ?? null;
+}
+
+export function problemOf(code: LoginErrorCode): Problem {
+  switch (code) {
+    case 'session_not_found':
+      return 'not_found';
+    case 'request_invalid':
+      return 'invalid';
+    case 'cross_site':
+    case 'scope_missing':
+      return 'refused';
+    case 'store_unavailable':
+    case 'keys_unavailable':
+      return 'unavailable';
+    default:
+      return 'signed_out';
+  }
+}
+
+function languagesWanted(header: string): string[] {
+  const wanted = header
+    .slice(0, 200)
+    .split(',')
+    .map((part) => {
+      const [tag = '', ...parameters] = part.split(';').map((text) => text.trim());
+      const quality = parameters.find((parameter) => parameter.startsWith('q='));
+      return { tag, quality: quality === undefined ? 1 : Number(quality.slice(2)) };
+    });
+  return wanted
+    .filter(({ tag, quality }) => /^[A-Za-z]{2,8}(?:-[A-Za-z\d]{1,8})*$/.test(tag) && quality > 0)
+    .sort((a, b) => b.quality - a.quality)
+    .map(({ tag }) => tag);
+}
+
+function baseLanguage(tag: string): string {
+  return (tag.split('-')[0] ?? '').toLowerCase();
+}
+
+function isList(option: MessagesOverride | readonly MessagesOverride[]): option is readonly MessagesOverride[] {
+  return Array.isArray(option);
+}
+
+/** Compares what came from outside with the English of the same place: the same words, each of the same kind. */
+function checkWords(path: string, given: unknown, english: object): void {
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(`${path} must be an object of words, got ${given === null ? 'null' : typeof given}`);
+  }
+  const model = new Map<string, unknown>(Object.entries(english));
+  for (const [name, value] of Object.entries(given)) {
+    const like = model.get(name);
+    if (like === undefined) throw new TypeError(`${path}.${name} is no word of the page`);
+    if (typeof like === 'object' && like !== null) checkWords(`${path}.${name}`, value, like);
+    else if (typeof value !== typeof like)
+      throw new TypeError(`${path}.${name} must be a ${typeof like}, got ${typeof value}`);
+  }
+}

@@ -1,0 +1,148 @@
+/** What this process has seen ended: refused until the tombstone's end, whatever the store says later. Bounded. */
+
+import type { Cutoff } from '../core/policy.js';
+import type { SessionUser } from '../core/session.js';
+import type { Tombstone } from '../stores/store.js';
+
+/** How much is remembered: about 100,000 endings of usual size. */
+export interface EndedLimits {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export const ENDED_LIMITS: EndedLimits = { count: 100_000, bytes: 64 * 1024 * 1024 };
+
+interface KnownEnding {
+  readonly user: SessionUser;
+  readonly tombstone: Tombstone;
+}
+
+interface KnownCutoff {
+  readonly user: SessionUser;
+  readonly cutoff: Cutoff;
+  readonly until: number;
+}
+
+/** What one user lost, as the store takes it back. */
+export interface KnownOfUser {
+  readonly user: SessionUser;
+  readonly tombstones: Tombstone[];
+  cutoff: Cutoff | null;
+}
+
+export class EndedSessions {
+  readonly #endings = new Map<string, KnownEnding>();
+  readonly #cutoffs = new Map<string, KnownCutoff>();
+  readonly #limits: EndedLimits;
+  readonly #onDropped: (count: number) => void;
+  #bytes = 0;
+
+  constructor(limits: EndedLimits, onDropped: (count: number) => void) {
+    this.#limits = limits;
+    this.#onDropped = onDropped;
+  }
+
+  get size(): number {
+    return this.#endings.size + this.#cutoffs.size;
+  }
+
+  find(handle: string, now: number): Tombstone | undefined {
+    const known = this.#endings.get(handle);
+    return known !== undefined && now < known.tombstone.until ? known.tombstone : undefined;
+  }
+
+  cutoffOf(userKey: string): Cutoff | undefined {
+    return this.#cutoffs.get(userKey)?.cutoff;
+  }
+
+  /** Whether this was news: the ending was not known here. A known one is only ever prolonged. */
+  add(user: SessionUser, tombstone: Tombstone, now: number): boolean {
+    const known = this.#endings.get(tombstone.handle);
+    const stands = known !== undefined && now < known.tombstone.until;
+    if (stands && tombstone.until <= known.tombstone.until) return false;
+    const kept = stands ? { ...known.tombstone, until: tombstone.until } : tombstone;
+    this.#endings.set(tombstone.handle, { user, tombstone: kept });
+    this.#bytes += sizeOf({ user, tombstone: kept }) - (known === undefined ? 0 : sizeOf(known));
+    if (!stands) this.#bound(now);
+    return !stands;
+  }
+
+  /** Whether this cutoff is later than the one known here. */
+  addCutoff(user: SessionUser, cutoff: Cutoff, until: number, now: number): boolean {
+    const known = this.#cutoffs.get(user.key);
+    if (known !== undefined && known.cutoff.at >= cutoff.at) return false;
+    this.#cutoffs.set(user.key, { user, cutoff, until });
+    if (known === undefined) {
+      this.#bytes += CUTOFF_BYTES;
+      this.#bound(now);
+    }
+    return true;
+  }
+
+  forgetRunOut(now: number): void {
+    for (const [handle, known] of this.#endings) if (now >= known.tombstone.until) this.#forgetEnding(handle, known);
+    for (const [key, known] of this.#cutoffs) if (now >= known.until) this.#forgetCutoff(key);
+  }
+
+  /** Everything that still stands, a user at a time. */
+  byUser(now: number): KnownOfUser[] {
+    const users = new Map<string, KnownOfUser>();
+    const of = (user: SessionUser): KnownOfUser => {
+      let known = users.get(user.key);
+      if (known === undefined) users.set(user.key, (known = { user, tombstones: [], cutoff: null }));
+      return known;
+    };
+    for (const { user, tombstone } of this.#endings.values()) {
+      if (now < tombstone.until) of(user).tombstones.push(tombstone);
+    }
+    for (const { user, cutoff, until } of this.#cutoffs.values()) if (now < until) of(user).cutoff = cutoff;
+    return [...users.values()];
+  }
+
+  /** Past the limit the longest-lived are kept; a tenth goes at once, so that this is rare. */
+  #bound(now: number): void {
+    if (this.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
+    this.forgetRunOut(now);
+    if (this.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
+    const soonest = [
+      ...[...this.#endings].map(([key, known]) => ({
+        until: known.tombstone.until,
+        drop: () => {
+          this.#forgetEnding(key, known);
+        },
+      })),
+      ...[...this.#cutoffs].map(([key, known]) => ({
+        until: known.until,
+        drop: () => {
+          this.#forgetCutoff(key);
+        },
+      })),
+    ].sort((a, b) => a.until - b.until);
+    let dropped = 0;
+    for (const { drop } of soonest) {
+      if (this.size <= this.#limits.count * 0.9 && this.#bytes <= this.#limits.bytes * 0.9) break;
+      drop();
+      dropped += 1;
+    }
+    this.#onDropped(dropped);
+  }
+
+  #forgetEnding(handle: string, known: KnownEnding): void {
+    this.#endings.delete(handle);
+    this.#bytes -= sizeOf(known);
+  }
+
+  #forgetCutoff(key: string): void {
+    this.#cutoffs.delete(key);
+    this.#bytes -= CUTOFF_BYTES;
+  }
+}
+
+const CUTOFF_BYTES = 600;
+
+/** An estimate of the heap that an ending takes, objects and map slot included. */
+function sizeOf({ user, tombstone }: KnownEnding): number {
+  const texts =
+    user.issuer.length + user.subject.length + tombstone.ending.reason.length + (tombstone.ending.by?.length ?? 0);
+  return 400 + 2 * texts;
+}

@@ -1,0 +1,146 @@
+/** One session as this process knows it. */
+
+import { tokenEndsAt, type SessionPolicy } from '../core/policy.js';
+import type { SessionUser, TokenTimes } from '../core/session.js';
+import type { SightAnswer } from '../stores/store.js';
+
+/** A user of whom this process knows a session or is asking about one. */
+export interface Owner {
+  readonly user: SessionUser;
+  readonly policy: SessionPolicy;
+  readonly entries: Set<Entry>;
+  /** What the store is being asked about this user. */
+  readonly questions: Set<Question>;
+}
+
+/** Something asked of the store that has no answer yet. */
+export interface Question {
+  /** Something was announced for this user since: an answer may be older than that. */
+  stale: boolean;
+}
+
+/** The question whether a session is live; requests may share it. */
+export interface Call extends Question {
+  /** When it was sent, on the monotonic clock. */
+  readonly sentAt: number;
+  /** The ledger's generation when it was sent. */
+  readonly generation: number;
+  /** Whether the feed was already being read when it was sent, so that it tells of everything after. */
+  readonly covered: boolean;
+  outcome: Promise<SightAnswer>;
+}
+
+export class Entry {
+  readonly handle: string;
+  owner: Owner;
+
+  startedAt: number;
+  expiresAt: number;
+  /** The session has a token with `iat`; `startedAt` is then the earliest. */
+  dated = false;
+  /** The cutoff that stood when the session was first seen. */
+  knownUnder = 0;
+  /** The token that ends last: what a background sight presents. */
+  token: TokenTimes;
+  tokensEndAt = 0;
+
+  /** Of the ledger, when a reply put this entry in; an entry of an earlier one vouches for nothing. */
+  generation = -1;
+  covered = false;
+  /** When the reply that last confirmed it was asked for, on the monotonic clock. */
+  confirmedAt = -Infinity;
+
+  lastSeenAt = 0;
+  writtenAt = 0;
+  /** When the next background sight is due, by the option `clock`. */
+  dueAt = 0;
+  ip: string | null = null;
+  userAgent: string | null = null;
+
+  /** The question about this session that requests may share. */
+  call: Call | null = null;
+  #controller: AbortController | null = null;
+  #onWatched: ((entry: Entry) => void) | null;
+
+  constructor(handle: string, owner: Owner, token: TokenTimes, now: number, onWatched: (entry: Entry) => void) {
+    this.handle = handle;
+    this.owner = owner;
+    this.token = token;
+    this.startedAt = token.issuedAt ?? now;
+    this.expiresAt = tokenEndsAt(token);
+    this.#onWatched = onWatched;
+  }
+
+  /** Made when first asked for: most requests never look at it. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      this.#onWatched?.(this);
+      this.#onWatched = null;
+    }
+    return this.#controller.signal;
+  }
+
+  get isWatched(): boolean {
+    return this.#controller !== null;
+  }
+
+  get isDirty(): boolean {
+    return this.lastSeenAt > this.writtenAt;
+  }
+
+  /** Fires the signal. An entry that ended is out of the ledger and vouches for nothing. */
+  end(): void {
+    this.generation = -1;
+    this.#onWatched = null;
+    this.#controller ??= new AbortController();
+    this.#controller.abort();
+  }
+}
+
+/**
+ * Entries whose signal somebody may be listening to, also where the ledger let go of them. Weak: an entry is reachable
+ * for as long as a request holds its session.
+ */
+export class WatchedEntries {
+  readonly #byHandle = new Map<string, WeakRef<Entry>>();
+  readonly #byUser = new Map<string, Set<string>>();
+
+  add(entry: Entry): void {
+    const { user } = entry.owner;
+    this.#byHandle.set(entry.handle, new WeakRef(entry));
+    const handles = this.#byUser.get(user.key);
+    if (handles === undefined) this.#byUser.set(user.key, new Set([entry.handle]));
+    else handles.add(entry.handle);
+  }
+
+  find(handle: string): Entry | undefined {
+    return this.#byHandle.get(handle)?.deref();
+  }
+
+  ofUser(userKey: string): Entry[] {
+    return [...(this.#byUser.get(userKey) ?? [])]
+      .map((handle) => this.find(handle))
+      .filter((entry) => entry !== undefined);
+  }
+
+  remove(handle: string, userKey: string): void {
+    this.#byHandle.delete(handle);
+    const handles = this.#byUser.get(userKey);
+    handles?.delete(handle);
+    if (handles?.size === 0) this.#byUser.delete(userKey);
+  }
+
+  /** Those that are still held; forgets the others. */
+  held(): Entry[] {
+    const held: Entry[] = [];
+    for (const [userKey, handles] of this.#byUser) {
+      for (const handle of handles) {
+        const entry = this.find(handle);
+        if (entry === undefined) this.remove(handle, userKey);
+        else held.push(entry);
+      }
+    }
+    return held;
+  }
+}

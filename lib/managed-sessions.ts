@@ -1,0 +1,223 @@
+/** Puts the parts together: the public object. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { EventHub, type SessionEventListener, type SessionEventName } from './core/events.js';
+import { sessionUser, type SessionUser } from './core/session.js';
+import {
+  createAccount,
+  type ListOptions,
+  type RevokeAllOptions,
+  type RevokeOptions,
+  type SessionList,
+  type SessionView,
+} from './http/account.js';
+import {
+  createMiddleware,
+  loginUser,
+  type Login,
+  type RequiredOptions,
+  type SightingHint,
+  type UpgradeOptions,
+} from './http/middleware.js';
+import {
+  compileTrust,
+  createClientAddress,
+  createOriginCheck,
+  createTokenSource,
+  type LoginUser,
+} from './http/request.js';
+import { createRefuse, type CookieAttributes, type Handler, type Next } from './http/respond.js';
+import { createRouter, type RouterOptions } from './http/router.js';
+import { Ledger, type FeedHealth } from './ledger/ledger.js';
+import { checkNames, checkOptions, type ManagedSessionsOptions, type Settings } from './options.js';
+import { memoryStore } from './stores/memory.js';
+import { ISSUER_OPTION_NAMES, issuerRules } from './tokens/presets.js';
+import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
+
+/** Whose sessions: the subject, or with its issuer where several are configured. */
+export type UserReference = string | { readonly issuer: string; readonly subject: string };
+
+export interface Health {
+  /** `ok` while the last command to the store succeeded; `age` in milliseconds since then. */
+  readonly store: FeedHealth;
+  /** `ok` while every acknowledged revocation older than the bound is in force here; `age` of what it tells. */
+  readonly feed: FeedHealth;
+  /** `ok` while every issuer's keys are at hand and the last fetch succeeded; `age` of the oldest set. */
+  readonly keys: FeedHealth;
+}
+
+/** A request handler (the same as `required()`) with everything else on it. */
+export interface ManagedSessions<User = LoginUser> {
+  (req: IncomingMessage, res: ServerResponse, next: Next): void;
+
+  /**
+   * Refuses a request without a live session: 401, 403 or 503. `scope`: words that the token must all grant. `fresh: true`
+   * asks the store on this request, whatever this process knows. Throws a `TypeError` where an option is wrong.
+   */
+  required(options?: RequiredOptions): Handler;
+  /** Never refuses: `req.user` is set, or `req.loginError` says why not. */
+  optional(): Handler;
+  /** The routes by which people see and end their sessions; mount it where you like. It requires a login by itself. */
+  router(options?: RouterOptions): Handler;
+  /** Ends the current session and clears the token's cookie: 204, or for an HTML form 303 to `loginUrl`, else `/`. For POST. */
+  logout(options?: CookieAttributes): Handler;
+
+  /** The same check outside of a request. Rejects with `LoginError`. */
+  verify(token: string, sighting?: SightingHint): Promise<Login<User>>;
+  /** The same check for a WebSocket upgrade or any bare request. Rejects with `LoginError`. */
+  authenticateUpgrade(req: IncomingMessage, options?: UpgradeOptions): Promise<Login<User>>;
+
+  /** A user's live sessions, most recently seen first. Rejects with `LoginError` `request_invalid`, `store_unavailable`. */
+  list(user: UserReference, options?: ListOptions): Promise<SessionList>;
+  /** Rejects with `LoginError` `session_not_found`, `store_unavailable`. */
+  get(user: UserReference, handle: string): Promise<SessionView>;
+  /** Names a session, at most 64 code points; null takes the name away. Rejects as `get`, and with `request_invalid`. */
+  label(user: UserReference, handle: string, text: string | null): Promise<SessionView>;
+  /**
+   * Ends a session. Resolves once that is acknowledged: in force here at once, in every process within `revocationBound`.
+   * A rejection with `store_unavailable` may leave it in force in part: repeat it. Rejects with `session_not_found`.
+   */
+  revoke(user: UserReference, handle: string, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
+  /** Ends every session of a user that began before now, those never seen here too, but the excepted one. */
+  revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+
+  /** Returns a function that takes the listener off again. What a listener throws becomes a process warning, nothing else. */
+  on<Name extends SessionEventName>(event: Name, listener: SessionEventListener<Name>): () => void;
+  /** For a readiness probe; asks nobody. */
+  health(): Health;
+  /** Writes pending last-seen times, ends timers, closes the connections that this package opened. */
+  close(): Promise<void>;
+}
+
+/**
+ * Middleware that verifies login tokens, keeps a record of every session, and refuses what was ended.
+ *
+ * @throws TypeError that names the option that is wrong.
+ */
+export function managedSessions<User = LoginUser>(options: ManagedSessionsOptions<User>): ManagedSessions<User> {
+  const settings = checkOptions(options);
+  const { clock, loginUrl } = settings;
+  const events = new EventHub((name, error) => {
+    process.emitWarning(
+      `A listener of ${name} failed: ${error instanceof Error ? error.message : String(error)}`,
+      'ManagedSessionsWarning',
+    );
+  });
+
+  const issuers = settings.issuers.map((issuer, index) => {
+    const optionName = settings.issuers.length === 1 ? 'issuer' : `issuer[${String(index)}]`;
+    checkNames(issuer, ISSUER_OPTION_NAMES, optionName);
+    return issuerRules(issuer, optionName, {
+      clock,
+      onKeyEvent: (event) => {
+        const { issuer: name } = issuer;
+        if (event.kind === 'down') events.emit('keysDown', { issuer: name, error: event.error });
+        else if (event.kind === 'up') events.emit('keysUp', { issuer: name });
+        else events.emit('keySkipped', { issuer: name, kid: event.kid, why: event.why });
+      },
+    });
+  });
+  const { lifetime, handleSecret } = settings;
+  const verifier = createVerifier({
+    issuers,
+    clock,
+    lifetime,
+    ...(handleSecret === undefined ? {} : { handleSecret }),
+  });
+
+  const source = createTokenSource(options.from);
+  const trust = compileTrust(options.trustProxy);
+  const refuse = createRefuse({ loginUrl, onRefused: options.onRefused });
+
+  const store = options.store ?? memoryStore();
+  store.configure({ storeTimeout: settings.storeTimeout, revocationBound: settings.revocationBound });
+  const ledger = new Ledger({ ...settings, store, policyOf: policies(settings, issuers), emit: events.emit });
+
+  const login = createMiddleware<User>({
+    verifier,
+    ledger,
+    source,
+    user: userOf(options),
+    clock,
+    clientAddress: createClientAddress(trust, settings.recordIp),
+    originOf: createOriginCheck(trust),
+    refuse,
+    loginUrl,
+    emit: events.emit,
+  });
+  const account = createAccount(ledger);
+  const names = issuers.map(issuerName);
+
+  /** async, so that a wrong argument rejects and does not throw. */
+  async function referred(user: UserReference): Promise<SessionUser> {
+    await Promise.resolve();
+    return userReferred(user, names);
+  }
+
+  const required = login.required();
+  const members: { [Name in keyof ManagedSessions<User>]: ManagedSessions<User>[Name] } = {
+    required: login.required,
+    optional: login.optional,
+    router: (routerOptions) => createRouter({ login, account, source, clock, loginUrl }, routerOptions),
+    logout: login.logout,
+    verify: login.verify,
+    authenticateUpgrade: login.authenticateUpgrade,
+    list: async (user, listOptions) => account.list(await referred(user), listOptions),
+    get: async (user, handle) => account.get(await referred(user), handle),
+    label: async (user, handle, text) => account.label(await referred(user), handle, text),
+    revoke: async (user, handle, revokeOptions) => account.revoke(await referred(user), handle, revokeOptions),
+    revokeAll: async (user, revokeOptions) => account.revokeAll(await referred(user), revokeOptions),
+    on: (event, listener) => events.on(event, listener),
+    health: () => ({ ...ledger.health(), keys: keysHealth(issuers) }),
+    close: async () => {
+      for (const { keys } of issuers) keys.close();
+      await ledger.close();
+    },
+  };
+  return Object.assign(function managedSessionsMiddleware(req: IncomingMessage, res: ServerResponse, next: Next) {
+    required(req, res, next);
+  }, members);
+}
+
+function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedToken) => User {
+  const { user } = options;
+  // Without the option, `User` is its default.
+  return user === undefined ? (token) => loginUser(token) as User : ({ claims }) => user(claims);
+}
+
+function issuerName({ issuer, fixedIssuer }: IssuerRules): string {
+  return issuer ?? fixedIssuer ?? '';
+}
+
+function policies(
+  settings: Settings,
+  issuers: readonly IssuerRules[],
+): (issuer: string) => ReturnType<typeof policyOf> {
+  const byName = new Map(issuers.map((rules) => [issuerName(rules), policyOf(settings, rules.clockTolerance)]));
+  // Others announce sessions of issuers that this process does not know: their times are then taken strictly.
+  const strict = policyOf(settings, 0);
+  return (issuer) => byName.get(issuer) ?? strict;
+}
+
+function policyOf({ idleTimeout, tombstoneFor, maxSessionsPerUser, atSessionLimit }: Settings, clockTolerance: number) {
+  return { idleTimeout, clockTolerance, tombstoneFor, maxSessions: maxSessionsPerUser, atSessionLimit };
+}
+
+function userReferred(user: UserReference, issuers: readonly string[]): SessionUser {
+  const [only] = issuers;
+  const { issuer, subject } =
+    typeof user === 'string' ? { issuer: issuers.length === 1 ? only : undefined, subject: user } : user;
+  if (issuer === undefined) throw new TypeError('user must be { issuer, subject }: several issuers are configured');
+  if (!issuers.includes(issuer)) throw new TypeError('user.issuer is none of the configured issuers');
+  if (typeof subject !== 'string' || subject === '') throw new TypeError('user must be a subject: a non-empty text');
+  return sessionUser(issuer, subject);
+}
+
+function keysHealth(issuers: readonly IssuerRules[]): FeedHealth {
+  const each = issuers.map(({ keys }) => keys.health());
+  return {
+    ok: each.every(({ ok }) => ok),
+    age: Math.max(...each.map(({ age }) => age)),
+    lastError: each.find(({ lastError }) => lastError !== null)?.lastError ?? null,
+  };
+}

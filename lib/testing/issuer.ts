@@ -1,0 +1,172 @@
+/** An issuer for tests: signs what it is told to, and publishes its keys over real HTTP, on loopback. */
+
+import { generateKeyPair, randomUUID, sign, type KeyObject } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+
+export type TestAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512';
+
+export interface TestIssuerOptions {
+  /** The `iss` of its tokens. Default: the URL it listens on, so that discovery works. */
+  readonly issuer?: string;
+  /** One key is made for each. The first is the default of `issue`. Default `['RS256']`. */
+  readonly algorithms?: readonly [TestAlgorithm, ...TestAlgorithm[]];
+  /** For `iat` and `exp`, in milliseconds since 1970. Default `Date`. */
+  readonly clock?: { now(): number };
+}
+
+export interface IssueOptions {
+  readonly alg?: TestAlgorithm;
+  /** In place of the key's own. */
+  readonly kid?: string;
+  /** Further header parameters; `undefined` takes one away. */
+  readonly header?: Readonly<Record<string, unknown>>;
+}
+
+export interface TestIssuer {
+  readonly issuer: string;
+  readonly jwksUri: string;
+  /** How often the key set was asked for, answered or not. */
+  readonly requests: number;
+  /**
+   * A signed token. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time: a session of its own), `iat` and
+   * `exp` (an hour later), with yours over them; `undefined` takes one away.
+   */
+  issue(claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
+  /** From now on new keys sign. The old ones leave the set, unless `keepOld`. */
+  rotateKeys(options?: { readonly keepOld?: boolean }): Promise<void>;
+  /** Answers 503 until {@link TestIssuer.keysUp}. */
+  keysDown(): void;
+  keysUp(): void;
+  close(): Promise<void>;
+}
+
+interface SigningKey {
+  readonly kid: string;
+  readonly alg: TestAlgorithm;
+  readonly privateKey: KeyObject;
+  readonly jwk: Readonly<Record<string, unknown>>;
+}
+
+const HOUR = 3600;
+const CURVES = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' } as const;
+const RSA_PKCS1_PSS_PADDING = 6;
+
+let latest: TestIssuer | undefined;
+
+/** The issuer that was created last. Throws where there is none. */
+export function latestTestIssuer(): TestIssuer {
+  if (latest === undefined) throw new Error('There is no issuer yet: await createTestIssuer() first');
+  return latest;
+}
+
+/** Starts an issuer, on a free port of 127.0.0.1. It does not keep the process alive; `close()` it all the same. */
+export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
+  const { algorithms = ['RS256'], clock = Date } = options;
+  const server = createServer(answer);
+  const url = await listen();
+  const issuer = options.issuer ?? url;
+  const jwksUri = `${url}/jwks.json`;
+  let current = await makeKeys();
+  let published = current;
+  let isDown = false;
+  let requests = 0;
+
+  const created: TestIssuer = {
+    issuer,
+    jwksUri,
+    get requests() {
+      return requests;
+    },
+    issue,
+    async rotateKeys({ keepOld = false } = {}) {
+      current = await makeKeys();
+      published = keepOld ? [...current, ...published] : current;
+    },
+    keysDown() {
+      isDown = true;
+    },
+    keysUp() {
+      isDown = false;
+    },
+    close() {
+      return new Promise((resolve, reject) => {
+        server.close((error) => (error === undefined ? resolve() : reject(error)));
+        server.closeAllConnections();
+      });
+    },
+  };
+  latest = created;
+  return created;
+
+  function issue(claims: Readonly<Record<string, unknown>> = {}, { alg, kid, header }: IssueOptions = {}): string {
+    const key = alg === undefined ? current[0] : current.find((candidate) => candidate.alg === alg);
+    if (key === undefined) {
+      throw new Error(`This issuer has no key for ${alg ?? 'tokens'}: name it in createTestIssuer({ algorithms })`);
+    }
+    const now = Math.floor(clock.now() / 1000);
+    const payload = { iss: issuer, sub: 'user-1', sid: randomUUID(), iat: now, exp: now + HOUR, ...claims };
+    const parts = [{ alg: key.alg, typ: 'JWT', kid: kid ?? key.kid, ...header }, payload];
+    const signingInput = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    return `${signingInput}.${signature(signingInput, key)}`;
+  }
+
+  async function makeKeys(): Promise<readonly SigningKey[]> {
+    return Promise.all(algorithms.map(makeKey));
+  }
+
+  function answer(request: IncomingMessage, response: ServerResponse): void {
+    switch (request.url) {
+      case '/.well-known/openid-configuration':
+        answerJson(response, { issuer, jwks_uri: jwksUri });
+        break;
+      case '/jwks.json':
+        requests += 1;
+        if (isDown) response.writeHead(503).end();
+        else answerJson(response, { keys: published.map((key) => key.jwk) });
+        break;
+      default:
+        response.writeHead(404).end();
+    }
+  }
+
+  function listen(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(0, '127.0.0.1', () => {
+        server.unref();
+        const address = server.address();
+        resolve(`http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : ''}`);
+      });
+    });
+  }
+}
+
+function answerJson(response: ServerResponse, body: unknown): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function makeKey(alg: TestAlgorithm): Promise<SigningKey> {
+  const generate = promisify(generateKeyPair);
+  const pair =
+    alg === 'ES256' || alg === 'ES384' || alg === 'ES512'
+      ? await generate('ec', { namedCurve: CURVES[alg] })
+      : await generate('rsa', { modulusLength: 2048 });
+  const kid = randomUUID();
+  return {
+    kid,
+    alg,
+    privateKey: pair.privateKey,
+    jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' },
+  };
+}
+
+function signature(signingInput: string, { alg, privateKey }: SigningKey): string {
+  const bits = Number(alg.slice(2));
+  const isPss = alg.startsWith('PS');
+  return sign(`sha${bits}`, Buffer.from(signingInput), {
+    key: privateKey,
+    dsaEncoding: 'ieee-p1363',
+    ...(isPss && { padding: RSA_PKCS1_PSS_PADDING, saltLength: bits / 8 }),
+  }).toString('base64url');
+}

@@ -1,0 +1,156 @@
+/** What makes a key fit to verify tokens, and which algorithms it then serves (RFC 7517, RFC 7518, RFC 8725). */
+
+import type { KeyObject } from 'node:crypto';
+
+/** The JWS algorithms that are supported (RFC 7518, section 3.1). */
+export const ALGORITHMS = [
+  ...(['HS256', 'HS384', 'HS512'] as const),
+  ...(['RS256', 'RS384', 'RS512'] as const),
+  ...(['PS256', 'PS384', 'PS512'] as const),
+  ...(['ES256', 'ES384', 'ES512'] as const),
+] as const;
+
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+/** A key that may verify tokens of one issuer. */
+export interface VerificationKey {
+  readonly key: KeyObject;
+  readonly kid: string | undefined;
+  /** Never empty; only algorithms that fit the key's type, its curve and its `alg`. */
+  readonly algorithms: readonly Algorithm[];
+}
+
+/** Why a key cannot be used. The message goes on from the key's name, and shows nothing of the key. */
+export class UnusableKey extends Error {}
+
+/** What was read of a JWK: the members that are the key itself, and what it says of its use. */
+export interface CheckedJwk {
+  readonly material: JwkMaterial;
+  readonly kid: string | undefined;
+  readonly alg: string | undefined;
+}
+
+export type JwkMaterial =
+  | { readonly kty: 'RSA'; readonly n: string; readonly e: string }
+  | { readonly kty: 'EC'; readonly crv: string; readonly x: string; readonly y: string };
+
+interface Service {
+  /** What the key can serve by its nature. */
+  readonly possible: readonly Algorithm[];
+  /** What it serves where nothing more is said. */
+  readonly usual: Algorithm;
+}
+
+/** RFC 7518, sections 3.3 and 3.5. */
+const RSA_BITS = 2048;
+
+const RSA: Service = { possible: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'], usual: 'RS256' };
+const HMAC: Service = { possible: ['HS256', 'HS384', 'HS512'], usual: 'HS256' };
+
+/** By the names of OpenSSL. */
+const CURVES: ReadonlyMap<string | undefined, Service> = new Map([
+  ['prime256v1', { possible: ['ES256'], usual: 'ES256' }],
+  ['secp384r1', { possible: ['ES384'], usual: 'ES384' }],
+  ['secp521r1', { possible: ['ES512'], usual: 'ES512' }],
+]);
+
+const JWK_CURVES = ['P-256', 'P-384', 'P-521'];
+const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
+
+/**
+ * The algorithms that a key serves: its own `alg` where it declares one, else those that are allowed, else the usual
+ * one of its type. Throws {@link UnusableKey} where that leaves none, and for a key that is too weak.
+ */
+export function algorithmsOf(
+  key: KeyObject,
+  declared: string | undefined,
+  allowed: readonly Algorithm[] | undefined,
+): readonly Algorithm[] {
+  const { possible, usual } = serviceOf(key);
+  if (declared !== undefined && !possible.some((algorithm) => algorithm === declared)) {
+    throw new UnusableKey('declares an algorithm (alg) that its kind does not serve');
+  }
+  const wanted: readonly string[] = declared === undefined ? (allowed ?? [usual]) : [declared];
+  const served = possible.filter((algorithm) => wanted.includes(algorithm) && allowed?.includes(algorithm) !== false);
+  if (served.length === 0) throw new UnusableKey('serves none of the algorithms that are configured');
+  if (key.type === 'secret') served.forEach((algorithm) => requireLength(key, algorithm));
+  return served;
+}
+
+function serviceOf(key: KeyObject): Service {
+  if (key.type === 'secret') return HMAC;
+  if (key.type === 'private') throw new UnusableKey('is a private key; what verifies is the public one');
+  if (key.asymmetricKeyType === 'rsa') return rsaService(key);
+  if (key.asymmetricKeyType !== 'ec') {
+    throw new UnusableKey('is neither an RSA nor an EC key (EdDSA, among others, is not supported)');
+  }
+  const service = CURVES.get(key.asymmetricKeyDetails?.namedCurve);
+  if (service === undefined) throw new UnusableKey(`is on a curve other than ${JWK_CURVES.join(', ')}`);
+  return service;
+}
+
+function rsaService(key: KeyObject): Service {
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength < RSA_BITS) {
+    throw new UnusableKey(`is an RSA key of ${modulusLength} bits, at least ${RSA_BITS} are needed`);
+  }
+  // With the exponent 1 everything is its own signature.
+  if (publicExponent < 3n) throw new UnusableKey('is an RSA key whose exponent is too small');
+  return RSA;
+}
+
+/** RFC 7518, section 3.2: a key at least as long as the hash. */
+function requireLength(secret: KeyObject, algorithm: Algorithm): void {
+  const needed = Number(algorithm.slice(2)) / 8;
+  const length = secret.symmetricKeySize ?? 0;
+  if (length < needed) {
+    throw new UnusableKey(`has ${length} bytes, ${algorithm} needs at least ${needed} (RFC 7518, section 3.2)`);
+  }
+}
+
+/**
+ * Checks what a JWK says of itself and takes out the members that are the key. Certificates (`x5c`, `x5u`) are not
+ * looked at: AuthRocket, for one, puts a bare public key there. Throws {@link UnusableKey}.
+ */
+export function checkJwk(value: unknown): CheckedJwk {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnusableKey('is no JWK object');
+  const member = (name: string): unknown => (Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined);
+
+  const use = member('use');
+  if (use !== undefined && use !== 'sig') throw new UnusableKey('is not meant for signatures (use)');
+  const operations = member('key_ops');
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) {
+    throw new UnusableKey('is not meant to verify (key_ops)');
+  }
+  const kty = member('kty');
+  if (kty === 'oct') throw new UnusableKey('is a symmetric key, which is never public');
+  if (SECRET_MEMBERS.some((name) => member(name) !== undefined)) {
+    throw new UnusableKey('is a private key; what verifies is the public one');
+  }
+  const [kid, alg] = ['kid', 'alg'].map((name) => textOrNothing(member(name), name));
+  return { material: materialOf(kty, member), kid, alg };
+}
+
+function materialOf(kty: unknown, member: (name: string) => unknown): JwkMaterial {
+  const text = function requiredText(name: string): string {
+    const value = textOrNothing(member(name), name);
+    if (value === undefined) throw new UnusableKey(`has no ${name}`);
+    return value;
+  };
+  switch (kty) {
+    case 'RSA':
+      return { kty, n: text('n'), e: text('e') };
+    case 'EC': {
+      const crv = text('crv');
+      if (!JWK_CURVES.includes(crv)) throw new UnusableKey(`is on a curve other than ${JWK_CURVES.join(', ')}`);
+      return { kty, crv, x: text('x'), y: text('y') };
+    }
+    default:
+      throw new UnusableKey('is of a kind (kty) other than RSA and EC');
+  }
+}
+
+function textOrNothing(value: unknown, name: string): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  throw new UnusableKey(`has a ${name} that is no text`);
+}

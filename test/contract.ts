@@ -1,0 +1,1 @@
+export { describeSessionStore } from '../lib/testing/store-contract.js';

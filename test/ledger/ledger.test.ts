@@ -1,0 +1,475 @@
+/** The ledger's rules one at a time, on the simulated network: each test holds back just what its rule is about. */
+
+import type { LedgerOptions } from '../../lib/ledger/ledger.js';
+import {
+  ACTIVITY_INTERVAL,
+  BOUND,
+  Process,
+  Server,
+  STORE_TIMEOUT,
+  VirtualTime,
+  microtasks,
+  start,
+  token,
+  useVirtualTimers,
+} from './simulation.js';
+
+const ANN = token('ann', 'a1');
+const ANN_TOO = token('ann', 'a2');
+
+let server: Server;
+let time: VirtualTime;
+let here: Process;
+
+beforeEach(() => {
+  useVirtualTimers();
+  server = new Server();
+  time = new VirtualTime();
+  here = new Process(0, server, time);
+});
+afterEach(() => {
+  jest.clearAllTimers();
+  jest.useRealTimers();
+});
+
+const started = (options: Partial<LedgerOptions>): Process => new Process(0, server, time, options);
+
+/** A request whose store calls all go through. */
+async function ask(process: Process, of = ANN, fresh = false): Promise<string> {
+  const answer = process.request(of, time.clock.now(), fresh);
+  await process.settle();
+  const outcome = await answer;
+  return outcome === 'live' ? 'live' : outcome.code;
+}
+
+/** A request while the store does not answer. */
+async function askInVain(process: Process, of = ANN, fresh = false): Promise<string> {
+  const answer = process.request(of, time.clock.now(), fresh);
+  await time.advance(STORE_TIMEOUT);
+  const outcome = await answer;
+  return outcome === 'live' ? 'live' : outcome.code;
+}
+
+async function revokeElsewhere(of = ANN): Promise<void> {
+  const other = new Process(1, server, time);
+  const done = other.ledger.revoke(of.user, { handle: of.handle, reason: 'signed_out', by: null, token: of.times });
+  await other.settle();
+  await done;
+}
+
+async function revokeAllElsewhere(except: string | null = null): Promise<void> {
+  const other = new Process(1, server, time);
+  const done = other.ledger.revokeAll(ANN.user, { except, reason: 'password_changed', by: 'admin' });
+  await other.settle();
+  await done;
+}
+
+describe('the hot path', () => {
+  test('a known session asks nothing while the feed is fresh', async () => {
+    await here.round();
+    expect(await ask(here)).toBe('live');
+    const answer = here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    expect(answer).not.toBeInstanceOf(Promise);
+    expect(here.wire.messages).toHaveLength(0);
+  });
+
+  test('a thousand concurrent first requests of one session share one call', async () => {
+    await here.round();
+    const answers = Array.from({ length: 1000 }, () => here.request(ANN, time.clock.now()));
+    expect(here.wire.messages).toHaveLength(1);
+    await here.settle();
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['live']));
+  });
+
+  test('the activity interval brings one background sight, and nobody waits for it', async () => {
+    await here.round();
+    await ask(here);
+    await time.advance(ACTIVITY_INTERVAL);
+    await here.round();
+    for (let count = 0; count < 1000; count += 1)
+      here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    expect(here.wire.messages).toHaveLength(1);
+    await here.settle();
+    const record = await server.store.get(ANN.user, ANN.handle, time.clock.now(), { ...POLICY_OF_TEST });
+    expect(record?.lastSeenAt).toBe(time.clock.now());
+  });
+
+  test('the last request before a pause is written too, by the timer', async () => {
+    await here.round();
+    await ask(here);
+    await time.advance(30_000);
+    await here.round();
+    here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    const lastUse = time.clock.now();
+    await time.advance(ACTIVITY_INTERVAL);
+    await here.settle();
+    const record = await server.store.get(ANN.user, ANN.handle, time.clock.now(), { ...POLICY_OF_TEST });
+    expect(record?.lastSeenAt).toBe(lastUse);
+  });
+
+  test('close() writes the last-seen times that are not yet written', async () => {
+    await here.round();
+    await ask(here);
+    await time.advance(1_000);
+    here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    const closed = here.ledger.close();
+    await here.settle();
+    await closed;
+    const record = await server.store.get(ANN.user, ANN.handle, time.clock.now(), { ...POLICY_OF_TEST });
+    expect(record?.lastSeenAt).toBe(time.clock.now());
+  });
+
+  test('fresh asks the store whatever the ledger knows, each request by itself', async () => {
+    await here.round();
+    await ask(here);
+    const answers = [here.request(ANN, time.clock.now(), true), here.request(ANN, time.clock.now(), true)];
+    expect(here.wire.messages).toHaveLength(2);
+    await here.settle();
+    expect(await Promise.all(answers)).toEqual(['live', 'live']);
+  });
+
+  test('an evicted session is simply asked for again', async () => {
+    const small = started({ entryLimit: 1 });
+    await small.round();
+    await ask(small, ANN);
+    await ask(small, ANN_TOO);
+    const again = small.request(ANN, time.clock.now());
+    expect(small.wire.messages).toHaveLength(1);
+    await small.settle();
+    expect(await again).toBe('live');
+  });
+
+  test('the signal of an evicted session still fires', async () => {
+    const small = started({ entryLimit: 1 });
+    await small.round();
+    const session = small.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    await small.settle();
+    const { signal } = await session;
+    await ask(small, ANN_TOO);
+    await revokeElsewhere();
+    await small.round();
+    expect(signal.aborted).toBe(true);
+  });
+
+  test('an older token than any seen asks the store: it may show that the session began before a cutoff', async () => {
+    await revokeAllElsewhere();
+    await time.advance(2_000);
+    const refreshed = token('ann', 'late', { issuedAt: time.clock.now() });
+    await here.round();
+    expect(await ask(here, refreshed)).toBe('live');
+    const older = token('ann', 'late', { issuedAt: start - 60_000 });
+    expect(await ask(here, older)).toBe('session_revoked');
+    expect(await ask(here, refreshed)).toBe('session_revoked');
+  });
+});
+
+describe('a revocation elsewhere', () => {
+  test('is refused as soon as the feed tells, and fires the signal', async () => {
+    await here.round();
+    const session = here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    await here.settle();
+    const { signal } = await session;
+    await revokeElsewhere();
+    expect(await ask(here)).toBe('live');
+    await here.round();
+    expect(signal.aborted).toBe(true);
+    expect(await ask(here)).toBe('session_revoked');
+    expect(here.events.filter(({ name }) => name === 'sessionEnded')).toEqual([
+      {
+        name: 'sessionEnded',
+        event: expect.objectContaining({ handle: ANN.handle, reason: 'signed_out', here: false }),
+      },
+    ]);
+  });
+
+  test('is refused without the feed once the bound is over', async () => {
+    await here.round();
+    await ask(here);
+    await revokeElsewhere();
+    await time.advance(BOUND + 1);
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('between the sight and the first round of the feed is not hidden by the feed', async () => {
+    expect(await ask(here)).toBe('live');
+    await revokeElsewhere();
+    // The base is taken behind the entry: no later round will tell of it.
+    await here.round();
+    await time.advance(BOUND - 100);
+    await here.round();
+    await time.advance(101);
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('that the feed missed shows as a gap: everything is asked for again', async () => {
+    await here.round();
+    await ask(here);
+    await revokeElsewhere();
+    server.trim();
+    await here.round();
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('that the feed missed ends warm sessions without another request', async () => {
+    await here.round();
+    const session = here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    await here.settle();
+    const { signal } = await session;
+    await revokeElsewhere();
+    server.trim();
+    await here.round();
+    await here.settle();
+    expect(signal.aborted).toBe(true);
+  });
+
+  test('that was acknowledged before a process heard of it is refused by a fresh request', async () => {
+    await here.round();
+    await ask(here);
+    await revokeElsewhere();
+    expect(await ask(here, ANN, true)).toBe('session_revoked');
+    expect(await ask(here)).toBe('session_revoked');
+  });
+});
+
+describe('the late reply', () => {
+  test('that left the store before a revocation does not put the session back', async () => {
+    await here.round();
+    const early = here.request(ANN, time.clock.now());
+    here.wire.step(0);
+    await revokeElsewhere();
+    here.feed.round();
+    await here.drain('feedWire');
+    await here.settle();
+    expect(await early).toMatchObject({ code: 'session_revoked' });
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('that left the store before a cutoff does not put the session back', async () => {
+    await here.round();
+    const early = here.request(ANN, time.clock.now());
+    here.wire.step(0);
+    await revokeAllElsewhere();
+    here.feed.round();
+    await here.drain('feedWire');
+    await here.settle();
+    expect(await early).toMatchObject({ code: 'session_revoked' });
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('that left the store before a gap is not entered', async () => {
+    await here.round();
+    const early = here.request(ANN, time.clock.now());
+    here.wire.step(0);
+    await revokeElsewhere();
+    server.trim();
+    here.feed.round();
+    await here.drain('feedWire');
+    await here.settle();
+    await early;
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('of a list does not show what is known to be ended', async () => {
+    await here.round();
+    await ask(here);
+    const page = here.ledger.list(ANN.user, { limit: 50, cursor: null });
+    here.wire.step(0);
+    await revokeElsewhere();
+    here.feed.round();
+    await here.drain('feedWire');
+    await here.settle();
+    expect((await page).sessions).toEqual([]);
+  });
+
+  test('a session that begins right after "everywhere" stays live when the notice comes', async () => {
+    await here.round();
+    await ask(here);
+    await revokeAllElsewhere();
+    const anew = token('ann', 'new', { issuedAt: Math.floor(time.clock.now() / 1000) * 1000 });
+    expect(await ask(here, anew)).toBe('live');
+    await here.round();
+    expect(await ask(here, anew)).toBe('live');
+    expect(await ask(here, ANN)).toBe('session_revoked');
+  });
+
+  test('the excepted session stays live when the notice comes', async () => {
+    await here.round();
+    await ask(here, ANN);
+    await ask(here, ANN_TOO);
+    await revokeAllElsewhere(ANN.handle);
+    await here.round();
+    expect(await ask(here, ANN)).toBe('live');
+    expect(await ask(here, ANN_TOO)).toBe('session_revoked');
+  });
+});
+
+describe('a revocation here', () => {
+  test('is in force here when it is acknowledged, without the feed', async () => {
+    await here.round();
+    await ask(here);
+    const done = here.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: 'ann' });
+    await here.settle();
+    expect(await done).toBe('ended');
+    const answer = here.request(ANN, time.clock.now());
+    expect(await answer).toMatchObject({ code: 'session_revoked', reason: 'signed_out' });
+    await here.round();
+    expect(here.events.filter(({ name }) => name === 'sessionEnded')).toEqual([
+      { name: 'sessionEnded', event: expect.objectContaining({ handle: ANN.handle, here: true, by: 'ann' }) },
+    ]);
+  });
+
+  test('that failed makes this process ask again: it may be in force in part', async () => {
+    await here.round();
+    await ask(here);
+    const done = here.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: null });
+    here.wire.step(0);
+    here.wire.cut();
+    await expect(done).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(await ask(here)).toBe('session_revoked');
+  });
+
+  test('of a session whose record the store lost ends it all the same', async () => {
+    await here.round();
+    await ask(here);
+    server.flush();
+    const done = here.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: null });
+    await here.settle();
+    expect(await done).toBe('ended');
+    const other = new Process(1, server, time);
+    expect(await ask(other)).toBe('session_revoked');
+  });
+});
+
+describe('an outage', () => {
+  test('refuse: known sessions go on within the bound, then it cannot be told', async () => {
+    await here.round();
+    await ask(here);
+    await time.advance(BOUND - 100);
+    expect(await askInVain(here)).toBe('live');
+    await time.advance(200);
+    expect(await askInVain(here)).toBe('store_unavailable');
+    expect(await askInVain(here, ANN_TOO)).toBe('store_unavailable');
+    expect(here.events.filter(({ name }) => name === 'storeDown')).toHaveLength(1);
+    here.wire.cut();
+    await microtasks();
+    expect(await ask(here)).toBe('live');
+    expect(here.events.filter(({ name }) => name === 'storeUp')).toHaveLength(1);
+  });
+
+  test('allowFor: sessions known to be live go on that long, unknown ones do not', async () => {
+    const patient = started({ whenStoreDown: { allowFor: 30_000 } });
+    await patient.round();
+    await ask(patient);
+    await time.advance(BOUND + 1_000);
+    expect(await askInVain(patient)).toBe('live');
+    expect(await askInVain(patient, ANN_TOO)).toBe('store_unavailable');
+    // Known to be down: nobody waits any more.
+    expect(patient.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false)).not.toBeInstanceOf(
+      Promise,
+    );
+    await time.advance(30_000);
+    expect(await askInVain(patient)).toBe('store_unavailable');
+  });
+
+  test('allow: every good token passes, but not what is known to be ended, and not a fresh route', async () => {
+    const open = started({ whenStoreDown: 'allow' });
+    await open.round();
+    await ask(open, ANN_TOO);
+    await revokeElsewhere(ANN_TOO);
+    await open.round();
+    await time.advance(BOUND + 1_000);
+    expect(await askInVain(open, ANN)).toBe('live');
+    expect(await askInVain(open, ANN_TOO)).toBe('session_revoked');
+    expect(await askInVain(open, ANN, true)).toBe('store_unavailable');
+  });
+
+  test.each(['refuse', 'allow', { allowFor: 3_600_000 }] as const)(
+    '%j: a session ended while the store was away is refused once it is back',
+    async (whenStoreDown) => {
+      const process = started({ whenStoreDown });
+      await process.round();
+      await ask(process);
+      await revokeElsewhere();
+      await time.advance(BOUND + 1_000);
+      await askInVain(process);
+      process.wire.cut();
+      await process.round();
+      expect(await ask(process)).toBe('session_revoked');
+    },
+  );
+
+  test('a hung call is not waited for twice once it is known to be older than the bound', async () => {
+    await here.round();
+    const first = here.request(ANN, time.clock.now());
+    await time.advance(BOUND + 1_000);
+    expect(await first).toMatchObject({ code: 'store_unavailable' });
+    const second = here.request(ANN, time.clock.now());
+    expect(here.wire.messages).toHaveLength(2);
+    here.wire.cut();
+    await microtasks();
+    expect(await second).toMatchObject({ code: 'store_unavailable' });
+  });
+});
+
+describe('once ended, ended', () => {
+  test('a store that lost everything is told again, within the bound and the activity interval', async () => {
+    await here.round();
+    await ask(here);
+    await revokeElsewhere();
+    await here.round();
+    server.flush();
+    expect(await ask(here)).toBe('session_revoked');
+    await here.round();
+    await here.settle();
+    const fresh = new Process(2, server, time);
+    expect(await ask(fresh)).toBe('session_revoked');
+  });
+
+  test('a contradicting reply shows the loss before the feed does', async () => {
+    await here.round();
+    await ask(here);
+    await revokeElsewhere();
+    await here.round();
+    server.flush();
+    const stranger = new Process(2, server, time);
+    expect(await ask(stranger)).toBe('live');
+    const page = here.ledger.list(ANN.user, { limit: 50, cursor: null });
+    await here.settle();
+    expect((await page).sessions).toEqual([]);
+    expect(await ask(stranger, ANN, true)).toBe('session_revoked');
+  });
+
+  test('a token that is good for longer prolongs the tombstone, here and in the store', async () => {
+    await here.round();
+    const short = token('ann', 's', { expiresAt: start + 3_600_000 });
+    await ask(here, short);
+    await revokeElsewhere(short);
+    await here.round();
+    const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+    expect(await ask(here, long)).toBe('session_revoked');
+    await here.settle();
+    await time.advance(3 * 86_400_000);
+    expect(await ask(new Process(2, server, time), long)).toBe('session_revoked');
+  }, 60_000);
+
+  test('past the limit the longest-lived are kept, and an event says so', async () => {
+    const small = started({ endedLimits: { count: 10, bytes: 1e9 } });
+    await small.round();
+    for (let count = 0; count < 12; count += 1) {
+      await revokeElsewhere(token('ann', `s${String(count)}`, { expiresAt: start + (count + 1) * 3_600_000 }));
+    }
+    await small.round();
+    expect(small.events).toContainEqual({ name: 'tombstonesDropped', event: { count: expect.any(Number) as number } });
+    const longest = small.request(token('ann', 's11', { expiresAt: start + 12 * 3_600_000 }), time.clock.now());
+    expect(small.wire.messages).toHaveLength(0);
+    expect(await longest).toMatchObject({ code: 'session_revoked' });
+  });
+});
+
+const POLICY_OF_TEST = {
+  idleTimeout: null,
+  clockTolerance: 5_000,
+  tombstoneFor: 86_400_000,
+  maxSessions: 100,
+  atSessionLimit: 'end-oldest',
+} as const;

@@ -1,0 +1,129 @@
+/** Every option wrong in kind or range throws at construction and names itself. */
+
+import { managedSessions } from '../lib/index.js';
+
+const SECRET = 'a secret that nobody may see in a message';
+const ISSUER = { issuer: 'https://id.example.com/', secret: SECRET };
+
+/** What is given, and what the message must have in it. */
+const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
+  ['no issuer', { issuer: undefined }, /^issuer must be an object/],
+  ['an empty list of issuers', { issuer: [] }, /^issuer must be .* an empty list/],
+  ['an issuer that is a text', { issuer: 'https://id.example.com/' }, /^issuer must be an object .* a text/],
+  ['an issuer without a name', { issuer: { secret: SECRET } }, /issuer\.issuer/],
+  ['an issuer without keys', { issuer: { issuer: 'x' } }, /exactly one of jwksUri, secret/],
+  [
+    'an issuer with two kinds of keys',
+    { issuer: { ...ISSUER, jwksUri: 'https://id.example.com/jwks' } },
+    /exactly one of/,
+  ],
+  ['a secret that is too short', { issuer: { issuer: 'x', secret: 'short' } }, /issuer\.secret has 5 bytes, HS256 needs at least 32/],
+  ['two issuers of one name', { issuer: [ISSUER, ISSUER] }, /issuer/],
+  [
+    'a misspelt issuer option',
+    { issuer: { ...ISSUER, audiense: 'shop' } },
+    /no option "audiense": did you mean audience\?/,
+  ],
+  ['a jwksUri that is no URL', { issuer: { issuer: 'x', jwksUri: 'jwks.json' } }, /issuer\.jwksUri/],
+  ['an algorithm that is not supported', { issuer: { ...ISSUER, algorithms: ['EdDSA'] } }, /issuer\.algorithms/],
+  ['algorithm none', { issuer: { ...ISSUER, algorithms: ['none'] } }, /issuer\.algorithms/],
+  ['a clockTolerance of a day', { issuer: { ...ISSUER, clockTolerance: '1d' } }, /issuer\.clockTolerance/],
+  ['a misspelt option', { activityIntervall: '60s' }, /no option "activityIntervall": did you mean activityInterval\?/],
+  ['an option of somebody else', { secret: SECRET }, /no option "secret"/],
+  ['a store that is a URL', { store: 'redis://127.0.0.1' }, /^store must be .* a text/],
+  ['half a store', { store: { sight() {} } }, /^store must have the method configure/],
+  ['from: a text', { from: 'login_token' }, /^from/],
+  ['from: a cookie that is no name', { from: { cookie: 'a;b' } }, /^from/],
+  ['user: an object', { user: {} }, /^user must be a function/],
+  ['lifetime: zero', { lifetime: 0 }, /^lifetime/],
+  ['lifetime: ten years', { lifetime: '10y' }, /^lifetime must be between/],
+  ['lifetime: NaN', { lifetime: NaN }, /^lifetime/],
+  ['lifetime: a word', { lifetime: 'forever' }, /^lifetime/],
+  ['idleTimeout: negative', { idleTimeout: -1 }, /^idleTimeout/],
+  ['idleTimeout: an object', { idleTimeout: {} }, /^idleTimeout/],
+  ['maxSessionsPerUser: 0', { maxSessionsPerUser: 0 }, /^maxSessionsPerUser/],
+  ['maxSessionsPerUser: 1.5', { maxSessionsPerUser: 1.5 }, /^maxSessionsPerUser/],
+  ["maxSessionsPerUser: '5'", { maxSessionsPerUser: '5' }, /^maxSessionsPerUser/],
+  [
+    'atSessionLimit: another word',
+    { atSessionLimit: 'end-newest' },
+    /^atSessionLimit must be one of 'end-oldest', 'refuse'/,
+  ],
+  [
+    'activityInterval: 5 ms',
+    { activityInterval: '5ms' },
+    /^activityInterval must be between '100ms' and '1d', got '5ms'/,
+  ],
+  ['revocationBound: half a second', { revocationBound: 500 }, /^revocationBound/],
+  [
+    'revocationBound no more than storeTimeout',
+    { revocationBound: '2s', storeTimeout: '2s' },
+    /^revocationBound must be more than storeTimeout/,
+  ],
+  ['storeTimeout: 1 ms', { storeTimeout: 1 }, /^storeTimeout/],
+  ['tombstoneFor: nothing', { tombstoneFor: 0 }, /^tombstoneFor/],
+  ['whenStoreDown: a word', { whenStoreDown: 'accept' }, /^whenStoreDown/],
+  ['whenStoreDown: no duration', { whenStoreDown: { allowFor: 'ages' } }, /^whenStoreDown\.allowFor/],
+  [
+    'whenStoreDown: misspelt',
+    { whenStoreDown: { alowFor: '30s' } },
+    /whenStoreDown has no option "alowFor": did you mean allowFor\?/,
+  ],
+  ['recordIp: a boolean', { recordIp: false }, /^recordIp must be one of/],
+  ['trustProxy: rubbish', { trustProxy: 'not an address' }, /^trustProxy/],
+  ['onRefused: a text', { onRefused: '/login' }, /^onRefused must be a function/],
+  ['loginUrl: relative', { loginUrl: 'login' }, /^loginUrl/],
+  ['loginUrl: of any scheme', { loginUrl: 'javascript:alert(1)' }, /^loginUrl/],
+  ['loginUrl: a host in disguise', { loginUrl: '//evil.example' }, /^loginUrl/],
+  ['loginUrl: a host in disguise, backslash', { loginUrl: '/\\evil.example' }, /^loginUrl/],
+  ['loginUrl: with a line feed', { loginUrl: '/a\nSet-Cookie: x' }, /^loginUrl/],
+  ['handleSecret: too short', { handleSecret: 'short' }, /^handleSecret must have at least 16 bytes/],
+  ['handleSecret: a number', { handleSecret: 7 }, /^handleSecret/],
+  ['clock: a number', { clock: 7 }, /^clock must have a method now\(\)/],
+  ['clock: null', { clock: null }, /^clock/],
+];
+
+test.each(WRONG)('%s', (_what, options, message) => {
+  let thrown: unknown;
+  try {
+    Reflect.apply(managedSessions, undefined, [{ issuer: ISSUER, ...options }]);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(TypeError);
+  expect((thrown as TypeError).message).toMatch(message);
+  expect((thrown as TypeError).message).not.toContain(SECRET);
+});
+
+test.each([undefined, null, 'options', [], 7])('managedSessions(%p) says that it takes an object', (options) => {
+  expect(() => Reflect.apply(managedSessions, undefined, [options])).toThrow(/takes an object of options/);
+});
+
+test('every option that is right is taken', async () => {
+  const sessions = managedSessions({
+    issuer: [
+      ISSUER,
+      { issuer: 'other', secret: [SECRET, Buffer.alloc(32, 1)], audience: ['a', 'b'], clockTolerance: 0 },
+    ],
+    from: { cookie: '__Host-login' },
+    user: (claims) => ({ who: claims['sub'] }),
+    lifetime: (claims) => (claims['admin'] === true ? '1h' : '30d'),
+    idleTimeout: '30m',
+    maxSessionsPerUser: Infinity,
+    atSessionLimit: 'refuse',
+    activityInterval: 100,
+    revocationBound: '1s',
+    storeTimeout: '50ms',
+    tombstoneFor: '1h',
+    whenStoreDown: { allowFor: '30s' },
+    recordIp: 'truncated',
+    trustProxy: ['loopback', '10.0.0.0/8'],
+    onRefused: (_error, _req, _res, next) => {
+      next();
+    },
+    loginUrl: 'https://id.example.com/login?app=1',
+    handleSecret: Buffer.alloc(16, 1),
+    clock: { now: () => 0 },
+  });
+  await sessions.close();
+});

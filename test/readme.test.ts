@@ -1,0 +1,214 @@
+/** Every code block of the documentation is run, type-checked or looked up: what is pasted works. */
+
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { codeBlocks, commandProblem, moduleOf, type CodeBlock, type Run } from './support/readme.js';
+
+const root = join(__dirname, '..');
+const modules = join(root, 'node_modules');
+
+/** File name endings: every block of code is an ES module. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  ts: 'mts',
+  typescript: 'mts',
+  js: 'mjs',
+  javascript: 'mjs',
+  mjs: 'mjs',
+};
+const SHELLS: ReadonlySet<string> = new Set(['sh', 'bash']);
+/** What a reader reads only. */
+const PROSE: ReadonlySet<string> = new Set(['text', 'http', 'mermaid']);
+
+const docs = existsSync(join(root, 'docs')) ? readdirSync(join(root, 'docs')).map((name) => join('docs', name)) : [];
+const files = ['README.md', 'ARCHITECTURE.md', ...docs].filter(
+  (file) => file.endsWith('.md') && existsSync(join(root, file)),
+);
+const blocks = files.flatMap((file) => codeBlocks(file, readFileSync(join(root, file), 'utf8')));
+const manifest: { scripts: Record<string, string> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const scripts: ReadonlySet<string> = new Set(Object.keys(manifest.scripts));
+
+const fileAndLine = ({ file, line }: CodeBlock): string => `${file}:${line}`;
+const isCode = ({ language }: CodeBlock): boolean => Object.hasOwn(ENDINGS, language);
+const fileOf = ({ file, line, language }: CodeBlock): string =>
+  `${file.replaceAll('/', '-')}-${line}.${ENDINGS[language]}`;
+
+let folder = '';
+let problems: string[] = [];
+
+/** An app that installed the package and everything that the examples use. */
+async function makeApp(): Promise<string> {
+  const home = await mkdtemp(join(tmpdir(), 'managed-sessions-readme-'));
+  const app = join(home, 'app');
+  await symlink(modules, join(home, 'node_modules'));
+  await mkdir(join(app, 'node_modules'), { recursive: true });
+  await symlink(root, join(app, 'node_modules/managed-sessions'));
+  for (const block of blocks.filter(isCode)) await writeFile(join(app, fileOf(block)), moduleOf(block));
+  const compilerOptions = {
+    strict: true,
+    allowJs: true,
+    checkJs: true,
+    outDir: 'out',
+    module: 'nodenext',
+    target: 'es2022',
+    moduleDetection: 'force',
+    types: ['node', 'jest'],
+    typeRoots: [join(modules, '@types')],
+    skipLibCheck: true,
+  };
+  await writeFile(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*'] }));
+  return home;
+}
+
+async function typeCheck(app: string): Promise<string[]> {
+  const tsc = [join(modules, 'typescript/bin/tsc'), '--pretty', 'false', '-p', '.'];
+  try {
+    await promisify(execFile)(process.execPath, tsc, { cwd: app });
+    return [];
+  } catch (error) {
+    return (error as { stdout: string }).stdout.split('\n').filter((line) => line !== '');
+  }
+}
+
+beforeAll(async () => {
+  folder = await makeApp();
+  problems = await typeCheck(join(folder, 'app'));
+}, 60_000);
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Asks until somebody listens, unless the process that should has ended. */
+async function statusOf(url: string, server: ChildProcess): Promise<number> {
+  const deadline = AbortSignal.timeout(10_000);
+  for (;;) {
+    try {
+      return (await fetch(url, { redirect: 'manual', signal: deadline })).status;
+    } catch (error) {
+      if (server.exitCode !== null || deadline.aborted) throw error;
+      await pause(20);
+    }
+  }
+}
+
+describe('the reading of blocks', () => {
+  const markdown = [
+    '# Title',
+    '',
+    '<!-- prelude: declare const a: number;',
+    'declare const b: number; -->',
+    '<!-- run: GET /x 401 -->',
+    '```ts',
+    'a + b;',
+    '```',
+    '',
+    '- item',
+    '',
+    '  ```json',
+    '  {}',
+    '  ```',
+  ].join('\n');
+
+  it('takes code, notes and place from Markdown', () => {
+    expect(codeBlocks('A.md', markdown)).toEqual([
+      {
+        file: 'A.md',
+        line: 7,
+        language: 'ts',
+        code: 'a + b;\n',
+        prelude: 'declare const a: number;\ndeclare const b: number;',
+        run: { kind: 'answers', path: '/x', status: 401 },
+      },
+      { file: 'A.md', line: 13, language: 'json', code: '{}\n', prelude: '', run: null },
+    ]);
+  });
+
+  it('leaves each line of code where it stands', () => {
+    const lines = codeBlocks('A.md', markdown).map((block) => moduleOf(block).split('\n')[block.line - 1]);
+
+    expect(lines).toEqual(['a + b;', '{}']);
+  });
+
+  it.each([
+    ['npm install', null],
+    ['npm install managed-sessions ioredis', null],
+    ['REDIS_URL=redis://localhost PORT=4000 npm start  # on Redis', null],
+    ['# a comment', null],
+    ['npm run known', null],
+    ['npm run unknown', expect.stringContaining('unknown')],
+    ['curl http://localhost', expect.stringContaining('curl')],
+  ])('%s: %s', (command, problem) => {
+    expect(commandProblem(command, new Set(['start', 'known']))).toEqual(problem);
+  });
+});
+
+it('has a README', () => {
+  expect(files).toContain('README.md');
+});
+
+it('has no block in a language that nobody checks', () => {
+  const known = (block: CodeBlock): boolean =>
+    isCode(block) || SHELLS.has(block.language) || PROSE.has(block.language) || block.language === 'json';
+
+  expect(blocks.filter((block) => !known(block)).map(fileAndLine)).toEqual([]);
+});
+
+it('compiles the blocks and nothing but the blocks', () => {
+  const names = blocks.filter(isCode).map((block) => `${fileOf(block)}(`);
+
+  expect(problems.filter((line) => !line.startsWith(' ') && !names.some((name) => line.startsWith(name)))).toEqual([]);
+});
+
+describe.each(files)('%s', (file) => {
+  for (const block of blocks.filter((each) => each.file === file)) {
+    if (isCode(block)) it(`line ${block.line} has no type error`, () => expect(typeErrors(block)).toEqual([]));
+    if (block.run !== null) it(`line ${block.line} runs`, () => runs(block, block.run));
+    if (SHELLS.has(block.language))
+      it(`line ${block.line} has commands that exist`, () => expect(wrongCommands(block)).toEqual([]));
+    if (block.language === 'json')
+      it(`line ${block.line} is JSON`, () => expect(() => JSON.parse(block.code)).not.toThrow());
+  }
+});
+
+function typeErrors(block: CodeBlock): string[] {
+  return problems.filter((line) => line.startsWith(`${fileOf(block)}(`));
+}
+
+function wrongCommands(block: CodeBlock): (string | null)[] {
+  const lines = block.code.replaceAll('\\\n', ' ').split('\n');
+  return lines.map((line) => commandProblem(line, scripts)).filter((problem) => problem !== null);
+}
+
+async function runs(block: CodeBlock, run: Run | null): Promise<void> {
+  const port = await freePort();
+  const program = spawn(process.execPath, [join('out', fileOf(block).replace(/mts$/, 'mjs'))], {
+    cwd: join(folder, 'app'),
+    env: { ...process.env, PORT: String(port) },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ended = once(program, 'exit');
+  try {
+    if (run?.kind === 'answers')
+      expect(await statusOf(`http://127.0.0.1:${port}${run.path}`, program)).toBe(run.status);
+    else expect(await ended).toEqual([0, null]);
+  } finally {
+    program.kill();
+    await ended;
+  }
+}

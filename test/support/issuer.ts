@@ -1,0 +1,92 @@
+/** A JWKS endpoint that misbehaves, and keys and tokens for tests of key sources. */
+
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+
+export interface Endpoint {
+  readonly url: string;
+  /** How often it was asked; `HEAD` does not count, by which a test sees that what came before has arrived. */
+  readonly requests: number;
+  /** What it answers with from now on. */
+  answer: Answer;
+  close(): Promise<void>;
+}
+
+/** Listens on a free port of loopback. */
+export async function createEndpoint(answer: Answer): Promise<Endpoint> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'HEAD') requests += 1;
+    endpoint.answer(response, request);
+  });
+  let requests = 0;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const endpoint = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    get requests() {
+      return requests;
+    },
+    answer,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+  return endpoint;
+}
+
+/** Answers with a JSON body, status 200. */
+export function json(body: unknown): Answer {
+  return (response) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+/** Answers with a key set. */
+export function keySet(...keys: unknown[]): Answer {
+  return json({ keys });
+}
+
+/** Begins to answer, and never ends. */
+export const halfAnswer: Answer = (response) => {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.write('{"keys":[');
+};
+
+export const noAnswer: Answer = () => {};
+
+/** The public half as a JWK, with more members. */
+export function jwkOf(key: KeyObject, members: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return { ...key.export({ format: 'jwk' }), ...members };
+}
+
+/** Keys of each kind, made once per test file. */
+export const KEYS = {
+  rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  otherRsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  smallRsa: generateKeyPairSync('rsa', { modulusLength: 1024 }),
+  p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  p384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+  p521: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+  secp256k1: generateKeyPairSync('ec', { namedCurve: 'secp256k1' }),
+  ed25519: generateKeyPairSync('ed25519'),
+  x25519: generateKeyPairSync('x25519'),
+} as const;
+
+/** A clock that stands still until it is moved. */
+export class ManualClock {
+  at: number;
+
+  constructor(at = Date.UTC(2026, 0, 1)) {
+    this.at = at;
+  }
+
+  now(): number {
+    return this.at;
+  }
+
+  advance(milliseconds: number): void {
+    this.at += milliseconds;
+  }
+}

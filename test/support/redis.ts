@@ -1,0 +1,266 @@
+/** Real Redis servers for tests: on free ports, ready when they answer, gone with the test process. */
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { Redis } from 'ioredis';
+
+export interface RedisOptions {
+  /** Further options of the server: `['--maxmemory', '2mb']`. */
+  readonly args?: readonly string[];
+  readonly port?: number;
+}
+
+export interface TestRedis {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Stops the server for good and removes its data. */
+  stop(): Promise<void>;
+  /** Kills it at once, as a crash would; `restart` brings it back. */
+  kill(): Promise<void>;
+  /** The process stands still; its connections stay open and silent. */
+  pause(): void;
+  resume(): void;
+  /** Stops and starts again on the same port, empty or with what it held. */
+  restart(options: { readonly keepData: boolean }): Promise<void>;
+  /** One command, its reply. */
+  cli(...command: readonly string[]): Promise<unknown>;
+}
+
+export interface RedisCluster {
+  readonly masters: readonly TestRedis[];
+  readonly nodes: { host: string; port: number }[];
+  stop(): Promise<void>;
+}
+
+export interface RedisSentinel {
+  readonly name: string;
+  readonly sentinels: { host: string; port: number }[];
+  readonly master: TestRedis;
+  readonly replica: TestRedis;
+  stop(): Promise<void>;
+}
+
+const HOST = '127.0.0.1';
+const PATIENCE = 15_000;
+
+const running = new Set<ChildProcess>();
+const directories = new Set<string>();
+
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+/** Resolves with what `ask` gives once it gives something; the pause between is what asking again costs the machine. */
+export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
+  const end = performance.now() + PATIENCE;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined && answer !== false) return answer;
+    if (performance.now() > end) throw new Error(`Waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** A port that nobody listens on, and the one `busOffset` above it, where a Cluster's node has its bus. */
+export async function freePort(busOffset = 0): Promise<number> {
+  for (;;) {
+    const port = await bound(0);
+    if (busOffset === 0) return port;
+    const bus = port + busOffset;
+    if (bus < 65_536 && (await bound(bus).catch(() => 0)) === bus) return port;
+  }
+}
+
+async function bound(wanted: number): Promise<number> {
+  const server = createServer().listen(wanted, HOST);
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+function binary(): string {
+  const candidates = [process.env['REDIS_SERVER'], 'redis-server', 'valkey-server'];
+  const found = candidates.find((name) => name !== undefined && spawnSync(name, ['--version']).status === 0);
+  if (found === undefined) throw new Error('The tests need redis-server or valkey-server on PATH, or in REDIS_SERVER');
+  return found;
+}
+
+function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'managed-sessions-redis-'));
+  directories.add(directory);
+  return directory;
+}
+
+/** One command on a connection of its own. */
+async function ask(port: number, command: readonly string[]): Promise<unknown> {
+  const client = new Redis({ host: HOST, port, lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const [name = '', ...args] = command;
+    return await client.call(name, ...args);
+  } finally {
+    // A connection that failed has ended by itself; disconnected again, it holds up the process for two seconds.
+    if (client.status !== 'end') client.disconnect();
+  }
+}
+
+function launch(directory: string, args: readonly string[]): ChildProcess {
+  const child = spawn(binary(), args, { stdio: 'ignore', cwd: directory });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  child.once('error', () => running.delete(child));
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+async function answering(port: number, child: ChildProcess): Promise<void> {
+  await eventually(`the server on port ${String(port)} answers`, async () => {
+    if (child.exitCode !== null)
+      throw new Error(`The server on port ${String(port)} ended with ${String(child.exitCode)}`);
+    return (await ask(port, ['ping']).catch(() => undefined)) === 'PONG';
+  });
+}
+
+/** A server of its own, empty, that keeps nothing on disk. */
+export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
+  const port = options.port ?? (await freePort());
+  const directory = temporaryDirectory();
+  const base = ['--port', String(port), '--bind', HOST, '--dir', directory, '--save', '', '--appendonly', 'no'];
+  const args = [...base, '--daemonize', 'no', ...(options.args ?? [])];
+  let child = launch(directory, args);
+  await answering(port, child);
+
+  return {
+    url: `redis://${HOST}:${String(port)}`,
+    port,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    async stop() {
+      await end(child);
+      rmSync(directory, { recursive: true, force: true });
+      directories.delete(directory);
+    },
+    kill: () => end(child),
+    pause() {
+      child.kill('SIGSTOP');
+    },
+    resume() {
+      child.kill('SIGCONT');
+    },
+    async restart({ keepData }) {
+      if (keepData) await ask(port, ['save']);
+      await end(child);
+      if (!keepData) rmSync(join(directory, 'dump.rdb'), { force: true });
+      child = launch(directory, args);
+      await answering(port, child);
+    },
+    cli: (...command) => ask(port, command),
+  };
+}
+
+/** A Cluster of three masters that share the slots. */
+export async function startCluster(): Promise<RedisCluster> {
+  const args = [
+    '--cluster-enabled',
+    'yes',
+    '--cluster-node-timeout',
+    '2000',
+    '--cluster-allow-replica-migration',
+    'no',
+  ];
+  const masters = await Promise.all([1, 2, 3].map(async () => startRedis({ args, port: await freePort(10_000) })));
+  const share = Math.ceil(16_384 / masters.length);
+  await Promise.all(
+    masters.map(async (master, index) => {
+      const last = Math.min(16_383, (index + 1) * share - 1);
+      const slots = Array.from({ length: last - index * share + 1 }, (_, slot) => String(index * share + slot));
+      await master.cli('cluster', 'addslots', ...slots);
+      await master.cli('cluster', 'set-config-epoch', String(index + 1));
+    }),
+  );
+  const [first, ...others] = masters;
+  for (const other of others) await first?.cli('cluster', 'meet', HOST, String(other.port));
+  await eventually('the cluster is whole', async () => {
+    const infos = await Promise.all(masters.map(async (master) => String(await master.cli('cluster', 'info'))));
+    return infos.every((info) => info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3'));
+  });
+  return {
+    masters,
+    nodes: masters.map(({ port }) => ({ host: HOST, port })),
+    async stop() {
+      await Promise.all(masters.map((master) => master.stop()));
+    },
+  };
+}
+
+/** One master, one replica, and three sentinels that watch them. */
+export async function startSentinel(): Promise<RedisSentinel> {
+  const name = 'watched';
+  const master = await startRedis();
+  const replica = await startRedis({
+    args: ['--replicaof', HOST, String(master.port), '--repl-diskless-sync-delay', '0'],
+  });
+  await eventually('the replica follows', async () => {
+    return String(await replica.cli('info', 'replication')).includes('master_link_status:up');
+  });
+  const sentinels = await Promise.all([1, 2, 3].map(() => startOneSentinel(name, master.port)));
+  await eventually('the sentinels know each other and the replica', async () => {
+    const views = await Promise.all(sentinels.map(({ port }) => ask(port, ['sentinel', 'master', name])));
+    return views.every((view) => {
+      const fields: unknown[] = Array.isArray(view) ? view : [];
+      const value = (field: string): unknown => fields[fields.indexOf(field) + 1];
+      return value('num-slaves') === '1' && value('num-other-sentinels') === '2';
+    });
+  });
+  return {
+    name,
+    sentinels: sentinels.map(({ port }) => ({ host: HOST, port })),
+    master,
+    replica,
+    async stop() {
+      await Promise.all(sentinels.map((sentinel) => sentinel.stop()));
+      await Promise.all([master.stop(), replica.stop()]);
+    },
+  };
+}
+
+async function startOneSentinel(name: string, masterPort: number): Promise<{ port: number; stop(): Promise<void> }> {
+  const port = await freePort();
+  const directory = temporaryDirectory();
+  const file = join(directory, 'sentinel.conf');
+  const lines = [
+    `port ${String(port)}`,
+    `bind ${HOST}`,
+    `dir ${directory}`,
+    `sentinel monitor ${name} ${HOST} ${String(masterPort)} 2`,
+    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel failover-timeout ${name} 2000`,
+  ];
+  writeFileSync(file, lines.join('\n'));
+  const child = launch(directory, [file, '--sentinel']);
+  await answering(port, child);
+  return {
+    port,
+    async stop() {
+      await end(child);
+      rmSync(directory, { recursive: true, force: true });
+      directories.delete(directory);
+    },
+  };
+}
