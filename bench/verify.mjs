@@ -6,8 +6,8 @@ import * as crypto from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { createVerifier } from '../dist/esm/tokens/verify.js';
 
-const TOKENS = 1000;
-const ROUNDS = 7;
+const TOKENS = 200;
+const ROUNDS = 60;
 const issuer = 'https://id.example.com/';
 
 const secret = crypto.createSecretKey(crypto.randomBytes(32));

@@ -11,9 +11,11 @@ import {
   createPublicKey,
   generateKeyPairSync,
   randomUUID,
+  scrypt,
   scryptSync,
   timingSafeEqual,
 } from 'node:crypto';
+import { promisify } from 'node:util';
 import jwt from 'jsonwebtoken';
 
 export const DEMO_USERS = [
@@ -22,6 +24,9 @@ export const DEMO_USERS = [
 ];
 
 const TOKEN_LIFETIME = 12 * 60 * 60;
+const BODY_LIMIT = 8 * 1024;
+
+const slowHash = /** @type {(password: string, salt: string, length: number) => Promise<Buffer>} */ (promisify(scrypt));
 
 /** A new signing key, as a PEM text. */
 export function createSigningKey() {
@@ -41,10 +46,10 @@ export async function startIssuer({ issuer, audience, signingKey }) {
   const salt = randomUUID();
   const hashes = new Map(DEMO_USERS.map((user) => [user.username, scryptSync(user.password, salt, 32)]));
 
-  /** @param {string} username @param {string} password */
-  function tokenFor(username, password) {
+  /** Takes as long for a user who does not exist. @param {string} username @param {string} password */
+  async function tokenFor(username, password) {
     const user = DEMO_USERS.find((known) => known.username === username);
-    const given = scryptSync(password, salt, 32);
+    const given = await slowHash(password, salt, 32);
     const expected = hashes.get(username) ?? Buffer.alloc(32);
     if (!timingSafeEqual(given, expected) || user === undefined) return undefined;
     const { id, name, email } = user;
@@ -59,21 +64,23 @@ export async function startIssuer({ issuer, audience, signingKey }) {
     });
   }
 
-  const server = createServer((req, res) => {
+  /** @param {import('node:http').IncomingMessage} req @param {import('node:http').ServerResponse} res */
+  async function answer(req, res) {
     if (req.method === 'GET' && req.url === '/jwks.json') return send(res, 200, jwks);
-    if (req.method !== 'POST' || req.url !== '/token') return send(res, 404, '{}');
+    if (req.method !== 'POST' || req.url !== '/token') return send(res, 404, '{"error":"not_found"}');
     let body = '';
-    req.setEncoding('utf8');
-    req.on('data', (/** @type {string} */ chunk) => {
+    for await (const chunk of req.setEncoding('utf8')) {
       body += chunk;
-      if (body.length > 4096) req.destroy();
-    });
-    req.on('end', () => {
-      const form = new URLSearchParams(body);
-      const token = tokenFor(form.get('username') ?? '', form.get('password') ?? '');
-      if (token === undefined) return send(res, 401, '{"error":"invalid_grant"}');
-      return send(res, 200, JSON.stringify({ login_token: token, expires_in: TOKEN_LIFETIME }));
-    });
+      if (body.length > BODY_LIMIT) return send(res, 413, '{"error":"invalid_request"}');
+    }
+    const form = new URLSearchParams(body);
+    const token = await tokenFor(form.get('username') ?? '', form.get('password') ?? '');
+    if (token === undefined) return send(res, 401, '{"error":"invalid_grant"}');
+    return send(res, 200, JSON.stringify({ login_token: token, expires_in: TOKEN_LIFETIME }));
+  }
+
+  const server = createServer((req, res) => {
+    answer(req, res).catch(() => res.destroy());
   });
   await new Promise((resolve, reject) => {
     server.once('error', reject);

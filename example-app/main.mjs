@@ -6,10 +6,10 @@ import { redisStore } from 'managed-sessions';
 import { createSigningKey, DEMO_USERS, startIssuer } from './issuer.mjs';
 import { createSite } from './site.mjs';
 
-const ISSUER = 'https://id.fieldnotes.example/';
-const AUDIENCE = 'fieldnotes';
-const redisUrl = process.env['REDIS_URL'];
-const port = Number(process.env['PORT'] ?? 3000);
+const ISSUER = 'https://id.tidemark.example/';
+const AUDIENCE = 'tidemark';
+const redisUrl = process.env['REDIS_URL'] || undefined;
+const port = portOf(process.env['PORT'] || '3000');
 
 const identity = await startIssuer({ issuer: ISSUER, audience: AUDIENCE, signingKey: await signingKey(redisUrl) });
 const { app, sessions } = createSite({
@@ -17,24 +17,34 @@ const { app, sessions } = createSite({
   tokenUrl: identity.tokenUrl,
   ...(redisUrl === undefined ? {} : { store: redisStore(redisUrl) }),
 });
+
 const server = app.listen(port, (error) => {
   if (error !== undefined) {
-    console.error(`The site cannot listen on port ${String(port)}: ${error.message}. PORT=3001 npm start moves it.`);
-    process.exit(1);
+    const why = 'code' in error && error.code === 'EADDRINUSE' ? 'is in use' : `cannot be had (${error.message})`;
+    fail(`Port ${String(port)} ${why}: PORT=${String(port + 1)} npm start takes another.`);
   }
-  const { port: chosen } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  console.log(
-    `Fieldnotes is at http://localhost:${String(chosen)}/, its sessions are ${redisUrl === undefined ? 'in memory' : 'in Redis'}.`,
-  );
+  const address = server.address();
+  const chosen = typeof address === 'object' && address !== null ? address.port : port;
+  const where = redisUrl === undefined ? 'in memory' : 'in Redis';
+  console.log(`Tidemark is at http://localhost:${String(chosen)}/, its sessions are ${where}.`);
   for (const { username, password } of DEMO_USERS) console.log(`  sign in as ${username} / ${password}`);
 });
 
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
-  process.once(signal, async () => {
-    server.close();
-    server.closeAllConnections();
-    await Promise.all([sessions.close(), identity.close()]);
-  });
+process.once('SIGINT', stop);
+process.once('SIGTERM', stop);
+
+/** Open streams would keep the server up for as long as their tabs are open: they are closed, and tabs reconnect. */
+async function stop() {
+  server.close();
+  server.closeAllConnections();
+  await Promise.all([sessions.close(), identity.close()]);
+}
+
+/** @param {string} text */
+function portOf(text) {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) fail('PORT must be a number from 0 to 65535.');
+  return number;
 }
 
 /**
@@ -46,17 +56,23 @@ async function signingKey(url) {
   const fresh = createSigningKey();
   if (url === undefined) return fresh;
   const redis = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 1, retryStrategy: () => null });
-  redis.on('error', () => {
-    /* the command below says it */
+  let why = '';
+  redis.on('error', (/** @type {Error} */ error) => {
+    why = error.message;
   });
   try {
     await redis.connect();
-    await redis.set('fieldnotes:demo-signing-key', fresh, 'EX', 7 * 24 * 3600, 'NX');
-    return (await redis.get('fieldnotes:demo-signing-key')) ?? fresh;
+    await redis.set('tidemark:demo-signing-key', fresh, 'EX', 7 * 24 * 3600, 'NX');
+    return (await redis.get('tidemark:demo-signing-key')) ?? fresh;
   } catch (error) {
-    console.error(`Redis cannot be reached: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
+    return fail(`Redis cannot be reached: ${why || (error instanceof Error ? error.message : String(error))}`);
   } finally {
     redis.disconnect();
   }
+}
+
+/** @param {string} sentence @returns {never} */
+function fail(sentence) {
+  console.error(sentence);
+  process.exit(1);
 }

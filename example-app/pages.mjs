@@ -19,102 +19,112 @@ function rendered(value) {
 }
 
 /** @param {TemplateStringsArray} strings @param {unknown[]} values */
-export function html(strings, ...values) {
+function html(strings, ...values) {
   return new Markup(strings.reduce((text, part, index) => text + rendered(values[index - 1]) + part));
 }
 
-/** Markup from a part that escapes by itself. @param {string} text */
-export function markup(text) {
-  return new Markup(text);
-}
+const PAGES = [
+  { path: '/orders', name: 'Orders' },
+  { path: '/account/sessions', name: 'Account' },
+];
 
 /**
  * The frame of every page. The name in the navigation bar is put there by the browser, from the token.
- * @param {{ title: string, signedIn: boolean, body: Markup, head?: Markup }} page
+ * @param {{ title: string, path?: string, signedIn: boolean, body: Markup }} page
  */
-export function frame({ title, signedIn, body, head = html`` }) {
+function frame({ title, path, signedIn, body }) {
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>${title} · Fieldnotes</title>
-        <link rel="icon" href="data:," />
+        <title>${title} · Tidemark</title>
+        <link rel="icon" href="/icon.svg" />
         <link rel="stylesheet" href="/site.css" />
         <script type="module" src="/site.js"></script>
-        ${head}
       </head>
       <body data-signed-in="${String(signedIn)}">
         <header class="bar">
-          <a class="brand" href="/">Fieldnotes</a>
-          <nav aria-label="Main">
-            ${
-              signedIn
-                ? html`<a href="/orders">Orders</a>
-                    <a href="/account/sessions">Devices</a>
-                    <span class="who" id="who"></span>
-                    <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>`
-                : html`<a class="button" href="/sign-in">Sign in</a>`
-            }
-          </nav>
+          <a class="brand" href="/">Tidemark</a>
+          ${signedIn ? memberBar(path) : html`<a class="button" href="/sign-in">Sign in</a>`}
         </header>
-        <div id="signed-out" class="banner" role="alert" hidden>
-          You were signed out on this device. <a href="/sign-in">Sign in again</a>
-        </div>
+        <p id="signed-out" class="banner" role="alert" hidden>
+          You have been signed out on this device. <a href="/sign-in">Sign in again</a>
+        </p>
         <main>${body}</main>
       </body>
-    </html>`.text.trim();
+    </html> `.text;
 }
 
-/** @param {{ name: string } | undefined} user */
-export function homePage(user) {
+/** @param {string | undefined} here */
+function memberBar(here) {
+  const links = PAGES.map(
+    ({ path, name }) => html`<a href="${path}" ${path === here ? html` aria-current="page"` : ''}>${name}</a>`,
+  );
+  return html`<nav aria-label="Main">${links}</nav>
+    <span class="who" id="who"></span>
+    <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>`;
+}
+
+/** @param {string | undefined} name */
+export function homePage(name) {
   return frame({
-    title: 'Home',
-    signedIn: user !== undefined,
-    body:
-      user === undefined
-        ? html`<section class="hero">
-            <h1>Notebooks for people who work outdoors.</h1>
-            <p>Waterproof paper, delivered. Sign in to see your orders and where you are signed in.</p>
-            <p><a class="button" href="/sign-in">Sign in</a></p>
-          </section>`
-        : html`<section class="hero">
-            <h1>Hello, ${user.name}.</h1>
-            <p>
-              Look at <a href="/orders">your orders</a>, or see
-              <a href="/account/sessions">every device where you are signed in</a> and sign any of them out.
-            </p>
-            <p class="hint">
-              Sign in from a second browser, or a private window, end one session from the other, and watch it happen.
-            </p>
-          </section>`,
+    title: 'Notebooks for wet weather',
+    signedIn: name !== undefined,
+    body: name === undefined ? welcome : hello(name),
   });
 }
 
-/** @param {{ users: readonly { username: string, password: string }[], failed?: boolean, unavailable?: boolean, username?: string }} view */
-export function signInPage({ users, failed = false, unavailable = false, username = '' }) {
-  const problem = failed
-    ? 'That user name and password do not go together.'
-    : unavailable
-      ? 'Signing in is not possible at the moment. Try again shortly.'
-      : '';
+const welcome = html`<section class="hero">
+  <h1>Notebooks for wet weather.</h1>
+  <p>Stone paper, sewn by hand, written on in the rain. Sign in to follow your orders.</p>
+  <p><a class="button" href="/sign-in">Sign in</a></p>
+</section>`;
+
+/** @param {string} name */
+function hello(name) {
+  return html`<section class="hero">
+      <h1>Hello, ${name}.</h1>
+      <p>Two things to do here today.</p>
+    </section>
+    <ul class="tiles">
+      <li>
+        <h2><a href="/orders">Your orders</a></h2>
+        <p>What is on its way to you.</p>
+      </li>
+      <li>
+        <h2><a href="/account/sessions">Where you’re signed in</a></h2>
+        <p>Every browser and app that uses your account, and a way to sign each of them out.</p>
+      </li>
+    </ul>
+    <p class="hint">
+      Sign in from a second browser or a private window as well, sign one out from the other, and watch it happen.
+    </p>`;
+}
+
+const PROBLEMS = {
+  wrong: 'That user name and password do not go together.',
+  unavailable: 'Signing in is not possible at the moment. Please try again shortly.',
+};
+
+/** @param {{ users: readonly { username: string, password: string }[], problem?: keyof typeof PROBLEMS, username?: string }} view */
+export function signInPage({ users, problem, username = '' }) {
   return frame({
     title: 'Sign in',
     signedIn: false,
     body: html`<section class="card narrow">
       <h1>Sign in</h1>
-      ${problem === '' ? '' : html`<p class="problem" role="alert">${problem}</p>`}
+      ${problem === undefined ? '' : html`<p class="problem" role="alert">${PROBLEMS[problem]}</p>`}
       <form method="post" action="/sign-in" class="stack">
         <label
-          >User name <input name="username" autocomplete="username" required value="${username}" autofocus
+          >User name <input name="username" value="${username}" autocomplete="username" autocapitalize="none" required
         /></label>
         <label>Password <input name="password" type="password" autocomplete="current-password" required /></label>
         <button>Sign in</button>
       </form>
       <p class="hint">
-        Demo users:
-        ${users.map((user, index) => html`${index > 0 ? ', ' : ''}<code>${user.username}</code> / <code>${user.password}</code>`)}
+        To try it:${users.map((user) => html`<br /><code>${user.username}</code> with <code>${user.password}</code>`)}
       </p>
     </section>`,
   });
@@ -122,14 +132,41 @@ export function signInPage({ users, failed = false, unavailable = false, usernam
 
 export function ordersPage() {
   return frame({
-    title: 'Orders',
+    title: 'Your orders',
+    path: '/orders',
     signedIn: true,
-    body: html`<section class="card">
-      <h1>Your orders</h1>
-      <p class="hint">This page asks the JSON API with a bearer token.</p>
-      <ul id="orders" class="orders" aria-live="polite">
-        <li>Loading…</li>
+    body: html`<h1>Your orders</h1>
+      <ul id="orders" class="card orders" aria-live="polite">
+        <li>One moment…</li>
       </ul>
+      <noscript><p class="problem">This page needs JavaScript: it asks the JSON API.</p></noscript>`,
+  });
+}
+
+/**
+ * The account page around the list of sessions.
+ * @param {string} sessions markup of managed-sessions, which escapes by itself
+ * @param {{ name?: string, email?: string } | undefined} user absent where the list cannot be shown
+ */
+export function accountPage(sessions, user) {
+  return frame({
+    title: 'Your account',
+    path: '/account/sessions',
+    signedIn: user !== undefined,
+    body: html`<h1>Your account</h1>
+      ${user === undefined ? '' : html`<p class="hint">${user.name} · ${user.email}</p>`} ${new Markup(sessions)}`,
+  });
+}
+
+/** @param {string} title @param {string} text */
+export function problemPage(title, text) {
+  return frame({
+    title,
+    signedIn: false,
+    body: html`<section class="hero">
+      <h1>${title}</h1>
+      <p>${text}</p>
+      <p><a class="button" href="/">To the front page</a></p>
     </section>`,
   });
 }

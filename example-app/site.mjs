@@ -1,78 +1,98 @@
 // @ts-check
 /** The site: pages with a cookie, a JSON API with a bearer token, and an account page where people end their sessions. */
 
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import cookieParser from 'cookie-parser';
 import express from 'express';
 import { managedSessions, PAGE_STYLE_SOURCE } from 'managed-sessions';
 import { DEMO_USERS } from './issuer.mjs';
-import { frame, homePage, markup, ordersPage, signInPage } from './pages.mjs';
+import { accountPage, homePage, ordersPage, problemPage, signInPage } from './pages.mjs';
 
-const COOKIE = 'login_token';
-const CONTENT_POLICY =
-  `default-src 'none'; style-src 'self' ${PAGE_STYLE_SOURCE}; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`;
+const PUBLIC_FILES = fileURLToPath(new URL('./public/', import.meta.url));
+const CLIENT_MODULE = fileURLToPath(import.meta.resolve('managed-sessions/client'));
 
-/** @type {Record<string, readonly { number: string, what: string }[]>} */
-const ORDERS = {
-  usr_1: [
-    { number: '1843', what: 'Three pocket notebooks, dotted' },
-    { number: '1852', what: 'One field book, ruled' },
+/** The list of sessions brings a stylesheet of its own, which the policy names by its hash. */
+const CONTENT_POLICY = [
+  "default-src 'none'",
+  `style-src 'self' ${PAGE_STYLE_SOURCE}`,
+  "script-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+].join('; ');
+
+/** @type {ReadonlyMap<string, readonly { number: string, what: string, state: string }[]>} */
+const ORDERS = new Map([
+  [
+    'usr_1',
+    [
+      { number: '1852', what: 'One field book, ruled', state: 'On its way' },
+      { number: '1843', what: 'Three pocket notebooks, dotted', state: 'Delivered' },
+    ],
   ],
-  usr_2: [{ number: '1936', what: 'A roll of waterproof tape, practically endless' }],
-};
+  ['usr_2', [{ number: '1936', what: 'A roll of paper tape, practically endless', state: 'Delivered' }]],
+]);
 
 /**
  * @param {{ issuer: import('managed-sessions').IssuerOptions, tokenUrl: string, store?: import('managed-sessions').SessionStore }} parts
  */
 export function createSite({ issuer, tokenUrl, store }) {
-  const sessions = managedSessions({ issuer, loginUrl: '/sign-in', ...(store === undefined ? {} : { store }) });
+  const sessions = managedSessions({
+    issuer,
+    loginUrl: '/sign-in',
+    clientHints: true,
+    ...(store === undefined ? {} : { store }),
+  });
   const app = express();
   app.disable('x-powered-by');
+
   app.use((_req, res, next) => {
     res.set({
       'Content-Security-Policy': CONTENT_POLICY,
-      'X-Content-Type-Options': 'nosniff',
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Resource-Policy': 'same-origin',
+      // Not 'no-referrer': under it browsers send "Origin: null" with the site's own forms.
       'Referrer-Policy': 'same-origin',
+      'X-Content-Type-Options': 'nosniff',
     });
     next();
   });
-
-  const here = fileURLToPath(new URL('./public/', import.meta.url));
-  app.use(express.static(here, { index: false }));
+  app.use(express.static(PUBLIC_FILES, { index: false }));
   app.get('/managed-sessions-client.js', (_req, res) => {
-    res
-      .type('text/javascript')
-      .send(readFileSync(fileURLToPath(import.meta.resolve('managed-sessions/client')), 'utf8'));
+    res.sendFile(CLIENT_MODULE);
   });
+  // What follows is somebody's own: no cache may keep it, not even for the Back button after signing out.
+  app.use((_req, res, next) => {
+    res.set('Cache-Control', 'no-store');
+    next();
+  });
+  app.use(cookieParser());
 
   app.get('/', sessions.optional(), (req, res) => {
-    res.send(homePage(req.user === undefined ? undefined : { name: req.user.name ?? req.user.id }));
+    res.send(homePage(req.user && (req.user.name ?? req.user.id)));
   });
 
-  app.get('/sign-in', (_req, res) => {
-    res.set('Cache-Control', 'no-store').send(signInPage({ users: DEMO_USERS }));
+  app.get('/sign-in', sessions.optional(), (req, res) => {
+    if (req.user === undefined) res.send(signInPage({ users: DEMO_USERS }));
+    else res.redirect(303, '/');
   });
 
-  app.post('/sign-in', sameOrigin, express.urlencoded({ extended: false, limit: '4kb' }), async (req, res) => {
-    const { username, password } = /** @type {Record<string, unknown>} */ (req.body ?? {});
-    const answer = await fetch(tokenUrl, {
-      method: 'POST',
-      body: new URLSearchParams({ username: String(username), password: String(password) }),
-      signal: AbortSignal.timeout(5000),
-    }).catch(() => undefined);
-    res.set('Cache-Control', 'no-store');
-    if (answer?.status === 401) {
-      res.status(401).send(signInPage({ users: DEMO_USERS, failed: true, username: String(username ?? '') }));
+  app.post('/sign-in', ownForms, express.urlencoded({ extended: false, limit: '1kb' }), async (req, res) => {
+    const username = fieldOf(req.body, 'username');
+    const answer = await signIn(username, fieldOf(req.body, 'password'));
+    if (answer === 'wrong' || answer === 'unavailable') {
+      res.status(answer === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem: answer, username }));
       return;
     }
-    if (answer?.ok !== true) {
-      res.status(503).send(signInPage({ users: DEMO_USERS, unavailable: true }));
-      return;
-    }
-    const { login_token: token, expires_in: seconds } = /** @type {{ login_token: string, expires_in: number }} */ (
-      await answer.json()
-    );
-    res.cookie(COOKIE, token, { httpOnly: true, sameSite: 'lax', secure: req.secure, maxAge: seconds * 1000 });
+    res.cookie('login_token', answer.token, {
+      httpOnly: true,
+      sameSite: 'lax',
+      // Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes this true.
+      secure: req.secure,
+      maxAge: answer.seconds * 1000,
+    });
     res.redirect(303, '/');
   });
 
@@ -82,52 +102,96 @@ export function createSite({ issuer, tokenUrl, store }) {
     res.send(ordersPage());
   });
 
-  // The page's script asks for the token here and keeps it in memory alone; no other site can read the answer.
-  app.get('/token', sessions, (req, res) => {
-    res.set({ 'Cache-Control': 'no-store', 'Cross-Origin-Resource-Policy': 'same-origin' });
-    res.json({ token: readCookie(req.headers.cookie ?? '') });
+  // Scripts of this site learn the token here and keep it in memory alone. No other site can read the answer.
+  app.get('/token', ownForms, sessions, (req, res) => {
+    res.json({ token: req.cookies.login_token ?? null });
   });
 
   app.get('/api/orders', sessions.required({ scope: 'orders:read' }), (req, res) => {
-    res.set('Cache-Control', 'no-store').json({ orders: ORDERS[req.user?.id ?? ''] ?? [] });
+    res.json({ orders: ORDERS.get(req.user?.id ?? '') ?? [] });
   });
 
   // Tells an open tab the moment its session ends, wherever it was ended.
   app.get('/live', sessions, (req, res) => {
     const signal = req.loginSession?.signal;
-    res.set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-    res.write('event: signed-in\ndata: {}\n\n');
-    const onEnded = () => res.end('event: signed-out\ndata: {}\n\n');
-    const beat = setInterval(() => res.write(': still here\n\n'), 20_000);
-    signal?.addEventListener('abort', onEnded, { once: true });
+    const farewell = () => res.end('event: signed-out\ndata: {}\n\n');
+    res.type('text/event-stream').write('event: signed-in\ndata: {}\n\n');
+    if (signal?.aborted) return void farewell();
+    signal?.addEventListener('abort', farewell, { once: true });
+    const heartbeat = setInterval(() => res.write(': still here\n\n'), 20_000);
     res.on('close', () => {
-      clearInterval(beat);
-      signal?.removeEventListener('abort', onEnded);
+      clearInterval(heartbeat);
+      signal?.removeEventListener('abort', farewell);
     });
-    if (signal?.aborted === true) onEnded();
   });
 
-  app.use(
-    '/account/sessions',
-    sessions.router({ layout: (page) => frame({ title: 'Devices', signedIn: true, body: markup(page) }) }),
-  );
+  app.use('/account/sessions', sessions.router({ layout: (page, req) => accountPage(page, userOf(req)) }));
+
+  app.use((_req, res) => {
+    res.status(404).send(problemPage('Nothing here', 'There is no such page.'));
+  });
+  app.use(sayWhatWentWrong);
 
   return { app, sessions };
+
+  /**
+   * @param {string} username @param {string} password
+   * @returns {Promise<{ token: string, seconds: number } | 'wrong' | 'unavailable'>}
+   */
+  async function signIn(username, password) {
+    try {
+      const answer = await fetch(tokenUrl, {
+        method: 'POST',
+        body: new URLSearchParams({ username, password }),
+        signal: AbortSignal.timeout(5000),
+      });
+      if (answer.status === 401) return 'wrong';
+      if (!answer.ok) return 'unavailable';
+      const { login_token: token, expires_in: seconds } = await answer.json();
+      return { token, seconds };
+    } catch {
+      return 'unavailable';
+    }
+  }
 }
 
-/** A login form must not be sent by another site: it could sign a visitor in as somebody else. */
-/** @type {import('express').RequestHandler} */
-function sameOrigin(req, res, next) {
+/**
+ * Refuses what another site's page made the browser send: its form could sign a visitor in as somebody else.
+ * @type {import('express').RequestHandler}
+ */
+function ownForms(req, res, next) {
   const site = req.get('sec-fetch-site');
   const origin = req.get('origin');
-  const isCross =
-    site === undefined ? origin !== undefined && URL.parse(origin)?.host !== req.get('host') : site !== 'same-origin';
-  if (isCross) res.status(403).type('text').send('This form belongs to another site.\n');
-  else next();
+  const isOurs =
+    site === undefined
+      ? origin === undefined || (URL.canParse(origin) && new URL(origin).host === req.get('host'))
+      : site === 'same-origin';
+  if (isOurs) next();
+  else res.status(403).send(problemPage('Not from here', 'Another site asked for this, so nothing was done.'));
 }
 
-/** @param {string} header */
-function readCookie(header) {
-  const pair = header.split('; ').find((part) => part.startsWith(`${COOKIE}=`));
-  return pair === undefined ? null : decodeURIComponent(pair.slice(COOKIE.length + 1));
+/**
+ * A request that cannot be read is answered by its own status; a fault of ours says nothing of its cause, but to the log.
+ * @type {import('express').ErrorRequestHandler}
+ */
+function sayWhatWentWrong(error, req, res, next) {
+  if (res.headersSent) return next(error);
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500;
+  if (status >= 400 && status < 500) {
+    res.status(status).send(problemPage('That did not work', 'This request cannot be read.'));
+    return;
+  }
+  console.error(`${req.method} ${req.path}:`, error);
+  res.status(500).send(problemPage('Something went wrong', 'It is our fault. Please try again shortly.'));
+}
+
+/** A form's field; empty where it was not sent, or more than once. @param {unknown} body @param {string} name */
+function fieldOf(body, name) {
+  const value = typeof body === 'object' && body !== null && Object.hasOwn(body, name) ? Reflect.get(body, name) : '';
+  return typeof value === 'string' ? value : '';
+}
+
+/** @param {import('node:http').IncomingMessage & { user?: Express.User }} req */
+function userOf(req) {
+  return req.user;
 }

@@ -1,7 +1,13 @@
 /** Puts the parts together: the public object. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { EventHub, type SessionEventListener, type SessionEventName } from './core/events.js';
+import {
+  EventHub,
+  type Emit,
+  type SessionEventListener,
+  type SessionEventName,
+  type SessionEvents,
+} from './core/events.js';
 import { sessionUser, type SessionUser } from './core/session.js';
 import {
   createAccount,
@@ -28,6 +34,7 @@ import {
 } from './http/request.js';
 import { createRefuse, type CookieAttributes, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
+import { ACCEPT_CH, rawUserAgent } from './http/user-agent.js';
 import { Ledger, type FeedHealth } from './ledger/ledger.js';
 import { checkNames, checkOptions, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
@@ -131,7 +138,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
 
   const store = options.store ?? memoryStore();
   store.configure({ storeTimeout: settings.storeTimeout, revocationBound: settings.revocationBound });
-  const ledger = new Ledger({ ...settings, store, policyOf: policies(settings, issuers), emit: events.emit });
+  const ledger = new Ledger({ ...settings, store, policyOf: policies(settings, issuers), emit: inRawWords(events.emit) });
 
   const login = createMiddleware<User>({
     verifier,
@@ -154,14 +161,15 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     return userReferred(user, names);
   }
 
-  const required = login.required();
+  const asking = settings.clientHints ? askForHints : (handler: Handler) => handler;
+  const required = asking(login.required());
   const members: { [Name in keyof ManagedSessions<User>]: ManagedSessions<User>[Name] } = {
-    required: login.required,
-    optional: login.optional,
-    router: (routerOptions) => createRouter({ login, account, source, clock, loginUrl }, routerOptions),
-    logout: login.logout,
-    verify: login.verify,
-    authenticateUpgrade: login.authenticateUpgrade,
+    required: (requiredOptions) => asking(login.required(requiredOptions)),
+    optional: () => asking(login.optional()),
+    router: (routerOptions) => asking(createRouter({ login, account, source, clock, loginUrl }, routerOptions)),
+    logout: (attributes) => login.logout(attributes),
+    verify: (token, sighting) => login.verify(token, sighting),
+    authenticateUpgrade: (req, upgradeOptions) => login.authenticateUpgrade(req, upgradeOptions),
     list: async (user, listOptions) => account.list(await referred(user), listOptions),
     get: async (user, handle) => account.get(await referred(user), handle),
     label: async (user, handle, text) => account.label(await referred(user), handle, text),
@@ -177,6 +185,34 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
   return Object.assign(function managedSessionsMiddleware(req: IncomingMessage, res: ServerResponse, next: Next) {
     required(req, res, next);
   }, members);
+}
+
+function askForHints(handler: Handler): Handler {
+  return function clientHintsMiddleware(req, res, next) {
+    if (!res.headersSent && !res.hasHeader('Accept-CH')) res.setHeader('Accept-CH', ACCEPT_CH);
+    handler(req, res, next);
+  };
+}
+
+/** What listeners are told of an event; null where it is none for them. */
+type Telling = { readonly [Name in SessionEventName]?: (event: SessionEvents[Name]) => SessionEvents[Name] | null };
+
+const TELLING: Telling = {
+  sessionStarted: (event) => ({ ...event, userAgent: rawUserAgent(event.userAgent) }),
+  sessionMoved: (event) => {
+    const from = { ...event.from, userAgent: rawUserAgent(event.from.userAgent) };
+    const to = { ...event.to, userAgent: rawUserAgent(event.to.userAgent) };
+    return from.ip === to.ip && from.userAgent === to.userAgent ? null : { ...event, from, to };
+  },
+};
+
+/** Records note client hints behind the user agent: listeners hear the header alone, and nothing where but the note is new. */
+function inRawWords(emit: Emit): Emit {
+  return function emitInRawWords(name, event) {
+    const tell = TELLING[name];
+    const told = tell === undefined ? event : tell(event);
+    if (told !== null) emit(name, told);
+  };
 }
 
 function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedToken) => User {

@@ -53,6 +53,12 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   loginUrl?: string;
   /** Makes handles an HMAC, so that nobody who knows a session id can compute its handle. At least 16 bytes. */
   handleSecret?: string | Buffer | KeyObject;
+  /**
+   * Asks browsers by `Accept-CH` for what their user agent no longer tells: Windows 11 is then not called 10, and an
+   * Android phone has its model. They heed it on secure pages alone. Default false. Where an answer has an `Accept-CH`
+   * already, that one stays.
+   */
+  clientHints?: boolean;
   /** Milliseconds since 1970. Governs every expiry, cooldown and staleness; default `Date`. */
   clock?: Clock;
 }
@@ -76,6 +82,7 @@ export interface Settings {
   readonly recordIp: 'full' | 'truncated' | 'none';
   readonly loginUrl: string | undefined;
   readonly handleSecret: KeyObject | undefined;
+  readonly clientHints: boolean;
   readonly clock: Clock;
 }
 
@@ -98,6 +105,7 @@ const NAMES = [
   'onRefused',
   'loginUrl',
   'handleSecret',
+  'clientHints',
   'clock',
 ] as const satisfies readonly (keyof ManagedSessionsOptions)[];
 
@@ -135,6 +143,7 @@ export function checkOptions(options: unknown): Settings {
     recordIp: oneOf(options, 'recordIp', ['full', 'truncated', 'none']),
     loginUrl: loginUrlOf(options['loginUrl']),
     handleSecret: handleSecretOf(options['handleSecret']),
+    clientHints: clientHintsOf(options['clientHints']),
     clock: clockOf(options['clock']),
   };
 }
@@ -265,6 +274,11 @@ function handleSecretOf(value: unknown): KeyObject | undefined {
   const secret = isKey ? value : createSecretKey(typeof value === 'string' ? Buffer.from(value, 'utf8') : value);
   if ((secret.symmetricKeySize ?? 0) < 16) throw new TypeError('handleSecret must have at least 16 bytes');
   return secret;
+}
+
+function clientHintsOf(value: unknown): boolean {
+  if (value === undefined || typeof value === 'boolean') return value ?? false;
+  throw new TypeError(`clientHints must be true or false, got ${kindOf(value)}`);
 }
 
 function clockOf(value: unknown): Clock {

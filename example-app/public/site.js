@@ -1,52 +1,64 @@
 // @ts-check
 import { parseLoginToken } from '/managed-sessions-client.js';
 
-const signedIn = document.body.dataset.signedIn === 'true';
+const token = document.body.dataset.signedIn === 'true' ? await askForToken() : null;
+if (token !== null) {
+  showName(token);
+  watchSession();
+  await showOrders(token);
+}
 
-/** Kept in memory alone. @type {Promise<string | null>} */
-const token = signedIn
-  ? fetch('/token', { headers: { Accept: 'application/json' } })
-      .then((answer) => (answer.ok ? answer.json() : { token: null }))
-      .then((body) => body.token)
-      .catch(() => null)
-  : Promise.resolve(null);
+/** Kept in memory alone, for as long as the page is open. @returns {Promise<string | null>} */
+async function askForToken() {
+  const answer = await fetch('/token').catch(() => null);
+  if (answer?.status === 401) showSignedOut();
+  return answer?.ok ? (await answer.json()).token : null;
+}
 
-async function showName() {
-  const claims = parseLoginToken(await token);
+/** For display only: the server alone verifies. @param {string} token */
+function showName(token) {
+  const claims = parseLoginToken(token);
   const who = document.getElementById('who');
-  if (who !== null && claims !== null) who.textContent = String(claims.name ?? claims.sub ?? '');
+  if (who !== null) who.textContent = String(claims?.name ?? claims?.sub ?? '');
 }
 
-async function showOrders() {
-  const list = document.getElementById('orders');
-  if (list === null) return;
-  const answer = await fetch('/api/orders', { headers: { Authorization: `Bearer ${await token}` } });
-  const { orders = [] } = answer.ok ? await answer.json() : {};
-  list.replaceChildren(
-    ...orders.map((/** @type {{ number: string, what: string }} */ order) => {
-      const item = document.createElement('li');
-      const number = document.createElement('b');
-      number.textContent = `#${order.number}`;
-      item.append(number, ` ${order.what}`);
-      return item;
-    }),
-  );
-  if (orders.length === 0) list.textContent = answer.ok ? 'No orders yet.' : 'Your orders cannot be shown.';
-}
-
-/** The server ends this stream with the session. */
+/** The server ends the stream with the session. Where it cannot be opened again, the token's route knows why. */
 function watchSession() {
   const stream = new EventSource('/live');
   stream.addEventListener('signed-out', () => {
     stream.close();
-    const banner = document.getElementById('signed-out');
-    if (banner !== null) banner.hidden = false;
-    document.body.dataset.signedIn = 'false';
+    showSignedOut();
+  });
+  stream.addEventListener('error', () => {
+    if (stream.readyState === EventSource.CLOSED) void askForToken();
   });
 }
 
-if (signedIn) {
-  void showName();
-  void showOrders();
-  watchSession();
+function showSignedOut() {
+  document.body.dataset.signedIn = 'false';
+  document.getElementById('signed-out')?.removeAttribute('hidden');
+}
+
+/** @param {string} token */
+async function showOrders(token) {
+  const list = document.getElementById('orders');
+  if (list === null) return;
+  const answer = await fetch('/api/orders', { headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+  const { orders } = answer?.ok ? await answer.json() : { orders: [] };
+  if (orders.length > 0) list.replaceChildren(...orders.map(orderLine));
+  else list.replaceChildren(line('li', answer?.ok ? 'No orders yet.' : 'Your orders cannot be shown at the moment.'));
+}
+
+/** @param {{ number: string, what: string, state: string }} order */
+function orderLine({ number, what, state }) {
+  const item = line('li', '');
+  item.append(line('b', what), line('span', `Order ${number}`), line('em', state));
+  return item;
+}
+
+/** @param {string} name @param {string} text */
+function line(name, text) {
+  const element = document.createElement(name);
+  element.textContent = text;
+  return element;
 }

@@ -3,7 +3,7 @@
 import { LoginError, type LoginErrorCode } from './errors.js';
 import type { TokenTimes } from './session.js';
 
-/** A token's payload. Ask it by {@link claimOf}: names come from outside, `__proto__` and `constructor` too. */
+/** A token's payload. Ask it by `claimOf`: names come from outside, `__proto__` and `constructor` too. */
 export type Claims = Readonly<Record<string, unknown>>;
 
 type Scalar = string | number | boolean | null;
@@ -246,8 +246,9 @@ function seconds(milliseconds: number): string {
 }
 
 function scopesOf(claims: Claims): readonly string[] {
-  const listed = claimOf(claims, 'scp');
   const text = textOf(claims, 'scope') ?? textOf(claims, 'scp');
   if (text !== undefined) return text.split(' ').filter((word) => word !== '');
-  return Array.isArray(listed) ? listed.filter((word) => typeof word === 'string' && word !== '') : [];
+  const listed = claimOf(claims, 'scp');
+  const words: readonly unknown[] = Array.isArray(listed) ? listed : [];
+  return words.filter((word) => typeof word === 'string').filter((word) => word !== '');
 }

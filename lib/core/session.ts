@@ -101,11 +101,10 @@ function digest(secret: KeyObject | undefined, parts: readonly string[]): string
 
 /** Text that a client or an administrator chose, as it is kept: one line, bounded, well-formed. */
 export function keptText(text: string, limit: number): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is to be taken out
   return text
     .slice(0, limit)
     .toWellFormed()
-    .replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+    .replace(/\p{Cc}/gu, ' ');
 }
 
 /** The same where there may be none; an empty text says as little. */

@@ -153,6 +153,8 @@ export function loginUser({ user, profile, claims }: VerifiedToken): LoginUser {
 export function createMiddleware<User>(parts: MiddlewareParts<User>): LoginMiddleware<User> {
   const { verifier, ledger, source, clock, clientAddress, originOf, refuse, emit } = parts;
   const owner = {};
+  // One for all: an error notes its stack, and that would be most of what an anonymous visit costs.
+  const noToken = new LoginError('no_token', 'This takes a login: no token was sent');
   /** What `optional()` found wrong: a `required()` behind it must not wait for an absent store again. */
   const refusals = new WeakMap<AppRequest, { readonly token: string | undefined; readonly error: LoginError }>();
 
@@ -178,7 +180,7 @@ export function createMiddleware<User>(parts: MiddlewareParts<User>): LoginMiddl
       const refused = refusals.get(req);
       if (refused !== undefined && refused.token === token) throw refused.error;
     }
-    if (token === undefined) throw new LoginError('no_token', 'This takes a login: no token was sent');
+    if (token === undefined) throw noToken;
     const verified = verifier.verify(token);
     if (!isPending(verified)) return judge(verified, sighting, fresh);
     sighting.settle();
@@ -251,7 +253,7 @@ export function createMiddleware<User>(parts: MiddlewareParts<User>): LoginMiddl
       }
       dismiss(req);
       tell(error);
-      remember(req, error);
+      if (error !== noToken) remember(req, error);
       req.loginError = error;
       next();
     }

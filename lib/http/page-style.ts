@@ -77,7 +77,7 @@ export const PAGE_STYLE = oneLine(`
 .managed-sessions .ms-intro {
   margin-top: 0.5rem;
   color: var(--muted);
-  text-wrap: balance;
+  text-wrap: pretty;
 }
 .managed-sessions .ms-notice {
   margin-top: 1.25rem;

@@ -1,6 +1,6 @@
 /** What a request says: its token, where it came from, what it accepts; and what a login adds to it. */
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { parseCookie } from 'cookie';
 import proxyAddr from 'proxy-addr';
@@ -134,13 +134,18 @@ function countHeaders(rawHeaders: readonly string[], name: string): number {
 }
 
 function cookieToken(name: string): (req: AppRequest) => string | undefined {
+  // Only our own piece of the header is worth parsing: sites have dozens of cookies.
+  const piece = new RegExp(`(?:^|;)[ \\t]*(${name.replace(/[$*+.^|]/g, '\\$&')}[ \\t]*=[^;]*)`);
+
+  function sentCookie({ cookie }: IncomingHttpHeaders): string | undefined {
+    const found = cookie === undefined ? null : piece.exec(cookie);
+    return found?.[1] === undefined ? undefined : parseCookie(found[1])[name];
+  }
+
   return function readCookie(req) {
     const signed = own(req.signedCookies, name);
     if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is wrong');
-    const { cookie: header } = req.headers;
-    const value =
-      signed ?? own(req.cookies, name) ?? (header?.includes(name) === true ? parseCookie(header)[name] : undefined);
-    return textOrNothing(value);
+    return textOrNothing(signed ?? own(req.cookies, name) ?? sentCookie(req.headers));
   };
 }
 

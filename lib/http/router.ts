@@ -35,6 +35,11 @@ export interface RouterOptions {
   readonly stylesheet?: string;
   /** Then the answer has no Content-Security-Policy of ours: the page is the site's. */
   readonly layout?: Layout;
+  /**
+   * Where `loginUrl` itself redirects to, as paths or absolute http(s) URLs: the identity provider's login page, say. The
+   * page's own policy names them, because Chromium applies `form-action` to every redirect behind a form. Default none.
+   */
+  readonly formTargets?: readonly string[];
   /** How the token's cookie was set, so that it can be cleared. */
   readonly cookie?: CookieAttributes;
 }
@@ -50,7 +55,7 @@ export interface RouterParts {
 /** Answers one route for one caller. */
 type Answer = (req: AppRequest, res: ServerResponse, caller: VerifiedToken) => Promise<void>;
 
-const OPTION_NAMES: readonly string[] = ['locate', 'messages', 'stylesheet', 'layout', 'cookie'];
+const OPTION_NAMES: readonly string[] = ['locate', 'messages', 'stylesheet', 'layout', 'formTargets', 'cookie'];
 
 /** Throws a `TypeError` where an option is wrong. */
 export function createRouter(parts: RouterParts, options: RouterOptions = {}): Handler {
@@ -243,12 +248,12 @@ interface Page {
   readonly showProblem: Present;
 }
 
-function createPage({ login, clock, loginUrl }: RouterParts, { messages, stylesheet, layout }: RouterOptions): Page {
+function createPage({ login, clock, loginUrl }: RouterParts, options: RouterOptions): Page {
+  const { messages, stylesheet, layout, formTargets = [] } = options;
   const offered = messagesOffered(messages);
   // The form that signs the reader out is answered with a redirect to the login page.
-  const headers = Object.entries(
-    pageHeaders({ stylesheet: stylesheet ?? null, formTargets: loginUrl === undefined ? [] : [loginUrl] }),
-  );
+  const targets = loginUrl === undefined ? formTargets : [loginUrl, ...formTargets];
+  const headers = Object.entries(pageHeaders({ stylesheet: stylesheet ?? null, formTargets: targets }));
 
   function viewOf(req: AppRequest): Omit<PageView, 'sessions' | 'problem' | 'formToken'> {
     const query = queryOf(req);
@@ -303,12 +308,15 @@ function createPage({ login, clock, loginUrl }: RouterParts, { messages, stylesh
   };
 }
 
-function checkOptions({ locate, layout, ...others }: RouterOptions): void {
+function checkOptions({ locate, layout, formTargets, ...others }: RouterOptions): void {
   const unknown = Object.keys(others).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`router() has no option ${JSON.stringify(unknown)}: it takes ${OPTION_NAMES.join(', ')}`);
   }
   for (const [name, hook] of Object.entries({ locate, layout })) {
     if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`);
+  }
+  if (formTargets !== undefined && !Array.isArray(formTargets)) {
+    throw new TypeError('formTargets must be a list of paths or absolute http(s) URLs');
   }
 }

@@ -606,7 +606,7 @@ export class Ledger {
   /** The session where this process knows it to be live or somebody listens to its end. */
   #knownLive(user: SessionUser, handle: string): Entry | undefined {
     const entry = this.#entries.peek(handle) ?? this.#watched.find(handle);
-    if (entry === undefined || entry.owner.user.key !== user.key) return undefined;
+    if (entry?.owner.user.key !== user.key) return undefined;
     return entry.generation !== -1 || entry.isWatched ? entry : undefined;
   }
 

@@ -120,11 +120,8 @@ export function memoryStore(): SessionStore {
     const sessions = sessionsOf(user, at, policy);
     const known = find(sessions, handle, at, policy);
     if (isTombstone(known)) {
-      const { ending, until } = prolong(
-        sessions,
-        known,
-        tombstoneUntil(timesOf({ ...token, lifetime: null }, at), policy),
-      );
+      const byToken = { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token) };
+      const { ending, until } = prolong(sessions, known, tombstoneUntil(byToken, policy));
       return { state: 'ended', ending, until };
     }
 
@@ -139,7 +136,8 @@ export function memoryStore(): SessionStore {
     const isOver =
       (known !== undefined && isCutRecord(sessions, known)) || isCutOff(sessions.cutoff, merged, known?.knownUnder);
     if (isOver && sessions.cutoff !== null) {
-      return end(endingByCutoff(sessions.cutoff, expiresAt(merged)), known !== undefined);
+      // Kept also where it was not on record: a token refreshed since would not show that it began before.
+      return end(endingByCutoff(sessions.cutoff, expiresAt(merged)), true);
     }
 
     const before = known === undefined ? undefined : decide(known, policy, at);
@@ -279,7 +277,7 @@ export function memoryStore(): SessionStore {
         for (const lost of tombstones) {
           const known = find(sessions, lost.handle, at, policy);
           if (isTombstone(known)) prolong(sessions, known, lost.until);
-          else if (lost.until >= at) {
+          else if (lost.until >= pastOf(at)) {
             const until = known === undefined ? lost.until : Math.max(lost.until, tombstoneUntil(known, policy));
             bury(sessions, { ...lost, until });
           }
@@ -410,8 +408,13 @@ function prolong(sessions: Sessions, tombstone: Tombstone, until: number): Tombs
   return until > tombstone.until ? bury(sessions, { ...tombstone, until }) : tombstone;
 }
 
-function isForgotten(session: KeptSession | Tombstone, at: number, policy: SessionPolicy): boolean {
-  return (isTombstone(session) ? session.until : recordUntil(session, policy)) < at;
+/** Nothing is forgotten before both the caller's clock and the machine's say so: one of them may have jumped. */
+function pastOf(at: number): number {
+  return Math.min(at, Date.now());
+}
+
+function isForgotten(session: KeptSession | Tombstone, past: number, policy: SessionPolicy): boolean {
+  return (isTombstone(session) ? session.until : recordUntil(session, policy)) < past;
 }
 
 function find(
@@ -421,15 +424,16 @@ function find(
   policy: SessionPolicy,
 ): KeptSession | Tombstone | undefined {
   const known = sessions.byHandle.get(handle);
-  if (known === undefined || !isForgotten(known, at, policy)) return known;
+  if (known === undefined || !isForgotten(known, pastOf(at), policy)) return known;
   sessions.byHandle.delete(handle);
   return undefined;
 }
 
 function prune(sessions: Sessions, at: number, policy: SessionPolicy): void {
+  const past = pastOf(at);
   for (const [handle, session] of sessions.byHandle) {
-    if (isForgotten(session, at, policy)) sessions.byHandle.delete(handle);
+    if (isForgotten(session, past, policy)) sessions.byHandle.delete(handle);
   }
-  if (sessions.cutoff !== null && sessions.cutoff.until < at) sessions.cutoff = null;
+  if (sessions.cutoff !== null && sessions.cutoff.until < past) sessions.cutoff = null;
   sessions.pruneAt = Math.max(PRUNE_AT_LEAST, 2 * sessions.byHandle.size);
 }

@@ -148,7 +148,7 @@ export function redisFeed(options: RedisFeedOptions, listener: FeedListener): Re
     connection.on('connect', () => connection.stream?.unref());
     try {
       // The first round on a connection does not block: it tells at once what was missed.
-      for (let wait = false; !closed;) wait = await round(connection, wait);
+      for (let wait = false; !isClosed();) wait = await round(connection, wait);
     } catch (error) {
       throw broken ?? error;
     } finally {

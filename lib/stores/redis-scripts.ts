@@ -300,10 +300,10 @@ if known then
   till = math.max(tombstone_until(r), tombstone_until(known))
 end
 
--- As it stood, and by what this token shows of when it began.
+-- As it stood, and by what this token shows of when it began. Kept also where it was not on record: a token refreshed
+-- since would not show that it began before.
 if (known and cut_record(known)) or cut_off(handle, issued(r), known and known.under) then
-  if known then return { 'ended', bury_cut(r, till) } end
-  return { 'ended', tombstone('r', digits(cutoff.at), till, digits(expires(r)), cutoff.by, cutoff.reason) }
+  return { 'ended', bury_cut(r, till) }
 end
 
 local before = known and decided(known) or 'new'

@@ -572,6 +572,8 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           [at, at],
         );
         assert.deepEqual(await listed(at + 1), [handle(3), handle(4)]);
+        // It stays so for a token refreshed since.
+        assert.equal((await ended(handle(1), began(second + HOUR))).ending.reason, 'everywhere');
         // An older token of the same session shows when it began.
         assert.equal((await ended(handle(3), began(second - MINUTE))).ending.reason, 'everywhere');
         assert.equal((await ended(handle(3), began(second))).ending.reason, 'everywhere');

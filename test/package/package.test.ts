@@ -107,6 +107,7 @@ test.each(['managed-sessions', 'managed-sessions/client', 'managed-sessions/test
 const EXPORTS = {
   'managed-sessions': [
     'LoginError',
+    'PAGE_STYLE_SOURCE',
     'authRocket',
     'authRocketV1',
     'managedSessions',

@@ -1,0 +1,139 @@
+/** A site of real parts: verifier, ledger and store, put together by hand; a clock that tests move. */
+
+import type { IncomingMessage } from 'node:http';
+import jwt from 'jsonwebtoken';
+import type { LoginErrorCode } from '../../lib/core/errors.js';
+import type { SessionPolicy } from '../../lib/core/policy.js';
+import { createAccount, type Account } from '../../lib/http/account.js';
+import { createMiddleware, loginUser, type LoginMiddleware, type MiddlewareParts } from '../../lib/http/middleware.js';
+import {
+  compileTrust,
+  createClientAddress,
+  createOriginCheck,
+  createTokenSource,
+  type RecordIp,
+  type TokenSourceOption,
+  type TrustProxy,
+} from '../../lib/http/request.js';
+import { createRefuse, type Handler, type RefusalOptions } from '../../lib/http/respond.js';
+import { createRouter, type RouterOptions } from '../../lib/http/router.js';
+import { Ledger } from '../../lib/ledger/ledger.js';
+import { memoryStore } from '../../lib/stores/memory.js';
+import { staticKeys } from '../../lib/tokens/keys.js';
+import { createVerifier } from '../../lib/tokens/verify.js';
+
+export const ISSUER = 'https://id.example.com/';
+export const SECRET = 'a-secret-of-more-than-thirty-two-bytes';
+export const START = Date.UTC(2026, 2, 1, 9);
+
+export interface SiteOptions extends RefusalOptions {
+  readonly from?: TokenSourceOption;
+  readonly trustProxy?: TrustProxy;
+  readonly recordIp?: RecordIp;
+  readonly router?: RouterOptions;
+  readonly policy?: Partial<SessionPolicy>;
+  /** Parts to put in place of the real ones, or around them. */
+  readonly parts?:
+    Partial<MiddlewareParts<unknown>> | ((real: MiddlewareParts<unknown>) => Partial<MiddlewareParts<unknown>>);
+}
+
+export interface Site {
+  readonly login: LoginMiddleware<unknown>;
+  readonly account: Account;
+  readonly ledger: Ledger;
+  readonly clock: { time: number; now(): number };
+  /** Codes that were told as `tokenRefused`, in their order. */
+  readonly refused: LoginErrorCode[];
+  router(options?: RouterOptions): Handler;
+  close(): Promise<void>;
+}
+
+export function makeSite(options: SiteOptions = {}): Site {
+  const clock = {
+    time: START,
+    now(): number {
+      return this.time;
+    },
+  };
+  const refused: LoginErrorCode[] = [];
+  const policy: SessionPolicy = {
+    idleTimeout: null,
+    clockTolerance: 0,
+    tombstoneFor: 86_400_000,
+    maxSessions: 100,
+    atSessionLimit: 'end-oldest',
+    ...options.policy,
+  };
+  const store = memoryStore();
+  store.configure({ storeTimeout: 1000, revocationBound: 5000 });
+  const ledger = new Ledger({
+    store,
+    clock,
+    policyOf: () => policy,
+    revocationBound: 5000,
+    activityInterval: 60_000,
+    storeTimeout: 1000,
+    whenStoreDown: 'refuse',
+    emit: () => undefined,
+  });
+  const issuer = {
+    issuer: ISSUER,
+    audience: 'shop',
+    clockTolerance: 0,
+    keys: staticKeys({ secret: SECRET }, 'issuer'),
+  };
+  const trust = compileTrust(options.trustProxy);
+  const source = createTokenSource(options.from);
+  const parts: MiddlewareParts<unknown> = {
+    verifier: createVerifier({ issuers: [issuer], clock, lifetime: () => null }),
+    ledger,
+    source,
+    user: loginUser,
+    clock,
+    clientAddress: createClientAddress(trust, options.recordIp ?? 'full'),
+    originOf: createOriginCheck(trust),
+    refuse: createRefuse(options),
+    loginUrl: options.loginUrl,
+    emit: (name, event) => {
+      if (name === 'tokenRefused' && 'code' in event) refused.push(event.code);
+    },
+  };
+  const others = typeof options.parts === 'function' ? options.parts(parts) : options.parts;
+  const login = createMiddleware<unknown>({ ...parts, ...others });
+  const account = createAccount(ledger);
+  return {
+    login,
+    account,
+    ledger,
+    clock,
+    refused,
+    router: (routerOptions) =>
+      createRouter({ login, account, source, clock, loginUrl: options.loginUrl }, routerOptions),
+    close: () => ledger.close(),
+  };
+}
+
+/** A token of a session, an hour long unless the claims say otherwise. */
+export function tokenOf(session: string, claims: Readonly<Record<string, unknown>> = {}): string {
+  const issuedAt = START / 1000;
+  return jwt.sign(
+    { iss: ISSUER, aud: 'shop', sub: 'ann', sid: session, iat: issuedAt, exp: issuedAt + 3600, ...claims },
+    SECRET,
+  );
+}
+
+export const bearer = (token: string): { readonly Authorization: string } => ({ Authorization: `Bearer ${token}` });
+export const cookie = (token: string): { readonly Cookie: string } => ({ Cookie: `login_token=${token}` });
+/** What a browser sends with its own site's requests. */
+export const sameOrigin = { 'Sec-Fetch-Site': 'same-origin' } as const;
+
+/** Answers with what the login put on the request. */
+export const showLogin: Handler = (
+  req: IncomingMessage & { user?: unknown; loginSession?: unknown; loginError?: unknown },
+  res,
+) => {
+  const { user, loginSession, loginError } = req;
+  const code = loginError instanceof Error && 'code' in loginError ? loginError.code : undefined;
+  res.setHeader('Content-Type', 'application/json');
+  res.end(JSON.stringify({ user, session: loginSession, code }));
+};

@@ -1,0 +1,47 @@
+/** Checked by the compiler alone: how our members of a request merge with those of Express and passport. */
+
+import connect from 'connect';
+import express from 'express';
+import passport from 'passport';
+import type { LoginError } from '../../lib/core/errors.js';
+import type { LoginMiddleware } from '../../lib/http/middleware.js';
+import type { LoginSession, LoginUser, TokenSourceOption } from '../../lib/http/request.js';
+import type { Handler, OnRefused } from '../../lib/http/respond.js';
+import type { RouterOptions } from '../../lib/http/router.js';
+
+declare const login: LoginMiddleware<LoginUser>;
+declare const router: Handler;
+
+const app = express();
+app.use(passport.initialize());
+app.use(login.required());
+app.use('/api', login.required({ scope: ['a', 'b'], fresh: true }));
+app.use('/account', router);
+app.post('/logout', login.logout({ domain: 'example.com' }));
+
+app.get('/', login.optional(), (req, res) => {
+  const id: string | undefined = req.user?.id;
+  const claims: Readonly<Record<string, unknown>> | undefined = req.user?.claims;
+  const session: LoginSession | undefined = req.loginSession;
+  const error: LoginError | undefined = req.loginError;
+  // @ts-expect-error -- there may be no user
+  const name = req.user.name;
+  // passport's own members are still there
+  req.logout(() => undefined);
+  const isAuthenticated: boolean = req.isAuthenticated();
+  res.json([id, claims, session?.startedAt.getTime(), error?.code, name, isAuthenticated]);
+});
+
+connect().use(login.required()).use('/account', router);
+
+// Hooks may ask for their framework's own request.
+export const from: TokenSourceOption = (req: express.Request) => req.header('x-token');
+export const onRefused: OnRefused = (error: LoginError, _req: express.Request, res: express.Response) => {
+  res.status(error.status).json({ code: error.code });
+};
+export const options: RouterOptions = { layout: async (html: string, req: express.Request) => `${req.path}${html}` };
+
+// @ts-expect-error -- a misspelt option
+login.required({ scopes: 'a' });
+// @ts-expect-error -- a token is a text
+export const wrong: TokenSourceOption = () => 7;

@@ -1,0 +1,570 @@
+/** What only the Redis store promises: keys that expire, one slot, bounded waiting, recovery, short scripts. */
+
+import { Redis } from 'ioredis';
+
+import type { SessionPolicy } from '../../lib/core/policy.js';
+import { sessionUser, type SessionUser } from '../../lib/core/session.js';
+import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis.js';
+import { INDEX_FROM } from '../../lib/stores/redis-scripts.js';
+import type { Notice, SessionStore, SightAnswer, StoreSettings } from '../../lib/stores/store.js';
+import { eventually, freePort, startRedis, type TestRedis } from '../support/redis.js';
+
+const HOUR = 3600_000;
+const DAY = 24 * HOUR;
+const POLICY: SessionPolicy = {
+  idleTimeout: null,
+  clockTolerance: 5000,
+  tombstoneFor: DAY,
+  maxSessions: 100,
+  atSessionLimit: 'end-oldest',
+};
+const UNBOUNDED: SessionPolicy = { ...POLICY, maxSessions: Infinity };
+const USER_AGENT =
+  'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36 xx';
+
+let redis: TestRedis;
+let now: number;
+let users = 0;
+const opened: SessionStore[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+
+beforeEach(async () => {
+  now = Date.now();
+  await redis.cli('flushall');
+});
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+});
+
+afterAll(() => redis.stop());
+
+function open(
+  target: string | RedisClient = redis.url,
+  { storeTimeout = 5000, revocationBound = 20_000, ...options }: Partial<StoreSettings> & RedisStoreOptions = {},
+): SessionStore {
+  const store = redisStore(target, options);
+  store.configure({ storeTimeout, revocationBound });
+  opened.push(store);
+  return store;
+}
+
+function newUser(): SessionUser {
+  users += 1;
+  return sessionUser('https://id.example.com/', String(users));
+}
+
+const handle = (number: number): string => String(number).padStart(22, 'h');
+
+function sight(
+  store: SessionStore,
+  user: SessionUser,
+  number: number,
+  { at = now, policy = POLICY, expiresIn = HOUR }: { at?: number; policy?: SessionPolicy; expiresIn?: number } = {},
+): Promise<SightAnswer> {
+  return store.sight(user, {
+    handle: handle(number),
+    sighting: { at, ip: '203.0.113.70', userAgent: USER_AGENT },
+    token: { issuedAt: at, expiresAt: at + expiresIn, lifetime: null },
+    policy,
+  });
+}
+
+const revoke = (store: SessionStore, user: SessionUser, number: number) =>
+  store.revoke(user, { handle: handle(number), reason: 'signed_out', by: null, at: now, policy: POLICY });
+const revokeAll = (store: SessionStore, user: SessionUser, except: string | null = null) =>
+  store.revokeAll(user, { except, reason: 'everywhere', by: null, at: now, policy: POLICY });
+const get = (store: SessionStore, user: SessionUser, number: number) => store.get(user, handle(number), now, POLICY);
+
+const unavailable = expect.objectContaining({ code: 'store_unavailable', status: 503 }) as unknown;
+
+async function rejection(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error('It should have rejected');
+}
+
+async function keys(): Promise<string[]> {
+  return (await redis.cli('keys', '*')) as string[];
+}
+
+async function timesToLive(): Promise<[key: string, ttl: number][]> {
+  return Promise.all(
+    (await keys()).map(async (key) => [key, Number(await redis.cli('pttl', key))] as [string, number]),
+  );
+}
+
+async function fill(store: SessionStore, user: SessionUser, count: number, first = 0): Promise<void> {
+  for (let from = 0; from < count; from += 500) {
+    const batch = Array.from({ length: Math.min(500, count - from) }, (_, index) => first + from + index);
+    await Promise.all(
+      batch.map((number) => sight(store, user, number, { at: now - number, policy: UNBOUNDED, expiresIn: DAY })),
+    );
+  }
+}
+
+describe('options', () => {
+  test.each([
+    ['no target', undefined, /ioredis client, got undefined/],
+    ['an empty text', '', /this text is neither/],
+    ['another protocol', 'http://localhost', /this text is neither/],
+    ['a number', 6379, /got number/],
+    ['an object that is no client', {}, /got object/],
+    ['null', null, /got null/],
+  ])('%s is refused', (_, target, message) => {
+    expect(() => redisStore(target as string)).toThrow(TypeError);
+    expect(() => redisStore(target as string)).toThrow(message);
+  });
+
+  test('a URL that cannot be read does not come back in the message', () => {
+    const url = 'redis://user:hunter2@local host:99999999';
+    expect(() => redisStore(url)).toThrow(TypeError);
+    expect(() => redisStore(url)).not.toThrow(/hunter2/);
+  });
+
+  test.each([
+    ['a brace in the prefix', { prefix: 'a{b' }, /prefix/],
+    ['an empty prefix', { prefix: '' }, /prefix/],
+    ['a prefix that is no text', { prefix: 5 }, /prefix/],
+    ['half a replica', { minReplicas: 0.5 }, /minReplicas/],
+    ['fewer replicas than none', { minReplicas: -1 }, /minReplicas/],
+    ['NaN replicas', { minReplicas: NaN }, /minReplicas/],
+    ['an option that does not exist', { minReplica: 1 }, /minReplica/],
+  ])('%s is refused', (_, options, message) => {
+    expect(() => redisStore(redis.url, options as RedisStoreOptions)).toThrow(message);
+  });
+
+  test('a prefix keeps apart', async () => {
+    const user = newUser();
+    const [one, other] = [open(), open(redis.url, { prefix: 'other' })];
+    await sight(one, user, 1);
+    expect(await get(other, user, 1)).toBeNull();
+    expect(await sight(other, user, 1)).toMatchObject({ created: true });
+  });
+});
+
+describe('keys', () => {
+  test('every key has a time to live, after every kind of operation', async () => {
+    const store = open();
+    const user = newUser();
+    const ending = { cause: 'revoked', reason: 'known', by: null, at: now, expiresAt: null } as const;
+    const operations: [string, () => Promise<unknown>][] = [
+      ['sight', () => sight(store, user, 1)],
+      ['sight at the cap', () => sight(store, user, 2, { policy: { ...POLICY, maxSessions: 1 } })],
+      ['label', () => store.label(user, handle(2), 'name', now, POLICY)],
+      ['list', () => store.list(user, { limit: 1, cursor: null, at: now, policy: POLICY })],
+      ['revoke', () => revoke(store, user, 2)],
+      ['revokeAll', () => revokeAll(store, user)],
+      ['sight under a cutoff', () => sight(store, user, 3, { at: now + HOUR })],
+      [
+        'restore',
+        () =>
+          store.restore(newUser(), {
+            tombstones: [{ handle: handle(4), ending, until: now + DAY }],
+            cutoff: { at: now, except: null, reason: 'known', by: null },
+            at: now,
+            policy: POLICY,
+          }),
+      ],
+      ['many sessions', () => fill(store, newUser(), INDEX_FROM + 1)],
+    ];
+    const without: string[] = [];
+    for (const [name, operate] of operations) {
+      await operate();
+      for (const [key, ttl] of await timesToLive()) if (ttl <= 0) without.push(`${key} after ${name}`);
+    }
+    expect(without).toEqual([]);
+    expect((await keys()).filter((key) => key.endsWith(':i'))).toHaveLength(1);
+  });
+
+  test('live no longer than what they hold is of use', async () => {
+    const store = open();
+    const user = newUser();
+    const ttl = async () => Number(await redis.cli('pttl', `ms:{${user.key}}:s`));
+    await sight(store, user, 1);
+    expect(await ttl()).toBeLessThanOrEqual(HOUR + POLICY.clockTolerance + 1000);
+    await revoke(store, user, 1);
+    expect(await ttl()).toBeGreaterThan(DAY + HOUR - 10_000);
+    expect(await ttl()).toBeLessThanOrEqual(DAY + HOUR + 1000);
+    await sight(store, user, 2);
+    expect(await ttl()).toBeGreaterThan(DAY + HOUR - 10_000);
+  });
+
+  test('all of a user lie in one slot', async () => {
+    const store = open();
+    const user = newUser();
+    await fill(store, user, INDEX_FROM + 1);
+    await revokeAll(store, user);
+    const ofUser = (await keys()).filter((key) => key.includes(user.key));
+    expect(ofUser.sort()).toEqual(['c', 'i', 's'].map((part) => `ms:{${user.key}}:${part}`));
+    expect((await keys()).filter((key) => !key.includes(user.key)).sort()).toEqual(
+      ['count', 'epoch', 'stream'].map((part) => `ms:{feed}:${part}`),
+    );
+  });
+
+  test.each([
+    ['an hour behind', -HOUR],
+    ['an hour ahead', HOUR],
+  ])('a clock that is %s forgets nothing too early', async (_, skew) => {
+    const store = open();
+    const user = newUser();
+    now += skew;
+    await sight(store, user, 1);
+    await revoke(store, user, 1);
+    // What the skewed caller sees last of its token, and what another of the right clock sees then.
+    const last = now + HOUR + DAY - 1000;
+    expect(await sight(store, user, 1, { at: last - DAY })).toMatchObject({ state: 'ended' });
+    const ttl = Number(await redis.cli('pttl', `ms:{${user.key}}:s`));
+    expect(Date.now() + ttl).toBeGreaterThanOrEqual(now + HOUR + DAY - 5000);
+    const answer = await sight(store, user, 1, { at: now + 40 * DAY, policy: { ...POLICY, tombstoneFor: 0 } });
+    expect(answer).toMatchObject({ state: 'ended' });
+  });
+
+  test('what has run out is pruned by what passes by', async () => {
+    const store = open();
+    const user = newUser();
+    const before = now - 3 * DAY;
+    for (const number of [1, 2, 3]) await sight(store, user, number, { at: before });
+    expect(await redis.cli('hlen', `ms:{${user.key}}:s`)).toBe(3);
+    await sight(store, user, 4, { policy: { ...POLICY, maxSessions: 4 } });
+    expect(await redis.cli('hlen', `ms:{${user.key}}:s`)).toBe(1);
+  });
+
+  test('what has run out is pruned by what passes by where there is an index, too', async () => {
+    const store = open();
+    const user = newUser();
+    const before = now - 3 * DAY;
+    for (let number = 0; number < INDEX_FROM + 1; number += 1)
+      await sight(store, user, number, { at: before, policy: UNBOUNDED });
+    expect(await redis.cli('exists', `ms:{${user.key}}:i`)).toBe(1);
+    for (let number = 1000; number < 1300; number += 1) await sight(store, user, number, { policy: UNBOUNDED });
+    // Each drew 16 at random; that one of the 257 was never drawn is less likely than 1 in 10^5.
+    expect(Number(await redis.cli('hlen', `ms:{${user.key}}:s`))).toBeLessThan(INDEX_FROM + 300);
+    expect((await store.list(user, { limit: 200, cursor: null, at: now, policy: UNBOUNDED })).sessions).toHaveLength(
+      200,
+    );
+  });
+
+  test('a session takes at most 400 bytes', async () => {
+    const store = open();
+    const user = newUser();
+    expect(USER_AGENT).toHaveLength(120);
+    for (const number of [1, 2, 3]) await sight(store, user, number);
+    const bytes = Number(await redis.cli('memory', 'usage', `ms:{${user.key}}:s`, 'samples', '0'));
+    expect(bytes / 3).toBeLessThanOrEqual(400);
+  });
+});
+
+describe('the feed', () => {
+  test('tells another process of each ending', async () => {
+    const [one, other] = [open(), open()];
+    const user = newUser();
+    const heard: Notice[] = [];
+    const feed = other.feed({ notice: (notice) => void heard.push(notice), gap: () => undefined });
+    await eventually('the feed is fresh', () => Promise.resolve(feed.age() < Infinity));
+    for (const number of [1, 2, 3]) await sight(one, user, number, { at: now + number });
+    await revoke(one, user, 1);
+    await sight(one, user, 4, { at: now + 4, policy: { ...POLICY, maxSessions: 2 } });
+    await revokeAll(one, user, handle(4));
+    await eventually('all were heard', () => Promise.resolve(heard.length === 3));
+    expect(heard).toMatchObject([
+      { kind: 'ended', user, tombstone: { handle: handle(1), ending: { reason: 'signed_out' } } },
+      { kind: 'ended', user, tombstone: { handle: handle(2), ending: { reason: 'session_limit' } } },
+      { kind: 'cutoff', user, cutoff: { except: handle(4) }, ended: [{ handle: handle(3) }] },
+    ]);
+  });
+
+  test('begins anew where one of its keys is gone', async () => {
+    const store = open();
+    const user = newUser();
+    const epoch = () => redis.cli('get', 'ms:{feed}:epoch');
+    for (const lost of ['stream', 'epoch', 'count']) {
+      await store.revoke(user, {
+        handle: handle(1),
+        reason: '',
+        by: null,
+        at: now,
+        policy: POLICY,
+        token: { issuedAt: now, expiresAt: now + HOUR, lifetime: null },
+      });
+      const before = await epoch();
+      await redis.cli('del', `ms:{feed}:${lost}`);
+      await revoke(store, user, 1);
+      expect([
+        (await epoch()) === before,
+        await redis.cli('get', 'ms:{feed}:count'),
+        await redis.cli('xlen', 'ms:{feed}:stream'),
+      ]).toEqual([false, '1', 1]);
+      await revoke(store, user, 1);
+      expect(await redis.cli('get', 'ms:{feed}:count')).toBe('2');
+    }
+  });
+});
+
+describe('trouble', () => {
+  test('a server that lost the scripts is given them again', async () => {
+    const store = open();
+    const user = newUser();
+    await sight(store, user, 1);
+    await redis.cli('script', 'flush');
+    expect(await sight(store, user, 1)).toMatchObject({ state: 'live', created: false });
+    await redis.cli('script', 'flush');
+    await revoke(store, user, 1);
+    expect(await get(store, user, 1)).toBeNull();
+  });
+
+  test('a server that was restarted is used again, with or without its data', async () => {
+    const server = await startRedis();
+    try {
+      const store = open(server.url);
+      const user = newUser();
+      await sight(store, user, 1);
+      await server.restart({ keepData: true });
+      expect(await sight(store, user, 1)).toMatchObject({ created: false });
+      await server.restart({ keepData: false });
+      expect(await sight(store, user, 1)).toMatchObject({ created: true });
+      expect(store.health()).toMatchObject({ ok: true, lastError: null });
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('a server that is not there is waited for once, and then refused at once', async () => {
+    const port = await freePort();
+    const store = open(`redis://127.0.0.1:${String(port)}`, { storeTimeout: 300 });
+    const user = newUser();
+    const begun = performance.now();
+    expect(await rejection(get(store, user, 1))).toEqual(unavailable);
+    expect(performance.now() - begun).toBeGreaterThan(250);
+    const again = performance.now();
+    expect(await rejection(get(store, user, 1))).toEqual(unavailable);
+    expect(performance.now() - again).toBeLessThan(250);
+    expect(store.health()).toMatchObject({ ok: false, age: Infinity, lastError: expect.any(Error) as unknown });
+
+    const server = await startRedis({ port });
+    try {
+      await eventually('the store is back', () =>
+        get(store, user, 1).then(
+          () => true,
+          () => false,
+        ),
+      );
+      expect(store.health().ok).toBe(true);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('a first request waits for the connection', async () => {
+    const client = new Redis(redis.url);
+    try {
+      expect(client.status).not.toBe('ready');
+      expect(await sight(open(client), newUser(), 1)).toMatchObject({ state: 'live' });
+    } finally {
+      client.disconnect();
+    }
+  });
+
+  test.each([
+    ['a URL', () => redis.url, () => undefined],
+    [
+      'a client',
+      () => new Redis(redis.url),
+      (client: string | Redis) => {
+        (client as Redis).disconnect();
+      },
+    ],
+  ])('a server that stands still is given up in time, and used again when it goes on: %s', async (_, target, end) => {
+    const client = target();
+    const store = open(client, { storeTimeout: 200 });
+    const user = newUser();
+    await sight(store, user, 1);
+    redis.pause();
+    try {
+      for (let round = 0; round < 6; round += 1) {
+        const begun = performance.now();
+        const errors = await Promise.all(
+          [sight(store, user, 1), revoke(store, user, 2), get(store, user, 3)].map(rejection),
+        );
+        expect(performance.now() - begun).toBeLessThan(1500);
+        for (const error of errors) expect(error).toEqual(unavailable);
+      }
+    } finally {
+      redis.resume();
+    }
+    await eventually('the store is back', () =>
+      sight(store, user, 1).then(
+        () => true,
+        () => false,
+      ),
+    );
+    end(client);
+  });
+
+  test("a silent client of the user's own is not filled with commands", async () => {
+    const client = new Redis(redis.url);
+    const calls = jest.spyOn(client, 'call');
+    const store = open(client, { storeTimeout: 100 });
+    const user = newUser();
+    await sight(store, user, 1);
+    redis.pause();
+    try {
+      for (let round = 0; round < 5; round += 1) {
+        const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => get(store, user, 1)));
+        expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
+      }
+      expect(calls.mock.calls.length).toBeLessThan(500);
+    } finally {
+      redis.resume();
+    }
+    await eventually('the store is back', () =>
+      get(store, user, 1).then(
+        () => true,
+        () => false,
+      ),
+    );
+    client.disconnect();
+  });
+
+  test('a refused password shows nowhere', async () => {
+    const server = await startRedis({ args: ['--requirepass', 'correct'] });
+    const said = jest.spyOn(console, 'error').mockImplementation(() => undefined);
+    try {
+      const store = open(`redis://:hunter2@127.0.0.1:${String(server.port)}`, { storeTimeout: 500 });
+      const error = await rejection(get(store, newUser(), 1));
+      expect(error).toEqual(unavailable);
+      const { inspect } = await import('node:util');
+      const shown = inspect([error, store.health(), said.mock.calls], { depth: 10, showHidden: true });
+      expect(shown).toContain('WRONGPASS');
+      expect(shown).not.toContain('hunter2');
+    } finally {
+      said.mockRestore();
+      await server.stop();
+    }
+  });
+
+  test('memory that is full rejects what writes', async () => {
+    const server = await startRedis({ args: ['--maxmemory', '1', '--maxmemory-policy', 'noeviction'] });
+    try {
+      const store = open(server.url);
+      const error = await rejection(sight(store, newUser(), 1));
+      expect(error).toEqual(unavailable);
+      expect(String(error.cause)).toContain('OOM');
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('a script that takes for ever rejects what comes after it', async () => {
+    const server = await startRedis({ args: ['--lua-time-limit', '20'] });
+    try {
+      const store = open(server.url, { storeTimeout: 1000 });
+      const user = newUser();
+      await sight(store, user, 1);
+      const stuck = server.cli('eval', 'while true do end', '0').catch((error: unknown) => error);
+      const error = await eventually('the server is busy', () =>
+        get(store, user, 1).then(
+          () => undefined,
+          (thrown: unknown) => thrown,
+        ),
+      );
+      expect(error).toEqual(unavailable);
+      await server.cli('script', 'kill');
+      await stuck;
+      expect(await get(store, user, 1)).not.toBeNull();
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('what is asked of a closed store is refused', async () => {
+    const store = open();
+    await store.close();
+    expect(await rejection(get(store, newUser(), 1))).toEqual(unavailable);
+  });
+
+  test('a store that was not configured says so', async () => {
+    await expect(redisStore(redis.url).get(newUser(), handle(1), now, POLICY)).rejects.toThrow(/configure/);
+  });
+});
+
+describe('minReplicas', () => {
+  test('rejects without a replica, with the session ended all the same', async () => {
+    const store = open(redis.url, { minReplicas: 1, storeTimeout: 300 });
+    const user = newUser();
+    await sight(store, user, 1);
+    expect(await rejection(revoke(store, user, 1))).toEqual(unavailable);
+    expect(await sight(store, user, 1)).toMatchObject({ state: 'ended' });
+    expect(await rejection(revokeAll(store, user))).toEqual(unavailable);
+  });
+
+  test('acknowledges with a replica, which then has it', async () => {
+    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(redis.port)] });
+    try {
+      await eventually('the replica follows', async () =>
+        String(await replica.cli('info', 'replication')).includes('master_link_status:up'),
+      );
+      const store = open(redis.url, { minReplicas: 1 });
+      const user = newUser();
+      await sight(store, user, 1);
+      await sight(store, user, 2);
+      expect(await revoke(store, user, 1)).toBe('ended');
+      expect(await replica.cli('hget', `ms:{${user.key}}:s`, handle(1))).toMatch(/^tr\n/);
+      expect(await replica.cli('xlen', 'ms:{feed}:stream')).toBe(1);
+      expect(await revokeAll(store, user)).toEqual({ ended: 1 });
+      expect(await replica.cli('hget', `ms:{${user.key}}:s`, handle(2))).toMatch(/^tr\n/);
+    } finally {
+      await replica.stop();
+    }
+  });
+});
+
+describe('a user with ten thousand sessions', () => {
+  const COUNT = 10_000;
+
+  test('is listed, capped and ended by scripts that are short', async () => {
+    const store = open();
+    const user = newUser();
+    await redis.cli('config', 'set', 'slowlog-log-slower-than', '0');
+    await redis.cli('config', 'set', 'slowlog-max-len', '100000');
+    await redis.cli('slowlog', 'reset');
+    await fill(store, user, COUNT);
+
+    const page = await store.list(user, { limit: 50, cursor: null, at: now, policy: UNBOUNDED });
+    expect(page.sessions.map((session) => session.handle)).toEqual(
+      Array.from({ length: 50 }, (_, number) => handle(number)),
+    );
+    const deep = await store.list(user, {
+      limit: 50,
+      cursor: { lastSeenAt: now - 9000, handle: handle(9000) },
+      at: now,
+      policy: UNBOUNDED,
+    });
+    expect(deep.sessions[0]?.handle).toBe(handle(9001));
+
+    const refusing = { ...UNBOUNDED, maxSessions: COUNT, atSessionLimit: 'refuse' as const };
+    expect(await sight(store, user, COUNT + 1, { policy: refusing })).toEqual({ state: 'refused' });
+    expect(await sight(store, user, COUNT + 1, { policy: { ...UNBOUNDED, maxSessions: COUNT - 1000 } })).toMatchObject({
+      state: 'live',
+    });
+    expect(await get(store, user, COUNT - 1001)).toBeNull();
+    expect(await get(store, user, COUNT - 1002)).not.toBeNull();
+
+    expect(await revokeAll(store, user, handle(7))).toEqual({ ended: COUNT - 1001 });
+    const left = await store.list(user, { limit: 50, cursor: null, at: now, policy: UNBOUNDED });
+    expect(left.sessions.map((session) => session.handle)).toEqual([handle(7)]);
+
+    const slowest = ((await redis.cli('slowlog', 'get', '-1')) as [number, number, number, string[]][])
+      .filter(([, , , command]) => /^eval/i.test(command[0] ?? ''))
+      .reduce((most, [, , microseconds]) => Math.max(most, microseconds), 0);
+    process.env['REPORT_TIMES'] && console.log('slowest script', slowest, 'us');
+    // The measured machine takes 2 to 3 ms; one that others keep busy is given its time.
+    expect(slowest).toBeLessThan(30_000);
+  });
+});
