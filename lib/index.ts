@@ -1,5 +1,6 @@
 export { managedSessions } from './managed-sessions.js';
 export type { Health, ManagedSessions, UserReference } from './managed-sessions.js';
+export type { FeedHealth } from './ledger/ledger.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';
@@ -23,21 +24,44 @@ export type {
 } from './stores/store.js';
 
 export { authRocket, authRocketV1, oidc } from './tokens/presets.js';
-export type { IssuerOptions } from './tokens/presets.js';
-export type { Algorithm } from './tokens/keys.js';
+export type {
+  AuthRocketOptions,
+  AuthRocketV1Options,
+  IssuerOptions,
+  OidcOptions,
+  TokenNaming,
+} from './tokens/presets.js';
+export type { Algorithm, PublicKey, Secret } from './tokens/keys.js';
 
 export { LoginError } from './core/errors.js';
-export type { LoginErrorCode } from './core/errors.js';
-export type { Claims } from './core/claims.js';
+export type { LoginErrorCode, LoginErrorDetails } from './core/errors.js';
+export type { Claims, Organization, Profile, RequiredClaim, Scalar } from './core/claims.js';
 export type { Duration } from './core/duration.js';
-export type { SessionEventListener, SessionEventName, SessionEvents } from './core/events.js';
+export type {
+  EventUser,
+  SessionEnded,
+  SessionEventListener,
+  SessionEventName,
+  SessionEvents,
+  SessionMoved,
+  SessionStarted,
+  TokenRefused,
+} from './core/events.js';
 export type { Cutoff, SessionPolicy } from './core/policy.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
 
-export type { ListOptions, RevokeAllOptions, RevokeOptions, SessionList, SessionView } from './http/account.js';
-export type { Login, RequiredOptions } from './http/middleware.js';
-export type { LoginSession, LoginUser } from './http/request.js';
-export type { CookieAttributes, Handler } from './http/respond.js';
+export type { ListOptions, Locate, RevokeAllOptions, RevokeOptions, SessionList, SessionView } from './http/account.js';
+export type { Login, RequiredOptions, SightingHint, UpgradeOptions } from './http/middleware.js';
+export type {
+  LoginSession,
+  LoginUser,
+  TokenFunction,
+  TokenSourceOption,
+  TrustFunction,
+  TrustProxy,
+} from './http/request.js';
+export type { CookieAttributes, Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';
-export type { RouterOptions } from './http/router.js';
-export type { ClientDescription } from './http/user-agent.js';
+export type { Done, Messages, MessagesOverride, Problem } from './http/messages.js';
+export type { Layout, RouterOptions } from './http/router.js';
+export type { ClientDescription, ClientKind } from './http/user-agent.js';

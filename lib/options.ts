@@ -6,11 +6,10 @@ import type { Claims } from './core/claims.js';
 import { durationMs, type Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
 import type { LoginUser, TokenSourceOption, TrustProxy } from './http/request.js';
+import type { Next } from './http/respond.js';
 import type { WhenStoreDown } from './ledger/ledger.js';
 import type { SessionStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/presets.js';
-
-export type NextFunction = (error?: unknown) => void;
 
 export interface ManagedSessionsOptions<User = LoginUser> {
   /** Who issues the tokens that are let in: one or several, each with a name of its own. */
@@ -48,7 +47,7 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   /** Connect only, values as Express's `trust proxy`; under Express its own setting rules. Default: no proxy is trusted. */
   trustProxy?: TrustProxy;
   /** Answers refused requests instead of the middleware. */
-  onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: NextFunction) => unknown;
+  onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
   /** Where browsers are sent (303) instead of a 401. A path or an absolute http(s) URL. */
   loginUrl?: string;
   /** Makes handles an HMAC, so that nobody who knows a session id can compute its handle. At least 16 bytes. */

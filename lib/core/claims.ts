@@ -6,7 +6,8 @@ import type { TokenTimes } from './session.js';
 /** A token's payload. Ask it by `claimOf`: names come from outside, `__proto__` and `constructor` too. */
 export type Claims = Readonly<Record<string, unknown>>;
 
-type Scalar = string | number | boolean | null;
+/** What a claim can be compared with. */
+export type Scalar = string | number | boolean | null;
 
 /**
  * What a claim must be: this value, one of these, or what the predicate accepts (`undefined` is an absent claim; a

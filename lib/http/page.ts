@@ -61,7 +61,7 @@ export interface PageHeaderOptions {
 /** Name of the hidden field that carries {@link PageView.formToken}. */
 export const FORM_TOKEN_FIELD = 'form_token';
 
-/** CSP source for the stylesheet inside {@link renderFragment}, for a site's own policy: `style-src 'sha256-...'`. */
+/** CSP source for the stylesheet inside `renderFragment()`, for a site's own policy: `style-src 'sha256-...'`. */
 export const PAGE_STYLE_SOURCE = `'sha256-${createHash('sha256').update(PAGE_STYLE).digest('base64')}'`;
 
 /**

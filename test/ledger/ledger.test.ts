@@ -87,7 +87,7 @@ describe('the hot path', () => {
     await time.advance(ACTIVITY_INTERVAL);
     await here.round();
     for (let count = 0; count < 1000; count += 1)
-      here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+      void here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
     expect(here.wire.messages).toHaveLength(1);
     await here.settle();
     const record = await server.store.get(ANN.user, ANN.handle, time.clock.now(), { ...POLICY_OF_TEST });
@@ -99,7 +99,7 @@ describe('the hot path', () => {
     await ask(here);
     await time.advance(30_000);
     await here.round();
-    here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    void here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
     const lastUse = time.clock.now();
     await time.advance(ACTIVITY_INTERVAL);
     await here.settle();
@@ -111,7 +111,7 @@ describe('the hot path', () => {
     await here.round();
     await ask(here);
     await time.advance(1_000);
-    here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+    void here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
     const closed = here.ledger.close();
     await here.settle();
     await closed;

@@ -35,11 +35,10 @@ test('an app under test: sign in, move the clock, turn the keys', async () => {
   await Promise.all([sessions.close(), issuer.close()]);
 });
 
-test('signIn() says what is missing where no issuer was created', () => {
-  jest.isolateModules(() => {
-    const kit = require('../../lib/testing/index.js') as typeof import('../../lib/testing/index.js');
-    expect(() => kit.signIn({ set: () => undefined })).toThrow('createTestIssuer');
-  });
+test('signIn() says what is missing where no issuer was created', async () => {
+  jest.resetModules();
+  const kit = await import('../../lib/testing/index.js');
+  expect(() => kit.signIn({ set: () => undefined })).toThrow('createTestIssuer');
 });
 
 test('a clock stands still until it is moved', () => {

@@ -1,0 +1,65 @@
+/** The example site as `npm start` runs it: a process of its own, on the built package. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(__dirname, '../..');
+
+export interface Ended {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+export interface ExampleSite {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly port: number;
+  /** All that it wrote so far, on either stream. */
+  output(): string;
+  /** Resolves once the process is gone. */
+  stop(signal?: NodeJS.Signals): Promise<Ended>;
+}
+
+function startProcess(env: NodeJS.ProcessEnv) {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } };
+  const [command, ...args] = scripts.start.split(' ');
+  if (command !== 'node') throw new Error('npm start is expected to run node');
+  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, REDIS_URL: '', ...env } });
+  let output = '';
+  const note = (text: string): void => {
+    output += text;
+  };
+  child.stdout.setEncoding('utf8').on('data', note);
+  child.stderr.setEncoding('utf8').on('data', note);
+  // 'close', not 'exit': what was written last has arrived by then.
+  const ended = once(child, 'close').then(([code]: unknown[]): Ended => ({ code: Number(code), output }));
+  return { child, ended, output: () => output };
+}
+
+/** Waits for the address that the site tells. Rejects with what it wrote where it ends instead. */
+export async function startExample(env: NodeJS.ProcessEnv = {}): Promise<ExampleSite> {
+  const { child, ended, output } = startProcess({ PORT: '0', ...env });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stdout.on('data', () => {
+      const found = /http:\/\/localhost:(\d+)\//.exec(output())?.[1];
+      if (found !== undefined) resolve(Number(found));
+    });
+    ended.then(() => reject(new Error(`The site ended: ${output()}`)), reject);
+  });
+  return {
+    url: `http://localhost:${String(port)}`,
+    port,
+    output,
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** For a start that must fail. */
+export async function runExample(env: NodeJS.ProcessEnv): Promise<Ended> {
+  return startProcess(env).ended;
+}
