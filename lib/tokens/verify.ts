@@ -125,23 +125,25 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const key = signingKey(token, candidates);
     const now = clock.now();
     const claims = deepFreeze(token.payload);
-    const checked = checkClaims(claims, issuer.rules, now);
-    const user = sessionUser(checked.issuer, checked.subject);
-    const handle = sessionHandle(user, sessionId(claims, token.signingInput), handleSecret);
-    const verified = deepFreeze({
+    const { issuer: name, subject, profile, scopes, times } = checkClaims(claims, issuer.rules, now);
+    const user = Object.freeze(sessionUser(name, subject));
+    const verified = Object.freeze({
       user,
-      handle,
+      handle: sessionHandle(user, sessionId(claims, token.signingInput), handleSecret),
       claims,
-      profile: checked.profile,
-      scopes: checked.scopes,
-      times: checked.times,
+      profile: deepFreeze(profile),
+      scopes: Object.freeze(scopes),
+      times: Object.freeze(times),
       issuerIndex: issuer.index,
     });
-    cache.add(
-      token.text,
-      { verified, key, keys: issuer.keys, until: tokenEndsAt(checked.times) + issuer.rules.clockTolerance },
-      now,
-    );
+    cache.add({
+      text: ownText(token.text),
+      verified,
+      key,
+      keys: issuer.keys,
+      verifiedAt: now,
+      until: tokenEndsAt(times) + issuer.rules.clockTolerance,
+    });
     return verified;
   }
 }
@@ -265,31 +267,33 @@ function isSignedBy(token: UnverifiedToken, key: KeyObject): boolean {
   }
 }
 
-/** Not recursive: a payload of 8 KiB nests deeply enough to fill the stack. */
+/** A tree, as JSON is. Not recursive: a payload of 8 KiB nests deeply enough to fill the stack. */
 function deepFreeze<T extends object>(root: T): Readonly<T> {
   const pending: object[] = [root];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    Object.freeze(next);
-    const members: readonly unknown[] = Object.values(next);
+    const members: readonly unknown[] = Array.isArray(next) ? next : Object.values(next);
     for (const member of members) {
-      if (typeof member === 'object' && member !== null && !Object.isFrozen(member)) pending.push(member);
+      if (typeof member === 'object' && member !== null) pending.push(member);
     }
+    Object.freeze(next);
   }
   return root;
 }
 
+/** A copy: the text may be a slice that keeps a whole cookie header in memory. */
+function ownText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
 interface CachedToken {
+  readonly text: string;
   readonly verified: VerifiedToken;
   /** What it was verified with, and where that must still be in use. */
   readonly key: VerificationKey;
   readonly keys: KeySource;
+  readonly verifiedAt: number;
   /** The moment from which the token is refused. */
   readonly until: number;
-}
-
-interface CacheEntry extends CachedToken {
-  readonly text: string;
-  readonly verifiedAt: number;
 }
 
 /**
@@ -297,7 +301,7 @@ interface CacheEntry extends CachedToken {
  * full: no sender can choose where an entry goes without a key to sign with. Refusals are not kept.
  */
 class TokenCache {
-  readonly #entries: LRUCache<string, CacheEntry>;
+  readonly #entries: LRUCache<string, CachedToken>;
   readonly #maxAge: number;
 
   constructor({ maxEntries = 10_000, maxBytes = 32 * 1024 * 1024, maxAge = 60_000 }: CacheBounds) {
@@ -316,10 +320,8 @@ class TokenCache {
     return undefined;
   }
 
-  add(text: string, token: CachedToken, now: number): void {
-    // A copy: the text may be a slice that keeps a whole cookie header in memory.
-    const copy = Buffer.from(text, 'latin1').toString('latin1');
-    this.#entries.set(placeOf(copy), { ...token, text: copy, verifiedAt: now });
+  add(token: CachedToken): void {
+    this.#entries.set(placeOf(token.text), token);
   }
 }
 
@@ -329,6 +331,6 @@ function placeOf(text: string): string {
 }
 
 /** Measured, within a tenth: the text, the payload's objects and what is built around them. */
-function estimatedBytes(entry: CacheEntry): number {
+function estimatedBytes(entry: CachedToken): number {
   return 1024 + 2 * entry.text.length;
 }
