@@ -1,6 +1,7 @@
 // @ts-check
 /** The site: pages with a cookie, a JSON API with a bearer token, and an account page where people end their sessions. */
 
+import { finished } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import cookieParser from 'cookie-parser';
 import express from 'express';
@@ -119,7 +120,8 @@ export function createSite({ issuer, tokenUrl, store }) {
     if (signal?.aborted) return void farewell();
     signal?.addEventListener('abort', farewell, { once: true });
     const heartbeat = setInterval(() => res.write(': still here\n\n'), 20_000);
-    res.on('close', () => {
+    // Unlike 'close', this is called also where the tab was gone before we came here.
+    finished(res, () => {
       clearInterval(heartbeat);
       signal?.removeEventListener('abort', farewell);
     });
@@ -157,7 +159,7 @@ export function createSite({ issuer, tokenUrl, store }) {
 
 /**
  * Refuses what another site's page made the browser send: its form could sign a visitor in as somebody else.
- * @type {import('express').RequestHandler}
+ * @param {import('express').Request} req @param {import('express').Response} res @param {() => void} next
  */
 function ownForms(req, res, next) {
   const site = req.get('sec-fetch-site');

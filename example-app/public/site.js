@@ -1,4 +1,5 @@
 // @ts-check
+/* global EventSource */
 import { parseLoginToken } from '/managed-sessions-client.js';
 
 const token = document.body.dataset.signedIn === 'true' ? await askForToken() : null;

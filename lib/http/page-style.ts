@@ -159,13 +159,13 @@ export const PAGE_STYLE = oneLine(`
 .managed-sessions .ms-times {
   display: flex;
   flex-wrap: wrap;
-  gap: 0.375rem 1rem;
+  gap: 0.375rem 0.875rem;
   margin-top: 0.5rem;
   font-size: 0.875rem;
   line-height: 1.4;
 }
 .managed-sessions .ms-times div {
-  min-width: 7.25rem;
+  min-width: 6.5rem;
 }
 .managed-sessions .ms-times dt {
   color: var(--muted);

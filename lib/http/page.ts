@@ -326,7 +326,7 @@ class MomentsInWords {
     this.#now = view.now;
     this.#counted = new Intl.RelativeTimeFormat(locale);
     this.#present = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(0, 'second');
-    this.#day = new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeZone });
+    this.#day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone });
     this.#exact = new Intl.DateTimeFormat(locale, {
       year: 'numeric',
       month: 'long',

@@ -274,8 +274,8 @@ describe('moments', () => {
     const far = { ...PHONE, startedAt: at(-40 * DAY), expiresAt: at(300 * DAY) };
     expect(times(renderPage(view({ sessions: [far] })))).toEqual([
       '3 minutes ago',
-      '20 January 2026',
-      '26 December 2026',
+      '20 Jan 2026',
+      '26 Dec 2026',
     ]);
   });
 

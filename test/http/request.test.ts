@@ -100,11 +100,11 @@ describe('token sources', () => {
     ['a number', 7, 'token_malformed'],
     ['false', false, 'token_malformed'],
     ['an object', { toString: () => 'a.b.c' }, 'token_malformed'],
-    ['a promise', Promise.resolve('a.b.c'), 'TypeError: from must return the token itself, not a promise of it'],
+    ['a promise', Promise.resolve('a.b.c'), 'TypeError: from must return the text itself, not a promise of it'],
     [
       'a rejection',
       Promise.reject(new Error('late')),
-      'TypeError: from must return the token itself, not a promise of it',
+      'TypeError: from must return the text itself, not a promise of it',
     ],
   ])('a function that returns %s', (_name, returned, expected) => {
     const from = (() => returned) as () => string;

@@ -736,6 +736,8 @@ describe('options', () => {
     [{ layout: '<html>' }, /layout must be a function/],
     [{ messages: { titel: 'x' } }, /messages\.titel/],
     [{ stylesheet: 'javascript:alert(1)' }, /stylesheet must be/],
+    [{ formTargets: 'https://id.example.com' }, /formTargets must be a list/],
+    [{ formTargets: ['javascript:alert(1)'] }, /formTargets must be a path or/],
   ])('%j is refused', (options, message) => {
     site = makeSite();
     expect(() => site.router(options as RouterOptions)).toThrow(message);

@@ -3,6 +3,7 @@
 import connect from 'connect';
 import express from 'express';
 import passport from 'passport';
+import type { Organization } from '../../lib/core/claims.js';
 import type { LoginError } from '../../lib/core/errors.js';
 import type { LoginMiddleware } from '../../lib/http/middleware.js';
 import type { LoginSession, LoginUser, TokenSourceOption } from '../../lib/http/request.js';
@@ -22,6 +23,7 @@ app.post('/logout', login.logout({ domain: 'example.com' }));
 app.get('/', login.optional(), (req, res) => {
   const id: string | undefined = req.user?.id;
   const claims: Readonly<Record<string, unknown>> | undefined = req.user?.claims;
+  const organizations: readonly Organization[] | undefined = req.user?.orgs;
   const session: LoginSession | undefined = req.loginSession;
   const error: LoginError | undefined = req.loginError;
   // @ts-expect-error -- there may be no user
@@ -29,7 +31,15 @@ app.get('/', login.optional(), (req, res) => {
   // passport's own members are still there
   req.logout(() => undefined);
   const isAuthenticated: boolean = req.isAuthenticated();
-  res.json([id, claims, session?.startedAt.getTime(), error?.code, name, isAuthenticated]);
+  res.json([
+    id,
+    claims,
+    session?.startedAt.getTime(),
+    error?.code,
+    name,
+    isAuthenticated,
+    organizations?.[0]?.permissions,
+  ]);
 });
 
 connect().use(login.required()).use('/account', router);

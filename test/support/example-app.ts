@@ -1,11 +1,16 @@
 /** The example site as `npm start` runs it: a process of its own, on the built package. */
 
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(__dirname, '../..');
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 export interface Ended {
   readonly code: number | null;
@@ -27,6 +32,7 @@ function startProcess(env: NodeJS.ProcessEnv) {
   const [command, ...args] = scripts.start.split(' ');
   if (command !== 'node') throw new Error('npm start is expected to run node');
   const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, REDIS_URL: '', ...env } });
+  running.add(child);
   let output = '';
   const note = (text: string): void => {
     output += text;
@@ -34,7 +40,10 @@ function startProcess(env: NodeJS.ProcessEnv) {
   child.stdout.setEncoding('utf8').on('data', note);
   child.stderr.setEncoding('utf8').on('data', note);
   // 'close', not 'exit': what was written last has arrived by then.
-  const ended = once(child, 'close').then(([code]: unknown[]): Ended => ({ code: Number(code), output }));
+  const ended = once(child, 'close').then(([code]: unknown[]): Ended => {
+    running.delete(child);
+    return { code: typeof code === 'number' ? code : null, output };
+  });
   return { child, ended, output: () => output };
 }
 
