@@ -45,6 +45,15 @@ export interface TokenRefused {
   readonly error: LoginError;
 }
 
+/** A key of a set cannot be used; the others are. */
+export interface KeySkipped {
+  readonly issuer: string;
+  /** Its place in the set, counted from 0: not every key has a `kid`. */
+  readonly index: number;
+  readonly kid: string | undefined;
+  readonly why: string;
+}
+
 export interface SessionEvents {
   sessionStarted: SessionStarted;
   /** In every process, once each. */
@@ -55,8 +64,7 @@ export interface SessionEvents {
   storeUp: { readonly downFor: number };
   keysDown: { readonly issuer: string; readonly error: Error };
   keysUp: { readonly issuer: string };
-  /** A key of a set cannot be used; the others are. */
-  keySkipped: { readonly issuer: string; readonly kid: string | undefined; readonly why: string };
+  keySkipped: KeySkipped;
   /** This process holds more ended sessions than it can remember: those that expire soonest were left to the store alone. */
   tombstonesDropped: { readonly count: number };
 }

@@ -12,9 +12,11 @@ export interface EndedLimits {
 
 export const ENDED_LIMITS: EndedLimits = { count: 100_000, bytes: 64 * 1024 * 1024 };
 
-interface KnownEnding {
+export interface KnownEnding {
   readonly user: SessionUser;
-  readonly tombstone: Tombstone;
+  tombstone: Tombstone;
+  /** `sessionEnded` was told of it. */
+  isTold: boolean;
 }
 
 interface KnownCutoff {
@@ -55,16 +57,19 @@ export class EndedSessions {
     return this.#cutoffs.get(userKey)?.cutoff;
   }
 
-  /** Whether this was news: the ending was not known here. A known one is only ever prolonged. */
-  add(user: SessionUser, tombstone: Tombstone, now: number): boolean {
+  /** The ending as it is known from now on: one that stands is only ever prolonged. */
+  add(user: SessionUser, tombstone: Tombstone, now: number): KnownEnding {
     const known = this.#endings.get(tombstone.handle);
-    const stands = known !== undefined && now < known.tombstone.until;
-    if (stands && tombstone.until <= known.tombstone.until) return false;
-    const kept = stands ? { ...known.tombstone, until: tombstone.until } : tombstone;
-    this.#endings.set(tombstone.handle, { user, tombstone: kept });
-    this.#bytes += sizeOf({ user, tombstone: kept }) - (known === undefined ? 0 : sizeOf(known));
-    if (!stands) this.#bound(now);
-    return !stands;
+    if (known !== undefined && now < known.tombstone.until) {
+      const { until } = tombstone;
+      if (until > known.tombstone.until) known.tombstone = { ...known.tombstone, until };
+      return known;
+    }
+    const news = { user, tombstone, isTold: false };
+    this.#endings.set(tombstone.handle, news);
+    this.#bytes += sizeOf(news) - (known === undefined ? 0 : sizeOf(known));
+    this.#bound(now);
+    return news;
   }
 
   /** Whether this cutoff is later than the one known here. */

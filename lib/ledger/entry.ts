@@ -4,19 +4,39 @@ import { tokenEndsAt, type SessionPolicy } from '../core/policy.js';
 import type { SessionUser, TokenTimes } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
 
-/** A user of whom this process knows a session or is asking about one. */
+/** A user of whom this process knows a session. */
 export interface Owner {
   readonly user: SessionUser;
   readonly policy: SessionPolicy;
   readonly entries: Set<Entry>;
-  /** What the store is being asked about this user. */
-  readonly questions: Set<Question>;
 }
 
 /** Something asked of the store that has no answer yet. */
 export interface Question {
   /** Something was announced for this user since: an answer may be older than that. */
   stale: boolean;
+}
+
+/** What the store is being asked, by user: little at any time, while users are many. */
+export class Questions {
+  readonly #byUser = new Map<string, Set<Question>>();
+
+  add(userKey: string, question: Question): void {
+    const questions = this.#byUser.get(userKey);
+    if (questions === undefined) this.#byUser.set(userKey, new Set([question]));
+    else questions.add(question);
+  }
+
+  remove(userKey: string, question: Question): void {
+    const questions = this.#byUser.get(userKey);
+    questions?.delete(question);
+    if (questions?.size === 0) this.#byUser.delete(userKey);
+  }
+
+  /** Something was announced for this user. */
+  outdate(userKey: string): void {
+    for (const question of this.#byUser.get(userKey) ?? []) question.stale = true;
+  }
 }
 
 /** The question whether a session is live; requests may share it. */
@@ -27,6 +47,8 @@ export interface Call extends Question {
   readonly generation: number;
   /** Whether the feed was already being read when it was sent, so that it tells of everything after. */
   readonly covered: boolean;
+  /** Whether it puts the session on record. */
+  readonly tracked: boolean;
   outcome: Promise<SightAnswer>;
 }
 
@@ -40,6 +62,10 @@ export class Entry {
   dated = false;
   /** The cutoff that stood when the session was first seen. */
   knownUnder = 0;
+  /** Kept on record; one that is not is confirmed by the store, and leaves nothing there. */
+  tracked = false;
+  /** A reply has said that it is there. */
+  recorded = false;
   /** The token that ends last: what a background sight presents. */
   token: TokenTimes;
   tokensEndAt = 0;
@@ -86,7 +112,7 @@ export class Entry {
   }
 
   get isDirty(): boolean {
-    return this.lastSeenAt > this.writtenAt;
+    return this.tracked && this.lastSeenAt > this.writtenAt;
   }
 
   /** Fires the signal. An entry that ended is out of the ledger and vouches for nothing. */

@@ -25,8 +25,8 @@ import type {
   Tombstone,
 } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
-import { Entry, WatchedEntries, type Call, type Owner, type Question } from './entry.js';
+import { ENDED_LIMITS, EndedSessions, type EndedLimits, type KnownEnding, type KnownOfUser } from './ended.js';
+import { Entry, Questions, WatchedEntries, type Call, type Owner, type Question } from './entry.js';
 
 /** A session that this request may use. */
 export interface LiveSession {
@@ -51,6 +51,8 @@ export interface LedgerOptions {
   readonly storeTimeout: number;
   readonly whenStoreDown: WhenStoreDown;
   readonly emit: Emit;
+  /** Whether a token's session is kept on record; default: every one is. */
+  readonly track?: (token: VerifiedToken) => boolean;
   /** Sessions held; default 100,000. */
   readonly entryLimit?: number;
   readonly endedLimits?: EndedLimits;
@@ -67,6 +69,8 @@ export interface FeedHealth {
 }
 
 const ENTRY_LIMIT = 100_000;
+/** How often what ran out is forgotten: to look through 100,000 endings takes tens of milliseconds. */
+const SWEEP_INTERVAL = 60_000;
 /** Users written back, and sessions sighted anew, at one time after the store lost data. */
 const RECOVERY_BATCH = 128;
 
@@ -83,9 +87,15 @@ export class Ledger {
   readonly #feed: RevocationFeed;
   readonly #entries: LRUCache<string, Entry>;
   readonly #owners = new Map<string, Owner>();
+  readonly #questions = new Questions();
   readonly #ended: EndedSessions;
   readonly #dirty = new Set<Entry>();
   readonly #watched = new WatchedEntries();
+  readonly #onWatched = (entry: Entry): void => {
+    this.#watched.add(entry);
+  };
+  /** Endings of sessions in use that a reply told of; whether they are ours is known when the notice comes. */
+  readonly #untold = new Map<KnownEnding, number>();
   readonly #timer: NodeJS.Timeout;
   /** Counts the gaps of the feed: what was learnt in an earlier generation vouches for nothing. */
   #generation = 0;
@@ -93,7 +103,8 @@ export class Ledger {
   readonly #down = new Set<'commands' | 'feed'>();
   #downSince = 0;
   #probing = false;
-  #recovery: Promise<void> | null = null;
+  #sweptAt = 0;
+  #isRecovering = false;
   #recoverAgain = false;
   #retryTimer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -142,6 +153,23 @@ export class Ledger {
       return entry;
     }
     return this.#ask(entry, token, sighting, fresh);
+  }
+
+  /**
+   * The same judgement without a sighting: nothing is put on record, prolonged or counted. Rejects as {@link judge} does,
+   * and with `store_unavailable` wherever it can neither know nor ask, whatever `whenStoreDown` says.
+   */
+  async peek(token: VerifiedToken, at: number): Promise<Omit<LiveSession, 'signal'>> {
+    const { user, handle, times } = token;
+    const entry = this.#entries.peek(handle);
+    if (entry !== undefined && this.#vouches(entry, token, at)) return entry;
+    this.#refuseKnownEnded(token, at);
+    const policy = this.#options.policyOf(user.issuer);
+    const sighting = { at, ip: null, userAgent: null };
+    const answer = await this.#asked(this.#store.sight(user, { handle, sighting, token: times, policy, track: false }));
+    if (answer.state === 'ended') this.#learnEnded(user, { handle, ending: answer.ending, until: answer.until }, null);
+    const { startedAt, expiresAt } = this.#requireLive(token, at, answer);
+    return { handle, startedAt, expiresAt };
   }
 
   /** Live sessions, most recently seen first. What this process knows to be ended is not among them. */
@@ -196,9 +224,10 @@ export class Ledger {
     return this.#end(user, (policy) => this.#store.revokeAll(user, { ...request, at, policy }));
   }
 
-  health(): { readonly store: FeedHealth; readonly feed: FeedHealth } {
+  health(): { readonly store: FeedHealth; readonly feed: FeedHealth; readonly sessions: number } {
     const age = this.#feed.age();
     return {
+      sessions: this.#entries.size,
       store: this.#store.health(),
       feed: { ok: age <= this.#options.revocationBound, age, lastError: this.#feed.lastError() },
     };
@@ -239,7 +268,7 @@ export class Ledger {
   #use(entry: Entry, token: TokenTimes, sighting: Sighting): void {
     const { at } = sighting;
     if (at > entry.lastSeenAt) {
-      if (!entry.isDirty) this.#dirty.add(entry);
+      if (entry.tracked && !entry.isDirty) this.#dirty.add(entry);
       entry.lastSeenAt = at;
     }
     const endsAt = tokenEndsAt(token);
@@ -279,7 +308,9 @@ export class Ledger {
       const { call } = entry;
       if (call !== null && this.#mayShare(call)) return this.#await(entry, call, token, sighting, fresh);
     }
+    const tracked = this.#options.track?.(token) ?? true;
     const asked = entry ?? this.#enter(token, sighting.at);
+    asked.tracked ||= tracked;
     asked.ip = sighting.ip;
     asked.userAgent = sighting.userAgent;
     const call = this.#send(asked, { at: sighting.at, ip: asked.ip, userAgent: asked.userAgent }, token.times);
@@ -329,7 +360,7 @@ export class Ledger {
   #ownerOf(user: SessionUser): Owner {
     let owner = this.#owners.get(user.key);
     if (owner === undefined) {
-      owner = { user, policy: this.#options.policyOf(user.issuer), entries: new Set(), questions: new Set() };
+      owner = { user, policy: this.#options.policyOf(user.issuer), entries: new Set() };
       this.#owners.set(user.key, owner);
     }
     return owner;
@@ -337,11 +368,7 @@ export class Ledger {
 
   #enter(token: VerifiedToken, now: number): Entry {
     const owner = this.#ownerOf(token.user);
-    const entry =
-      this.#watched.find(token.handle) ??
-      new Entry(token.handle, owner, token.times, now, (watched) => {
-        this.#watched.add(watched);
-      });
+    const entry = this.#watched.find(token.handle) ?? new Entry(token.handle, owner, token.times, now, this.#onWatched);
     entry.owner = owner;
     owner.entries.add(entry);
     this.#entries.set(token.handle, entry);
@@ -354,18 +381,21 @@ export class Ledger {
       sentAt: this.#monotonic(),
       generation: this.#generation,
       covered: this.#feed.age() < Infinity,
+      tracked: entry.tracked,
       stale: false,
       outcome: NEVER,
     };
     entry.dueAt = sighting.at + this.#options.activityInterval * (1 + this.#random() / 8);
     const reply = this.#store
-      .sight(owner.user, { handle, sighting, token, policy: owner.policy })
+      .sight(owner.user, { handle, sighting, token, policy: owner.policy, track: call.tracked }, (answer) => {
+        this.#takeLate(entry, sighting, answer);
+      })
       .then((answer) => {
         this.#take(entry, call, sighting, token, answer);
         return answer;
       })
       .finally(() => {
-        owner.questions.delete(call);
+        this.#questions.remove(owner.user.key, call);
         if (entry.call === call) entry.call = null;
         this.#tidy(entry);
       });
@@ -373,7 +403,7 @@ export class Ledger {
     call.outcome.catch(() => {
       /* whoever waits hears of it */
     });
-    owner.questions.add(call);
+    this.#questions.add(owner.user.key, call);
     entry.call = call;
     return call;
   }
@@ -395,20 +425,26 @@ export class Ledger {
       if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
       return entry;
     }
-    if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
-    if (answer.state === 'ended') throw endedError(answer.ending);
-    this.#refuseKnownEnded(token, sighting.at);
-    const cutoff = this.#ended.cutoffOf(token.user.key);
-    if (cutoff !== undefined && endedByCutoff(cutoff, token.handle, token.times.issuedAt, answer.knownUnder)) {
-      throw endedError(endingByCutoff(cutoff, answer.expiresAt));
-    }
+    this.#requireLive(token, sighting.at, answer);
     if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
     return entry;
   }
 
+  /** What the answer says, and what was announced while it was on its way. */
+  #requireLive(token: VerifiedToken, now: number, answer: SightAnswer): Extract<SightAnswer, { state: 'live' }> {
+    if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
+    if (answer.state === 'ended') throw endedError(answer.ending);
+    this.#refuseKnownEnded(token, now);
+    const cutoff = this.#ended.cutoffOf(token.user.key);
+    if (cutoff !== undefined && endedByCutoff(cutoff, token.handle, token.times.issuedAt, answer.knownUnder)) {
+      throw endedError(endingByCutoff(cutoff, answer.expiresAt));
+    }
+    return answer;
+  }
+
   /** Enters a reply, however late it is. */
   #take(entry: Entry, call: Call, sighting: Sighting, token: TokenTimes, answer: SightAnswer): void {
-    const { user, policy } = entry.owner;
+    const { user } = entry.owner;
     if (answer.state === 'ended') {
       this.#learnEnded(user, { handle: entry.handle, ending: answer.ending, until: answer.until }, null);
       return;
@@ -419,14 +455,7 @@ export class Ledger {
       return;
     }
     const held = this.#entries.peek(entry.handle) === entry;
-    if (
-      answer.created &&
-      held &&
-      entry.generation !== -1 &&
-      decide(timesOf(entry), policy, sighting.at).state === 'live'
-    )
-      this.#recover();
-    if (answer.created) this.#announceStarted(entry, sighting);
+    if (answer.created) this.#noteCreated(entry, sighting);
     if (answer.moved !== null) this.#announceMoved(entry, answer.moved, sighting);
     entry.startedAt = answer.startedAt;
     entry.dated ||= token.issuedAt !== null;
@@ -434,6 +463,7 @@ export class Ledger {
     entry.expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, entry.expiresAt) : answer.expiresAt;
     entry.lastSeenAt = Math.max(entry.lastSeenAt, sighting.at);
     entry.writtenAt = Math.max(entry.writtenAt, sighting.at);
+    entry.recorded ||= call.tracked;
     if (!entry.isDirty) this.#dirty.delete(entry);
     const endsAt = tokenEndsAt(token);
     if (endsAt > entry.tokensEndAt) this.#extend(entry, token, endsAt);
@@ -442,6 +472,21 @@ export class Ledger {
     entry.generation = call.generation;
     entry.covered = call.covered;
     entry.confirmedAt = Math.max(entry.confirmedAt, call.sentAt);
+  }
+
+  /** An answer that nobody waited for any more is no knowledge, but what it tells of was done. */
+  #takeLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
+    if (answer.state === 'live' && answer.created) this.#noteCreated(entry, sighting);
+    if (answer.state !== 'ended') return;
+    this.#learnEnded(entry.owner.user, { handle: entry.handle, ending: answer.ending, until: answer.until }, null);
+  }
+
+  /** A session that is in use here and was on record, created anew, shows that the store lost data. */
+  #noteCreated(entry: Entry, sighting: Sighting): void {
+    const isInUse = this.#entries.peek(entry.handle) === entry && entry.generation !== -1;
+    if (isInUse && entry.recorded && decide(timesOf(entry), entry.owner.policy, sighting.at).state === 'live')
+      this.#recover();
+    else this.#announceStarted(entry, sighting);
   }
 
   /** An entry that no reply put in is no knowledge; it only holds its question. */
@@ -459,8 +504,8 @@ export class Ledger {
   }
 
   #tidyOwner(owner: Owner): void {
-    const idle = owner.entries.size === 0 && owner.questions.size === 0;
-    if (idle && this.#owners.get(owner.user.key) === owner) this.#owners.delete(owner.user.key);
+    const isIdle = owner.entries.size === 0;
+    if (isIdle && this.#owners.get(owner.user.key) === owner) this.#owners.delete(owner.user.key);
   }
 
   #evict(entry: Entry): void {
@@ -527,17 +572,15 @@ export class Ledger {
     ask: (policy: SessionPolicy) => Promise<Answer>,
     shown: (answer: Answer) => readonly SessionRecord[],
   ): Promise<Answer> {
-    const owner = this.#ownerOf(user);
     const question: Question = { stale: false };
-    owner.questions.add(question);
+    this.#questions.add(user.key, question);
     try {
-      const answer = await this.#asked(ask(owner.policy));
+      const answer = await this.#asked(ask(this.#options.policyOf(user.issuer)));
       // Shown as live though it is known here to be ended, and nothing was announced meanwhile: the store lost data.
       if (!question.stale && shown(answer).some(({ handle }) => this.#isEnded(handle))) this.#recover();
       return answer;
     } finally {
-      owner.questions.delete(question);
-      this.#tidyOwner(owner);
+      this.#questions.remove(user.key, question);
     }
   }
 
@@ -574,7 +617,7 @@ export class Ledger {
 
   #hear(notice: Notice, own: boolean): void {
     const { user } = notice;
-    for (const question of this.#owners.get(user.key)?.questions ?? []) question.stale = true;
+    this.#questions.outdate(user.key);
     if (notice.kind === 'ended') this.#learnEnded(user, notice.tombstone, own);
     else this.#learnCutoff(notice, own);
   }
@@ -582,10 +625,19 @@ export class Ledger {
   /** `own`: this process ended it; null: nobody announced it, a reply said so. */
   #learnEnded(user: SessionUser, tombstone: Tombstone, own: boolean | null): void {
     const { handle, ending } = tombstone;
-    const news = this.#ended.add(user, tombstone, this.#options.clock.now());
+    const known = this.#ended.add(user, tombstone, this.#options.clock.now());
     const entry = this.#knownLive(user, handle);
     if (entry !== undefined) this.#close(entry);
-    if (news && (own !== null || entry !== undefined)) this.#announceEnded(user, handle, ending, own ?? false);
+    if (known.isTold) return;
+    if (own !== null || (entry !== undefined && ending.cause !== 'revoked')) this.#tellEnded(known, own ?? false);
+    else if (entry !== undefined) this.#untold.set(known, this.#monotonic());
+  }
+
+  #tellEnded(known: KnownEnding, here: boolean): void {
+    const { user, tombstone } = known;
+    known.isTold = true;
+    this.#untold.delete(known);
+    this.#announceEnded(user, tombstone.handle, tombstone.ending, here);
   }
 
   #learnCutoff({ user, cutoff, ended }: Extract<Notice, { kind: 'cutoff' }>, own: boolean): void {
@@ -619,10 +671,11 @@ export class Ledger {
 
   /** A revocation that failed may be in force in part: what is known of the user is asked for again. */
   #doubt(user: SessionUser): void {
-    const owner = this.#owners.get(user.key);
-    for (const question of owner?.questions ?? []) question.stale = true;
-    for (const entry of owner?.entries ?? []) entry.confirmedAt = -Infinity;
-    for (const entry of owner?.entries ?? []) entry.covered = false;
+    this.#questions.outdate(user.key);
+    for (const entry of this.#owners.get(user.key)?.entries ?? []) {
+      entry.confirmedAt = -Infinity;
+      entry.covered = false;
+    }
   }
 
   // When the store lost data
@@ -638,51 +691,60 @@ export class Ledger {
   }
 
   #recover(): void {
-    if (this.#closed) return;
-    this.#recoverAgain = this.#recovery !== null;
-    this.#recovery ??= this.#writeBack()
-      .then(() => this.#sightWarm())
-      .then(
-        () => {
-          this.#recovery = null;
-          if (this.#recoverAgain) this.#recover();
-        },
-        () => {
-          this.#retryTimer = setTimeout(() => {
-            this.#recovery = null;
-            this.#recover();
-          }, this.#options.storeTimeout);
-          this.#retryTimer.unref();
-        },
-      );
+    this.#recoverAgain = true;
+    if (!this.#isRecovering) void this.#keepRecovering();
   }
 
-  async #writeBack(): Promise<void> {
-    const at = this.#options.clock.now();
-    const known = this.#ended.byUser(at);
-    for (let start = 0; start < known.length && !this.#closed; start += RECOVERY_BATCH) {
-      const batch = known.slice(start, start + RECOVERY_BATCH);
-      await Promise.all(
-        batch.map(({ user, tombstones, cutoff }) =>
-          this.#asked(
-            this.#store.restore(user, { tombstones, cutoff, at, policy: this.#options.policyOf(user.issuer) }),
-          ),
-        ),
-      );
+  /** Until everything is done; what fails does not hold up the rest, and is tried again alone. */
+  async #keepRecovering(): Promise<void> {
+    this.#isRecovering = true;
+    let lost: KnownOfUser[] = [];
+    while (!this.#closed) {
+      if (this.#recoverAgain) lost = this.#ended.byUser(this.#options.clock.now());
+      this.#recoverAgain = false;
+      lost = await this.#inBatches(lost, (known) => this.#writeBack(known));
+      const unseen = await this.#inBatches(this.#warm(), (entry) => this.#confirm(entry));
+      const isDone = lost.length === 0 && unseen.length === 0;
+      if (isDone && !this.#recoverAgain) break;
+      if (!isDone) await this.#pause();
     }
+    this.#isRecovering = false;
+  }
+
+  async #writeBack({ user, tombstones, cutoff }: KnownOfUser): Promise<void> {
+    const at = this.#options.clock.now();
+    const policy = this.#options.policyOf(user.issuer);
+    await this.#asked(this.#store.restore(user, { tombstones, cutoff, at, policy }));
   }
 
   /** Sessions in use are asked for without waiting for their next request: somebody may hold a connection open. */
-  async #sightWarm(): Promise<void> {
+  #warm(): Entry[] {
     const recently = this.#options.clock.now() - 2 * this.#options.activityInterval;
-    const warm = [...this.#owners.values()].flatMap(({ entries }) =>
+    return [...this.#owners.values()].flatMap(({ entries }) =>
       [...entries].filter(
         (entry) => entry.generation !== this.#generation && (entry.isWatched || entry.lastSeenAt >= recently),
       ),
     );
-    for (let start = 0; start < warm.length && !this.#closed; start += RECOVERY_BATCH) {
-      await Promise.all(warm.slice(start, start + RECOVERY_BATCH).map((entry) => this.#confirm(entry)));
+  }
+
+  /** Resolves to those for which it failed; goes no further where it failed for a whole batch. */
+  async #inBatches<Item>(items: readonly Item[], act: (item: Item) => Promise<void>): Promise<Item[]> {
+    const failed: Item[] = [];
+    for (let start = 0; start < items.length && !this.#closed; start += RECOVERY_BATCH) {
+      const batch = items.slice(start, start + RECOVERY_BATCH);
+      const outcomes = await Promise.allSettled(batch.map(act));
+      const refused = batch.filter((_, index) => outcomes[index]?.status === 'rejected');
+      failed.push(...refused);
+      if (refused.length === batch.length) return [...failed, ...items.slice(start + RECOVERY_BATCH)];
     }
+    return failed;
+  }
+
+  /** Before the store is asked again. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#retryTimer = setTimeout(resolve, this.#options.storeTimeout).unref();
+    });
   }
 
   // What time brings
@@ -693,7 +755,13 @@ export class Ledger {
       if (now >= entry.dueAt || now < entry.writtenAt) this.#confirmInBackground(entry);
     }
     for (const entry of this.#watched.held()) this.#closeWhatRanOut(entry, now);
-    this.#ended.forgetRunOut(now);
+    if (this.#monotonic() - this.#sweptAt > SWEEP_INTERVAL) {
+      this.#sweptAt = this.#monotonic();
+      this.#ended.forgetRunOut(now);
+    }
+    for (const [known, since] of this.#untold) {
+      if (this.#monotonic() - since > this.#options.revocationBound) this.#tellEnded(known, false);
+    }
     const feed = this.#feed.lastError();
     if (this.#feed.age() <= this.#options.revocationBound) this.#noteUp('feed');
     else if (feed !== null) this.#noteDown('feed', feed);
@@ -702,7 +770,9 @@ export class Ledger {
   /** A connection may outlast its session without another request: the record says whether it was used elsewhere. */
   #closeWhatRanOut(entry: Entry, now: number): void {
     const { user, policy } = entry.owner;
-    const standing = decide(timesOf(entry), policy, now);
+    // What is not on record is never idle: nobody would know of its use elsewhere.
+    const applied = entry.tracked ? policy : { ...policy, idleTimeout: null };
+    const standing = decide(timesOf(entry), applied, now);
     if (standing.state === 'live') return;
     this.#asked(this.#store.get(user, entry.handle, now, policy)).then(
       (record) => {

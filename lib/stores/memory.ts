@@ -58,6 +58,8 @@ interface KeptCutoff extends Cutoff {
   readonly until: number;
 }
 
+type EndedByCutoff = Extract<Notice, { kind: 'cutoff' }>['ended'];
+
 interface Sessions {
   readonly byHandle: Map<string, KeptSession | Tombstone>;
   cutoff: KeptCutoff | null;
@@ -89,12 +91,13 @@ export function memoryStore(): SessionStore {
   const listeners = new Set<FeedListener>();
   let passing = users.entries();
 
+  /** A user's sessions, to be added to. */
   function sessionsOf(user: SessionUser, at: number, policy: SessionPolicy): Sessions {
     let sessions = users.get(user.key);
     if (sessions === undefined) {
       pruneInPassing(at, policy);
       users.set(user.key, (sessions = { byHandle: new Map(), cutoff: null, pruneAt: PRUNE_AT_LEAST }));
-    }
+    } else if (sessions.byHandle.size >= sessions.pruneAt) prune(sessions, at, policy);
     return sessions;
   }
 
@@ -115,7 +118,7 @@ export function memoryStore(): SessionStore {
     }
   }
 
-  function sight(user: SessionUser, { handle, sighting, token, policy }: SightRequest): SightAnswer {
+  function sight(user: SessionUser, { handle, sighting, token, policy, track = true }: SightRequest): SightAnswer {
     const { at } = sighting;
     const sessions = sessionsOf(user, at, policy);
     const known = find(sessions, handle, at, policy);
@@ -148,19 +151,19 @@ export function memoryStore(): SessionStore {
       return end(ending, known !== undefined && standing.state === 'ended');
     }
 
+    const { startedAt, knownUnder } = merged;
+    const live = { state: 'live', startedAt, expiresAt: expiresAt(merged), knownUnder } as const;
+    if (!track) return { ...live, created: false, moved: null };
+
     if (before?.state !== 'live') {
-      if (sessions.byHandle.size >= sessions.pruneAt) prune(sessions, at, policy);
       if (!makeRoom(user, sessions, at, policy)) return { state: 'refused' };
     }
     sessions.byHandle.set(handle, merged);
     const hasMoved = known !== undefined && (known.ip !== merged.ip || known.userAgent !== merged.userAgent);
     return {
-      state: 'live',
-      startedAt: merged.startedAt,
-      expiresAt: expiresAt(merged),
+      ...live,
       created: known === undefined,
       moved: hasMoved ? { ip: known.ip, userAgent: known.userAgent } : null,
-      knownUnder: merged.knownUnder,
     };
   }
 
@@ -237,14 +240,7 @@ export function memoryStore(): SessionStore {
       by: keptOrNull(request.by, REASON_LIMIT),
     };
     setCutoff(sessions, cutoff, false, at);
-    const ended: { handle: string; expiresAt: number; until: number }[] = [];
-    for (const session of sessions.byHandle.values()) {
-      if (isTombstone(session) || !isCutRecord(sessions, session)) continue;
-      const until = tombstoneUntil(session, policy);
-      const { handle } = session;
-      if (decide(session, policy, at).state === 'live') ended.push({ handle, expiresAt: expiresAt(session), until });
-      bury(sessions, { handle, ending: endingByCutoff(cutoff, expiresAt(session)), until });
-    }
+    const ended = sweep(sessions, cutoff, at, policy);
     announce({ kind: 'cutoff', user, cutoff, ended });
     return { ended: ended.length };
   }
@@ -273,7 +269,10 @@ export function memoryStore(): SessionStore {
     restore: (user, { tombstones, cutoff, at, policy }) =>
       settled(() => {
         const sessions = sessionsOf(user, at, policy);
-        if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) setCutoff(sessions, cutoff, true, at);
+        if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) {
+          setCutoff(sessions, cutoff, true, at);
+          sweep(sessions, cutoff, at, policy);
+        }
         for (const lost of tombstones) {
           const known = find(sessions, lost.handle, at, policy);
           if (isTombstone(known)) prolong(sessions, known, lost.until);
@@ -397,6 +396,20 @@ function setCutoff(sessions: Sessions, cutoff: Cutoff, restored: boolean, at: nu
 
 function isTombstone(known: KeptSession | Tombstone | undefined): known is Tombstone {
   return known !== undefined && 'ending' in known;
+}
+
+/** Turns what the cutoff ended into tombstones, and tells what of it was live. */
+function sweep(sessions: Sessions, cutoff: Cutoff, at: number, policy: SessionPolicy): EndedByCutoff {
+  prune(sessions, at, policy);
+  const ended: EndedByCutoff[number][] = [];
+  for (const session of sessions.byHandle.values()) {
+    if (isTombstone(session) || !isCutRecord(sessions, session)) continue;
+    const until = tombstoneUntil(session, policy);
+    const { handle } = session;
+    if (decide(session, policy, at).state === 'live') ended.push({ handle, expiresAt: expiresAt(session), until });
+    bury(sessions, { handle, ending: endingByCutoff(cutoff, expiresAt(session)), until });
+  }
+  return ended;
 }
 
 function bury(sessions: Sessions, tombstone: Tombstone): Tombstone {

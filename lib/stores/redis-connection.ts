@@ -19,15 +19,16 @@ export interface RedisClient {
 export interface RedisConnection {
   /**
    * Sends once the client is ready, and settles within `timeout`: rejects with `LoginError` `store_unavailable` where
-   * there is no answer by then, or a bad one. What was not sent by then is not sent later.
+   * there is no answer by then, or a bad one. What was not sent by then is not sent later; `onLate` is told what comes
+   * after that to what was.
    */
-  run<T>(send: (client: RedisClient) => Promise<T>): Promise<T>;
+  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T>;
   health(): StoreHealth;
   close(): void;
 }
 
 export interface RedisConnectionOptions {
-  open(): RedisClient;
+  readonly open: () => RedisClient;
   /** Whether what `open` gives is ours to replace and to close; else it is used as it is. */
   readonly isOwn: boolean;
   /** In milliseconds. */
@@ -105,7 +106,7 @@ export function redisConnection({ open, isOwn, timeout }: RedisConnectionOptions
     return error;
   }
 
-  function run<T>(send: (client: RedisClient) => Promise<T>): Promise<T> {
+  function run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (isClosed) {
         reject(unavailable('The store is closed', undefined));
@@ -144,7 +145,8 @@ export function redisConnection({ open, isOwn, timeout }: RedisConnectionOptions
       function onAnswer(answer: T): void {
         answeredAt = performance.now();
         lastError = null;
-        if (!isLate()) resolve(answer);
+        if (isLate()) onLate?.(answer);
+        else resolve(answer);
       }
 
       function onFailure(error: unknown): void {

@@ -233,9 +233,13 @@ local function build_index()
   indexed = true
 end
 
-local function keep(r)
-  local text = 'l' .. joined(digits(r.started), digits(r.seen), digits(r.life), digits(r.ends), digits(r.under),
+local function recorded(r)
+  return 'l' .. joined(digits(r.started), digits(r.seen), digits(r.life), digits(r.ends), digits(r.under),
     r.dated and '1' or '', r.ip, r.agent, r.label)
+end
+
+local function keep(r)
+  local text = recorded(r)
   redis.call('HSET', sessions, r.handle, text)
   if indexed then redis.call('ZADD', index, digits(-r.seen), r.handle) end
   outlive(record_until(r))
@@ -258,7 +262,8 @@ local function sweep(cursor)
   local flat = scanned[2]
   for i = 1, #flat, 2 do
     local e = parsed(flat[i], flat[i + 1])
-    if e and not e.buried and cut_record(e) then
+    if not e or forgotten(e) then drop(flat[i])
+    elseif not e.buried and cut_record(e) then
       local till = tombstone_until(e)
       if decided(e) == 'live' then
         ended[#ended + 1] = e.handle
@@ -275,10 +280,10 @@ end
 /**
  * Records a sighting.
  * ARGV 5: handle, 6: token's iat (or empty), 7: lifetime (or empty), 8: the token's own end, 9: ip, 10: user agent,
- *      11: cap (empty: none), 12: 'refuse' or 'end-oldest'.
+ *      11: cap (empty: none), 12: 'refuse' or 'end-oldest', 13: '1' where a live session is to be kept, else empty.
  * Returns { state, text, text before, { handle, tombstone, ... } }: 'live' with the record, its text before (empty where
- * it was not known) and what the cap ended; 'ended' with a tombstone; 'refused'; 'again' where the cap must end more
- * sessions than one script may: nothing was recorded, and the caller comes back.
+ * it was not known, the same where it is not kept) and what the cap ended; 'ended' with a tombstone; 'refused'; 'again'
+ * where the cap must end more sessions than one script may: nothing was recorded, and the caller comes back.
  */
 export const SIGHT = script(
   PRELUDE,
@@ -312,6 +317,7 @@ if over ~= 'live' then
   if known and over ~= 'lapsed' then return { 'ended', bury_over(r, over, till) } end
   return { 'ended', tombstone('e', digits(at), till, digits(expires(r)), '', 'expired') }
 end
+if ARGV[13] ~= '1' then return { 'live', recorded(r), recorded(r), {} } end
 
 local ended = {}
 local function end_for_room(oldest)
@@ -481,13 +487,14 @@ export const SWEEP = script(PRELUDE, `return sweep(ARGV[5])`);
 /**
  * Writes back what was lost.
  * ARGV 5: the cutoff's moment (empty: none), 6: its excepted handle (or empty), 7: by, 8: reason; then handle, tombstone, ...
- * Returns nothing.
+ * Returns '1' where it set the cutoff, whose sessions are then to be swept.
  */
 export const RESTORE = script(
   PRELUDE,
   `
 local made = tonumber(ARGV[5])
-if made and (not cutoff or cutoff.at < made) then set_cutoff(made, 'r', ARGV[6], ARGV[7], ARGV[8]) end
+local sets = made and (not cutoff or cutoff.at < made)
+if sets then set_cutoff(made, 'r', ARGV[6], ARGV[7], ARGV[8]) end
 for i = 9, #ARGV, 2 do
   local lost, e = parsed(ARGV[i], ARGV[i + 1]), found(ARGV[i])
   if e and e.buried then prolong(e, lost.till)
@@ -496,7 +503,7 @@ for i = 9, #ARGV, 2 do
     bury(lost.handle, tombstone(lost.cause, lost.ended, till, lost.ends, lost.by, lost.reason), till)
   end
 end
-return false
+return sets and '1' or ''
 `,
 );
 

@@ -98,9 +98,15 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     return ['s', 'c', 'i'].map((part) => `${prefix}:{${user.key}}:${part}`);
   }
 
-  /** One script, one round trip; `decode` narrows what it returns. */
-  function run<T>(script: Script, keys: readonly string[], args: readonly string[], decode: Decode<T>): Promise<T> {
-    return configured(commands).run(async (client) => decode(await evaluate(client, script, keys, args)));
+  /** One script, one round trip; `decode` narrows what it returns. `onLate` is told what comes after the time is over. */
+  function run<T>(
+    script: Script,
+    keys: readonly string[],
+    args: readonly string[],
+    decode: Decode<T>,
+    onLate?: (answer: T) => void,
+  ): Promise<T> {
+    return configured(commands).run(async (client) => decode(await evaluate(client, script, keys, args)), onLate);
   }
 
   /** The same, acknowledged by `minReplicas` too. */
@@ -127,7 +133,11 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     await write(PUBLISH, feedKeys, args, () => undefined);
   }
 
-  async function sight(user: SessionUser, request: SightRequest): Promise<SightAnswer> {
+  async function sight(
+    user: SessionUser,
+    request: SightRequest,
+    onLate?: (answer: SightAnswer) => void,
+  ): Promise<SightAnswer> {
     const { handle, sighting, token, policy } = request;
     const args = [
       ...headOf(sighting.at, policy),
@@ -139,15 +149,22 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       keptOrNull(sighting.userAgent, USER_AGENT_LIMIT) ?? '',
       Number.isFinite(policy.maxSessions) ? whole(policy.maxSessions) : '',
       policy.atSessionLimit,
+      request.track === false ? '' : '1',
     ];
+    async function announceEnded({ ended }: { readonly ended: readonly Tombstone[] }): Promise<void> {
+      if (ended.length === 0) return;
+      const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
+      // The sessions are ended, told or not; this one does not pay for it.
+      await announce(notices, run).catch(() => undefined);
+    }
+    function takeLate(sighted: ReturnType<typeof decodeSight>): void {
+      void announceEnded(sighted);
+      if (sighted.answer !== 'again') onLate?.(sighted.answer);
+    }
     for (;;) {
-      const { answer, ended } = await run(SIGHT, keysOf(user), args, (reply) => decodeSight(handle, reply));
-      if (ended.length > 0) {
-        const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
-        // The sessions are ended, told or not; this one does not pay for it.
-        await announce(notices, run).catch(() => undefined);
-      }
-      if (answer !== 'again') return answer;
+      const sighted = await run(SIGHT, keysOf(user), args, (reply) => decodeSight(handle, reply), takeLate);
+      await announceEnded(sighted);
+      if (sighted.answer !== 'again') return sighted.answer;
     }
   }
 
@@ -212,13 +229,19 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       const { except, by, reason } = keptWords(cutoff);
       texts = [whole(cutoff.at), except ?? '', by ?? '', reason];
     }
+    let isCutoffSet = false;
     for (let from = 0; from === 0 || from < tombstones.length; from += RESTORE_BATCH) {
       const batch = tombstones.slice(from, from + RESTORE_BATCH);
       const fields = batch.flatMap((tombstone) => [
         tombstone.handle,
         encodeTombstone({ ...tombstone, ending: keptWords(tombstone.ending) }),
       ]);
-      await run(RESTORE, keysOf(user), [...head, ...texts, ...fields], () => undefined);
+      const sets = await run(RESTORE, keysOf(user), [...head, ...texts, ...fields], (reply) => reply === '1');
+      isCutoffSet ||= sets;
+    }
+    for (let cursor = isCutoffSet ? '0' : null; cursor !== null;) {
+      const swept = await run(SWEEP, keysOf(user), [...head, cursor], decodeSweep);
+      cursor = swept.cursor === '0' ? null : swept.cursor;
     }
   }
 
@@ -293,9 +316,8 @@ function duplicator(target: string | RedisClient): (overrides: ConnectionOptions
     }
     return (overrides) => new Redis(target, overrides);
   }
-  if (typeof target !== 'object' || target === null || typeof target.duplicate !== 'function') {
-    const kind = target === null ? 'null' : typeof target;
-    throw new TypeError(`redisStore takes a redis:// or rediss:// URL, or an ioredis client, got ${kind}`);
+  if (!isClient(target)) {
+    throw new TypeError(`redisStore takes a redis:// or rediss:// URL, or an ioredis client, got ${kindOf(target)}`);
   }
   if (!target.isCluster) return (overrides) => target.duplicate(overrides);
   return (overrides) => {
@@ -303,6 +325,14 @@ function duplicator(target: string | RedisClient): (overrides: ConnectionOptions
     const ofCluster = { lazyConnect, enableOfflineQueue, enableAutoPipelining, clusterRetryStrategy: retryStrategy };
     return target.duplicate([], { ...ofCluster, scaleReads: 'master', redisOptions });
   };
+}
+
+function isClient(target: unknown): target is RedisClient {
+  return typeof target === 'object' && target !== null && 'duplicate' in target;
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? 'null' : typeof value;
 }
 
 type ConnectionOptions = typeof COMMAND_CONNECTION | typeof FEED_CONNECTION;

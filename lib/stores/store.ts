@@ -17,6 +17,11 @@ export interface SightRequest {
   readonly sighting: Sighting;
   readonly token: TokenTimes;
   readonly policy: SessionPolicy;
+  /**
+   * False: answers as ever, and keeps endings as ever, but a live session is neither put on record nor changed, takes no
+   * place under the cap, and is never `created` or `moved`. Default true.
+   */
+  readonly track?: boolean;
 }
 
 export type SightAnswer =
@@ -126,9 +131,10 @@ export interface SessionStore {
   /**
    * Records a sighting and answers whether the session is live. Creates what is not known, updates what is live, never
    * brings back what is ended; a tombstone met by a token that is good for longer is prolonged. Atomic, one round trip.
-   * Where the cap ends other sessions, these are announced on the feed before the answer resolves.
+   * Where the cap ends other sessions, these are announced on the feed before the answer resolves. `onLate` is told an
+   * answer that came after the call was rejected, where there is one: what was done is then done all the same.
    */
-  sight(user: SessionUser, request: SightRequest): Promise<SightAnswer>;
+  sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer>;
 
   /** Live sessions, a page at a time. Each page is atomic; between pages sessions may come, go and move. */
   list(user: SessionUser, request: ListRequest): Promise<SessionPage>;

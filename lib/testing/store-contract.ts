@@ -104,6 +104,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       readonly token?: Partial<TokenTimes>;
       readonly policy?: Partial<SessionPolicy>;
       readonly user?: SessionUser;
+      readonly track?: boolean;
     }
 
     function sight(of: string, seen: Seen = {}): Promise<SightAnswer> {
@@ -113,19 +114,20 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         sighting: { at, ip, userAgent },
         token: token(seen.token),
         policy: { ...POLICY, ...seen.policy },
+        ...(seen.track === undefined ? {} : { track: seen.track }),
       });
     }
 
     async function live(of: string, seen?: Seen): Promise<Extract<SightAnswer, { state: 'live' }>> {
       const answer = await sight(of, seen);
       assert.equal(answer.state, 'live');
-      return answer as Extract<SightAnswer, { state: 'live' }>;
+      return answer;
     }
 
     async function ended(of: string, seen?: Seen): Promise<Extract<SightAnswer, { state: 'ended' }>> {
       const answer = await sight(of, seen);
       assert.equal(answer.state, 'ended');
-      return answer as Extract<SightAnswer, { state: 'ended' }>;
+      return answer;
     }
 
     const revoke = (of: string, more: { token?: TokenTimes; at?: number } = {}) =>
@@ -154,7 +156,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
     function lastCutoff(): Cutoff {
       const last = notices.at(-1)?.notice;
       assert.equal(last?.kind, 'cutoff');
-      return (last as Extract<Notice, { kind: 'cutoff' }>).cutoff;
+      return last.cutoff;
     }
 
     describe('sight', () => {
@@ -326,6 +328,50 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           assert.ok(!Number.isNaN(new Date((await ended(handle(1), { token: times })).until).getTime()));
         });
       }
+    });
+
+    describe('a sighting that is not tracked', () => {
+      it('is answered, and puts nothing on record', async () => {
+        assert.deepEqual(await sight(handle(1), { track: false, token: { issuedAt: now - MINUTE } }), {
+          state: 'live',
+          startedAt: now - MINUTE,
+          expiresAt: now + HOUR,
+          created: false,
+          moved: null,
+          knownUnder: 0,
+        });
+        assert.equal(await get(handle(1)), null);
+        assert.equal((await live(handle(1))).created, true);
+      });
+
+      it('changes nothing of what is on record', async () => {
+        await sight(handle(1));
+        const before = await get(handle(1));
+        const elsewhere = { at: now + MINUTE, ip: '198.51.100.1', userAgent: 'curl/8', track: false };
+        assert.equal((await live(handle(1), elsewhere)).moved, null);
+        assert.deepEqual(await get(handle(1)), before);
+      });
+
+      it('takes no place under the cap, and ends nobody for one', async () => {
+        const policy = { maxSessions: 1 };
+        await sight(handle(1), { policy });
+        await live(handle(2), { policy, track: false });
+        await live(handle(3), { policy: { ...policy, atSessionLimit: 'refuse' }, track: false });
+        assert.deepEqual(await listed(), [handle(1)]);
+        assert.deepEqual(notices, []);
+      });
+
+      it('is ended by tombstone, by cutoff, and as idle', async () => {
+        await sight(handle(1));
+        await revoke(handle(1));
+        assert.equal((await ended(handle(1), { track: false })).ending.reason, 'signed_out');
+        await sight(handle(2), { policy: { idleTimeout: MINUTE } });
+        const idle = await ended(handle(2), { at: now + MINUTE, policy: { idleTimeout: MINUTE }, track: false });
+        assert.equal(idle.ending.cause, 'idle');
+        await revokeAll();
+        assert.equal((await ended(handle(3), { track: false, token: { issuedAt: now - MINUTE } })).ending.by, 'owner');
+        assert.equal((await ended(handle(4), { track: false, token: { issuedAt: null } })).ending.by, 'owner');
+      });
     });
 
     describe('the cap', () => {

@@ -425,6 +425,29 @@ describe('once ended, ended', () => {
     expect(await ask(fresh)).toBe('session_revoked');
   });
 
+  test('what cannot be written back holds up nothing else, and is tried again', async () => {
+    const bob = token('bob', 'b1');
+    await here.round();
+    const { signal } = await Promise.all([
+      here.ledger.judge(ANN_TOO, { at: time.clock.now(), ip: null, userAgent: null }, false),
+      here.settle(),
+    ]).then(([session]) => session);
+    await revokeElsewhere(bob);
+    await here.round();
+    server.flush();
+    await revokeElsewhere(ANN_TOO);
+    here.feed.round();
+    await here.drain('feedWire');
+
+    here.wire.cut();
+    await here.settle();
+    expect(signal.aborted).toBe(true);
+    expect(await ask(new Process(2, server, time), bob)).toBe('live');
+    await time.advance(STORE_TIMEOUT);
+    await here.settle();
+    expect(await ask(new Process(2, server, time), bob)).toBe('session_revoked');
+  });
+
   test('a contradicting reply shows the loss before the feed does', async () => {
     await here.round();
     await ask(here);
@@ -463,6 +486,56 @@ describe('once ended, ended', () => {
     const longest = small.request(token('ann', 's11', { expiresAt: start + 12 * 3_600_000 }), time.clock.now());
     expect(small.wire.messages).toHaveLength(0);
     expect(await longest).toMatchObject({ code: 'session_revoked' });
+  });
+});
+
+describe('sessionEnded', () => {
+  const told = (): unknown[] => here.events.filter(({ name }) => name === 'sessionEnded').map(({ event }) => event);
+
+  test('of a session that was refused here before the notice came', async () => {
+    await here.round();
+    await revokeElsewhere();
+    expect(await ask(here)).toBe('session_revoked');
+    expect(told()).toEqual([]);
+    await here.round();
+    await here.round();
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: false })]);
+  });
+
+  test('says who ended it, also where a request was refused before that was acknowledged', async () => {
+    await here.round();
+    await ask(here);
+    const done = here.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: 'ann' });
+    here.wire.step(0);
+    const answer = here.request(ANN, time.clock.now(), true);
+    for (const _step of ['operation', 'notices', 'reply']) here.wire.step(1);
+    expect(await answer).toMatchObject({ code: 'session_revoked' });
+    await here.settle();
+    await done;
+    await here.round();
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: true, by: 'ann' })]);
+  });
+
+  test('comes after the bound where no notice does', async () => {
+    await here.round();
+    await ask(here);
+    await revokeElsewhere();
+    expect(await ask(here, ANN, true)).toBe('session_revoked');
+    expect(told()).toEqual([]);
+    await time.advance(BOUND + 1000);
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: false })]);
+    await here.round();
+    expect(told()).toHaveLength(1);
+  });
+});
+
+describe('sessionStarted', () => {
+  test('is not told of a session that the store lost and has again', async () => {
+    await here.round();
+    await ask(here);
+    server.flush();
+    await ask(here, ANN, true);
+    expect(here.events.filter(({ name }) => name === 'sessionStarted')).toHaveLength(1);
   });
 });
 

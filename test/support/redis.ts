@@ -3,7 +3,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,6 +13,8 @@ export interface RedisOptions {
   /** Further options of the server: `['--maxmemory', '2mb']`. */
   readonly args?: readonly string[];
   readonly port?: number;
+  /** What clients must give. */
+  readonly password?: string;
 }
 
 export interface TestRedis {
@@ -48,14 +50,6 @@ export interface RedisSentinel {
 
 const HOST = '127.0.0.1';
 const PATIENCE = 15_000;
-
-const running = new Set<ChildProcess>();
-const directories = new Set<string>();
-
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
-});
 
 /** Resolves with what `ask` gives once it gives something; the pause between is what asking again costs the machine. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
@@ -95,14 +89,19 @@ function binary(): string {
 }
 
 function temporaryDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'managed-sessions-redis-'));
-  directories.add(directory);
-  return directory;
+  return mkdtempSync(join(tmpdir(), 'managed-sessions-redis-'));
 }
 
 /** One command on a connection of its own. */
-async function ask(port: number, command: readonly string[]): Promise<unknown> {
-  const client = new Redis({ host: HOST, port, lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false });
+async function ask(port: number, command: readonly string[], password?: string): Promise<unknown> {
+  const client = new Redis({
+    host: HOST,
+    port,
+    ...(password === undefined ? {} : { password }),
+    lazyConnect: true,
+    retryStrategy: () => null,
+    enableReadyCheck: false,
+  });
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -116,9 +115,14 @@ async function ask(port: number, command: readonly string[]): Promise<unknown> {
 
 function launch(directory: string, args: readonly string[]): ChildProcess {
   const child = spawn(binary(), args, { stdio: 'ignore', cwd: directory });
-  running.add(child);
-  child.once('exit', () => running.delete(child));
-  child.once('error', () => running.delete(child));
+  // However this process ends, its end of the pipe is closed by it, and the guard does what no handler here could.
+  const guard = spawn('sh', ['-c', 'cat; kill -9 "$0"; rm -rf "$1"', String(child.pid), directory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  guard.unref();
+  if (guard.stdin instanceof Socket) guard.stdin.unref();
+  child.once('exit', () => guard.kill('SIGKILL'));
   return child;
 }
 
@@ -128,22 +132,32 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-async function answering(port: number, child: ChildProcess): Promise<void> {
-  await eventually(`the server on port ${String(port)} answers`, async () => {
-    if (child.exitCode !== null)
-      throw new Error(`The server on port ${String(port)} ended with ${String(child.exitCode)}`);
-    return (await ask(port, ['ping']).catch(() => undefined)) === 'PONG';
-  });
+/** Until it answers PING; one that does not is ended. */
+async function answering(port: number, child: ChildProcess, password?: string): Promise<void> {
+  const server = `the server on port ${String(port)}`;
+  try {
+    await eventually(`${server} answers`, async () => {
+      if (child.exitCode !== null) throw new Error(`${server} ended with ${String(child.exitCode)}`);
+      return (await ask(port, ['ping'], password).catch(() => undefined)) === 'PONG';
+    });
+  } catch (error) {
+    await end(child);
+    throw error;
+  }
 }
 
 /** A server of its own, empty, that keeps nothing on disk. */
 export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
   const port = options.port ?? (await freePort());
   const directory = temporaryDirectory();
-  const base = ['--port', String(port), '--bind', HOST, '--dir', directory, '--save', '', '--appendonly', 'no'];
-  const args = [...base, '--daemonize', 'no', ...(options.args ?? [])];
+  const { password } = options;
+  const args = ['--port', String(port), '--bind', HOST, '--dir', directory, '--save', '', '--appendonly', 'no'];
+  // A replica is served at once, not together with those that may ask within five seconds.
+  args.push('--repl-diskless-sync-delay', '0');
+  if (password !== undefined) args.push('--requirepass', password);
+  args.push(...(options.args ?? []));
   let child = launch(directory, args);
-  await answering(port, child);
+  await answering(port, child, password);
 
   return {
     url: `redis://${HOST}:${String(port)}`,
@@ -154,7 +168,6 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
     async stop() {
       await end(child);
       rmSync(directory, { recursive: true, force: true });
-      directories.delete(directory);
     },
     kill: () => end(child),
     pause() {
@@ -164,27 +177,28 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
       child.kill('SIGCONT');
     },
     async restart({ keepData }) {
-      if (keepData) await ask(port, ['save']);
+      if (keepData) await ask(port, ['save'], password);
       await end(child);
       if (!keepData) rmSync(join(directory, 'dump.rdb'), { force: true });
       child = launch(directory, args);
-      await answering(port, child);
+      await answering(port, child, password);
     },
-    cli: (...command) => ask(port, command),
+    cli: (...command) => ask(port, command, password),
   };
 }
 
-/** A Cluster of three masters that share the slots. */
-export async function startCluster(): Promise<RedisCluster> {
-  const args = [
-    '--cluster-enabled',
-    'yes',
-    '--cluster-node-timeout',
-    '2000',
-    '--cluster-allow-replica-migration',
-    'no',
-  ];
-  const masters = await Promise.all([1, 2, 3].map(async () => startRedis({ args, port: await freePort(10_000) })));
+/** Whether a replica has caught up with its master and hears from it. */
+export async function isFollowing(replica: TestRedis): Promise<boolean> {
+  return String(await replica.cli('info', 'replication')).includes('master_link_status:up');
+}
+
+/** A Cluster of three masters that share the slots, each with a replica where one is wanted. */
+export async function startCluster({ withReplicas = false } = {}): Promise<RedisCluster> {
+  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
+  const startNode = async (): Promise<TestRedis> => startRedis({ args, port: await freePort(10_000) });
+  const masters = await Promise.all([1, 2, 3].map(startNode));
+  const replicas = withReplicas ? await Promise.all(masters.map(startNode)) : [];
+  const nodes = [...masters, ...replicas];
   const share = Math.ceil(16_384 / masters.length);
   await Promise.all(
     masters.map(async (master, index) => {
@@ -194,17 +208,22 @@ export async function startCluster(): Promise<RedisCluster> {
       await master.cli('cluster', 'set-config-epoch', String(index + 1));
     }),
   );
-  const [first, ...others] = masters;
+  const [first, ...others] = nodes;
   for (const other of others) await first?.cli('cluster', 'meet', HOST, String(other.port));
+  const known = `cluster_known_nodes:${String(nodes.length)}`;
   await eventually('the cluster is whole', async () => {
-    const infos = await Promise.all(masters.map(async (master) => String(await master.cli('cluster', 'info'))));
-    return infos.every((info) => info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3'));
+    const infos = await Promise.all(nodes.map(async (node) => String(await node.cli('cluster', 'info'))));
+    return infos.every((info) => info.includes('cluster_state:ok') && info.includes(known));
   });
+  for (const [index, replica] of replicas.entries()) {
+    await replica.cli('cluster', 'replicate', String(await masters[index]?.cli('cluster', 'myid')));
+    await eventually('the replica follows', () => isFollowing(replica));
+  }
   return {
     masters,
     nodes: masters.map(({ port }) => ({ host: HOST, port })),
     async stop() {
-      await Promise.all(masters.map((master) => master.stop()));
+      await Promise.all(nodes.map((node) => node.stop()));
     },
   };
 }
@@ -213,12 +232,8 @@ export async function startCluster(): Promise<RedisCluster> {
 export async function startSentinel(): Promise<RedisSentinel> {
   const name = 'watched';
   const master = await startRedis();
-  const replica = await startRedis({
-    args: ['--replicaof', HOST, String(master.port), '--repl-diskless-sync-delay', '0'],
-  });
-  await eventually('the replica follows', async () => {
-    return String(await replica.cli('info', 'replication')).includes('master_link_status:up');
-  });
+  const replica = await startRedis({ args: ['--replicaof', HOST, String(master.port)] });
+  await eventually('the replica follows', () => isFollowing(replica));
   const sentinels = await Promise.all([1, 2, 3].map(() => startOneSentinel(name, master.port)));
   await eventually('the sentinels know each other and the replica', async () => {
     const views = await Promise.all(sentinels.map(({ port }) => ask(port, ['sentinel', 'master', name])));
@@ -260,7 +275,6 @@ async function startOneSentinel(name: string, masterPort: number): Promise<{ por
     async stop() {
       await end(child);
       rmSync(directory, { recursive: true, force: true });
-      directories.delete(directory);
     },
   };
 }

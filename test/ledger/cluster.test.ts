@@ -1,0 +1,208 @@
+/** The promise over several servers: slots that move, masters that are lost, and failovers. */
+
+import { Cluster, Redis } from 'ioredis';
+import { LoginError, redisStore } from '../../lib/index.js';
+import { sessionUser } from '../../lib/core/session.js';
+import { eventually, startCluster, startSentinel, type RedisCluster, type TestRedis } from '../support/redis.js';
+import { ACTIVITY_INTERVAL, BOUND, ISSUER, startSite, STORE_TIMEOUT, tokenOf, type Site } from '../support/site.js';
+
+jest.setTimeout(60_000);
+
+const ends: (() => Promise<unknown> | void)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+async function untilAnswers(site: Site, token: string, status: number): Promise<void> {
+  await eventually(`the answer is ${String(status)}`, async () => (await site.ask(token)).status === status);
+}
+
+const untilFresh = (site: Site): Promise<boolean> =>
+  eventually('the feed is fresh', () => Promise.resolve(site.sessions.health().feed.ok));
+
+/** Resolves once it is acknowledged, however often it takes; to when that was. */
+async function revoked(site: Site, token: string): Promise<number> {
+  return eventually('the revocation is acknowledged', () =>
+    site.revoke(token).then(
+      () => performance.now(),
+      (error: unknown) => {
+        // A revocation that failed may be in force all the same, and only its session's owner is asked to repeat it.
+        if (error instanceof LoginError && error.code === 'session_revoked') return performance.now();
+        expect(error).toMatchObject({ code: 'store_unavailable' });
+        return undefined;
+      },
+    ),
+  );
+}
+
+/** Request upon request until one is refused; what was let in must have been so in time. */
+async function expectInForce(site: Site, token: string, acknowledgedAt: number): Promise<void> {
+  for (;;) {
+    const { status, acceptedAt } = await site.ask(token);
+    expect([200, 401, 503]).toContain(status);
+    if (status !== 200) return;
+    expect(acceptedAt).toBeLessThanOrEqual(acknowledgedAt + BOUND + STORE_TIMEOUT);
+  }
+}
+
+describe('a Cluster of three masters', () => {
+  let cluster: RedisCluster;
+
+  async function startClusterSite(): Promise<Site> {
+    const client = new Cluster(cluster.nodes, { redisOptions: { maxRetriesPerRequest: 1 } });
+    client.on('error', () => undefined);
+    const site = await startSite({ store: redisStore(client) });
+    ends.push(() => client.disconnect());
+    ends.push(() => site.stop());
+    return site;
+  }
+
+  const hashTagOf = (person: string): string => `{${sessionUser(ISSUER, person).key}}`;
+
+  async function slotOf(key: string): Promise<number> {
+    return Number(await cluster.masters[0]!.cli('cluster', 'keyslot', key));
+  }
+
+  /** The master that serves the slot, by its place in the list. */
+  const placeOf = (slot: number): number => Math.floor(slot / Math.ceil(16_384 / 3));
+
+  async function migrate(slot: number): Promise<void> {
+    const from = placeOf(slot);
+    const to = (from + 1) % 3;
+    const [source, target] = [cluster.masters[from]!, cluster.masters[to]!];
+    const [sourceId, targetId] = await Promise.all(
+      [source, target].map(async (one) => String(await one.cli('cluster', 'myid'))),
+    );
+    await target.cli('cluster', 'setslot', String(slot), 'importing', sourceId!);
+    await source.cli('cluster', 'setslot', String(slot), 'migrating', targetId!);
+    // One key at a time: in between, scripts find their keys on two nodes.
+    for (;;) {
+      const keys = await source.cli('cluster', 'getkeysinslot', String(slot), '1');
+      if (!Array.isArray(keys) || keys.length === 0) break;
+      await source.cli('migrate', '127.0.0.1', String(target.port), String(keys[0]), '0', '5000');
+    }
+    for (const master of [target, source]) await master.cli('cluster', 'setslot', String(slot), 'node', targetId!);
+  }
+
+  beforeEach(async () => {
+    cluster = await startCluster();
+    ends.push(() => cluster.stop());
+    for (const master of cluster.masters) await master.cli('config', 'set', 'cluster-require-full-coverage', 'no');
+  });
+
+  test('revocations while slots move, and while a master is lost and comes back empty', async () => {
+    const sites = [await startClusterSite(), await startClusterSite()] as const;
+    const [here, there] = sites;
+    const people = Array.from({ length: 45 }, (_, index) => `person-${String(index)}`);
+    for (const person of people) for (const site of sites) await untilAnswers(site, tokenOf(person), 200);
+    await Promise.all(sites.map(untilFresh));
+    const moving = people.splice(0, 15);
+    const feedSlot = await slotOf('{feed}');
+
+    let isMoving = true;
+    const migrations = (async () => {
+      for (const person of moving.slice(0, 5)) await migrate(await slotOf(hashTagOf(person)));
+      await migrate(feedSlot);
+      isMoving = false;
+    })();
+    for (const person of moving) {
+      const acknowledgedAt = await revoked(here, tokenOf(person));
+      await expectInForce(there, tokenOf(person), acknowledgedAt);
+    }
+    await migrations;
+    expect(isMoving).toBe(false);
+    for (const site of sites) for (const person of moving) await untilAnswers(site, tokenOf(person), 401);
+
+    // A master that has neither the stream nor all of the users.
+    const feedPlace = (placeOf(feedSlot) + 1) % 3;
+    const lostPlace = (feedPlace + 1) % 3;
+    const lost = cluster.masters[lostPlace]!;
+    const placeOfPerson = async (person: string): Promise<number> => placeOf(await slotOf(hashTagOf(person)));
+    const places = await Promise.all(people.map(placeOfPerson));
+    const onLost = people.filter((_, index) => places[index] === lostPlace);
+    const elsewhere = people.filter((_, index) => places[index] !== lostPlace);
+    const [endedOnLost = '', ...liveOnLost] = onLost;
+    await expectInForce(there, tokenOf(endedOnLost), await revoked(here, tokenOf(endedOnLost)));
+    expect(liveOnLost.length).toBeGreaterThan(1);
+
+    await lost.kill();
+    for (const person of elsewhere.slice(0, 5)) {
+      await expectInForce(there, tokenOf(person), await revoked(here, tokenOf(person)));
+    }
+    await expect(here.revoke(tokenOf(liveOnLost[0]!))).rejects.toMatchObject({ code: 'store_unavailable' });
+    for (const site of sites) expect(await site.ask(tokenOf(endedOnLost))).toMatchObject({ status: 401 });
+
+    await lost.restart({ keepData: false });
+    // A session in use there shows that data was lost.
+    for (const site of sites) await untilAnswers(site, tokenOf(liveOnLost[1]!), 200);
+    const third = await startClusterSite();
+    await untilAnswers(third, tokenOf(endedOnLost), 401);
+    const acknowledgedAt = await revoked(here, tokenOf(liveOnLost[0]!));
+    for (const site of [there, third]) await expectInForce(site, tokenOf(liveOnLost[0]!), acknowledgedAt);
+  });
+});
+
+describe('Sentinel', () => {
+  let watched: Awaited<ReturnType<typeof startSentinel>>;
+
+  async function startWatchedSite(minReplicas: number): Promise<Site> {
+    const { sentinels, name } = watched;
+    const client = new Redis({ sentinels, name, sentinelRetryStrategy: () => 50, retryStrategy: () => 50 });
+    client.on('error', () => undefined);
+    const site = await startSite({ store: redisStore(client, { minReplicas }) });
+    ends.push(() => client.disconnect());
+    ends.push(() => site.stop());
+    return site;
+  }
+
+  /** What the master writes from now on, the replica does not get. */
+  async function partReplica(): Promise<void> {
+    watched.replica.pause();
+    await watched.master.cli('client', 'kill', 'type', 'replica');
+  }
+
+  async function failOver(): Promise<void> {
+    await watched.master.kill();
+    watched.replica.resume();
+    const role = (of: TestRedis): Promise<unknown> => of.cli('role').catch(() => '');
+    await eventually('the replica is promoted', async () => String(await role(watched.replica)).startsWith('master'));
+  }
+
+  beforeEach(async () => {
+    watched = await startSentinel();
+    ends.push(() => watched.stop());
+  });
+
+  test('with minReplicas an acknowledged revocation survives the loss of the master, and of every process', async () => {
+    const [here, there] = [await startWatchedSite(1), await startWatchedSite(1)];
+    const [survives, refused] = [tokenOf('survives'), tokenOf('refused')];
+    for (const token of [survives, refused]) for (const site of [here, there]) await untilAnswers(site, token, 200);
+    await here.revoke(survives);
+    await partReplica();
+    await expect(here.revoke(refused)).rejects.toMatchObject({ code: 'store_unavailable' });
+    await Promise.all([here, there].map(({ sessions }) => sessions.close()));
+    await failOver();
+    const anew = await startWatchedSite(0);
+    await untilAnswers(anew, survives, 401);
+    expect(anew.statuses.has(200)).toBe(false);
+  });
+
+  test('without it the processes that are alive write it back', async () => {
+    const [here, there] = [await startWatchedSite(0), await startWatchedSite(0)];
+    const [ended, kept] = [tokenOf('ended'), tokenOf('kept')];
+    for (const token of [ended, kept]) for (const site of [here, there]) await untilAnswers(site, token, 200);
+    await Promise.all([here, there].map(untilFresh));
+    await partReplica();
+    const acknowledgedAt = await revoked(here, ended);
+    await expectInForce(there, ended, acknowledgedAt);
+    await here.sessions.close();
+    await failOver();
+    await untilFresh(there);
+    await untilAnswers(there, kept, 200);
+    const since = performance.now();
+    const anew = await startWatchedSite(0);
+    await untilAnswers(anew, ended, 401);
+    expect(performance.now() - since).toBeLessThanOrEqual(BOUND + 2 * ACTIVITY_INTERVAL);
+    expect(await there.ask(ended)).toMatchObject({ status: 401 });
+  });
+});
