@@ -39,6 +39,7 @@ export type { Claims, Organization, Profile, RequiredClaim, Scalar } from './cor
 export type { Duration } from './core/duration.js';
 export type {
   EventUser,
+  KeySkipped,
   SessionEnded,
   SessionEventListener,
   SessionEventName,
@@ -51,6 +52,8 @@ export type { Cutoff, SessionPolicy } from './core/policy.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
 
 export type { ListOptions, Locate, RevokeAllOptions, RevokeOptions, SessionList, SessionView } from './http/account.js';
+export type { HandoffOptions } from './http/handoff.js';
+export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
 export type { Login, RequiredOptions, SightingHint, UpgradeOptions } from './http/middleware.js';
 export type {
   LoginSession,

@@ -9,6 +9,7 @@ import {
   type SessionEvents,
 } from './core/events.js';
 import { sessionUser, type SessionUser } from './core/session.js';
+import { measured, published } from './diagnostics.js';
 import {
   createAccount,
   type ListOptions,
@@ -17,6 +18,8 @@ import {
   type SessionList,
   type SessionView,
 } from './http/account.js';
+import { createHandoff, type HandoffOptions } from './http/handoff.js';
+import { createIntrospection, type IntrospectionOptions } from './http/introspection.js';
 import {
   createMiddleware,
   loginUser,
@@ -29,6 +32,7 @@ import {
   compileTrust,
   createClientAddress,
   createOriginCheck,
+  createSecureCheck,
   createTokenSource,
   type LoginUser,
 } from './http/request.js';
@@ -51,6 +55,8 @@ export interface Health {
   readonly feed: FeedHealth;
   /** `ok` while every issuer's keys are at hand and the last fetch succeeded; `age` of the oldest set. */
   readonly keys: FeedHealth;
+  /** How many sessions this process knows to be live. */
+  readonly sessions: number;
 }
 
 /** A request handler (the same as `required()`) with everything else on it. */
@@ -68,6 +74,18 @@ export interface ManagedSessions<User = LoginUser> {
   router(options?: RouterOptions): Handler;
   /** Ends the current session and clears the token's cookie: 204, or for an HTML form 303 to `loginUrl`, else `/`. For POST. */
   logout(options?: CookieAttributes): Handler;
+  /**
+   * For providers that send the browser back with `?token=`: on GET the token becomes the cookie (HttpOnly, SameSite=Lax,
+   * Secure on https, until the token ends), and the browser is redirected (303) to the same address without it. With a bad
+   * token, or a wrong `state`, it is redirected without a cookie, and `tokenRefused` tells why. Without a token, and for
+   * other methods: `next()`. Throws a `TypeError` where an option is wrong.
+   */
+  handoff(options?: HandoffOptions): Handler;
+  /**
+   * Token introspection (RFC 7662) for services that cannot verify: POST a form with `token`, from callers that `authorize`
+   * accepts. An introspection is no sighting: it puts nothing on record. Throws a `TypeError` where an option is wrong.
+   */
+  introspection(options: IntrospectionOptions): Handler;
 
   /** The same check outside of a request. Rejects with `LoginError`. */
   verify(token: string, sighting?: SightingHint): Promise<Login<User>>;
@@ -111,6 +129,8 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     );
   });
 
+  const emit = published(events.emit);
+
   const issuers = settings.issuers.map((issuer, index) => {
     const optionName = settings.issuers.length === 1 ? 'issuer' : `issuer[${String(index)}]`;
     checkNames(issuer, ISSUER_OPTION_NAMES, optionName);
@@ -118,9 +138,9 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
       clock,
       onKeyEvent: (event) => {
         const { issuer: name } = issuer;
-        if (event.kind === 'down') events.emit('keysDown', { issuer: name, error: event.error });
-        else if (event.kind === 'up') events.emit('keysUp', { issuer: name });
-        else events.emit('keySkipped', { issuer: name, kid: event.kid, why: event.why });
+        if (event.kind === 'down') emit('keysDown', { issuer: name, error: event.error });
+        else if (event.kind === 'up') emit('keysUp', { issuer: name });
+        else emit('keySkipped', { issuer: name, index: event.index, kid: event.kid, why: event.why });
       },
     });
   });
@@ -136,22 +156,39 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
   const trust = compileTrust(options.trustProxy);
   const refuse = createRefuse({ loginUrl, onRefused: options.onRefused });
 
-  const store = options.store ?? memoryStore();
+  const store = measured(options.store ?? memoryStore());
   store.configure({ storeTimeout: settings.storeTimeout, revocationBound: settings.revocationBound });
-  const ledger = new Ledger({ ...settings, store, policyOf: policies(settings, issuers), emit: inRawWords(events.emit) });
+  const ledger = new Ledger({
+    ...settings,
+    store,
+    policyOf: policies(settings, issuers),
+    track: ({ claims }) => settings.track(claims),
+    emit: inRawWords(emit),
+  });
 
+  const clientAddress = createClientAddress(trust, settings.recordIp);
   const login = createMiddleware<User>({
     verifier,
     ledger,
     source,
     user: userOf(options),
     clock,
-    clientAddress: createClientAddress(trust, settings.recordIp),
+    clientAddress,
     originOf: createOriginCheck(trust),
     refuse,
     loginUrl,
-    emit: events.emit,
+    emit,
   });
+  const handoffParts = {
+    verifier,
+    ledger,
+    login,
+    clock,
+    clientAddress,
+    isSecure: createSecureCheck(trust),
+    cookie: source.cookie,
+    emit,
+  };
   const account = createAccount(ledger);
   const names = issuers.map(issuerName);
 
@@ -168,6 +205,8 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     optional: () => asking(login.optional()),
     router: (routerOptions) => asking(createRouter({ login, account, source, clock, loginUrl }, routerOptions)),
     logout: (attributes) => login.logout(attributes),
+    handoff: (handoffOptions) => createHandoff(handoffParts, handoffOptions),
+    introspection: (introspectionOptions) => createIntrospection({ verifier, ledger, clock }, introspectionOptions),
     verify: (token, sighting) => login.verify(token, sighting),
     authenticateUpgrade: (req, upgradeOptions) => login.authenticateUpgrade(req, upgradeOptions),
     list: async (user, listOptions) => account.list(await referred(user), listOptions),

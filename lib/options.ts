@@ -28,6 +28,12 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   maxSessionsPerUser?: number;
   /** What a login beyond the cap does. Default `'end-oldest'`: it ends the session that was seen longest ago. */
   atSessionLimit?: 'end-oldest' | 'refuse';
+  /**
+   * Whether the session of these claims is kept on record. Default: every one is. Where false, as for machine tokens, the
+   * token is verified and `revoke` and `revokeAll` end it as any other, but it is in no list, counts for no cap, has no
+   * idle timeout and is never told as started. Must return a boolean; asked whenever the store is.
+   */
+  track?: (claims: Claims) => boolean;
   /** How often a session's last-seen time is written, `'100ms'` to `'1d'`. Default `'60s'`; a quarter of `idleTimeout` where that is less. */
   activityInterval?: Duration;
   /** How long an acknowledged revocation may take to be in force in every process, `'1s'` to `'1h'` and more than `storeTimeout`. Default `'5s'`. */
@@ -73,6 +79,7 @@ export interface Settings {
   readonly idleTimeout: number | null;
   readonly maxSessionsPerUser: number;
   readonly atSessionLimit: 'end-oldest' | 'refuse';
+  readonly track: (claims: Claims) => boolean;
   readonly activityInterval: number;
   readonly revocationBound: number;
   readonly tombstoneFor: number;
@@ -94,6 +101,7 @@ const NAMES = [
   'idleTimeout',
   'maxSessionsPerUser',
   'atSessionLimit',
+  'track',
   'activityInterval',
   'revocationBound',
   'tombstoneFor',
@@ -133,6 +141,7 @@ export function checkOptions(options: unknown): Settings {
     idleTimeout,
     maxSessionsPerUser: sessionCap(options['maxSessionsPerUser']),
     atSessionLimit: oneOf(options, 'atSessionLimit', ['end-oldest', 'refuse']),
+    track: trackOf(options['track']),
     // Written too rarely, the last-seen time would let another process take a used session for an idle one.
     activityInterval: idleTimeout === null ? activityInterval : Math.min(activityInterval, idleTimeout / 4),
     revocationBound,
@@ -234,6 +243,18 @@ function lifetimeOf(value: unknown): (claims: Claims) => number | null {
     return chosen === undefined || chosen === null
       ? null
       : durationMs(chosen, 'lifetime (as its function returned it)', YEAR);
+  };
+}
+
+function trackOf(value: unknown): (claims: Claims) => boolean {
+  if (value === undefined) return () => true;
+  if (typeof value !== 'function')
+    throw new TypeError(`track must be a function that takes the claims and returns a boolean, got ${kindOf(value)}`);
+  const byClaims = value as (claims: Claims) => unknown;
+  return function trackByClaims(claims) {
+    const chosen = byClaims(claims);
+    if (typeof chosen !== 'boolean') throw new TypeError(`track must return true or false, got ${kindOf(chosen)}`);
+    return chosen;
   };
 }
 

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { LoginError } from '../core/errors.js';
 import { FORM_TYPE, mediaType, type AppRequest } from './request.js';
 
-/** Longest body, in bytes. */
+/** Longest body of the routes, in bytes. */
 const BODY_LIMIT = 4096;
 
 /** The JSON body. Rejects with `LoginError` `request_invalid` for any other kind, malformed JSON and more than 4 KiB. */
@@ -14,7 +14,7 @@ export async function jsonOf(req: AppRequest): Promise<unknown> {
     throw new LoginError('request_invalid', 'The body must be application/json');
   }
   if (wasRead(req)) return req.body;
-  const text = await textOf(req);
+  const text = await textOf(req, BODY_LIMIT);
   try {
     return JSON.parse(text);
   } catch {
@@ -22,13 +22,13 @@ export async function jsonOf(req: AppRequest): Promise<unknown> {
   }
 }
 
-/** The fields of a form; none where there is no body. Rejects like {@link jsonOf}. */
-export async function formOf(req: AppRequest): Promise<unknown> {
+/** The fields of a form; none where there is no body. Rejects like {@link jsonOf}; `limit` in bytes. */
+export async function formOf(req: AppRequest, limit = BODY_LIMIT): Promise<unknown> {
   const type = mediaType(req);
   if (type === '') return {};
   if (type !== FORM_TYPE) throw new LoginError('request_invalid', `The body must be ${FORM_TYPE}`);
   if (wasRead(req)) return req.body;
-  return Object.fromEntries(new URLSearchParams(await textOf(req)));
+  return Object.fromEntries(new URLSearchParams(await textOf(req, limit)));
 }
 
 /** A member of a body; undefined where there is none. */
@@ -43,12 +43,12 @@ function wasRead(req: IncomingMessage): boolean {
   return req.readableDidRead || req.readableEnded;
 }
 
-async function textOf(req: IncomingMessage): Promise<string> {
+async function textOf(req: IncomingMessage, limit: number): Promise<string> {
   const encoding = req.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     throw new LoginError('request_invalid', 'The body must not be compressed');
   }
-  const bytes = await bytesOf(req);
+  const bytes = await bytesOf(req, limit);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
@@ -57,15 +57,15 @@ async function textOf(req: IncomingMessage): Promise<string> {
 }
 
 /** By events: ending an iteration early would destroy the connection before it could be answered. */
-function bytesOf(req: IncomingMessage): Promise<Buffer> {
+function bytesOf(req: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
 
     function take(chunk: Buffer): void {
       length += chunk.length;
-      if (length <= BODY_LIMIT) chunks.push(chunk);
-      else settle(new LoginError('request_invalid', `The body is longer than ${BODY_LIMIT} bytes`));
+      if (length <= limit) chunks.push(chunk);
+      else settle(new LoginError('request_invalid', `The body is longer than ${limit} bytes`));
     }
     function finish(): void {
       settle(null);

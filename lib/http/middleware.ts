@@ -1,6 +1,7 @@
 /** The gates: required, optional, logout, and the same check outside of a request handler. */
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
@@ -9,6 +10,8 @@ import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import {
   hasBearer,
   isFormPost,
+  own,
+  put,
   RequestSighting,
   type AppRequest,
   type ClientAddress,
@@ -97,6 +100,15 @@ export interface LoginMiddleware<User> {
   refuseForgery(req: AppRequest, field?: unknown): void;
 }
 
+/** Message of the channel `managed-sessions:request`: how a request's login was judged. */
+export interface RequestJudged {
+  readonly outcome: 'live' | LoginErrorCode;
+  /** What knew of the session: this process, the store, or nobody had to. */
+  readonly source: 'ledger' | 'store' | 'none';
+}
+
+const requestsJudged = channel('managed-sessions:request');
+
 /** `req.loginSession`. What only the middleware may know of it is private, so that no log shows it. */
 class CurrentSession implements LoginSession {
   readonly #live: LiveSession;
@@ -169,31 +181,71 @@ export function createMiddleware<User>(parts: MiddlewareParts<User>): LoginMiddl
     return live.then((session) => new CurrentSession(session, token, owner, fresh));
   }
 
+  type Judge = typeof judge;
+
   /** Makes no promise where verifier and ledger make none. A request is verified once, whatever number of gates it passes. */
   function authenticate(req: AppRequest, fresh: boolean): CurrentSession | Promise<CurrentSession> {
-    const known = CurrentSession.of(req.loginSession, owner);
+    const known = CurrentSession.of(own(req, 'loginSession'), owner);
     if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
     const sighting = new RequestSighting(req, clock.now(), clientAddress);
     if (known !== undefined) return judge(CurrentSession.tokenOf(known), sighting, true);
     const token = source.read(req);
-    if (req.loginError !== undefined) {
+    if (own(req, 'loginError') !== undefined) {
       const refused = refusals.get(req);
       if (refused !== undefined && refused.token === token) throw refused.error;
     }
+    if (requestsJudged.hasSubscribers) return observed((judging) => identify(token, sighting, fresh, judging));
+    return identify(token, sighting, fresh, judge);
+  }
+
+  function identify(
+    token: string | undefined,
+    sighting: RequestSighting,
+    fresh: boolean,
+    judging: Judge,
+  ): CurrentSession | Promise<CurrentSession> {
     if (token === undefined) throw noToken;
     const verified = verifier.verify(token);
-    if (!isPending(verified)) return judge(verified, sighting, fresh);
+    if (!isPending(verified)) return judging(verified, sighting, fresh);
     sighting.settle();
-    return verified.then((checked) => judge(checked, sighting, fresh));
+    return verified.then((checked) => judging(checked, sighting, fresh));
+  }
+
+  function observed(
+    work: (judging: Judge) => CurrentSession | Promise<CurrentSession>,
+  ): CurrentSession | Promise<CurrentSession> {
+    let asked: RequestJudged['source'] = 'none';
+    const judging: Judge = (token, sighting, fresh) => {
+      asked = 'ledger';
+      const session = judge(token, sighting, fresh);
+      if (isPending(session)) asked = 'store';
+      return session;
+    };
+    function publish(outcome: RequestJudged['outcome']): void {
+      const message: RequestJudged = { outcome, source: asked };
+      requestsJudged.publish(message);
+    }
+    function publishRefused(error: unknown): void {
+      if (error instanceof LoginError) publish(error.code);
+    }
+    try {
+      const session = work(judging);
+      if (isPending(session)) session.then(() => publish('live'), publishRefused);
+      else publish('live');
+      return session;
+    } catch (error) {
+      publishRefused(error);
+      throw error;
+    }
   }
 
   function admit(req: AppRequest, session: CurrentSession): void {
-    if (req.loginSession === session) return;
-    const isKnown = CurrentSession.of(req.loginSession, owner) !== undefined;
+    const before = own(req, 'loginSession');
+    if (before === session) return;
     // A user that the application has enriched since stays.
-    if (!isKnown) req.user = parts.user(CurrentSession.tokenOf(session));
-    req.loginSession = session;
-    if (req.loginError !== undefined) req.loginError = undefined;
+    if (CurrentSession.of(before, owner) === undefined) put(req, 'user', parts.user(CurrentSession.tokenOf(session)));
+    put(req, 'loginSession', session);
+    if (own(req, 'loginError') !== undefined) req.loginError = undefined;
   }
 
   /** Takes back what an earlier gate let in. */
@@ -423,7 +475,8 @@ function isPending<Value extends object>(value: Value | Promise<Value>): value i
   return 'then' in value && typeof value.then === 'function';
 }
 
-function isSame(given: string, expected: string): boolean {
+/** In constant time, but for the length. */
+export function isSame(given: string, expected: string): boolean {
   const [a, b] = [Buffer.from(given), Buffer.from(expected)];
   return a.length === b.length && timingSafeEqual(a, b);
 }

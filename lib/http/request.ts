@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { parseCookie } from 'cookie';
 import proxyAddr from 'proxy-addr';
+import type { Organization } from '../core/claims.js';
 import { LoginError } from '../core/errors.js';
 import type { Sighting } from '../core/session.js';
 import { sightedUserAgent } from './user-agent.js';
@@ -16,6 +17,8 @@ export interface LoginUser {
   readonly name?: string;
   readonly username?: string;
   readonly email?: string;
+  /** Set where the issuer tells of organizations: see `authRocket()`. Empty where the person is in none. */
+  readonly orgs?: readonly Organization[];
   /** The token's whole payload, deeply frozen. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
@@ -56,7 +59,8 @@ export interface AppRequest extends IncomingMessage {
   readonly signedCookies?: unknown;
   readonly body?: unknown;
   readonly params?: unknown;
-  readonly originalUrl?: unknown;
+  readonly secure?: unknown;
+  originalUrl?: unknown;
 }
 
 // The token
@@ -82,18 +86,29 @@ const COOKIE_NAME = /^[\w!#$%&'*+.^`|~-]{1,256}$/;
  * where the option is wrong.
  */
 export function createTokenSource(from: TokenSourceOption = { cookie: 'login_token' }): TokenSource {
-  if (typeof from === 'function') return { read: customToken(from), cookie: null };
-  const cookie: unknown = own(from, 'cookie');
-  if (typeof cookie !== 'string' || !COOKIE_NAME.test(cookie)) {
-    throw new TypeError("from must be a function, or { cookie: 'name' } with a valid cookie name");
-  }
-  const readCookie = cookieToken(cookie);
+  const read = createTextSource(from, 'from');
+  if (typeof from === 'function') return { read, cookie: null };
   return {
     read: function readToken(req) {
-      return bearerToken(req) ?? readCookie(req);
+      return bearerToken(req) ?? read(req);
     },
-    cookie,
+    cookie: from.cookie,
   };
+}
+
+/**
+ * What a cookie holds, or a function returns; undefined where that is nothing. Reading throws `LoginError`
+ * `token_malformed` for what is no text. Throws a `TypeError` where the option, called `name`, is wrong.
+ */
+export function createTextSource(from: TokenSourceOption, name: string): (req: AppRequest) => string | undefined {
+  if (typeof from === 'function') return customText(from, name);
+  const cookie = own(from, 'cookie');
+  if (isCookieName(cookie)) return cookieText(cookie);
+  throw new TypeError(`${name} must be a function, or { cookie: 'name' } with a valid cookie name`);
+}
+
+export function isCookieName(value: unknown): value is string {
+  return typeof value === 'string' && COOKIE_NAME.test(value);
 }
 
 /** Whether the token came by a header that no other site can make a browser send. */
@@ -105,13 +120,14 @@ export function hasBearer(req: IncomingMessage): boolean {
 function bearerToken(req: IncomingMessage): string | undefined {
   const { authorization } = req.headers;
   if (authorization === undefined) return undefined;
-  if (countHeaders(req.rawHeaders, 'authorization') > 1) {
+  if (countHeaders(member(req, 'rawHeaders'), 'authorization') > 1) {
     throw new LoginError('token_malformed', 'There is more than one Authorization header');
   }
   if (!isBearer(authorization)) return undefined;
   const token = authorization.slice(SCHEME.length).trim();
   if (token === '') throw new LoginError('token_malformed', 'The Authorization header has no token');
-  if (/\s/.test(token)) throw new LoginError('token_malformed', 'The Authorization header has more than one token');
+  if (token.includes(' ') || token.includes('\t'))
+    throw new LoginError('token_malformed', 'The Authorization header has more than one token');
   return token;
 }
 
@@ -133,7 +149,7 @@ function countHeaders(rawHeaders: readonly string[], name: string): number {
   return count;
 }
 
-function cookieToken(name: string): (req: AppRequest) => string | undefined {
+function cookieText(name: string): (req: AppRequest) => string | undefined {
   // Only our own piece of the header is worth parsing: sites have dozens of cookies.
   const piece = new RegExp(`(?:^|;)[ \\t]*(${name.replace(/[$*+.^|]/g, '\\$&')}[ \\t]*=[^;]*)`);
 
@@ -149,14 +165,14 @@ function cookieToken(name: string): (req: AppRequest) => string | undefined {
   };
 }
 
-function customToken(from: TokenFunction): (req: AppRequest) => string | undefined {
+function customText(from: TokenFunction, name: string): (req: AppRequest) => string | undefined {
   return function readCustom(req) {
     const value: unknown = from(req);
     if (value instanceof Promise) {
       value.catch(() => {
         // It is refused here; a rejection that nobody handles would end the process.
       });
-      throw new TypeError('from must return the token itself, not a promise of it');
+      throw new TypeError(`${name} must return the text itself, not a promise of it`);
     }
     return textOrNothing(value);
   };
@@ -168,10 +184,22 @@ function textOrNothing(value: unknown): string | undefined {
   return value;
 }
 
-function own(holder: unknown, name: string): unknown {
+// Express gives each request a hidden class of its own (it sets the prototype), so `req.name` misses the inline cache every
+// time, and a name that is not there is sought through eight prototypes: five times what these take.
+
+/** The value of a property of its own. */
+export function own(holder: unknown, name: string): unknown {
   if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, name)) return undefined;
   const value: unknown = Reflect.get(holder, name);
   return value;
+}
+
+function member<Holder, Name extends keyof Holder>(holder: Holder, name: Name): Holder[Name] {
+  return holder[name];
+}
+
+export function put<Name extends 'user' | 'loginSession'>(req: AppRequest, name: Name, value: AppRequest[Name]): void {
+  req[name] = value;
 }
 
 // Where it came from
@@ -314,6 +342,17 @@ function hostOf(req: AppRequest, trust: TrustFunction): string {
   return typeof authority === 'string' ? authority : '';
 }
 
+/** Whether the client speaks https: as Express says (its `trust proxy` rules), else by TLS here or by what a trusted proxy tells. */
+export function createSecureCheck(trust: TrustFunction): (req: AppRequest) => boolean {
+  return function isSecure(req) {
+    if (typeof req.secure === 'boolean') return req.secure;
+    if ('encrypted' in req.socket && req.socket.encrypted === true) return true;
+    const forwarded = req.headers['x-forwarded-proto'];
+    if (typeof forwarded !== 'string' || !trust(req.socket.remoteAddress ?? '', 0)) return false;
+    return forwarded.split(',', 1)[0]?.trim().toLowerCase() === 'https';
+  };
+}
+
 function hasHost(origin: string, host: string): boolean {
   if (!URL.canParse(origin)) return false;
   const from = new URL(origin);
@@ -330,6 +369,11 @@ function expressTrust(app: unknown): TrustFunction | undefined {
 
 function isExpress(app: unknown): app is { get(setting: string): unknown } {
   return typeof app === 'function' && 'get' in app && typeof app.get === 'function';
+}
+
+/** The path of a request's address, as it is written there: its beginning may be another host's name (`//host`). */
+export function pathOf(url: string): string {
+  return url.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
 }
 
 // What it accepts

@@ -101,8 +101,8 @@ export function sendNotAllowed(req: IncomingMessage, res: ServerResponse, allow:
   });
 }
 
-export function sendJson(res: ServerResponse, body: unknown): void {
-  send(res, 200, 'application/json; charset=utf-8', body);
+export function sendJson(res: ServerResponse, body: unknown, status = 200): void {
+  send(res, status, 'application/json; charset=utf-8', body);
 }
 
 export function sendHtml(res: ServerResponse, status: number, page: string): void {

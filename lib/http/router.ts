@@ -9,7 +9,7 @@ import { fieldOf, formOf, jsonOf } from './body.js';
 import { doneFrom, languageFor, messagesOffered, type Done, type MessagesOverride } from './messages.js';
 import type { LoginMiddleware } from './middleware.js';
 import { FORM_TOKEN_FIELD, pageHeaders, renderFragment, renderPage, type PageView } from './page.js';
-import { prefersHtml, type AppRequest, type TokenSource } from './request.js';
+import { pathOf, prefersHtml, type AppRequest, type TokenSource } from './request.js';
 import {
   createCookieClearer,
   redirect,
@@ -237,10 +237,6 @@ function mountOf(req: AppRequest): string {
   const mount = whole.endsWith(inner) ? whole.slice(0, whole.length - inner.length) : whole;
   const path = mount.replace(/^[/\\]+|\/+$/g, '');
   return path === '' ? '' : `/${path}`;
-}
-
-function pathOf(url: string): string {
-  return url.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
 }
 
 interface Page {

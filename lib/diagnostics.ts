@@ -1,0 +1,69 @@
+/** What monitoring reads: events and store calls on `node:diagnostics_channel`, under names that stay. */
+
+import { channel, type Channel } from 'node:diagnostics_channel';
+import type { Emit, SessionEventName } from './core/events.js';
+import type { SessionStore } from './stores/store.js';
+
+/** Message of the channel `managed-sessions:store`. */
+export interface StoreCall {
+  readonly operation: 'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore';
+  /** In milliseconds. */
+  readonly duration: number;
+  readonly ok: boolean;
+}
+
+/** The channel of each event: its name in kebab-case. */
+const EVENT_CHANNELS: Readonly<Record<SessionEventName, Channel>> = {
+  sessionStarted: channel('managed-sessions:session-started'),
+  sessionEnded: channel('managed-sessions:session-ended'),
+  sessionMoved: channel('managed-sessions:session-moved'),
+  tokenRefused: channel('managed-sessions:token-refused'),
+  storeDown: channel('managed-sessions:store-down'),
+  storeUp: channel('managed-sessions:store-up'),
+  keysDown: channel('managed-sessions:keys-down'),
+  keysUp: channel('managed-sessions:keys-up'),
+  keySkipped: channel('managed-sessions:key-skipped'),
+  tombstonesDropped: channel('managed-sessions:tombstones-dropped'),
+};
+
+const storeCalls = channel('managed-sessions:store');
+
+/** Publishes each event behind the listeners, with what they were told. */
+export function published(emit: Emit): Emit {
+  return function emitAndPublish(name, event) {
+    emit(name, event);
+    EVENT_CHANNELS[name].publish(event);
+  };
+}
+
+/** The store, its calls told to `managed-sessions:store` while somebody subscribes to it. */
+export function measured(store: SessionStore): SessionStore {
+  function measure<Answer>(operation: StoreCall['operation'], call: () => Promise<Answer>): Promise<Answer> {
+    if (!storeCalls.hasSubscribers) return call();
+    const startedAt = performance.now();
+    function publish(ok: boolean): void {
+      const message: StoreCall = { operation, duration: performance.now() - startedAt, ok };
+      storeCalls.publish(message);
+    }
+    const answer = call();
+    answer.then(
+      () => publish(true),
+      () => publish(false),
+    );
+    return answer;
+  }
+
+  return {
+    configure: (settings) => store.configure(settings),
+    sight: (user, request, onLate) => measure('sight', () => store.sight(user, request, onLate)),
+    list: (user, request) => measure('list', () => store.list(user, request)),
+    get: (user, handle, at, policy) => measure('get', () => store.get(user, handle, at, policy)),
+    label: (user, handle, label, at, policy) => measure('label', () => store.label(user, handle, label, at, policy)),
+    revoke: (user, request) => measure('revoke', () => store.revoke(user, request)),
+    revokeAll: (user, request) => measure('revokeAll', () => store.revokeAll(user, request)),
+    restore: (user, known) => measure('restore', () => store.restore(user, known)),
+    feed: (listener) => store.feed(listener),
+    health: () => store.health(),
+    close: () => store.close(),
+  };
+}

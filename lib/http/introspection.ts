@@ -1,0 +1,122 @@
+/** Token introspection by RFC 7662, for services that cannot verify a login token themselves. */
+
+import type { IncomingMessage } from 'node:http';
+import { LoginError } from '../core/errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { TOKEN_LIMIT, type VerifiedToken, type Verifier } from '../tokens/verify.js';
+import { fieldOf, formOf } from './body.js';
+import { sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
+
+export interface IntrospectionOptions {
+  /**
+   * Whether the caller may ask, by whatever your services prove themselves with. Everything but `true` is 401; what it
+   * throws goes to `next`.
+   */
+  readonly authorize: (req: IncomingMessage) => boolean | Promise<boolean>;
+}
+
+/** What a caller is told of a live session (RFC 7662, section 2.2). Moments of the token in seconds, of the session as ISO 8601. */
+export interface ActiveToken {
+  readonly active: true;
+  readonly token_type: 'Bearer';
+  readonly iss: string;
+  readonly sub: string;
+  readonly username?: string;
+  readonly aud?: unknown;
+  readonly client_id?: unknown;
+  readonly jti?: unknown;
+  readonly scope?: string;
+  readonly iat?: number;
+  readonly exp?: number;
+  readonly session: { readonly handle: string; readonly startedAt: Date; readonly expiresAt: Date };
+}
+
+export interface IntrospectionParts {
+  readonly verifier: Pick<Verifier, 'verify'>;
+  readonly ledger: Pick<Ledger, 'peek'>;
+  readonly clock: { now(): number };
+}
+
+/** Room for the longest token, percent-encoded where a client overdoes it, and a hint. */
+const FORM_LIMIT = 3 * TOKEN_LIMIT + 1024;
+
+/**
+ * Answers `POST` with a form's `token`: the claims and the session where both are good, `{ "active": false }` for every
+ * token that is not, 503 where that cannot be told. Throws a `TypeError` where an option is wrong.
+ */
+export function createIntrospection(parts: IntrospectionParts, options: IntrospectionOptions): Handler {
+  const { verifier, ledger, clock } = parts;
+  const authorize = checkedAuthorize(options);
+
+  async function introspect(token: string): Promise<ActiveToken | { readonly active: false }> {
+    try {
+      const verified = await verifier.verify(token);
+      const { handle, startedAt, expiresAt } = await ledger.peek(verified, clock.now());
+      return {
+        ...described(verified),
+        session: { handle, startedAt: new Date(startedAt), expiresAt: new Date(expiresAt) },
+      };
+    } catch (error) {
+      if (error instanceof LoginError && error.status === 401) return { active: false };
+      throw error;
+    }
+  }
+
+  return function introspectionMiddleware(req, res, next) {
+    if (req.method !== 'POST') {
+      sendNotAllowed(req, res, 'POST');
+      return;
+    }
+
+    async function answer(): Promise<void> {
+      if ((await authorize(req)) !== true) {
+        if (!res.headersSent && !res.hasHeader('WWW-Authenticate')) {
+          res.setHeader('WWW-Authenticate', 'Bearer realm="introspection"');
+        }
+        // RFC 6749, section 5.2.
+        sendJson(res, { error: 'invalid_client' }, 401);
+        return;
+      }
+      const token = fieldOf(await formOf(req, FORM_LIMIT), 'token');
+      if (typeof token !== 'string' || token === '') {
+        throw new LoginError('request_invalid', 'The form must have one field token');
+      }
+      sendJson(res, await introspect(token));
+    }
+
+    answer().catch((error: unknown) => {
+      if (error instanceof LoginError) sendProblem(res, error);
+      else next(error);
+    });
+  };
+}
+
+function checkedAuthorize(options: unknown): IntrospectionOptions['authorize'] {
+  const authorize: unknown =
+    typeof options === 'object' && options !== null && 'authorize' in options ? options.authorize : undefined;
+  if (typeof authorize !== 'function') {
+    throw new TypeError('introspection() takes { authorize }: a function that says whether the caller may ask');
+  }
+  // A function that the application declared: what it returns is compared with `true`.
+  return authorize as IntrospectionOptions['authorize'];
+}
+
+function described({ user, claims, profile, scopes, times }: VerifiedToken): Omit<ActiveToken, 'session'> {
+  const { username } = profile;
+  const { issuedAt, expiresAt } = times;
+  return {
+    active: true,
+    token_type: 'Bearer',
+    iss: user.issuer,
+    sub: user.subject,
+    ...(username === undefined ? {} : { username }),
+    ...membersOf(claims, ['aud', 'client_id', 'jti']),
+    ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
+    ...(issuedAt === null ? {} : { iat: Math.floor(issuedAt / 1000) }),
+    ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
+  };
+}
+
+function membersOf(claims: Readonly<Record<string, unknown>>, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(names.filter((name) => Object.hasOwn(claims, name)).map((name) => [name, claims[name]]));
+}
