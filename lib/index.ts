@@ -1,5 +1,6 @@
 export { managedSessions } from './managed-sessions.js';
 export type { Health, ManagedSessions, UserReference } from './managed-sessions.js';
+export type { StoreCall } from './ledger/diagnostics.js';
 export type { FeedHealth } from './ledger/ledger.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
@@ -54,7 +55,7 @@ export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '.
 export type { ListOptions, Locate, RevokeAllOptions, RevokeOptions, SessionList, SessionView } from './http/account.js';
 export type { HandoffOptions } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
-export type { Login, RequiredOptions, SightingHint, UpgradeOptions } from './http/middleware.js';
+export type { Login, RequestJudged, RequiredOptions, SightingHint, UpgradeOptions } from './http/middleware.js';
 export type {
   LoginSession,
   LoginUser,

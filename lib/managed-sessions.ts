@@ -9,7 +9,6 @@ import {
   type SessionEvents,
 } from './core/events.js';
 import { sessionUser, type SessionUser } from './core/session.js';
-import { measured, published } from './diagnostics.js';
 import {
   createAccount,
   type ListOptions,
@@ -38,7 +37,8 @@ import {
 } from './http/request.js';
 import { createRefuse, type CookieAttributes, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
-import { ACCEPT_CH, rawUserAgent } from './http/user-agent.js';
+import { ACCEPT_CH, clientKeyOf, rawUserAgent } from './http/user-agent.js';
+import { measured, published } from './ledger/diagnostics.js';
 import { Ledger, type FeedHealth } from './ledger/ledger.js';
 import { checkNames, checkOptions, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
@@ -163,6 +163,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     store,
     policyOf: policies(settings, issuers),
     track: ({ claims }) => settings.track(claims),
+    clientKeyOf,
     emit: inRawWords(emit),
   });
 

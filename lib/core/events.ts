@@ -15,6 +15,11 @@ export interface SessionStarted {
   readonly at: Date;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /**
+   * This user was seen with such a client before: the same kind, name and system, within the last year and among the last
+   * 20. False for a user's first session, and where the client tells nothing of itself.
+   */
+  readonly familiar: boolean;
 }
 
 export interface SessionEnded {

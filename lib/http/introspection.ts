@@ -91,14 +91,14 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
   };
 }
 
-function checkedAuthorize(options: unknown): IntrospectionOptions['authorize'] {
+function checkedAuthorize(options: unknown): (req: IncomingMessage) => unknown {
   const authorize: unknown =
     typeof options === 'object' && options !== null && 'authorize' in options ? options.authorize : undefined;
   if (typeof authorize !== 'function') {
     throw new TypeError('introspection() takes { authorize }: a function that says whether the caller may ask');
   }
   // A function that the application declared: what it returns is compared with `true`.
-  return authorize as IntrospectionOptions['authorize'];
+  return authorize as (req: IncomingMessage) => unknown;
 }
 
 function described({ user, claims, profile, scopes, times }: VerifiedToken): Omit<ActiveToken, 'session'> {

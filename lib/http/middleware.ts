@@ -395,7 +395,10 @@ export function createMiddleware<User>(parts: MiddlewareParts<User>): LoginMiddl
     { origins = [] }: UpgradeOptions = {},
   ): Promise<Login<User>> {
     return tellOfRefusal(async () => {
-      const isForeign = req.headers.upgrade !== undefined && !hasBearer(req) && originOf(req) === 'cross';
+      const origin = originOf(req);
+      // A sandboxed page of anybody's says `null`.
+      const isOther = origin === 'cross' || (origin === 'unknown' && req.headers.origin === 'null');
+      const isForeign = req.headers.upgrade !== undefined && !hasBearer(req) && isOther;
       if (isForeign && !origins.includes(req.headers.origin ?? '')) throw crossSite();
       return loginOf(await authenticate(req, false));
     });

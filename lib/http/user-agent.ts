@@ -1,5 +1,6 @@
 /** From what a client says of itself to the words people use for it: "Firefox on Windows", "MyApp 1.2 on iPhone". */
 
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import uaParser from 'ua-parser-js';
@@ -125,6 +126,13 @@ export function describeClient(kept: string | null): ClientDescription {
   const description: ClientDescription = { ...describe(userAgent, unpackHints(text)), userAgent };
   described.set(text, description);
   return description;
+}
+
+/** Tells clients of another kind, name or system apart; null where nothing of these is told. Versions do not matter. */
+export function clientKeyOf(kept: string | null): string | null {
+  const { kind, name, os } = describeClient(kept);
+  if (name === null && os === null) return null;
+  return hash('sha256', JSON.stringify([kind, name, os]), 'base64url').slice(0, 22);
 }
 
 /** "Firefox on Windows", "MyApp 1.2 on iPhone", "curl", "LG TV", "Unknown device". */

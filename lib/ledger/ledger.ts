@@ -53,6 +53,8 @@ export interface LedgerOptions {
   readonly emit: Emit;
   /** Whether a token's session is kept on record; default: every one is. */
   readonly track?: (token: VerifiedToken) => boolean;
+  /** What a client is, as a short digest; null where nothing can be told. Default: of none. Asked at first sights only. */
+  readonly clientKeyOf?: (userAgent: string | null) => string | null;
   /** Sessions held; default 100,000. */
   readonly entryLimit?: number;
   readonly endedLimits?: EndedLimits;
@@ -327,8 +329,17 @@ export class Ledger {
     const { issuedAt } = token.times;
     // Only what is sure without the record: a session without `iat`, or of the cutoff's own second, is the store's to judge.
     if (cutoff !== undefined && issuedAt !== null && endedByCutoff(cutoff, token.handle, issuedAt, cutoff.at)) {
-      throw endedError(endingByCutoff(cutoff, null));
+      throw this.#endByCutoff(token, now, endingByCutoff(cutoff, null));
     }
+  }
+
+  /** Remembers what is refused for a cutoff's sake: a store that lost data would call it live. */
+  #endByCutoff({ user, handle, times }: VerifiedToken, now: number, ending: Ending): LoginError {
+    const { issuedAt, lifetime } = times;
+    const session = { startedAt: issuedAt ?? now, lifetime, tokensEndAt: tokenEndsAt(times) };
+    const until = tombstoneUntil(session, this.#options.policyOf(user.issuer));
+    this.#learnEnded(user, { handle, ending, until }, null);
+    return endedError(ending);
   }
 
   /** A token that is good for longer than the tombstone stands makes it stand longer, here and in the store. */
@@ -386,8 +397,11 @@ export class Ledger {
       outcome: NEVER,
     };
     entry.dueAt = sighting.at + this.#options.activityInterval * (1 + this.#random() / 8);
+    const { tracked: track } = call;
+    const isFirst = track && entry.generation === -1;
+    const clientKey = isFirst ? (this.#options.clientKeyOf?.(sighting.userAgent) ?? null) : null;
     const reply = this.#store
-      .sight(owner.user, { handle, sighting, token, policy: owner.policy, track: call.tracked }, (answer) => {
+      .sight(owner.user, { handle, sighting, token, policy: owner.policy, track, clientKey }, (answer) => {
         this.#takeLate(entry, sighting, answer);
       })
       .then((answer) => {
@@ -437,7 +451,7 @@ export class Ledger {
     this.#refuseKnownEnded(token, now);
     const cutoff = this.#ended.cutoffOf(token.user.key);
     if (cutoff !== undefined && endedByCutoff(cutoff, token.handle, token.times.issuedAt, answer.knownUnder)) {
-      throw endedError(endingByCutoff(cutoff, answer.expiresAt));
+      throw this.#endByCutoff(token, now, endingByCutoff(cutoff, answer.expiresAt));
     }
     return answer;
   }
@@ -455,7 +469,7 @@ export class Ledger {
       return;
     }
     const held = this.#entries.peek(entry.handle) === entry;
-    if (answer.created) this.#noteCreated(entry, sighting);
+    if (answer.created) this.#noteCreated(entry, sighting, answer.familiar);
     if (answer.moved !== null) this.#announceMoved(entry, answer.moved, sighting);
     entry.startedAt = answer.startedAt;
     entry.dated ||= token.issuedAt !== null;
@@ -476,17 +490,17 @@ export class Ledger {
 
   /** An answer that nobody waited for any more is no knowledge, but what it tells of was done. */
   #takeLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
-    if (answer.state === 'live' && answer.created) this.#noteCreated(entry, sighting);
+    if (answer.state === 'live' && answer.created) this.#noteCreated(entry, sighting, answer.familiar);
     if (answer.state !== 'ended') return;
     this.#learnEnded(entry.owner.user, { handle: entry.handle, ending: answer.ending, until: answer.until }, null);
   }
 
   /** A session that is in use here and was on record, created anew, shows that the store lost data. */
-  #noteCreated(entry: Entry, sighting: Sighting): void {
+  #noteCreated(entry: Entry, sighting: Sighting, familiar: boolean): void {
     const isInUse = this.#entries.peek(entry.handle) === entry && entry.generation !== -1;
     if (isInUse && entry.recorded && decide(timesOf(entry), entry.owner.policy, sighting.at).state === 'live')
       this.#recover();
-    else this.#announceStarted(entry, sighting);
+    else this.#announceStarted(entry, sighting, familiar);
   }
 
   /** An entry that no reply put in is no knowledge; it only holds its question. */
@@ -801,13 +815,14 @@ export class Ledger {
 
   // Events
 
-  #announceStarted(entry: Entry, { at, ip, userAgent }: Sighting): void {
+  #announceStarted(entry: Entry, { at, ip, userAgent }: Sighting, familiar: boolean): void {
     this.#options.emit('sessionStarted', {
       user: eventUser(entry.owner.user),
       handle: entry.handle,
       at: new Date(at),
       ip,
       userAgent,
+      familiar,
     });
   }
 

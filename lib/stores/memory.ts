@@ -25,6 +25,7 @@ import {
   type SessionUser,
   type TokenTimes,
 } from '../core/session.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from './store.js';
 import type {
   FeedListener,
   ListCursor,
@@ -63,6 +64,8 @@ type EndedByCutoff = Extract<Notice, { kind: 'cutoff' }>['ended'];
 interface Sessions {
   readonly byHandle: Map<string, KeptSession | Tombstone>;
   cutoff: KeptCutoff | null;
+  /** When each client was last noted, the longest ago first. */
+  readonly clients: Map<string, number>;
   /** How many sessions there may be before those that ran out are looked for again. */
   pruneAt: number;
 }
@@ -96,7 +99,10 @@ export function memoryStore(): SessionStore {
     let sessions = users.get(user.key);
     if (sessions === undefined) {
       pruneInPassing(at, policy);
-      users.set(user.key, (sessions = { byHandle: new Map(), cutoff: null, pruneAt: PRUNE_AT_LEAST }));
+      users.set(
+        user.key,
+        (sessions = { byHandle: new Map(), cutoff: null, clients: new Map(), pruneAt: PRUNE_AT_LEAST }),
+      );
     } else if (sessions.byHandle.size >= sessions.pruneAt) prune(sessions, at, policy);
     return sessions;
   }
@@ -114,11 +120,13 @@ export function memoryStore(): SessionStore {
       }
       const [key, sessions] = value;
       prune(sessions, at, policy);
-      if (sessions.byHandle.size === 0 && sessions.cutoff === null) users.delete(key);
+      forgetClients(sessions.clients, at);
+      if (sessions.byHandle.size === 0 && sessions.cutoff === null && sessions.clients.size === 0) users.delete(key);
     }
   }
 
-  function sight(user: SessionUser, { handle, sighting, token, policy, track = true }: SightRequest): SightAnswer {
+  function sight(user: SessionUser, request: SightRequest): SightAnswer {
+    const { handle, sighting, token, policy, track = true, clientKey = null } = request;
     const { at } = sighting;
     const sessions = sessionsOf(user, at, policy);
     const known = find(sessions, handle, at, policy);
@@ -153,7 +161,7 @@ export function memoryStore(): SessionStore {
 
     const { startedAt, knownUnder } = merged;
     const live = { state: 'live', startedAt, expiresAt: expiresAt(merged), knownUnder } as const;
-    if (!track) return { ...live, created: false, moved: null };
+    if (!track) return { ...live, created: false, familiar: false, moved: null };
 
     if (before?.state !== 'live') {
       if (!makeRoom(user, sessions, at, policy)) return { state: 'refused' };
@@ -163,6 +171,7 @@ export function memoryStore(): SessionStore {
     return {
       ...live,
       created: known === undefined,
+      familiar: clientKey !== null && noteClient(sessions, clientKey, at),
       moved: hasMoved ? { ip: known.ip, userAgent: known.userAgent } : null,
     };
   }
@@ -315,6 +324,20 @@ function timesOf(token: TokenTimes, at: number): SessionTimes {
     lifetime: token.lifetime,
     tokensEndAt: tokenEndsAt(token),
   };
+}
+
+/** Whether the client was noted before. */
+function noteClient({ clients }: Sessions, key: string, at: number): boolean {
+  forgetClients(clients, at);
+  const isFamiliar = clients.delete(key);
+  clients.set(key, at);
+  const [oldest] = clients.keys();
+  if (clients.size > CLIENTS_NOTED && oldest !== undefined) clients.delete(oldest);
+  return isFamiliar;
+}
+
+function forgetClients(clients: Map<string, number>, at: number): void {
+  for (const [key, notedAt] of clients) if (at >= notedAt + CLIENT_NOTED_FOR) clients.delete(key);
 }
 
 /** The record as it would stand with this sighting, which leaves the cutoff behind if it is live. */

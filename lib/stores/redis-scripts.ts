@@ -17,7 +17,7 @@ import { createHash } from 'node:crypto';
 
 import { CUTOFF_FOR, LAST_MOMENT, type Cutoff } from '../core/policy.js';
 import type { Ending, SessionRecord } from '../core/session.js';
-import type { Tombstone } from './store.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type Tombstone } from './store.js';
 
 export interface Script {
   readonly lua: string;
@@ -280,8 +280,10 @@ end
 /**
  * Records a sighting.
  * ARGV 5: handle, 6: token's iat (or empty), 7: lifetime (or empty), 8: the token's own end, 9: ip, 10: user agent,
- *      11: cap (empty: none), 12: 'refuse' or 'end-oldest', 13: '1' where a live session is to be kept, else empty.
- * Returns { state, text, text before, { handle, tombstone, ... } }: 'live' with the record, its text before (empty where
+ *      11: cap (empty: none), 12: 'refuse' or 'end-oldest', 13: '1' where a live session is to be kept, else empty,
+ *      14: the client's key (or empty).
+ * KEYS 4: a sorted set of the user's clients by when they were last noted.
+ * Returns { state, text, text before, { handle, tombstone, ... }, familiar }: 'live' with the record, its text before (empty where
  * it was not known, the same where it is not kept) and what the cap ended; 'ended' with a tombstone; 'refused'; 'again'
  * where the cap must end more sessions than one script may: nothing was recorded, and the caller comes back.
  */
@@ -368,12 +370,23 @@ if before ~= 'live' then
   end
 end
 
+local clients, client, familiar = KEYS[4], ARGV[14], ''
+if client ~= '' then
+  local noted = tonumber(redis.call('ZSCORE', clients, client) or '')
+  if noted and noted > at - ${String(CLIENT_NOTED_FOR)} then familiar = '1' end
+  -- What adds comes first: where memory is full Redis refuses only what a script does before it wrote.
+  redis.call('ZADD', clients, digits(at), client)
+  redis.call('ZREMRANGEBYSCORE', clients, '-inf', digits(at - ${String(CLIENT_NOTED_FOR)}))
+  redis.call('ZREMRANGEBYRANK', clients, 0, -${String(CLIENTS_NOTED + 1)})
+  redis.call('PEXPIRE', clients, ${String(CLIENT_NOTED_FOR)})
+end
+
 local text = keep(r)
 if before == 'new' and not indexed and redis.call('HLEN', sessions) > ${String(INDEX_FROM)} then
   all_live()
   if redis.call('HLEN', sessions) > ${String(INDEX_FROM)} then build_index() end
 end
-return { 'live', text, known and known.text or '', ended }
+return { 'live', text, known and known.text or '', ended, familiar }
 `,
 );
 

@@ -150,6 +150,7 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       Number.isFinite(policy.maxSessions) ? whole(policy.maxSessions) : '',
       policy.atSessionLimit,
       request.track === false ? '' : '1',
+      request.clientKey ?? '',
     ];
     async function announceEnded({ ended }: { readonly ended: readonly Tombstone[] }): Promise<void> {
       if (ended.length === 0) return;
@@ -162,7 +163,13 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       if (sighted.answer !== 'again') onLate?.(sighted.answer);
     }
     for (;;) {
-      const sighted = await run(SIGHT, keysOf(user), args, (reply) => decodeSight(handle, reply), takeLate);
+      const sighted = await run(
+        SIGHT,
+        [...keysOf(user), `${prefix}:{${user.key}}:k`],
+        args,
+        (reply) => decodeSight(handle, reply),
+        takeLate,
+      );
       await announceEnded(sighted);
       if (sighted.answer !== 'again') return sighted.answer;
     }
@@ -436,7 +443,7 @@ function decodeFound(handle: string, reply: unknown): SessionRecord | null {
 }
 
 function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'again'; ended: Tombstone[] } {
-  const [state, text, before, flat = []] = asList(reply);
+  const [state, text, before, flat = [], familiar] = asList(reply);
   const ended = inGroups(flat, 2).map(([of = '', tombstone = '']) => decodeTombstone(of, tombstone));
   if (state === 'again') return { answer: 'again', ended };
   if (state === 'refused') return { answer: { state: 'refused' }, ended };
@@ -449,7 +456,18 @@ function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'a
   const hasMoved = known !== null && (known.ip !== record.ip || known.userAgent !== record.userAgent);
   const { startedAt, expiresAt } = record;
   const moved = hasMoved ? { ip: known.ip, userAgent: known.userAgent } : null;
-  return { answer: { state: 'live', startedAt, expiresAt, created: known === null, moved, knownUnder }, ended };
+  return {
+    answer: {
+      state: 'live',
+      startedAt,
+      expiresAt,
+      created: known === null,
+      familiar: familiar === '1',
+      moved,
+      knownUnder,
+    },
+    ended,
+  };
 }
 
 function decodeStretch(reply: unknown): { sessions: SessionRecord[]; next: ListCursor | null } {

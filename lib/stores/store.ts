@@ -22,7 +22,17 @@ export interface SightRequest {
    * place under the cap, and is never `created` or `moved`. Default true.
    */
   readonly track?: boolean;
+  /**
+   * What the client is, as a digest of at most 22 characters; null or left out where that is not to be noted. A live
+   * sighting that is tracked notes it for its user: the 20 last noted, each for a year.
+   */
+  readonly clientKey?: string | null;
 }
+
+/** How many clients of a user are noted. */
+export const CLIENTS_NOTED = 20;
+/** For how long, in milliseconds. */
+export const CLIENT_NOTED_FOR = 365 * 24 * 3600 * 1000;
 
 export type SightAnswer =
   | {
@@ -31,6 +41,8 @@ export type SightAnswer =
       readonly expiresAt: number;
       /** This sighting put the session on record. */
       readonly created: boolean;
+      /** The user's client was noted before, by this or an earlier session. */
+      readonly familiar: boolean;
       /** What the record said before, where this sighting came from another address or user agent. */
       readonly moved: { readonly ip: string | null; readonly userAgent: string | null } | null;
       /** The cutoff under which the session was first seen (0: none): what the feed announces with a later one ends it. */

@@ -105,6 +105,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       readonly policy?: Partial<SessionPolicy>;
       readonly user?: SessionUser;
       readonly track?: boolean;
+      readonly clientKey?: string | null;
     }
 
     function sight(of: string, seen: Seen = {}): Promise<SightAnswer> {
@@ -115,6 +116,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         token: token(seen.token),
         policy: { ...POLICY, ...seen.policy },
         ...(seen.track === undefined ? {} : { track: seen.track }),
+        ...(seen.clientKey === undefined ? {} : { clientKey: seen.clientKey }),
       });
     }
 
@@ -166,6 +168,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           startedAt: now - MINUTE,
           expiresAt: now + HOUR,
           created: true,
+          familiar: false,
           moved: null,
           knownUnder: 0,
         });
@@ -330,6 +333,50 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       }
     });
 
+    describe('clients', () => {
+      const YEAR = 365 * DAY;
+      const familiar = async (of: number, clientKey: string | null, seen: Seen = {}): Promise<boolean> =>
+        (await live(handle(of), { token: { expiresAt: now + 3 * YEAR }, ...seen, clientKey })).familiar;
+
+      it('are familiar from the second time on, whatever session', async () => {
+        assert.equal(await familiar(1, 'a'), false);
+        assert.equal(await familiar(2, 'a'), true);
+        assert.equal(await familiar(3, 'b'), false);
+        assert.equal(await familiar(4, 'a'), true);
+      });
+
+      it('are those of one user', async () => {
+        await familiar(1, 'a');
+        const other = sessionUser('https://id.example.com/', `${user.subject} too`);
+        assert.equal(await familiar(1, 'a', { user: other }), false);
+      });
+
+      it('are not noted without a key, by an untracked sighting, or where the session has ended', async () => {
+        assert.equal(await familiar(1, null), false);
+        assert.equal(await familiar(2, null), false);
+        assert.equal(await familiar(3, 'a', { track: false }), false);
+        await revoke(handle(1));
+        await ended(handle(1), { clientKey: 'a' });
+        assert.equal(await familiar(4, 'a'), false);
+      });
+
+      it('stay familiar after their sessions ended, everywhere', async () => {
+        await familiar(1, 'a');
+        await revokeAll();
+        assert.equal(await familiar(2, 'a', { token: { issuedAt: now + DAY } }), true);
+      });
+
+      it('are the 20 last noted, each for a year', async () => {
+        for (let index = 0; index < 20; index += 1) await familiar(index, String(index), { at: now + index });
+        assert.equal(await familiar(30, '0', { at: now + 20 }), true);
+        assert.equal(await familiar(31, 'new', { at: now + 21 }), false);
+        assert.equal(await familiar(32, '0', { at: now + 22 }), true);
+        assert.equal(await familiar(33, '1', { at: now + 23 }), false);
+        assert.equal(await familiar(34, '0', { at: now + YEAR + 21 }), true);
+        assert.equal(await familiar(35, '19', { at: now + YEAR + 21 }), false);
+      });
+    });
+
     describe('a sighting that is not tracked', () => {
       it('is answered, and puts nothing on record', async () => {
         assert.deepEqual(await sight(handle(1), { track: false, token: { issuedAt: now - MINUTE } }), {
@@ -337,6 +384,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           startedAt: now - MINUTE,
           expiresAt: now + HOUR,
           created: false,
+          familiar: false,
           moved: null,
           knownUnder: 0,
         });

@@ -87,10 +87,10 @@ function splitClient(commands: TcpProxy, feed: TcpProxy): Redis {
   return client;
 }
 
-/** Request upon request until a refusal, and on until `isOver`; resolves to when one was last let in. */
-async function lastAccepted(site: Site, token: string, isOver: () => boolean): Promise<number> {
+/** Request upon request until this moment, and on until one is refused or let in after it; to when one was last let in. */
+async function lastAccepted(site: Site, token: string, limit: number): Promise<number> {
   let last = -Infinity;
-  for (let isRefused = false; !isRefused || !isOver();) {
+  for (let isRefused = false; performance.now() < limit || !(isRefused || last > limit);) {
     const { status, acceptedAt } = await site.ask(token);
     if (status === 200) last = acceptedAt;
     isRefused = status !== 200;
@@ -168,7 +168,7 @@ describe('a network that fails one process while another ends a session', () => 
     breakLine(line === 'the feed' ? feed : commands);
     await here.revoke(ended);
     const limit = performance.now() + BOUND + STORE_TIMEOUT;
-    const pressed = lastAccepted(there, ended, () => performance.now() > limit);
+    const pressed = lastAccepted(there, ended, limit);
 
     // Who needs no store does not wait for one.
     const asking = there.ask(unknown);
@@ -380,6 +380,27 @@ test('three seconds without Redis make no session wait that was known to be live
     expect(longest).toBeLessThan(STORE_TIMEOUT);
   }));
 
+test('a revocation that the feed missed for good is in force within the bound', () =>
+  used(async (started) => {
+    const redis = await started.redis();
+    const [commands, feed] = [await started.proxy(redis), await started.proxy(redis)];
+    const client = started.add(splitClient(commands, feed), async (one) => Promise.resolve(one.disconnect()));
+    const here = await started.site({ store: redisStore(redis.url) });
+    // No background sight helps.
+    const there = await started.site({ store: redisStore(client), activityInterval: '1h' });
+    for (const site of [here, there]) await untilAnswers(site, tokenOf('person'), 200);
+    await untilFresh(there);
+
+    feed.refuse();
+    feed.cut();
+    await here.revoke(tokenOf('person'));
+    const limit = performance.now() + BOUND + STORE_TIMEOUT;
+    await redis.cli('xtrim', 'ms:{feed}:stream', 'MAXLEN', '0');
+    await feed.heal();
+    expect(await lastAccepted(there, tokenOf('person'), limit)).toBeLessThanOrEqual(limit);
+    expect(await there.ask(tokenOf('person'))).toMatchObject({ status: 401 });
+  }));
+
 test('a session that was put on record after its time is told of as started', () =>
   used(async (started) => {
     const redis = await started.redis();
@@ -436,7 +457,7 @@ describe('clocks that disagree', () => {
     const limit = performance.now() + BOUND + STORE_TIMEOUT;
     for (const token of [one, ofAll, byTheShifted]) {
       for (const site of [here, there]) {
-        expect(await lastAccepted(site, token, () => true)).toBeLessThanOrEqual(limit);
+        expect(await lastAccepted(site, token, 0)).toBeLessThanOrEqual(limit);
       }
     }
     await eventually('several activity intervals are over', () =>

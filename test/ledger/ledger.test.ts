@@ -462,6 +462,23 @@ describe('once ended, ended', () => {
     expect(await ask(stranger, ANN, true)).toBe('session_revoked');
   });
 
+  test('a session that was refused for a cutoff stays refused when the store loses that', async () => {
+    await here.round();
+    await ask(here);
+    await revokeAllElsewhere();
+    await here.round();
+    const ofTheSameSecond = token('ann', 's', { issuedAt: Math.floor(time.clock.now() / 1000) * 1000 });
+    server.flush();
+    // The store knows nothing of the cutoff, the ledger does not know on which side of it the session began.
+    expect(await ask(here, ofTheSameSecond)).toBe('session_revoked');
+    for (const _loss of ['first', 'second']) {
+      await here.round();
+      server.flush();
+    }
+    await here.round();
+    expect(await ask(here, ofTheSameSecond)).toBe('session_revoked');
+  });
+
   test('a token that is good for longer prolongs the tombstone, here and in the store', async () => {
     await here.round();
     const short = token('ann', 's', { expiresAt: start + 3_600_000 });

@@ -58,7 +58,7 @@ async function webSockets(sessions: ManagedSessions): Promise<string> {
           client.send('in');
         });
       },
-      (error: LoginError) => refuse(socket, error),
+      (error: unknown) => refuse(socket, error as LoginError),
     );
   });
   closing.push(async () => {

@@ -57,7 +57,7 @@ export class Processes {
 export async function ask(sessions: ManagedSessions, token: string): Promise<string> {
   return sessions.verify(token).then(
     () => 'live',
-    (error: LoginError) => error.code,
+    (error: unknown) => (error as LoginError).code,
   );
 }
 

@@ -81,7 +81,7 @@ describe('an absolute lifetime', () => {
     ['more than a year', '2y'],
     ['an object', {}],
     ['a text that is none', '__proto__'],
-    ['1e400', 1e400],
+    ['Infinity', Infinity],
   ])('%s, from its function, is an error of the application', async (_name, value) => {
     const { clock, here } = start({ lifetime: () => value as '1h' });
     await expect(here.verify(tokenOf(clock))).rejects.toThrow(TypeError);
