@@ -14,8 +14,9 @@ export interface SessionUser {
 export interface Sighting {
   /** When, in milliseconds since 1970. */
   readonly at: number;
+  /** Null where it is not told: what is on record then stays. */
   readonly ip: string | null;
-  /** Raw; control characters and what is beyond 512 characters are not kept. */
+  /** Likewise. Raw; control characters and what is beyond 512 characters are not kept. */
   readonly userAgent: string | null;
 }
 

@@ -453,6 +453,14 @@ export class Ledger {
     if (cutoff !== undefined && endedByCutoff(cutoff, token.handle, token.times.issuedAt, answer.knownUnder)) {
       throw this.#endByCutoff(token, now, endingByCutoff(cutoff, answer.expiresAt));
     }
+    // A shared answer was judged when its question was sent; this request may have come at the lifetime's very end.
+    const { lifetime } = token.times;
+    if (
+      lifetime !== null &&
+      now >= answer.startedAt + lifetime + this.#options.policyOf(token.user.issuer).clockTolerance
+    ) {
+      throw new LoginError('session_expired', 'The session reached the end of its lifetime');
+    }
     return answer;
   }
 

@@ -355,8 +355,8 @@ function merge(
     tokensEndAt: Math.max(known?.tokensEndAt ?? seen.tokensEndAt, seen.tokensEndAt),
     dated: token.issuedAt !== null || known?.dated === true,
     knownUnder: Math.max(cutoff?.at ?? 0, known?.knownUnder ?? 0),
-    ip: keptOrNull(sighting.ip, IP_LIMIT),
-    userAgent: keptOrNull(sighting.userAgent, USER_AGENT_LIMIT),
+    ip: keptOrNull(sighting.ip, IP_LIMIT) ?? known?.ip ?? null,
+    userAgent: keptOrNull(sighting.userAgent, USER_AGENT_LIMIT) ?? known?.userAgent ?? null,
     label: known?.label ?? null,
   };
 }

@@ -279,7 +279,7 @@ end
 
 /**
  * Records a sighting.
- * ARGV 5: handle, 6: token's iat (or empty), 7: lifetime (or empty), 8: the token's own end, 9: ip, 10: user agent,
+ * ARGV 5: handle, 6: token's iat (or empty), 7: lifetime (or empty), 8: the token's own end, 9: ip, 10: user agent (empty: as known),
  *      11: cap (empty: none), 12: 'refuse' or 'end-oldest', 13: '1' where a live session is to be kept, else empty,
  *      14: the client's key (or empty).
  * KEYS 4: a sorted set of the user's clients by when they were last noted.
@@ -303,6 +303,8 @@ if known then
   if not issued_at then r.started = known.started
   elseif known.dated then r.started = math.min(known.started, issued_at) end
   r.seen, r.ends, r.label = math.max(known.seen, at), math.max(known.ends, ends), known.label
+  if r.ip == '' then r.ip = known.ip end
+  if r.agent == '' then r.agent = known.agent end
   r.dated = known.dated or r.dated
   till = math.max(tombstone_until(r), tombstone_until(known))
 end

@@ -187,10 +187,24 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         await sight(handle(1));
         const same = await live(handle(1), { at: now + MINUTE });
         assert.deepEqual([same.created, same.moved], [false, null]);
-        const moved = await live(handle(1), { at: now + 2 * MINUTE, ip: null, userAgent: 'curl/8' });
+        const moved = await live(handle(1), { at: now + 2 * MINUTE, ip: '203.0.113.8', userAgent: 'curl/8' });
         assert.deepEqual([moved.created, moved.moved], [false, { ip: '203.0.113.7', userAgent: 'Mozilla/5.0' }]);
         const record = await get(handle(1));
-        assert.deepEqual([record?.ip, record?.userAgent, record?.lastSeenAt], [null, 'curl/8', now + 2 * MINUTE]);
+        assert.deepEqual(
+          [record?.ip, record?.userAgent, record?.lastSeenAt],
+          ['203.0.113.8', 'curl/8', now + 2 * MINUTE],
+        );
+      });
+
+      it('keeps where it was seen by a sighting that does not tell', async () => {
+        await sight(handle(1));
+        const untold = await live(handle(1), { at: now + MINUTE, ip: null, userAgent: null });
+        assert.deepEqual([untold.created, untold.moved], [false, null]);
+        const record = await get(handle(1));
+        assert.deepEqual(
+          [record?.ip, record?.userAgent, record?.lastSeenAt],
+          ['203.0.113.7', 'Mozilla/5.0', now + MINUTE],
+        );
       });
 
       it('does not move the last-seen time back', async () => {
