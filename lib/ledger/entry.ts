@@ -1,5 +1,7 @@
 /** One session as this process knows it. */
 
+import { getEventListeners } from 'node:events';
+
 import { tokenEndsAt, type SessionPolicy } from '../core/policy.js';
 import type { SessionUser, TokenTimes } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
@@ -49,6 +51,8 @@ export interface Call extends Question {
   readonly covered: boolean;
   /** Whether it puts the session on record. */
   readonly tracked: boolean;
+  /** Of the token that it presents: an older one may be judged otherwise. */
+  readonly issuedAt: number | null;
   outcome: Promise<SightAnswer>;
 }
 
@@ -78,6 +82,8 @@ export class Entry {
 
   lastSeenAt = 0;
   writtenAt = 0;
+  /** The end of the tokens that the store knows of. */
+  writtenEndsAt = 0;
   /** When the next background sight is due, by the option `clock`. */
   dueAt = 0;
   ip: string | null = null;
@@ -85,6 +91,8 @@ export class Entry {
 
   /** The question about this session that requests may share. */
   call: Call | null = null;
+  /** The store is being asked whether it ran out. */
+  isChecked = false;
   #controller: AbortController | null = null;
   #onWatched: ((entry: Entry) => void) | null;
 
@@ -111,6 +119,11 @@ export class Entry {
     return this.#controller !== null;
   }
 
+  /** Whether somebody waits for the signal. */
+  get isListenedTo(): boolean {
+    return this.#controller !== null && getEventListeners(this.#controller.signal, 'abort').length > 0;
+  }
+
   get isDirty(): boolean {
     return this.tracked && this.lastSeenAt > this.writtenAt;
   }
@@ -124,17 +137,23 @@ export class Entry {
   }
 }
 
+/** Entries without a listener that are held all the same: `AbortSignal.any()` listens and does not show. */
+const HELD_UNHEARD = 10_000;
+
 /**
- * Entries whose signal somebody may be listening to, also where the ledger let go of them. Weak: an entry is reachable
+ * Entries whose signal was asked for, also where the ledger let go of them: a connection may stay open for long without
+ * another request. One that somebody listens to is held until its session ends; of the others the latest, and the rest
  * for as long as a request holds its session.
  */
 export class WatchedEntries {
   readonly #byHandle = new Map<string, WeakRef<Entry>>();
   readonly #byUser = new Map<string, Set<string>>();
+  readonly #kept = new Set<Entry>();
 
   add(entry: Entry): void {
     const { user } = entry.owner;
     this.#byHandle.set(entry.handle, new WeakRef(entry));
+    this.#kept.add(entry);
     const handles = this.#byUser.get(user.key);
     if (handles === undefined) this.#byUser.set(user.key, new Set([entry.handle]));
     else handles.add(entry.handle);
@@ -150,23 +169,36 @@ export class WatchedEntries {
       .filter((entry) => entry !== undefined);
   }
 
-  remove(handle: string, userKey: string): void {
-    this.#byHandle.delete(handle);
-    const handles = this.#byUser.get(userKey);
-    handles?.delete(handle);
-    if (handles?.size === 0) this.#byUser.delete(userKey);
+  remove({ handle, owner: { user } }: Entry): void {
+    const entry = this.find(handle);
+    if (entry !== undefined) this.#kept.delete(entry);
+    this.#forget(handle, user.key);
   }
 
-  /** Those that are still held; forgets the others. */
+  /** Those that are still held by somebody; forgets the others, and decides anew which are held from here. */
   held(): Entry[] {
     const held: Entry[] = [];
     for (const [userKey, handles] of this.#byUser) {
       for (const handle of handles) {
         const entry = this.find(handle);
-        if (entry === undefined) this.remove(handle, userKey);
+        if (entry === undefined) this.#forget(handle, userKey);
         else held.push(entry);
       }
     }
+    for (const entry of held) if (entry.isListenedTo) this.#kept.add(entry);
+    let unheard = this.#kept.size - HELD_UNHEARD;
+    for (const entry of this.#kept) {
+      if (unheard <= 0) break;
+      if (!entry.isListenedTo) this.#kept.delete(entry);
+      unheard -= 1;
+    }
     return held;
+  }
+
+  #forget(handle: string, userKey: string): void {
+    this.#byHandle.delete(handle);
+    const handles = this.#byUser.get(userKey);
+    handles?.delete(handle);
+    if (handles?.size === 0) this.#byUser.delete(userKey);
   }
 }

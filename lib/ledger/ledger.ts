@@ -10,7 +10,9 @@ import {
   endingByCutoff,
   tokenEndsAt,
   tombstoneUntil,
+  type Cutoff,
   type SessionPolicy,
+  type Standing,
   type SessionTimes,
 } from '../core/policy.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
@@ -107,8 +109,11 @@ export class Ledger {
   #probing = false;
   #sweptAt = 0;
   #isRecovering = false;
-  #recoverAgain = false;
+  /** How often the store was seen to have lost data, or may have. */
+  #losses = 0;
   #retryTimer: NodeJS.Timeout | null = null;
+  #isFlushing = false;
+  #closing: Promise<void> | null = null;
   #closed = false;
 
   constructor(options: LedgerOptions) {
@@ -167,10 +172,15 @@ export class Ledger {
     if (entry !== undefined && this.#vouches(entry, token, at)) return entry;
     this.#refuseKnownEnded(token, at);
     const policy = this.#options.policyOf(user.issuer);
-    const sighting = { at, ip: null, userAgent: null };
-    const answer = await this.#asked(this.#store.sight(user, { handle, sighting, token: times, policy, track: false }));
+    const request = { handle, sighting: { at, ip: null, userAgent: null }, token: times, policy, track: false };
+    const question: Question = { stale: false };
+    this.#questions.add(user.key, question);
+    const reply = this.#asked(attempt(() => this.#store.sight(user, request)));
+    const answer = await reply.finally(() => {
+      this.#questions.remove(user.key, question);
+    });
     if (answer.state === 'ended') this.#learnEnded(user, { handle, ending: answer.ending, until: answer.until }, null);
-    const { startedAt, expiresAt } = this.#requireLive(token, at, answer);
+    const { startedAt, expiresAt } = this.#requireLive(token, at, answer, question);
     return { handle, startedAt, expiresAt };
   }
 
@@ -236,12 +246,16 @@ export class Ledger {
   }
 
   /** Writes the last-seen times that are not yet written, then closes the feed and the store's own connections. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  async #shutDown(): Promise<void> {
     clearInterval(this.#timer);
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
-    await Promise.allSettled([...this.#dirty].map((entry) => this.#confirm(entry)));
+    await this.#inBatches([...this.#dirty], (entry) => this.#confirm(entry));
+    this.#closed = true;
     await this.#feed.close();
     await this.#store.close();
   }
@@ -276,8 +290,9 @@ export class Ledger {
     const endsAt = tokenEndsAt(token);
     const extended = endsAt > entry.tokensEndAt;
     if (extended) this.#extend(entry, token, endsAt);
+    const isOverdue = at >= entry.dueAt || (extended && entry.writtenEndsAt <= entry.dueAt);
     // A clock that went back must not silence the background sights.
-    if (at >= entry.dueAt || extended || at < entry.writtenAt - this.#options.activityInterval) {
+    if (isOverdue || at < entry.writtenAt - this.#options.activityInterval) {
       entry.ip = sighting.ip;
       entry.userAgent = sighting.userAgent;
       entry.lastSeenAt = at;
@@ -308,7 +323,8 @@ export class Ledger {
         return entry;
       }
       const { call } = entry;
-      if (call !== null && this.#mayShare(call)) return this.#await(entry, call, token, sighting, fresh);
+      if (call !== null && this.#mayShare(call, token.times.issuedAt))
+        return this.#await(entry, call, token, sighting, fresh);
     }
     const tracked = this.#options.track?.(token) ?? true;
     const asked = entry ?? this.#enter(token, sighting.at);
@@ -349,7 +365,9 @@ export class Ledger {
     if (until <= tombstone.until) return;
     this.#ended.add(token.user, { ...tombstone, until }, now);
     const sighting = { at: now, ip: null, userAgent: null };
-    this.#asked(this.#store.sight(token.user, { handle: token.handle, sighting, token: token.times, policy })).then(
+    this.#asked(
+      attempt(() => this.#store.sight(token.user, { handle: token.handle, sighting, token: token.times, policy })),
+    ).then(
       (answer) => {
         if (answer.state === 'live') this.#recover();
       },
@@ -360,8 +378,10 @@ export class Ledger {
   }
 
   /** Within the bound any answer will do; one that something was announced after will not. */
-  #mayShare(call: Call): boolean {
+  #mayShare(call: Call, issuedAt: number | null): boolean {
+    const isOlder = issuedAt === null || call.issuedAt === null ? issuedAt !== call.issuedAt : issuedAt < call.issuedAt;
     return (
+      !isOlder &&
       !call.stale &&
       call.generation === this.#generation &&
       this.#monotonic() - call.sentAt <= this.#options.revocationBound
@@ -393,6 +413,7 @@ export class Ledger {
       generation: this.#generation,
       covered: this.#feed.age() < Infinity,
       tracked: entry.tracked,
+      issuedAt: token.issuedAt,
       stale: false,
       outcome: NEVER,
     };
@@ -400,10 +421,12 @@ export class Ledger {
     const { tracked: track } = call;
     const isFirst = track && entry.generation === -1;
     const clientKey = isFirst ? (this.#options.clientKeyOf?.(sighting.userAgent) ?? null) : null;
-    const reply = this.#store
-      .sight(owner.user, { handle, sighting, token, policy: owner.policy, track, clientKey }, (answer) => {
+    const request = { handle, sighting, token, policy: owner.policy, track, clientKey };
+    const reply = attempt(() =>
+      this.#store.sight(owner.user, request, (answer) => {
         this.#takeLate(entry, sighting, answer);
-      })
+      }),
+    )
       .then((answer) => {
         this.#take(entry, call, sighting, token, answer);
         return answer;
@@ -439,18 +462,23 @@ export class Ledger {
       if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
       return entry;
     }
-    this.#requireLive(token, sighting.at, answer);
+    this.#requireLive(token, sighting.at, answer, call);
     if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
     return entry;
   }
 
   /** What the answer says, and what was announced while it was on its way. */
-  #requireLive(token: VerifiedToken, now: number, answer: SightAnswer): Extract<SightAnswer, { state: 'live' }> {
+  #requireLive(
+    token: VerifiedToken,
+    now: number,
+    answer: SightAnswer,
+    question: Question,
+  ): Extract<SightAnswer, { state: 'live' }> {
     if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
     if (answer.state === 'ended') throw endedError(answer.ending);
     this.#refuseKnownEnded(token, now);
     const cutoff = this.#ended.cutoffOf(token.user.key);
-    if (cutoff !== undefined && endedByCutoff(cutoff, token.handle, token.times.issuedAt, answer.knownUnder)) {
+    if (cutoff !== undefined && isEndedBy(cutoff, token, answer, question)) {
       throw this.#endByCutoff(token, now, endingByCutoff(cutoff, answer.expiresAt));
     }
     // A shared answer was judged when its question was sent; this request may have come at the lifetime's very end.
@@ -476,6 +504,11 @@ export class Ledger {
       if (!call.stale) this.#recover();
       return;
     }
+    const cutoff = this.#ended.cutoffOf(user.key);
+    if (cutoff !== undefined && isEndedBy(cutoff, { handle: entry.handle, times: token }, answer, call)) {
+      if (!call.stale) this.#recover();
+      return;
+    }
     const held = this.#entries.peek(entry.handle) === entry;
     if (answer.created) this.#noteCreated(entry, sighting, answer.familiar);
     if (answer.moved !== null) this.#announceMoved(entry, answer.moved, sighting);
@@ -486,6 +519,7 @@ export class Ledger {
     entry.lastSeenAt = Math.max(entry.lastSeenAt, sighting.at);
     entry.writtenAt = Math.max(entry.writtenAt, sighting.at);
     entry.recorded ||= call.tracked;
+    entry.writtenEndsAt = Math.max(entry.writtenEndsAt, tokenEndsAt(token));
     if (!entry.isDirty) this.#dirty.delete(entry);
     const endsAt = tokenEndsAt(token);
     if (endsAt > entry.tokensEndAt) this.#extend(entry, token, endsAt);
@@ -574,9 +608,11 @@ export class Ledger {
     const { storeTimeout } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
+      // A process that was held up reads first what has arrived meanwhile.
+      timer = setTimeout(() => setImmediate(giveUp), storeTimeout);
+      function giveUp(): void {
         reject(new LoginError('store_unavailable', 'The session store did not answer in time'));
-      }, storeTimeout);
+      }
     });
     try {
       const answer = await Promise.race([reply, timeout]);
@@ -597,7 +633,8 @@ export class Ledger {
     const question: Question = { stale: false };
     this.#questions.add(user.key, question);
     try {
-      const answer = await this.#asked(ask(this.#options.policyOf(user.issuer)));
+      const policy = this.#options.policyOf(user.issuer);
+      const answer = await this.#asked(attempt(() => ask(policy)));
       // Shown as live though it is known here to be ended, and nothing was announced meanwhile: the store lost data.
       if (!question.stale && shown(answer).some(({ handle }) => this.#isEnded(handle))) this.#recover();
       return answer;
@@ -686,7 +723,7 @@ export class Ledger {
 
   #close(entry: Entry): void {
     if (this.#entries.peek(entry.handle) === entry) this.#entries.delete(entry.handle);
-    this.#watched.remove(entry.handle, entry.owner.user.key);
+    this.#watched.remove(entry);
     this.#leave(entry);
     entry.end();
   }
@@ -713,7 +750,7 @@ export class Ledger {
   }
 
   #recover(): void {
-    this.#recoverAgain = true;
+    this.#losses += 1;
     if (!this.#isRecovering) void this.#keepRecovering();
   }
 
@@ -721,13 +758,14 @@ export class Ledger {
   async #keepRecovering(): Promise<void> {
     this.#isRecovering = true;
     let lost: KnownOfUser[] = [];
+    let losses = 0;
     while (!this.#closed) {
-      if (this.#recoverAgain) lost = this.#ended.byUser(this.#options.clock.now());
-      this.#recoverAgain = false;
+      if (losses !== this.#losses) lost = this.#ended.byUser(this.#options.clock.now());
+      losses = this.#losses;
       lost = await this.#inBatches(lost, (known) => this.#writeBack(known));
       const unseen = await this.#inBatches(this.#warm(), (entry) => this.#confirm(entry));
       const isDone = lost.length === 0 && unseen.length === 0;
-      if (isDone && !this.#recoverAgain) break;
+      if (isDone && losses === this.#losses) break;
       if (!isDone) await this.#pause();
     }
     this.#isRecovering = false;
@@ -742,11 +780,10 @@ export class Ledger {
   /** Sessions in use are asked for without waiting for their next request: somebody may hold a connection open. */
   #warm(): Entry[] {
     const recently = this.#options.clock.now() - 2 * this.#options.activityInterval;
-    return [...this.#owners.values()].flatMap(({ entries }) =>
-      [...entries].filter(
-        (entry) => entry.generation !== this.#generation && (entry.isWatched || entry.lastSeenAt >= recently),
-      ),
+    const inUse = [...this.#owners.values()].flatMap(({ entries }) =>
+      [...entries].filter((entry) => entry.lastSeenAt >= recently),
     );
+    return [...new Set([...inUse, ...this.#watched.held()])].filter((entry) => entry.generation !== this.#generation);
   }
 
   /** Resolves to those for which it failed; goes no further where it failed for a whole batch. */
@@ -773,9 +810,7 @@ export class Ledger {
 
   #tick(): void {
     const now = this.#options.clock.now();
-    for (const entry of this.#dirty) {
-      if (now >= entry.dueAt || now < entry.writtenAt) this.#confirmInBackground(entry);
-    }
+    this.#flush(now);
     for (const entry of this.#watched.held()) this.#closeWhatRanOut(entry, now);
     if (this.#monotonic() - this.#sweptAt > SWEEP_INTERVAL) {
       this.#sweptAt = this.#monotonic();
@@ -789,36 +824,65 @@ export class Ledger {
     else if (feed !== null) this.#noteDown('feed', feed);
   }
 
+  /** In batches, one after the other: an outage leaves many to be written, and must not end in a burst. */
+  #flush(now: number): void {
+    if (this.#isFlushing) return;
+    const due = [...this.#dirty].filter(
+      (entry) => entry.call === null && (now >= entry.dueAt || now < entry.writtenAt),
+    );
+    if (due.length === 0) return;
+    this.#isFlushing = true;
+    void this.#inBatches(due, (entry) => this.#confirm(entry)).finally(() => {
+      this.#isFlushing = false;
+    });
+  }
+
   /** A connection may outlast its session without another request: the record says whether it was used elsewhere. */
   #closeWhatRanOut(entry: Entry, now: number): void {
     const { user, policy } = entry.owner;
     // What is not on record is never idle: nobody would know of its use elsewhere.
     const applied = entry.tracked ? policy : { ...policy, idleTimeout: null };
     const standing = decide(timesOf(entry), applied, now);
-    if (standing.state === 'live') return;
-    this.#asked(this.#store.get(user, entry.handle, now, policy)).then(
-      (record) => {
-        if (record === null) {
-          this.#close(entry);
-          if (standing.state === 'lapsed') return;
-          const { cause } = standing;
-          this.#announceEnded(
-            user,
-            entry.handle,
-            { cause, reason: cause, by: null, at: now, expiresAt: entry.expiresAt },
-            false,
-          );
-          return;
-        }
-        entry.lastSeenAt = Math.max(entry.lastSeenAt, record.lastSeenAt);
-        entry.writtenAt = Math.max(entry.writtenAt, record.lastSeenAt);
-        entry.expiresAt = Math.max(entry.expiresAt, record.expiresAt);
-        if (entry.token.lifetime === null) entry.tokensEndAt = Math.max(entry.tokensEndAt, record.expiresAt);
-      },
-      () => {
+    if (standing.state === 'live' || entry.isChecked || entry.call !== null) return;
+    entry.isChecked = true;
+    const reply = attempt(() => this.#store.get(user, entry.handle, now, policy));
+    this.#asked(reply)
+      .then((record) => {
+        if (record !== null) this.#noteUsedElsewhere(entry, record);
+        // A request that came meanwhile may have taken the session on.
+        else if (this.#watched.find(entry.handle) === entry && entry.call === null)
+          this.#closeRunOut(entry, decide(timesOf(entry), applied, now), now);
+      })
+      .catch(() => {
         /* asked again at the next tick */
-      },
-    );
+      })
+      .finally(() => {
+        entry.isChecked = false;
+      });
+  }
+
+  #noteUsedElsewhere(entry: Entry, record: SessionRecord): void {
+    entry.lastSeenAt = Math.max(entry.lastSeenAt, record.lastSeenAt);
+    entry.writtenAt = Math.max(entry.writtenAt, record.lastSeenAt);
+    entry.expiresAt = Math.max(entry.expiresAt, record.expiresAt);
+    if (entry.token.lifetime === null) entry.tokensEndAt = Math.max(entry.tokensEndAt, record.expiresAt);
+  }
+
+  #closeRunOut(entry: Entry, standing: Standing, now: number): void {
+    const { user, policy } = entry.owner;
+    switch (standing.state) {
+      case 'live':
+        return;
+      case 'lapsed':
+        // Not ended for good: a refreshed token takes the session on.
+        this.#close(entry);
+        return;
+      case 'ended': {
+        const { cause } = standing;
+        const ending = { cause, reason: cause, by: null, at: now, expiresAt: entry.expiresAt };
+        this.#learnEnded(user, { handle: entry.handle, ending, until: tombstoneUntil(timesOf(entry), policy) }, null);
+      }
+    }
   }
 
   // Events
@@ -867,6 +931,24 @@ export class Ledger {
 const NEVER = new Promise<never>(() => {
   /* replaced before anybody waits */
 });
+
+/** Whether the cutoff known here ends a session that the store, as far as it knew, called live. */
+function isEndedBy(
+  cutoff: Cutoff,
+  { handle, times }: Pick<VerifiedToken, 'handle' | 'times'>,
+  { startedAt, knownUnder }: Extract<SightAnswer, { state: 'live' }>,
+  question: Question,
+): boolean {
+  if (!endedByCutoff(cutoff, handle, times.issuedAt, knownUnder)) return false;
+  if (question.stale || times.issuedAt === null) return true;
+  // Asked after the cutoff, a store that did not know it had lost it, and with it what the session is known under.
+  return Math.floor(startedAt / 1000) <= Math.floor(cutoff.at / 1000);
+}
+
+/** Of a store that breaks the contract and throws, too. */
+async function attempt<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  return ask();
+}
 
 function asList(record: SessionRecord | null): SessionRecord[] {
   return record === null ? [] : [record];

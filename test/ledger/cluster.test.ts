@@ -8,7 +8,7 @@ import { ACTIVITY_INTERVAL, BOUND, ISSUER, startSite, STORE_TIMEOUT, tokenOf, ty
 
 jest.setTimeout(60_000);
 
-const ends: (() => Promise<unknown> | void)[] = [];
+const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });

@@ -87,6 +87,11 @@ function splitClient(commands: TcpProxy, feed: TcpProxy): Redis {
   return client;
 }
 
+async function disconnected(client: Redis): Promise<void> {
+  client.disconnect();
+  await Promise.resolve();
+}
+
 /** Request upon request until this moment, and on until one is refused or let in after it; to when one was last let in. */
 async function lastAccepted(site: Site, token: string, limit: number): Promise<number> {
   let last = -Infinity;
@@ -154,10 +159,7 @@ describe('a network that fails one process while another ends a session', () => 
 
   testTogether(BROKEN_LINES, async (started, [name, line, breakLine]) => {
     const [commands, feed] = [await started.proxy(redis), await started.proxy(redis)];
-    const client =
-      line === 'both'
-        ? null
-        : started.add(splitClient(commands, feed), async (one) => Promise.resolve(one.disconnect()));
+    const client = line === 'both' ? null : started.add(splitClient(commands, feed), disconnected);
     const store = redisStore(client ?? `redis://127.0.0.1:${String(commands.port)}`);
     const there = await started.site({ store });
     const tokenOfSession = (sid: string): string => tokenOf(name, { sid });
@@ -203,6 +205,15 @@ const command =
 const kill = (redis: TestRedis): Promise<void> => redis.kill();
 const restartEmpty = (redis: TestRedis): Promise<void> => redis.restart({ keepData: false });
 
+async function pauseServer(redis: TestRedis): Promise<void> {
+  redis.pause();
+  await Promise.resolve();
+}
+async function resumeServer(redis: TestRedis): Promise<void> {
+  redis.resume();
+  await Promise.resolve();
+}
+
 /** Its data takes a second and a half to load, and it answers meanwhile. */
 async function restartSlowly(redis: TestRedis): Promise<Promise<void>[]> {
   await redis.cli('eval', `for i = 1, 150 do redis.call('SET', 'x' .. i, string.rep('x', 1024)) end`, '0');
@@ -219,8 +230,8 @@ const SERVER_FAULTS: Readonly<Record<string, ServerFault>> = {
     says: /LOADING/,
   },
   'standing still': {
-    start: async (redis) => Promise.resolve(redis.pause()),
-    end: async (redis) => Promise.resolve(redis.resume()),
+    start: pauseServer,
+    end: resumeServer,
     says: /did not answer/,
   },
   'CLIENT KILL': { start: command('client', 'kill', 'type', 'normal') },
@@ -384,7 +395,7 @@ test('a revocation that the feed missed for good is in force within the bound', 
   used(async (started) => {
     const redis = await started.redis();
     const [commands, feed] = [await started.proxy(redis), await started.proxy(redis)];
-    const client = started.add(splitClient(commands, feed), async (one) => Promise.resolve(one.disconnect()));
+    const client = started.add(splitClient(commands, feed), disconnected);
     const here = await started.site({ store: redisStore(redis.url) });
     // No background sight helps.
     const there = await started.site({ store: redisStore(client), activityInterval: '1h' });
