@@ -425,7 +425,6 @@ describe('many quiet sessions', () => {
     for (const each of tokens) void here.ledger.judge(each, { at: time.clock.now(), ip: null, userAgent: null }, false);
     // Redis is away: what was asked stays without an answer.
     await time.advance(ACTIVITY_INTERVAL * 2);
-    expect(here.wire.messages.length).toBeLessThanOrEqual(((2 * ACTIVITY_INTERVAL) / STORE_TIMEOUT) * 128);
     here.wire.cut();
     await time.advance(1_000);
     expect(here.wire.messages.length).toBeLessThanOrEqual(128);

@@ -1,0 +1,75 @@
+/** What the middleware itself costs per warm request, without HTTP. The steadiest figure of all. `node bench/direct.mjs` */
+
+import process from 'node:process';
+import { contestants } from './contestants.mjs';
+import { createBench } from './setup.mjs';
+import { machine, markdownTable, median, QUICK, show } from './support.mjs';
+
+const ROUNDS = QUICK ? 7 : 15;
+const WARM_UP = 3;
+/** Slices of 256 requests per round: as many as take about as long for each. */
+const NAMES = {
+  empty: 64,
+  'ours-memory': 64,
+  'ours-redis': 64,
+  'fast-jwt': 64,
+  'express-jwt': 4,
+  'oauth2-jwt-bearer': 4,
+};
+
+/**
+ * Microseconds by contestant, less what the bench itself costs (the empty middleware). Interleaved: each round has all
+ * of them. `plain`: a bare object as the request; else what Express hands on, on which each property that a middleware
+ * sets takes about a microsecond.
+ */
+export async function measureDirect(bench) {
+  const running = [];
+  for (const [name, slices] of Object.entries(NAMES)) {
+    running.push({ name, slices, child: await bench.start(name, { nodeArgs: ['--expose-gc'] }) });
+  }
+  const plain = await measureRounds(running, true);
+  const express = await measureRounds(running, false);
+  await Promise.all(running.map(({ child }) => child.stop()));
+  return running.map(({ name }) => ({
+    name,
+    plain: plain[name] - plain.empty,
+    express: express[name] - express.empty,
+  }));
+}
+
+async function measureRounds(running, plain) {
+  const rounds = Object.fromEntries(running.map(({ name }) => [name, []]));
+  for (let round = -WARM_UP; round < ROUNDS; round++) {
+    for (const { name, child, slices } of running) {
+      const { perRequest } = await child.ask({ do: 'direct', slices, plain });
+      if (round >= 0) rounds[name].push(perRequest);
+    }
+  }
+  return Object.fromEntries(Object.entries(rounds).map(([name, measured]) => [name, median(measured)]));
+}
+
+export function directTable(results) {
+  const ours = results.find(({ name }) => name === 'ours-redis');
+  return markdownTable(
+    ['own CPU per warm request, direct call', 'µs', 'ours is', "µs with Express's request", 'ours is'],
+    results
+      .filter(({ name }) => name !== 'empty')
+      .map(({ name, plain, express }) => [
+        contestants[name].title,
+        show(plain),
+        name.startsWith('ours') ? '' : `1/${show(plain / ours.plain)}`,
+        show(express),
+        name.startsWith('ours') ? '' : `1/${show(express / ours.express)}`,
+      ]),
+  );
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const bench = await createBench();
+  console.log(`${machine()}\n`);
+  try {
+    console.log(directTable(await measureDirect(bench)));
+  } finally {
+    await bench.close();
+  }
+}

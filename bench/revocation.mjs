@@ -1,0 +1,137 @@
+// How long an ended session is still let in elsewhere: several app processes on one Redis, from the acknowledgement in
+// one to the last accepted request in each. Also what a request costs the store. Run after `npm run build`:
+//   node bench/revocation.mjs
+
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { Redis } from 'ioredis';
+import jwt from 'jsonwebtoken';
+
+const PROCESSES = 3;
+const REVOCATIONS = 300;
+const AT_ONCE = 10;
+const WARM = 256;
+const IN_FLIGHT = 8;
+// An activity interval and its jitter: every session is written once.
+const LOAD_SECONDS = 68;
+const BOUND = 5000;
+
+const issuer = 'https://id.example.com/';
+const secret = 'a secret for a benchmark, 32 bytes';
+const options = { issuer: { issuer, secret }, revocationBound: BOUND };
+
+const tokenOf = (subject) => jwt.sign({ sub: subject, sid: 's' }, secret, { issuer, expiresIn: '1h' });
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function startApp(url) {
+  const child = fork(new URL('../test/support/app-process.mjs', import.meta.url), [
+    JSON.stringify({ redis: url, options }),
+  ]);
+  const waiting = new Map();
+  const refused = new Map();
+  let calls = 0;
+  const ready = new Promise((resolve) => {
+    child.on('message', ({ id, value, error, event, token, acceptedAt }) => {
+      if (event === 'ready') resolve();
+      if (event === 'refused') refused.set(token, acceptedAt);
+      if (id === undefined) return;
+      if (error === undefined) waiting.get(id).resolve(value);
+      else waiting.get(id).reject(new Error(error));
+    });
+  });
+  return {
+    ready,
+    refused,
+    call: (name, ...args) =>
+      new Promise((resolve, reject) => {
+        waiting.set((calls += 1), { resolve, reject });
+        child.send({ id: calls, name, args });
+      }),
+    async stop() {
+      child.disconnect();
+      await once(child, 'exit');
+    },
+  };
+}
+
+/** Each revocation, seen from each process: milliseconds from the acknowledgement to the last accepted request. */
+async function measureRevocations(apps, label) {
+  const delays = [];
+  for (let done = 0; done < REVOCATIONS; done += AT_ONCE) {
+    const people = Array.from({ length: AT_ONCE }, (_, index) => `${label}-${done + index}`);
+    const tokens = people.map(tokenOf);
+    const handles = await Promise.all(tokens.map((token) => apps[0].call('watch', token)));
+    await Promise.all(apps.map((app) => Promise.all(tokens.map((token) => app.call('ask', token)))));
+    const pressed = apps.map((app) => app.call('press', tokens));
+    const acknowledged = await Promise.all(
+      handles.map((handle, index) => apps[index % apps.length].call('revoke', people[index], handle)),
+    );
+    await Promise.all(pressed);
+    for (const [index, token] of tokens.entries()) {
+      for (const app of apps) delays.push(Math.max(0, (app.refused.get(token) ?? 0) - acknowledged[index]));
+    }
+  }
+  return delays.sort((a, b) => a - b);
+}
+
+function row(label, delays) {
+  const at = (share) => delays[Math.ceil(delays.length * share) - 1].toFixed(1);
+  return `| ${label} | ${delays.length} | ${at(0.5)} | ${at(0.99)} | ${at(1)} |`;
+}
+
+/** Script calls and stream reads that Redis counts, by command. */
+async function commandsOf(redis) {
+  const stats = await redis.info('commandstats');
+  const lines = [...stats.matchAll(/^cmdstat_(evalsha|eval|xread):calls=(\d+)/gm)];
+  return Object.fromEntries(lines.map(([, name, calls]) => [name, Number(calls)]));
+}
+
+const port = await freePort();
+const server = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', ''], {
+  stdio: 'ignore',
+});
+const url = `redis://127.0.0.1:${port}`;
+const redis = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
+redis.on('error', () => undefined);
+await redis.ping();
+
+const apps = Array.from({ length: PROCESSES }, () => startApp(url));
+await Promise.all(apps.map(({ ready }) => ready));
+
+console.log(`Node ${process.version}; ${PROCESSES} processes, ${REVOCATIONS} revocations, bound ${BOUND} ms\n`);
+console.log('Acknowledgement to last accepted request, in milliseconds:\n');
+console.log('| processes | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
+console.log(row('otherwise idle', await measureRevocations(apps, 'idle')));
+
+const warm = Array.from({ length: WARM }, (_, index) => tokenOf(`warm-${index}`));
+await Promise.all(apps.map((app) => app.call('load', warm, IN_FLIGHT)));
+console.log(row(`with ${IN_FLIGHT} further requests at all times in each`, await measureRevocations(apps, 'loaded')));
+
+const [commandsBefore, servedBefore] = [await commandsOf(redis), await served()];
+await new Promise((resolve) => setTimeout(resolve, LOAD_SECONDS * 1000));
+const [commandsAfter, servedAfter] = [await commandsOf(redis), await served()];
+const requests = servedAfter - servedBefore;
+const scripts = commandsAfter.evalsha - commandsBefore.evalsha;
+const feed = commandsAfter.eval - commandsBefore.eval + commandsAfter.xread - commandsBefore.xread;
+console.log(`\nStore commands per request, ${WARM} warm sessions under full load for ${LOAD_SECONDS} s:\n`);
+console.log('| requests | for sessions | of the feed | per request |\n| --- | --- | --- | --- |');
+console.log(`| ${requests} | ${scripts} | ${feed} | ${((scripts + feed) / requests).toFixed(4)} |`);
+
+await Promise.all(apps.map((app) => app.call('load', [], 0)));
+await Promise.all(apps.map((app) => app.stop()));
+redis.disconnect();
+server.kill();
+
+async function served() {
+  const counts = await Promise.all(apps.map((app) => app.call('served')));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
