@@ -57,21 +57,17 @@ export function tokenEndsAt(token: TokenTimes): number {
 }
 
 /**
- * Until when an ended session must be remembered: no token of it that was seen, and none refreshed within
- * `tombstoneFor` of the last one, may bring it back.
+ * Until when a session must be remembered, ended or not: no token of it that was seen, and none refreshed within
+ * `tombstoneFor` of the last one, may bring back what is ended, or begin anew what merely ran out, which would take it
+ * from under a later cutoff.
  */
 export function tombstoneUntil(
   times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>,
   policy: SessionPolicy,
 ): number {
   const byLifetime = times.lifetime === null ? 0 : times.startedAt + times.lifetime + policy.clockTolerance;
-  return Math.min(Math.max(byLifetime, times.tokensEndAt + policy.tombstoneFor), LAST_MOMENT);
-}
-
-/** Until when a session that was not revoked must be kept: as long as forgetting it could bring it back. */
-export function recordUntil(times: SessionTimes, policy: SessionPolicy): number {
-  if (times.lifetime !== null || policy.idleTimeout !== null) return tombstoneUntil(times, policy);
-  return times.tokensEndAt + policy.clockTolerance;
+  const byTokens = times.tokensEndAt + Math.max(policy.tombstoneFor, policy.clockTolerance);
+  return Math.min(Math.max(byLifetime, byTokens), LAST_MOMENT);
 }
 
 /** A cutoff ends every session of its user that began before it, but the excepted one. */

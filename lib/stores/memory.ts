@@ -6,7 +6,6 @@ import {
   endedByCutoff,
   endingByCutoff,
   expiresAt,
-  recordUntil,
   tokenEndsAt,
   tombstoneUntil,
   type Cutoff,
@@ -450,7 +449,7 @@ function pastOf(at: number): number {
 }
 
 function isForgotten(session: KeptSession | Tombstone, past: number, policy: SessionPolicy): boolean {
-  return (isTombstone(session) ? session.until : recordUntil(session, policy)) < past;
+  return (isTombstone(session) ? session.until : tombstoneUntil(session, policy)) < past;
 }
 
 function find(

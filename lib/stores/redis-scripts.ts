@@ -95,16 +95,11 @@ end
 
 local function tombstone_until(r)
   local by_life = r.life and r.started + r.life + tolerance or 0
-  return math.min(math.max(by_life, r.ends + tombstone_for), ${String(LAST_MOMENT)})
-end
-
-local function record_until(r)
-  if r.life or idle then return tombstone_until(r) end
-  return r.ends + tolerance
+  return math.min(math.max(by_life, r.ends + math.max(tombstone_for, tolerance)), ${String(LAST_MOMENT)})
 end
 
 local function forgotten(e)
-  return (e.buried and e.till or record_until(e)) < past
+  return (e.buried and e.till or tombstone_until(e)) < past
 end
 
 local function standing_cutoff()
@@ -164,6 +159,23 @@ local function found(handle)
   return e
 end
 
+-- Where the hash has come to hold many fields. Prunes in passing.
+local function index_if_many()
+  if indexed or redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
+  local records, flat = {}, redis.call('HGETALL', sessions)
+  for i = 1, #flat, 2 do
+    local e = parsed(flat[i], flat[i + 1])
+    if not e or forgotten(e) then drop(flat[i])
+    elseif not e.buried then records[#records + 1] = e end
+  end
+  if redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
+  -- A member that no session has keeps the index in being while no session is live.
+  redis.call('ZADD', index, '+inf', '')
+  for _, r in ipairs(records) do redis.call('ZADD', index, digits(-r.seen), r.handle) end
+  redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
+  indexed = true
+end
+
 local function tombstone(cause, ended, till, ends, by, reason)
   return 't' .. joined(cause, ended, digits(till), ends, by, reason)
 end
@@ -172,6 +184,7 @@ local function bury(handle, text, till)
   redis.call('HSET', sessions, handle, text)
   unlist(handle)
   outlive(till)
+  index_if_many()
   return text
 end
 
@@ -221,16 +234,14 @@ local function retire(e)
   if standing ~= 'live' then bury_over(e, standing, tombstone_until(e)) end
 end
 
-local function build_index()
-  local flat = redis.call('HGETALL', sessions)
-  -- A member that no session has keeps the index in being while no session is live.
-  redis.call('ZADD', index, '+inf', '')
-  for i = 1, #flat, 2 do
-    local e = parsed(flat[i], flat[i + 1])
-    if e and not e.buried then redis.call('ZADD', index, digits(-e.seen), e.handle) end
+-- Where there is an index nothing reads them all: a few at random, whenever a session is added.
+local function retire_some(added)
+  if not indexed then return end
+  local sample = redis.call('HRANDFIELD', sessions, 16, 'WITHVALUES')
+  for i = 1, #sample, 2 do
+    local e = parsed(sample[i], sample[i + 1])
+    if e and e.handle ~= added then retire(e) end
   end
-  redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
-  indexed = true
 end
 
 local function recorded(r)
@@ -242,7 +253,8 @@ local function keep(r)
   local text = recorded(r)
   redis.call('HSET', sessions, r.handle, text)
   if indexed then redis.call('ZADD', index, digits(-r.seen), r.handle) end
-  outlive(record_until(r))
+  outlive(tombstone_until(r))
+  index_if_many()
   return text
 end
 
@@ -359,13 +371,7 @@ end
 
 if before ~= 'live' then
   if known then unlist(handle) end
-  if indexed then
-    local sample = redis.call('HRANDFIELD', sessions, 16, 'WITHVALUES')
-    for i = 1, #sample, 2 do
-      local e = parsed(sample[i], sample[i + 1])
-      if e and e.handle ~= handle then retire(e) end
-    end
-  end
+  retire_some(handle)
   if cap then
     local outcome = indexed and make_room_by_index() or make_room()
     if outcome ~= 'room' then return { outcome, '', '', ended } end
@@ -383,12 +389,7 @@ if client ~= '' then
   redis.call('PEXPIRE', clients, ${String(CLIENT_NOTED_FOR)})
 end
 
-local text = keep(r)
-if before == 'new' and not indexed and redis.call('HLEN', sessions) > ${String(INDEX_FROM)} then
-  all_live()
-  if redis.call('HLEN', sessions) > ${String(INDEX_FROM)} then build_index() end
-end
-return { 'live', text, known and known.text or '', ended, familiar }
+return { 'live', keep(r), known and known.text or '', ended, familiar }
 `,
 );
 
@@ -467,6 +468,7 @@ end
 
 local e = found(handle)
 if not e and not token then return { 'unknown' } end
+if not e then retire_some(handle) end
 local till = token and tombstone_until(token) or 0
 if e and e.buried then return { 'already', prolong(e, till) } end
 if e then

@@ -152,14 +152,14 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       request.track === false ? '' : '1',
       request.clientKey ?? '',
     ];
-    async function announceEnded({ ended }: { readonly ended: readonly Tombstone[] }): Promise<void> {
+    function announceEnded({ ended }: { readonly ended: readonly Tombstone[] }): void {
       if (ended.length === 0) return;
       const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
-      // The sessions are ended, told or not; this one does not pay for it.
-      await announce(notices, run).catch(() => undefined);
+      // The sessions are ended, told or not; this one neither waits nor pays for it.
+      announce(notices, run).catch(() => undefined);
     }
     function takeLate(sighted: ReturnType<typeof decodeSight>): void {
-      void announceEnded(sighted);
+      announceEnded(sighted);
       if (sighted.answer !== 'again') onLate?.(sighted.answer);
     }
     for (;;) {
@@ -170,7 +170,7 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
         (reply) => decodeSight(handle, reply),
         takeLate,
       );
-      await announceEnded(sighted);
+      announceEnded(sighted);
       if (sighted.answer !== 'again') return sighted.answer;
     }
   }
@@ -254,6 +254,9 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
 
   return {
     configure(given) {
+      if (settings !== null) {
+        throw new TypeError('This redisStore is already in use: give each managedSessions a redisStore of its own');
+      }
       settings = given;
       const timeout = given.storeTimeout;
       const own = { open: () => duplicate(COMMAND_CONNECTION), isOwn: true, timeout };
@@ -278,14 +281,7 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
       const [streamKey = '', epochKey = '', counterKey = ''] = feedKeys;
       feed = redisFeed(
         { open: () => duplicate(FEED_CONNECTION), streamKey, epochKey, counterKey, revocationBound, storeTimeout },
-        {
-          notice(notice) {
-            told.notice(notice, false);
-          },
-          gap(cause) {
-            told.gap(cause);
-          },
-        },
+        told,
       );
       return feed;
     },

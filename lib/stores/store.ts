@@ -137,14 +137,19 @@ export interface RevocationFeed {
  * line, well-formed and cut at the limits of core/session.ts; an empty one is kept as null.
  */
 export interface SessionStore {
-  /** Called once, before any other method. Opens nothing that keeps a process alive. */
+  /**
+   * Called once, before any other method. Opens nothing that keeps a process alive. A store that cannot serve two objects
+   * throws a TypeError when it is called again.
+   */
   configure(settings: StoreSettings): void;
 
   /**
    * Records a sighting and answers whether the session is live. Creates what is not known, updates what is live, never
    * brings back what is ended; a tombstone met by a token that is good for longer is prolonged. Atomic, one round trip.
-   * Where the cap ends other sessions, these are announced on the feed before the answer resolves. `onLate` is told an
-   * answer that came after the call was rejected, where there is one: what was done is then done all the same.
+   * Where the cap ends other sessions, this store object's own listener has been told before the answer resolves; the
+   * answer does not wait for the feed entries, and where these cannot be written other processes learn of it when they
+   * next ask. `onLate` is told an answer that came after the call was rejected, where there is one: what was done is then
+   * done all the same.
    */
   sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer>;
 
@@ -172,7 +177,8 @@ export interface SessionStore {
   revoke(user: SessionUser, request: RevokeRequest): Promise<'ended' | 'already' | 'unknown'>;
 
   /**
-   * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one. Atomic: from the
+   * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one, also what merely
+   * ran out: a token refreshed later does not take that on. Atomic: from the
    * first write on all of them are ended, also where thousands are turned into tombstones in batches. Resolves, once the
    * feed entries are written and this store object's own listener has been told, to how many live sessions it ended. Safe
    * to repeat after a rejection.
