@@ -33,6 +33,7 @@ import {
   createOriginCheck,
   createSecureCheck,
   createTokenSource,
+  recordedAddress,
   type LoginUser,
 } from './http/request.js';
 import { createRefuse, type CookieAttributes, type Handler, type Next } from './http/respond.js';
@@ -40,7 +41,7 @@ import { createRouter, type RouterOptions } from './http/router.js';
 import { ACCEPT_CH, clientKeyOf, rawUserAgent } from './http/user-agent.js';
 import { measured, published } from './ledger/diagnostics.js';
 import { Ledger, type FeedHealth } from './ledger/ledger.js';
-import { checkNames, checkOptions, type ManagedSessionsOptions, type Settings } from './options.js';
+import { checkNames, checkOptions, kindOf, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
 import { ISSUER_OPTION_NAMES, issuerRules } from './tokens/presets.js';
 import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
@@ -208,13 +209,23 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     logout: (attributes) => login.logout(attributes),
     handoff: (handoffOptions) => createHandoff(handoffParts, handoffOptions),
     introspection: (introspectionOptions) => createIntrospection({ verifier, ledger, clock }, introspectionOptions),
-    verify: (token, sighting) => login.verify(token, sighting),
+    verify: (token, sighting = {}) =>
+      login.verify(token, { ...sighting, ip: recordedAddress(sighting.ip, settings.recordIp) }),
     authenticateUpgrade: (req, upgradeOptions) => login.authenticateUpgrade(req, upgradeOptions),
-    list: async (user, listOptions) => account.list(await referred(user), listOptions),
+    list: async (user, listOptions) => {
+      checkArguments(listOptions, { limit: 'number', cursor: 'string' }, 'list()');
+      return account.list(await referred(user), listOptions);
+    },
     get: async (user, handle) => account.get(await referred(user), handle),
     label: async (user, handle, text) => account.label(await referred(user), handle, text),
-    revoke: async (user, handle, revokeOptions) => account.revoke(await referred(user), handle, revokeOptions),
-    revokeAll: async (user, revokeOptions) => account.revokeAll(await referred(user), revokeOptions),
+    revoke: async (user, handle, revokeOptions) => {
+      checkArguments(revokeOptions, { reason: 'string', by: 'string' }, 'revoke()');
+      return account.revoke(await referred(user), handle, revokeOptions);
+    },
+    revokeAll: async (user, revokeOptions) => {
+      checkArguments(revokeOptions, { except: 'string', reason: 'string', by: 'string' }, 'revokeAll()');
+      return account.revokeAll(await referred(user), revokeOptions);
+    },
     on: (event, listener) => events.on(event, listener),
     health: () => ({ ...ledger.health(), keys: keysHealth(issuers) }),
     close: async () => {
@@ -279,11 +290,32 @@ function policyOf({ idleTimeout, tombstoneFor, maxSessionsPerUser, atSessionLimi
   return { idleTimeout, clockTolerance, tombstoneFor, maxSessions: maxSessionsPerUser, atSessionLimit };
 }
 
+/** A misspelled `except` would end the very session that was to stay. */
+function checkArguments(options: unknown, kinds: Readonly<Record<string, 'string' | 'number'>>, owner: string): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${owner} takes an object of options, got ${kindOf(options)}`);
+  }
+  checkNames(options, Object.keys(kinds), owner);
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    const isAbsent = value === undefined || (name === 'cursor' && value === null);
+    if (isAbsent || typeof value === kinds[name]) continue;
+    throw new TypeError(
+      `${owner}: ${name} must be a ${kinds[name] === 'string' ? 'text' : 'number'}, got ${kindOf(value)}`,
+    );
+  }
+}
+
 function userReferred(user: UserReference, issuers: readonly string[]): SessionUser {
   const [only] = issuers;
+  const isReference = typeof user === 'string' || (typeof user === 'object' && (user as unknown) !== null);
+  if (!isReference) throw new TypeError(`user must be a subject or { issuer, subject }, got ${kindOf(user)}`);
   const { issuer, subject } =
     typeof user === 'string' ? { issuer: issuers.length === 1 ? only : undefined, subject: user } : user;
-  if (issuer === undefined) throw new TypeError('user must be { issuer, subject }: several issuers are configured');
+  if (issuer === undefined) {
+    const why = issuers.length === 1 ? 'or the subject alone' : 'several issuers are configured';
+    throw new TypeError(`user must be { issuer, subject }: ${why}`);
+  }
   if (!issuers.includes(issuer)) throw new TypeError('user.issuer is none of the configured issuers');
   if (typeof subject !== 'string' || subject === '') throw new TypeError('user must be a subject: a non-empty text');
   return sessionUser(issuer, subject);

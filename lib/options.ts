@@ -197,7 +197,7 @@ function duration(
   fallback: Duration,
   range: { min: Duration; max: Duration },
 ): number {
-  return durationMs(options[name] ?? fallback, name, range);
+  return durationMs(options[name] === undefined ? fallback : options[name], name, range);
 }
 
 function oneOf<const Value extends string>(
@@ -277,7 +277,9 @@ function whenStoreDownOf(value: unknown): WhenStoreDown {
 function loginUrlOf(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   // A second slash or a backslash would make a path another host's address.
-  if (typeof value === 'string' && /^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) return value;
+  if (typeof value === 'string' && /^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) {
+    if (value.startsWith('/') || URL.canParse(value)) return value;
+  }
   throw new TypeError(
     `loginUrl must be a path that begins with one slash, or an absolute http(s) URL, got ${kindOf(value)}`,
   );

@@ -35,13 +35,13 @@ export function parseLoginToken(token: unknown): LoginClaims | null {
 
 /**
  * Whether the claims ran out, by the clock of this device. Without `exp` they never do; an `exp` that is no number, and
- * `null` in place of claims, count as expired.
+ * nothing in place of claims, count as expired.
  */
 export function isExpired(
-  claims: LoginClaims | null,
+  claims: LoginClaims | null | undefined,
   { clockTolerance = 0, now = Date.now() }: ExpiryOptions = {},
 ): boolean {
-  if (claims === null) return true;
+  if (!claims) return true;
   const { exp } = claims;
   if (exp === undefined) return false;
   return typeof exp !== 'number' || now >= exp * 1000 + clockTolerance;

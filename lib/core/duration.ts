@@ -16,6 +16,11 @@ export function durationMs(
   optionName: string,
   range: { readonly min: Duration; readonly max: Duration },
 ): number {
+  if (typeof value === 'string' && /^\s*[-+.\d]+\s*$/.test(value)) {
+    throw new TypeError(
+      `${optionName} must have a unit where it is a text, such as '15m' or '500ms', got ${shown(value)}`,
+    );
+  }
   const milliseconds = parse(value);
   if (milliseconds === undefined) {
     throw new TypeError(

@@ -243,11 +243,15 @@ export type ClientAddress = (req: AppRequest) => string | null;
 export function createClientAddress(trust: TrustFunction, record: RecordIp): ClientAddress {
   if (record === 'none') return () => null;
   return function clientAddress(req) {
-    const found = 'ip' in req ? req.ip : proxyAddr(req, trust);
-    if (typeof found !== 'string') return null;
-    const address = normalAddress(found);
-    return address === null || record === 'full' ? address : truncated(address);
+    return recordedAddress('ip' in req ? req.ip : proxyAddr(req, trust), record);
   };
+}
+
+/** What is kept of an address, wherever it was learned; null for what is none. */
+export function recordedAddress(found: unknown, record: RecordIp): string | null {
+  if (record === 'none' || typeof found !== 'string') return null;
+  const address = normalAddress(found);
+  return address === null || record === 'full' ? address : truncated(address);
 }
 
 const IPV4_WITHIN = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i;

@@ -147,11 +147,34 @@ export interface CookieAttributes {
   readonly secure?: boolean;
 }
 
+const COOKIE_ATTRIBUTES: Readonly<Record<string, string>> = {
+  path: 'string',
+  domain: 'string',
+  sameSite: 'string',
+  secure: 'boolean',
+};
+
+function checkAttributes(attributes: unknown): void {
+  if (typeof attributes !== 'object' || attributes === null) {
+    throw new TypeError('The attributes of a cookie must be an object such as { path, domain }');
+  }
+  for (const [name, value] of Object.entries(attributes) as [string, unknown][]) {
+    const kind = Object.hasOwn(COOKIE_ATTRIBUTES, name) ? COOKIE_ATTRIBUTES[name] : undefined;
+    if (kind === undefined) {
+      const names = Object.keys(COOKIE_ATTRIBUTES).join(', ');
+      throw new TypeError(`A cookie has no attribute ${JSON.stringify(name)}: it takes ${names}`);
+    }
+    if (value === undefined || typeof value === kind) continue;
+    throw new TypeError(`The cookie's ${name} must be a ${kind === 'string' ? 'text' : 'boolean'}`);
+  }
+}
+
 /** Clears the cookie on an answer; without a name it does nothing. Throws a `TypeError` for attributes that are wrong. */
 export function createCookieClearer(
   name: string | null,
   attributes: CookieAttributes = {},
 ): (res: ServerResponse) => void {
+  checkAttributes(attributes);
   if (name === null) {
     return function keepCookies() {
       // A function finds the token: whatever it reads is the application's to clear.

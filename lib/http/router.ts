@@ -304,7 +304,11 @@ function createPage({ login, clock, loginUrl }: RouterParts, options: RouterOpti
   };
 }
 
-function checkOptions({ locate, layout, formTargets, ...others }: RouterOptions): void {
+function checkOptions(options: RouterOptions): void {
+  if (typeof options !== 'object' || (options as unknown) === null) {
+    throw new TypeError('router() takes an object of options');
+  }
+  const { locate, layout, formTargets, ...others } = options;
   const unknown = Object.keys(others).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
     throw new TypeError(`router() has no option ${JSON.stringify(unknown)}: it takes ${OPTION_NAMES.join(', ')}`);
@@ -312,6 +316,9 @@ function checkOptions({ locate, layout, formTargets, ...others }: RouterOptions)
   for (const [name, hook] of Object.entries({ locate, layout })) {
     if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`${name} must be a function`);
   }
+  const { stylesheet } = others;
+  if (stylesheet !== undefined && typeof stylesheet !== 'string')
+    throw new TypeError('stylesheet must be a URL or path');
   if (formTargets !== undefined && !Array.isArray(formTargets)) {
     throw new TypeError('formTargets must be a list of paths or absolute http(s) URLs');
   }

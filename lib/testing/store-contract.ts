@@ -293,6 +293,17 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         assert.deepEqual(await listed(later, 200, policy), [handle(1)]);
       });
 
+      it('knows a session again whose short token ran out a while ago, without idle timeout and lifetime', async () => {
+        const before = now - 3 * HOUR;
+        await sight(handle(1), { at: before, token: { issuedAt: before, expiresAt: now - 2 * HOUR } });
+        await label(handle(1), 'tablet', before);
+        assert.deepEqual(await listed(), []);
+        assert.equal(await get(handle(1)), null);
+        const answer = await live(handle(1));
+        assert.deepEqual([answer.created, answer.startedAt], [false, before]);
+        assert.equal((await get(handle(1)))?.label, 'tablet');
+      });
+
       it('keeps users apart', async () => {
         const other = sessionUser('https://id.example.com/', `other than ${user.subject}`);
         await sight(handle(1));
@@ -620,6 +631,13 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         assert.equal((await ended(handle(2))).until, now + 9 * HOUR + DAY);
       });
 
+      it('stands as long as the clock tolerance lets a token pass', async () => {
+        const policy = { ...POLICY, tombstoneFor: MINUTE, clockTolerance: 5 * MINUTE };
+        await sight(handle(1), { policy });
+        await store.revoke(user, { handle: handle(1), reason: 'gone', by: null, at: now, policy });
+        assert.equal((await ended(handle(1), { policy })).until, now + HOUR + 5 * MINUTE);
+      });
+
       it('ends for good what had merely run out', async () => {
         const policy = { idleTimeout: DAY };
         await sight(handle(1), { policy });
@@ -730,6 +748,28 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         const policy = { ...POLICY, idleTimeout: MINUTE };
         await sight(handle(1), { policy });
         assert.deepEqual(await revokeAll({ at: now + 2 * MINUTE, policy }), { ended: 0 });
+      });
+
+      it('ends what has merely run out, so that a token refreshed since does not take it on', async () => {
+        const before = now - 3 * HOUR;
+        await sight(handle(1), { at: before, token: { issuedAt: before, expiresAt: now - 2 * HOUR } });
+        await sight(handle(2));
+        assert.deepEqual(await revokeAll(), { ended: 1 });
+        const told = notices.flatMap(({ notice }) => (notice.kind === 'cutoff' ? notice.ended : []));
+        assert.deepEqual(
+          told.map((one) => one.handle),
+          [handle(2)],
+        );
+        const { at } = lastCutoff();
+        const refreshed = { at: at + 2 * SECOND, token: { issuedAt: at + 2 * SECOND, expiresAt: at + HOUR } };
+        assert.deepEqual((await ended(handle(1), refreshed)).ending, {
+          cause: 'revoked',
+          reason: 'everywhere',
+          by: 'owner',
+          at,
+          expiresAt: now - 2 * HOUR,
+        });
+        assert.equal((await live(handle(3), refreshed)).created, true);
       });
 
       it('counts each session once when two are at it', async () => {

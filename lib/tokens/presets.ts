@@ -109,11 +109,19 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
   }
   const { jwksUri, discover, algorithms } = options;
   if (jwksUri === undefined && discover !== true) return staticKeys(options, optionName);
-  const keysMaxAge = durationMs(options.keysMaxAge ?? '10m', `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
-  const keysMaxStale = durationMs(options.keysMaxStale ?? Math.max(DAY, keysMaxAge), `${optionName}.keysMaxStale`, {
-    min: keysMaxAge,
-    max: '1y',
-  });
+  const keysMaxAge = durationMs(
+    options.keysMaxAge === undefined ? '10m' : options.keysMaxAge,
+    `${optionName}.keysMaxAge`,
+    { min: '1s', max: '1y' },
+  );
+  const keysMaxStale = durationMs(
+    options.keysMaxStale === undefined ? Math.max(DAY, keysMaxAge) : options.keysMaxStale,
+    `${optionName}.keysMaxStale`,
+    {
+      min: keysMaxAge,
+      max: '1y',
+    },
+  );
   const uri = jwksUri ?? { discover: options.issuer };
   return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent: onKeyEvent }, optionName);
 }
@@ -168,6 +176,7 @@ export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'audience'
  * first needed. Set `audience`: without it a token that was issued for another application passes.
  */
 export function oidc(options: OidcOptions): IssuerOptions {
+  requireOptions('oidc', options);
   if (baseUrl(options.issuer) === undefined) {
     throw new TypeError('oidc: issuer must be an absolute http(s) URL without query and fragment');
   }
@@ -188,6 +197,7 @@ export interface AuthRocketOptions extends Pick<IssuerOptions, Adjustable | 'aud
  * one of `loginRocketUrl` and `secret` is set.
  */
 export function authRocket(options: AuthRocketOptions): IssuerOptions {
+  requireOptions('authRocket', options);
   const { loginRocketUrl, secret, realm, claims, ...rest } = options;
   requireOne('authRocket', { loginRocketUrl, secret });
   return {
@@ -213,6 +223,7 @@ export interface AuthRocketV1Options extends Pick<IssuerOptions, Adjustable> {
  * `authrocket`. Throws a `TypeError` where not exactly one of `secret` and `publicKey` is set.
  */
 export function authRocketV1(options: AuthRocketV1Options): IssuerOptions {
+  requireOptions('authRocketV1', options);
   const { secret, publicKey, realm, claims, ...rest } = options;
   requireOne('authRocketV1', { secret, publicKey });
   return {
@@ -222,6 +233,10 @@ export function authRocketV1(options: AuthRocketV1Options): IssuerOptions {
     ...requiredClaims('authRocketV1', 'aud', realm, claims),
     naming: { withoutIssuer: true, subjectClaim: 'uid', profile: authRocketV1Profile },
   };
+}
+
+function requireOptions(preset: string, options: unknown): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${preset} takes an object of options`);
 }
 
 function requireOne(preset: string, options: Readonly<Record<string, unknown>>): void {

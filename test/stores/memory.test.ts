@@ -70,8 +70,9 @@ test.each([
   expect(await sight(store, user(1), MANY, LONG_AGO)).toMatchObject({ state: 'live' });
 });
 
-test('every listener is told, until it is closed', async () => {
+test('every listener is told, until it is closed, whoever else uses the store', async () => {
   const store = memoryStore();
+  for (const revocationBound of [1000, 5000]) store.configure({ storeTimeout: 1000, revocationBound });
   const heard: [string, Notice][] = [];
   const feeds = ['one', 'other'].map((name) =>
     store.feed({ notice: (notice) => void heard.push([name, notice]), gap: () => undefined }),
