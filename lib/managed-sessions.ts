@@ -226,7 +226,10 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
       checkArguments(revokeOptions, { except: 'string', reason: 'string', by: 'string' }, 'revokeAll()');
       return account.revokeAll(await referred(user), revokeOptions);
     },
-    on: (event, listener) => events.on(event, listener),
+    on: (event, listener) => {
+      checkListener(event, listener);
+      return events.on(event, listener);
+    },
     health: () => ({ ...ledger.health(), keys: keysHealth(issuers) }),
     close: async () => {
       for (const { keys } of issuers) keys.close();
@@ -288,6 +291,31 @@ function policies(
 
 function policyOf({ idleTimeout, tombstoneFor, maxSessionsPerUser, atSessionLimit }: Settings, clockTolerance: number) {
   return { idleTimeout, clockTolerance, tombstoneFor, maxSessions: maxSessionsPerUser, atSessionLimit };
+}
+
+const EVENT_NAMES: Readonly<Record<SessionEventName, true>> = {
+  sessionStarted: true,
+  sessionEnded: true,
+  sessionMoved: true,
+  tokenRefused: true,
+  storeDown: true,
+  storeUp: true,
+  keysDown: true,
+  keysUp: true,
+  keySkipped: true,
+  tombstonesDropped: true,
+};
+
+function checkListener(event: unknown, listener: unknown): void {
+  const names = Object.keys(EVENT_NAMES);
+  if (typeof event !== 'string' || !names.includes(event)) {
+    const meant = names.find((name) => name.toLowerCase() === String(event).toLowerCase());
+    const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean ${meant}?`;
+    throw new TypeError(`There is no event ${JSON.stringify(event)}: ${hint}`);
+  }
+  if (typeof listener !== 'function') {
+    throw new TypeError(`The listener of ${event} must be a function, got ${kindOf(listener)}`);
+  }
 }
 
 /** A misspelled `except` would end the very session that was to stay. */

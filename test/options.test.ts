@@ -17,7 +17,11 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
     { issuer: { ...ISSUER, jwksUri: 'https://id.example.com/jwks' } },
     /exactly one of/,
   ],
-  ['a secret that is too short', { issuer: { issuer: 'x', secret: 'short' } }, /issuer\.secret has 5 bytes, HS256 needs at least 32/],
+  [
+    'a secret that is too short',
+    { issuer: { issuer: 'x', secret: 'short' } },
+    /issuer\.secret has 5 bytes, HS256 needs at least 32/,
+  ],
   ['two issuers of one name', { issuer: [ISSUER, ISSUER] }, /issuer/],
   [
     'a misspelt issuer option',

@@ -18,7 +18,7 @@ export function durationMs(
 ): number {
   if (typeof value === 'string' && /^\s*[-+.\d]+\s*$/.test(value)) {
     throw new TypeError(
-      `${optionName} must have a unit where it is a text, such as '15m' or '500ms', got ${shown(value)}`,
+      `${optionName} must be written with a unit where it is a text, such as '15m' or '500ms', got ${shown(value)}`,
     );
   }
   const milliseconds = parse(value);

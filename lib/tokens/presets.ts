@@ -79,7 +79,7 @@ export interface IssuerSurroundings {
  */
 export function issuerRules(options: IssuerOptions, optionName: string, surroundings: IssuerSurroundings): IssuerRules {
   requireText(options.issuer, `${optionName}.issuer`);
-  const { audience, types, claims, naming = {} } = options;
+  const { audience, types, claims, naming = {}, clockTolerance = '5s' } = options;
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   if (audience !== undefined) requireTexts(audience, `${optionName}.audience`);
   if (types !== undefined) requireTypes(types, `${optionName}.types`);
@@ -94,7 +94,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(claims !== undefined && { claims }),
     ...(naming.subjectClaim !== undefined && { subjectClaim: naming.subjectClaim }),
     ...(naming.profile !== undefined && { profile: naming.profile }),
-    clockTolerance: durationMs(options.clockTolerance ?? '5s', `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
+    clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
     keys: keySource(options, optionName, surroundings),
   };
 }
@@ -107,21 +107,11 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
     const got = given.length === 0 ? 'none of them' : given.join(' and ');
     throw new TypeError(`${optionName} must have exactly one of ${KEY_OPTIONS.join(', ')}, got ${got}`);
   }
-  const { jwksUri, discover, algorithms } = options;
+  const { jwksUri, discover, algorithms, keysMaxAge: maxAge = '10m' } = options;
   if (jwksUri === undefined && discover !== true) return staticKeys(options, optionName);
-  const keysMaxAge = durationMs(
-    options.keysMaxAge === undefined ? '10m' : options.keysMaxAge,
-    `${optionName}.keysMaxAge`,
-    { min: '1s', max: '1y' },
-  );
-  const keysMaxStale = durationMs(
-    options.keysMaxStale === undefined ? Math.max(DAY, keysMaxAge) : options.keysMaxStale,
-    `${optionName}.keysMaxStale`,
-    {
-      min: keysMaxAge,
-      max: '1y',
-    },
-  );
+  const keysMaxAge = durationMs(maxAge, `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
+  const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
+  const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
   const uri = jwksUri ?? { discover: options.issuer };
   return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent: onKeyEvent }, optionName);
 }

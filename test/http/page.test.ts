@@ -272,11 +272,7 @@ describe('moments', () => {
 
   it('are dates where they are far', () => {
     const far = { ...PHONE, startedAt: at(-40 * DAY), expiresAt: at(300 * DAY) };
-    expect(times(renderPage(view({ sessions: [far] })))).toEqual([
-      '3 minutes ago',
-      '20 Jan 2026',
-      '26 Dec 2026',
-    ]);
+    expect(times(renderPage(view({ sessions: [far] })))).toEqual(['3 minutes ago', '20 Jan 2026', '26 Dec 2026']);
   });
 
   it('carry the exact moment, in UTC unless a time zone is known', () => {

@@ -176,7 +176,9 @@ describe('the tarball', () => {
       ...sources.flatMap((name) => [`${dir}/${name}.js`, `${dir}/${name}.d.ts`]),
     ]);
 
-    expect(packed).toEqual([...built, 'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'].sort());
+    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg)$/.test(name));
+    const beside = ['ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    expect(packed).toEqual([...built, ...beside, ...pages.map((name) => `docs/${name}`)].sort());
   });
 
   it('names no path of the machine that built it', async () => {

@@ -1,0 +1,81 @@
+/** Arguments that are wrong say so: a misspelt one must not pass for one that was left out. */
+
+import { isExpired } from '../lib/client/index.js';
+import { createTestIssuer } from '../lib/testing/index.js';
+import { authRocket, managedSessions, memoryStore } from '../lib/index.js';
+
+const ISSUER = { issuer: 'https://id.example.com/', secret: 'a secret of at least 32 bytes in length' };
+const sessions = managedSessions({ issuer: ISSUER });
+
+afterAll(() => sessions.close());
+
+/** As JavaScript calls it, whatever the types say. */
+function call(name: 'list' | 'revoke' | 'revokeAll' | 'on' | 'logout' | 'router', ...args: unknown[]): unknown {
+  return Reflect.apply(sessions[name], sessions, args);
+}
+
+test.each([
+  ['list', ['u', { limt: 1 }], /list\(\) has no option "limt": did you mean limit\?/],
+  ['list', ['u', { limit: 'abc' }], /limit must be a number, got a text/],
+  ['list', [undefined], /user must be a subject .* undefined/],
+  ['list', [5], /user must be a subject .* a number/],
+  ['list', [{ subject: 'u' }], /user must be \{ issuer, subject \}: or the subject alone/],
+  ['revoke', ['u', 'handle', { resaon: 'x' }], /revoke\(\) has no option "resaon"/],
+  ['revoke', ['u', 'handle', { reason: 5 }], /reason must be a text, got a number/],
+  ['revokeAll', ['u', { excpt: 'x' }], /revokeAll\(\) has no option "excpt": did you mean except\?/],
+  ['revokeAll', ['u', null], /revokeAll\(\) takes an object of options, got null/],
+] as const)('%s(%j) rejects', async (name, args, message) => {
+  const error: unknown = await Promise.resolve(call(name, ...args)).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(TypeError);
+  expect(String(error)).toMatch(message);
+});
+
+test.each([
+  ['on', ['sessionstarted', () => undefined], /no event "sessionstarted": did you mean sessionStarted\?/],
+  ['on', ['sessionStarted', 5], /listener .* function, got a number/],
+  ['logout', [{ pth: '/' }], /no attribute "pth"/],
+  ['logout', [{ domain: 5 }], /domain must be a text/],
+  ['router', [{ cookie: { path: 3 } }], /path must be a text/],
+  ['router', [{ stylesheet: 5 }], /stylesheet must be/],
+  ['router', [null], /router\(\) takes an object/],
+] as const)('%s(%j) throws', (name, args, message) => {
+  const attempt = () => call(name, ...args);
+  expect(attempt).toThrow(TypeError);
+  expect(attempt).toThrow(message);
+});
+
+test.each([
+  [{ storeTimeout: null }, /^storeTimeout/],
+  [{ issuer: { ...ISSUER, clockTolerance: null } }, /clockTolerance/],
+  [{ loginUrl: 'https://' }, /^loginUrl/],
+  [{ lifetime: '3600' }, /^lifetime must be written with a unit/],
+])('managedSessions with %j throws', (options, message) => {
+  const attempt = () => Reflect.apply(managedSessions, undefined, [{ issuer: ISSUER, ...options }]);
+  expect(attempt).toThrow(message);
+});
+
+test('authRocket() says that it takes options', () => {
+  expect(() => Reflect.apply(authRocket, undefined, [])).toThrow(/^authRocket takes an object of options/);
+});
+
+test('isExpired(undefined) is true', () => {
+  expect(isExpired(undefined)).toBe(true);
+});
+
+test.each([
+  ['full', '203.0.113.77'],
+  ['truncated', '203.0.113.0'],
+  ['none', null],
+] as const)('recordIp %s rules the address that verify() is given', async (recordIp, kept) => {
+  const issuer = await createTestIssuer();
+  const { issuer: name, jwksUri } = issuer;
+  const own = managedSessions({ issuer: { issuer: name, jwksUri }, recordIp, store: memoryStore() });
+  try {
+    const token = issuer.issue({ sub: 'u', sid: 's' });
+    await own.verify(token, { ip: '203.0.113.77' });
+    expect((await own.list('u')).sessions[0]?.ip).toBe(kept);
+  } finally {
+    await own.close();
+    await issuer.close();
+  }
+});
