@@ -3,23 +3,10 @@
 import { createHash } from 'node:crypto';
 import type { LoginErrorCode } from '../core/errors.js';
 import { LABEL_LIMIT } from '../core/session.js';
+import type { SessionView } from './account.js';
 import { localeWithin, problemOf, type Done, type Messages } from './messages.js';
 import { KIND_ICONS, PAGE_STYLE } from './page-style.js';
-import { clientInWords, type ClientDescription, type ClientKind } from './user-agent.js';
-
-/** A session as the JSON routes show it. */
-export interface PageSession {
-  readonly handle: string;
-  readonly current: boolean;
-  readonly label: string | null;
-  /** ISO 8601, as all moments here. */
-  readonly startedAt: string;
-  readonly lastSeenAt: string;
-  readonly expiresAt: string;
-  readonly ip: string | null;
-  readonly location: string | null;
-  readonly client: ClientDescription;
-}
+import { clientInWords, type ClientKind } from './user-agent.js';
 
 /** All that the page shows. Every text in it is taken for hostile. */
 export interface PageView {
@@ -33,7 +20,7 @@ export interface PageView {
   /** Path at which the router is mounted: `/account/sessions`, or empty at the root. */
   readonly base: string;
   /** Most recently seen first; null where they cannot be shown, and `problem` says why. */
-  readonly sessions: readonly PageSession[] | null;
+  readonly sessions: readonly SessionView[] | null;
   /** Cursor of the page after this one, null on the last. */
   readonly next: string | null;
   /** Page length where the reader asked for one; kept in the link to the next page. */
@@ -160,7 +147,7 @@ function wayOut(view: PageView): Html {
   </p>`;
 }
 
-function lists(view: PageView, sessions: readonly PageSession[], headings: Headings): Html {
+function lists(view: PageView, sessions: readonly SessionView[], headings: Headings): Html {
   const { messages } = view;
   const here = sessions.filter((session) => session.current);
   const others = sessions.filter((session) => !session.current);
@@ -180,7 +167,7 @@ function group(headings: Headings, title: string, action: Html | null): Html {
 
 function list(
   view: PageView,
-  sessions: readonly PageSession[],
+  sessions: readonly SessionView[],
   headings: Headings,
   words: MomentsInWords,
 ): Html | null {
@@ -190,7 +177,7 @@ function list(
   </ul>`;
 }
 
-function item(view: PageView, session: PageSession, headings: Headings, words: MomentsInWords): Html {
+function item(view: PageView, session: SessionView, headings: Headings, words: MomentsInWords): Html {
   const { messages } = view;
   const client = clientInWords(session.client, messages);
   const name = session.label ?? client;
@@ -223,7 +210,7 @@ function icon(kind: ClientKind): Html {
 
 // ---- actions: each opens a panel, which is the confirmation; one is open at a time ----
 
-function rename(view: PageView, session: PageSession, name: string, times: string): Html {
+function rename(view: PageView, session: SessionView, name: string, times: string): Html {
   const { messages } = view;
   const hint = session.label === null ? null : markup`<p class="ms-hint">${messages.removeNameHint}</p>`;
   const fields = markup`<label>${messages.nameFor(clientInWords(session.client, messages))}
@@ -232,7 +219,7 @@ function rename(view: PageView, session: PageSession, name: string, times: strin
   return disclosure(messages, '', { text: messages.rename, spoken: messages.renameDevice(name), times }, form);
 }
 
-function signOut(view: PageView, session: PageSession, name: string, times: string): Html {
+function signOut(view: PageView, session: SessionView, name: string, times: string): Html {
   const { messages } = view;
   const question = session.current ? messages.confirmSignOutHere : messages.confirmSignOut(name);
   const path = session.current ? '/current/end' : `/${encodeURIComponent(session.handle)}/end`;

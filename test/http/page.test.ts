@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
 import { DONE, doneFrom, englishMessages, languageFor, messagesOffered, problemOf } from '../../lib/http/messages.js';
+import type { SessionView } from '../../lib/http/account.js';
 import {
   FORM_TOKEN_FIELD,
   PAGE_STYLE_SOURCE,
   pageHeaders,
   renderFragment,
   renderPage,
-  type PageSession,
   type PageView,
 } from '../../lib/http/page.js';
 import { describeClient } from '../../lib/http/user-agent.js';
@@ -25,7 +25,7 @@ const FIREFOX = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko/20100
 const APP = 'MyApp/1.2 (iPhone; iOS 17.4; Scale/3.00)';
 const HOSTILE = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\u0000\ud800`;
 
-function session(handle: string, more: Partial<PageSession> = {}): PageSession {
+function session(handle: string, more: Partial<SessionView> = {}): SessionView {
   return {
     handle,
     current: false,
@@ -364,7 +364,7 @@ describe('what is hostile', () => {
     renderPage(view({ sessions: [session('a', { label: 'x', location: 'y' })], next: 'n', done: 'ended' })),
   );
 
-  it.each<[string, Partial<PageSession>]>([
+  it.each<[string, Partial<SessionView>]>([
     ['label', { label: HOSTILE, location: 'y' }],
     ['place', { label: 'x', location: HOSTILE }],
     ['address', { label: 'x', location: 'y', ip: HOSTILE }],
