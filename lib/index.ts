@@ -8,6 +8,7 @@ export { memoryStore } from './stores/memory.js';
 export { redisStore } from './stores/redis.js';
 export type { RedisClient, RedisStoreOptions } from './stores/redis.js';
 export type {
+  EndEverywhereRequest,
   FeedListener,
   ListCursor,
   ListRequest,
@@ -49,10 +50,18 @@ export type {
   SessionStarted,
   TokenRefused,
 } from './core/events.js';
-export type { Cutoff, SessionPolicy } from './core/policy.js';
+export type { Cutoff, EveryonesCutoff, SessionPolicy } from './core/policy.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
 
-export type { ListOptions, Locate, RevokeAllOptions, RevokeOptions, SessionList, SessionView } from './http/account.js';
+export type {
+  EndEverywhereOptions,
+  ListOptions,
+  Locate,
+  RevokeAllOptions,
+  RevokeOptions,
+  SessionList,
+  SessionView,
+} from './http/account.js';
 export type { HandoffOptions } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
 export type { Login, RequestJudged, RequiredOptions, SightingHint, UpgradeOptions } from './http/middleware.js';

@@ -11,6 +11,7 @@ import {
 import { sessionUser, type SessionUser } from './core/session.js';
 import {
   createAccount,
+  type EndEverywhereOptions,
   type ListOptions,
   type RevokeAllOptions,
   type RevokeOptions,
@@ -106,6 +107,12 @@ export interface ManagedSessions<User = LoginUser> {
   revoke(user: UserReference, handle: string, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
   /** Ends every session of a user that began before now, those never seen here too, but the excepted one. */
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  /**
+   * For an incident: ends the sessions of all users of the store at once, those never seen here too, whatever their issuer.
+   * Logins of the next moments (`clockTolerance`, 5 seconds) are ended with them, so that no clock that is ahead saves one,
+   * and sessions whose tokens have no `iat` for as long as it stands, a year. Resolves and rejects as `revoke` does.
+   */
+  endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 
   /** Returns a function that takes the listener off again. What a listener throws becomes a process warning, nothing else. */
   on<Name extends SessionEventName>(event: Name, listener: SessionEventListener<Name>): () => void;
@@ -225,6 +232,10 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     revokeAll: async (user, revokeOptions) => {
       checkArguments(revokeOptions, { except: 'string', reason: 'string', by: 'string' }, 'revokeAll()');
       return account.revokeAll(await referred(user), revokeOptions);
+    },
+    endEverywhere: async (endOptions) => {
+      checkArguments(endOptions, { reason: 'string', by: 'string' }, 'endEverywhere()');
+      await account.endEverywhere(endOptions);
     },
     on: (event, listener) => {
       checkListener(event, listener);

@@ -10,7 +10,10 @@ const sessions = managedSessions({ issuer: ISSUER });
 afterAll(() => sessions.close());
 
 /** As JavaScript calls it, whatever the types say. */
-function call(name: 'list' | 'revoke' | 'revokeAll' | 'on' | 'logout' | 'router', ...args: unknown[]): unknown {
+function call(
+  name: 'list' | 'revoke' | 'revokeAll' | 'endEverywhere' | 'on' | 'logout' | 'router',
+  ...args: unknown[]
+): unknown {
   return Reflect.apply(sessions[name], sessions, args);
 }
 
@@ -24,6 +27,11 @@ test.each([
   ['revoke', ['u', 'handle', { reason: 5 }], /reason must be a text, got a number/],
   ['revokeAll', ['u', { excpt: 'x' }], /revokeAll\(\) has no option "excpt": did you mean except\?/],
   ['revokeAll', ['u', null], /revokeAll\(\) takes an object of options, got null/],
+  ['endEverywhere', ['u'], /endEverywhere\(\) takes an object of options, got a text/],
+  ['endEverywhere', [null], /endEverywhere\(\) takes an object of options, got null/],
+  ['endEverywhere', [{ resaon: 'x' }], /endEverywhere\(\) has no option "resaon": did you mean reason\?/],
+  ['endEverywhere', [{ except: 'handle' }], /endEverywhere\(\) has no option "except"/],
+  ['endEverywhere', [{ by: 5 }], /endEverywhere\(\): by must be a text, got a number/],
 ] as const)('%s(%j) rejects', async (name, args, message) => {
   const error: unknown = await Promise.resolve(call(name, ...args)).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(TypeError);

@@ -98,10 +98,31 @@ export function endedByCutoff(
   return Math.floor(issuedAt / 1000) < Math.floor(cutoff.at / 1000);
 }
 
+/** Ends the sessions of all users: those that began before it, or that clocks which disagree may have dated behind it. */
+export interface EveryonesCutoff {
+  /** The store's own moment, in milliseconds since 1970; later ones are greater. */
+  readonly at: number;
+  readonly reason: string;
+  readonly by: string | null;
+}
+
+/**
+ * Whether it ends a session that began then (`startedAt` null: one without `iat`, of which nobody knows when it began). It
+ * asks for no record, so that it holds alike for sessions seen and never seen, and errs on the side of ending: for the
+ * time of the clock tolerance new sessions are ended too.
+ */
+export function endedWithEveryone(
+  cutoff: EveryonesCutoff | null,
+  startedAt: number | null,
+  { clockTolerance }: SessionPolicy,
+): boolean {
+  return cutoff !== null && (startedAt === null || startedAt <= cutoff.at + clockTolerance);
+}
+
 /** How long a cutoff stands: as long as any token it concerns can live, a year where no lifetime limits that. */
 export const CUTOFF_FOR = 366 * 24 * 3600 * 1000;
 
 /** The ending that a cutoff gives. */
-export function endingByCutoff(cutoff: Cutoff, sessionExpiresAt: number | null): Ending {
+export function endingByCutoff(cutoff: EveryonesCutoff, sessionExpiresAt: number | null): Ending {
   return { cause: 'revoked', reason: cutoff.reason, by: cutoff.by, at: cutoff.at, expiresAt: sessionExpiresAt };
 }

@@ -68,6 +68,8 @@ export interface RevokeAllOptions extends Omit<RevokeOptions, 'token'> {
   readonly except?: string | undefined;
 }
 
+export type EndEverywhereOptions = Pick<RevokeOptions, 'reason' | 'by'>;
+
 /**
  * All of it rejects with `LoginError`: `session_not_found` for a session that is unknown or has ended, `request_invalid`
  * for a cursor or label that cannot be right, `store_unavailable`.
@@ -81,12 +83,15 @@ export interface Account {
   /** Resolves once the revocation is acknowledged; also for a session that was revoked before, while its tombstone stands. */
   revoke(user: SessionUser, handle: string, options?: RevokeOptions): Promise<void>;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;
 
-export function createAccount(ledger: Pick<Ledger, 'list' | 'get' | 'label' | 'revoke' | 'revokeAll'>): Account {
+type Sessions = Pick<Ledger, 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'endEverywhere'>;
+
+export function createAccount(ledger: Sessions): Account {
   return {
     async list(user, { limit, cursor } = {}, viewer = {}) {
       const page = await ledger.list(user, {
@@ -126,6 +131,8 @@ export function createAccount(ledger: Pick<Ledger, 'list' | 'get' | 'label' | 'r
       });
       return { ended };
     },
+
+    endEverywhere: ({ reason, by } = {}) => ledger.endEverywhere(endedBy(reason, by)),
   };
 }
 

@@ -6,7 +6,8 @@ import type { SessionStore } from '../stores/store.js';
 
 /** Message of the channel `managed-sessions:store`. */
 export interface StoreCall {
-  readonly operation: 'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore';
+  readonly operation:
+    'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore' | 'endEverywhere' | 'catchUp';
   /** In milliseconds. */
   readonly duration: number;
   readonly ok: boolean;
@@ -62,6 +63,8 @@ export function measured(store: SessionStore): SessionStore {
     revoke: (user, request) => measure('revoke', () => store.revoke(user, request)),
     revokeAll: (user, request) => measure('revokeAll', () => store.revokeAll(user, request)),
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
+    endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),
+    catchUp: () => measure('catchUp', () => store.catchUp()),
     feed: (listener) => store.feed(listener),
     health: () => store.health(),
     close: () => store.close(),

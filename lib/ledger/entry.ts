@@ -39,6 +39,11 @@ export class Questions {
   outdate(userKey: string): void {
     for (const question of this.#byUser.get(userKey) ?? []) question.stale = true;
   }
+
+  /** Something was announced for all users. */
+  outdateAll(): void {
+    for (const userKey of this.#byUser.keys()) this.outdate(userKey);
+  }
 }
 
 /** The question whether a session is live; requests may share it. */

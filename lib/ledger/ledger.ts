@@ -7,10 +7,12 @@ import {
   CUTOFF_FOR,
   decide,
   endedByCutoff,
+  endedWithEveryone,
   endingByCutoff,
   tokenEndsAt,
   tombstoneUntil,
   type Cutoff,
+  type EveryonesCutoff,
   type SessionPolicy,
   type Standing,
   type SessionTimes,
@@ -98,6 +100,9 @@ export class Ledger {
   readonly #onWatched = (entry: Entry): void => {
     this.#watched.add(entry);
   };
+  #everyone: EveryonesCutoff | null = null;
+  /** The last question after the cutoff of everyone, where the feed did not tell it soon enough. */
+  #catchUp: { readonly asOf: number; readonly caughtUp: Promise<void> } | null = null;
   /** Endings of sessions in use that a reply told of; whether they are ours is known when the notice comes. */
   readonly #untold = new Map<KnownEnding, number>();
   readonly #timer: NodeJS.Timeout;
@@ -133,6 +138,9 @@ export class Ledger {
     const listener: FeedListener = {
       notice: (notice, own) => {
         this.#hear(notice, own);
+      },
+      everyone: (cutoff, own) => {
+        this.#learnEveryone(cutoff, own);
       },
       gap: () => {
         this.#drop();
@@ -175,8 +183,10 @@ export class Ledger {
     const request = { handle, sighting: { at, ip: null, userAgent: null }, token: times, policy, track: false };
     const question: Question = { stale: false };
     this.#questions.add(user.key, question);
-    const reply = this.#asked(attempt(() => this.#store.sight(user, request)));
-    const answer = await reply.finally(() => {
+    const { caughtUp } = this.#caughtUpAsOf();
+    const sighted = attempt(() => this.#store.sight(user, request));
+    const reply = this.#asked(Promise.all([sighted, caughtUp]));
+    const [answer] = await reply.finally(() => {
       this.#questions.remove(user.key, question);
     });
     if (answer.state === 'ended') this.#learnEnded(user, { handle, ending: answer.ending, until: answer.until }, null);
@@ -195,21 +205,21 @@ export class Ledger {
       (policy) => this.#store.list(user, { ...request, at, policy }),
       ({ sessions }) => sessions,
     );
-    return { sessions: page.sessions.filter(({ handle }) => !this.#isEnded(handle)), next: page.next };
+    return { sessions: page.sessions.filter((session) => this.#isShown(user, session)), next: page.next };
   }
 
   async get(user: SessionUser, handle: string): Promise<SessionRecord | null> {
     const at = this.#options.clock.now();
     if (this.#isEnded(handle)) return null;
     const record = await this.#read(user, (policy) => this.#store.get(user, handle, at, policy), asList);
-    return this.#isEnded(handle) ? null : record;
+    return record !== null && this.#isShown(user, record) ? record : null;
   }
 
   async label(user: SessionUser, handle: string, label: string | null): Promise<SessionRecord | null> {
     const at = this.#options.clock.now();
     if (this.#isEnded(handle)) return null;
     const record = await this.#read(user, (policy) => this.#store.label(user, handle, label, at, policy), asList);
-    return this.#isEnded(handle) ? null : record;
+    return record !== null && this.#isShown(user, record) ? record : null;
   }
 
   /** Resolves once the revocation is acknowledged; it is in force in this process by then. */
@@ -234,6 +244,17 @@ export class Ledger {
   ): Promise<{ readonly ended: number }> {
     const at = this.#options.clock.now();
     return this.#end(user, (policy) => this.#store.revokeAll(user, { ...request, at, policy }));
+  }
+
+  /** Resolves once it is acknowledged; it is in force in this process by then. */
+  async endEverywhere(request: { readonly reason: string; readonly by: string | null }): Promise<void> {
+    const at = this.#options.clock.now();
+    try {
+      await this.#store.endEverywhere({ ...request, at });
+      this.#noteUp('commands');
+    } catch (error) {
+      throw this.#noteDown('commands', error);
+    }
   }
 
   health(): { readonly store: FeedHealth; readonly feed: FeedHealth; readonly sessions: number } {
@@ -341,12 +362,22 @@ export class Ledger {
       this.#prolong(tombstone, token, now);
       throw endedError(tombstone.ending);
     }
-    const cutoff = this.#ended.cutoffOf(token.user.key);
     const { issuedAt } = token.times;
+    if (issuedAt !== null) this.#refuseWithEveryone(token, now, issuedAt, null);
+    const cutoff = this.#ended.cutoffOf(token.user.key);
     // Only what is sure without the record: a session without `iat`, or of the cutoff's own second, is the store's to judge.
     if (cutoff !== undefined && issuedAt !== null && endedByCutoff(cutoff, token.handle, issuedAt, cutoff.at)) {
       throw this.#endByCutoff(token, now, endingByCutoff(cutoff, null));
     }
+  }
+
+  #refuseWithEveryone(token: VerifiedToken, now: number, startedAt: number, expiresAt: number | null): void {
+    if (this.#everyone === null || !this.#isEndedWithEveryone(token.user, startedAt)) return;
+    throw this.#endByCutoff(token, now, endingByCutoff(this.#everyone, expiresAt));
+  }
+
+  #isEndedWithEveryone(user: SessionUser, startedAt: number): boolean {
+    return endedWithEveryone(this.#everyone, startedAt, this.#options.policyOf(user.issuer));
   }
 
   /** Remembers what is refused for a cutoff's sake: a store that lost data would call it live. */
@@ -408,8 +439,9 @@ export class Ledger {
 
   #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
     const { handle, owner } = entry;
+    const { asOf, caughtUp } = this.#caughtUpAsOf();
     const call: Call = {
-      sentAt: this.#monotonic(),
+      sentAt: asOf,
       generation: this.#generation,
       covered: this.#feed.age() < Infinity,
       tracked: entry.tracked,
@@ -427,7 +459,11 @@ export class Ledger {
         this.#takeLate(entry, sighting, answer);
       }),
     )
-      .then((answer) => {
+      .then(async (answer) => {
+        await caughtUp?.catch((error: unknown) => {
+          this.#takeLate(entry, sighting, answer);
+          throw error;
+        });
         this.#take(entry, call, sighting, token, answer);
         return answer;
       })
@@ -443,6 +479,26 @@ export class Ledger {
     this.#questions.add(owner.user.key, call);
     entry.call = call;
     return call;
+  }
+
+  /**
+   * As of when what is known of the cutoff of everyone holds, and what to wait for until it does: nothing while the feed
+   * tells of it. What is asked of the store about one session says nothing of it: in a Cluster it lies elsewhere.
+   */
+  #caughtUpAsOf(): { readonly asOf: number; readonly caughtUp?: Promise<void> } {
+    const now = this.#monotonic();
+    const recent = this.#options.revocationBound / 2;
+    const age = this.#feed.age();
+    if (age <= recent) return { asOf: now - age };
+    if (this.#catchUp === null || now - this.#catchUp.asOf > recent) {
+      const caughtUp = this.#asked(attempt(() => this.#store.catchUp()));
+      const asked = { asOf: now, caughtUp };
+      this.#catchUp = asked;
+      caughtUp.catch(() => {
+        if (this.#catchUp === asked) this.#catchUp = null;
+      });
+    }
+    return this.#catchUp;
   }
 
   async #await(
@@ -477,6 +533,7 @@ export class Ledger {
     if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
     if (answer.state === 'ended') throw endedError(answer.ending);
     this.#refuseKnownEnded(token, now);
+    this.#refuseWithEveryone(token, now, answer.startedAt, answer.expiresAt);
     const cutoff = this.#ended.cutoffOf(token.user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, token, answer, question)) {
       throw this.#endByCutoff(token, now, endingByCutoff(cutoff, answer.expiresAt));
@@ -504,6 +561,7 @@ export class Ledger {
       if (!call.stale) this.#recover();
       return;
     }
+    if (this.#isEndedWithEveryone(user, answer.startedAt)) return;
     const cutoff = this.#ended.cutoffOf(user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, { handle: entry.handle, times: token }, answer, call)) {
       if (!call.stale) this.#recover();
@@ -707,11 +765,23 @@ export class Ledger {
     if (!this.#ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
     const entries = new Set([...(this.#owners.get(user.key)?.entries ?? []), ...this.#watched.ofUser(user.key)]);
     for (const entry of entries) {
-      if (!endedByCutoff(cutoff, entry.handle, entry.dated ? entry.startedAt : null, entry.knownUnder)) continue;
-      if (entry.generation === -1 && !entry.isWatched) continue;
-      const until = tombstoneUntil(timesOf(entry), entry.owner.policy);
-      this.#learnEnded(user, { handle: entry.handle, ending: endingByCutoff(cutoff, entry.expiresAt), until }, own);
+      if (endedByCutoff(cutoff, entry.handle, startOf(entry), entry.knownUnder)) this.#endEntry(entry, cutoff, own);
     }
+  }
+
+  #learnEveryone(cutoff: EveryonesCutoff, own: boolean): void {
+    this.#everyone = cutoff;
+    this.#questions.outdateAll();
+    for (const entry of new Set([...this.#entries.values(), ...this.#watched.held()])) {
+      if (endedWithEveryone(cutoff, startOf(entry), entry.owner.policy)) this.#endEntry(entry, cutoff, own);
+    }
+  }
+
+  #endEntry(entry: Entry, cutoff: EveryonesCutoff, own: boolean): void {
+    const { handle, generation, isWatched, owner } = entry;
+    if (generation === -1 && !isWatched) return;
+    const until = tombstoneUntil(timesOf(entry), owner.policy);
+    this.#learnEnded(owner.user, { handle, ending: endingByCutoff(cutoff, entry.expiresAt), until }, own);
   }
 
   /** The session where this process knows it to be live or somebody listens to its end. */
@@ -747,6 +817,10 @@ export class Ledger {
 
   #isEnded(handle: string): boolean {
     return this.#ended.find(handle, this.#options.clock.now()) !== undefined;
+  }
+
+  #isShown(user: SessionUser, { handle, startedAt }: SessionRecord): boolean {
+    return !this.#isEnded(handle) && !this.#isEndedWithEveryone(user, startedAt);
   }
 
   #recover(): void {
@@ -952,6 +1026,11 @@ async function attempt<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 
 function asList(record: SessionRecord | null): SessionRecord[] {
   return record === null ? [] : [record];
+}
+
+/** Null where nobody knows. */
+function startOf({ dated, startedAt }: Entry): number | null {
+  return dated ? startedAt : null;
 }
 
 function timesOf(entry: Entry): SessionTimes {

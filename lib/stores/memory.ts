@@ -4,11 +4,13 @@ import {
   CUTOFF_FOR,
   decide,
   endedByCutoff,
+  endedWithEveryone,
   endingByCutoff,
   expiresAt,
   tokenEndsAt,
   tombstoneUntil,
   type Cutoff,
+  type EveryonesCutoff,
   type SessionPolicy,
   type SessionTimes,
 } from '../core/policy.js';
@@ -26,6 +28,7 @@ import {
 } from '../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from './store.js';
 import type {
+  EndEverywhereRequest,
   FeedListener,
   ListCursor,
   ListRequest,
@@ -91,6 +94,7 @@ export function memoryStore(): SessionStore {
 
   const users = new Map<string, Sessions>();
   const listeners = new Set<FeedListener>();
+  let everyone: EveryonesCutoff | null = null;
   let passing = users.entries();
 
   /** A user's sessions, to be added to. */
@@ -143,12 +147,11 @@ export function memoryStore(): SessionStore {
     };
 
     // As it stood, and by what this token shows of when it began.
-    const isOver =
-      (known !== undefined && isCutRecord(sessions, known)) || isCutOff(sessions.cutoff, merged, known?.knownUnder);
-    if (isOver && sessions.cutoff !== null) {
-      // Kept also where it was not on record: a token refreshed since would not show that it began before.
-      return end(endingByCutoff(sessions.cutoff, expiresAt(merged)), true);
-    }
+    const cut =
+      (known === undefined ? null : recordCutBy(sessions, known, policy)) ??
+      cutBy(sessions, merged, known?.knownUnder, policy);
+    // Kept also where it was not on record: a token refreshed since would not show that it began before.
+    if (cut !== null) return end(endingByCutoff(cut, expiresAt(merged)), true);
 
     const before = known === undefined ? undefined : decide(known, policy, at);
     const standing = before?.state === 'ended' ? before : decide(merged, policy, at);
@@ -200,6 +203,50 @@ export function memoryStore(): SessionStore {
     return { sessions: page, next };
   }
 
+  /** The cutoff that ends a session; `knownUnder` is undefined for one that is not on record. */
+  function cutBy(
+    { cutoff }: Sessions,
+    session: KeptSession,
+    knownUnder: number | undefined,
+    policy: SessionPolicy,
+  ): EveryonesCutoff | null {
+    if (endedWithEveryone(everyone, session.dated ? session.startedAt : null, policy)) return everyone;
+    return isCutOff(cutoff, session, knownUnder) ? cutoff : null;
+  }
+
+  function recordCutBy(sessions: Sessions, session: KeptSession, policy: SessionPolicy): EveryonesCutoff | null {
+    return cutBy(sessions, session, session.knownUnder, policy);
+  }
+
+  function isLive(sessions: Sessions, session: KeptSession, at: number, policy: SessionPolicy): boolean {
+    return recordCutBy(sessions, session, policy) === null && decide(session, policy, at).state === 'live';
+  }
+
+  function liveSessions(sessions: Sessions, at: number, policy: SessionPolicy): KeptSession[] {
+    const live: KeptSession[] = [];
+    for (const session of sessions.byHandle.values()) {
+      if (!isTombstone(session) && isLive(sessions, session, at, policy)) live.push(session);
+    }
+    return live.sort(compareListed);
+  }
+
+  /** Turns what a cutoff ended into tombstones, and tells what of it was live until the user's own. */
+  function sweep(sessions: Sessions, at: number, policy: SessionPolicy): EndedByCutoff {
+    prune(sessions, at, policy);
+    const ended: EndedByCutoff[number][] = [];
+    for (const session of sessions.byHandle.values()) {
+      if (isTombstone(session)) continue;
+      const cut = recordCutBy(sessions, session, policy);
+      if (cut === null) continue;
+      const until = tombstoneUntil(session, policy);
+      const { handle } = session;
+      const wasLive = cut === sessions.cutoff && decide(session, policy, at).state === 'live';
+      if (wasLive) ended.push({ handle, expiresAt: expiresAt(session), until });
+      bury(sessions, { handle, ending: endingByCutoff(cut, expiresAt(session)), until });
+    }
+    return ended;
+  }
+
   function findLive(user: SessionUser, handle: string, at: number, policy: SessionPolicy): KeptSession | undefined {
     const sessions = users.get(user.key);
     const known = sessions?.byHandle.get(handle);
@@ -220,21 +267,21 @@ export function memoryStore(): SessionStore {
     const times = known ?? fromToken;
     if (times === undefined) return 'unknown';
 
-    const isOver = known !== undefined && isCutRecord(sessions, known);
+    const cut = known === undefined ? null : recordCutBy(sessions, known, policy);
     const ending: Ending =
-      isOver && sessions.cutoff !== null
-        ? endingByCutoff(sessions.cutoff, expiresAt(known))
-        : {
+      cut === null
+        ? {
             cause: 'revoked',
             reason: keptText(request.reason, REASON_LIMIT),
             by: keptOrNull(request.by, REASON_LIMIT),
             at,
             expiresAt: expiresAt(times),
-          };
+          }
+        : endingByCutoff(cut, expiresAt(times));
     const tombstone = { handle, ending, until: Math.max(untilByToken, tombstoneUntil(times, policy)) };
     bury(sessions, tombstone);
     announce({ kind: 'ended', user, tombstone });
-    return isOver ? 'already' : 'ended';
+    return cut === null ? 'ended' : 'already';
   }
 
   function revokeAll(user: SessionUser, request: RevokeAllRequest): { ended: number } {
@@ -248,9 +295,18 @@ export function memoryStore(): SessionStore {
       by: keptOrNull(request.by, REASON_LIMIT),
     };
     setCutoff(sessions, cutoff, false, at);
-    const ended = sweep(sessions, cutoff, at, policy);
+    const ended = sweep(sessions, at, policy);
     announce({ kind: 'cutoff', user, cutoff, ended });
     return { ended: ended.length };
+  }
+
+  function endEverywhere({ reason, by, at }: EndEverywhereRequest): void {
+    everyone = {
+      at: Math.max(at, everyone === null ? 0 : everyone.at + 1),
+      reason: keptText(reason, REASON_LIMIT),
+      by: keptOrNull(by, REASON_LIMIT),
+    };
+    for (const listener of listeners) listener.everyone(everyone, true);
   }
 
   return {
@@ -279,7 +335,7 @@ export function memoryStore(): SessionStore {
         const sessions = sessionsOf(user, at, policy);
         if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) {
           setCutoff(sessions, cutoff, true, at);
-          sweep(sessions, cutoff, at, policy);
+          sweep(sessions, at, policy);
         }
         for (const lost of tombstones) {
           const known = find(sessions, lost.handle, at, policy);
@@ -290,6 +346,11 @@ export function memoryStore(): SessionStore {
           }
         }
       }),
+    endEverywhere: (request) =>
+      settled(() => {
+        endEverywhere(request);
+      }),
+    catchUp: () => Promise.resolve(),
     feed(listener) {
       listeners.add(listener);
       return {
@@ -393,22 +454,6 @@ function isCutOff(cutoff: KeptCutoff | null, session: KeptSession, knownUnder: n
   return endedByCutoff(cutoff, handle, issuedAt, knownUnder);
 }
 
-function isCutRecord({ cutoff }: Sessions, session: KeptSession): boolean {
-  return isCutOff(cutoff, session, session.knownUnder);
-}
-
-function isLive(sessions: Sessions, session: KeptSession, at: number, policy: SessionPolicy): boolean {
-  return !isCutRecord(sessions, session) && decide(session, policy, at).state === 'live';
-}
-
-function liveSessions(sessions: Sessions, at: number, policy: SessionPolicy): KeptSession[] {
-  const live: KeptSession[] = [];
-  for (const session of sessions.byHandle.values()) {
-    if (!isTombstone(session) && isLive(sessions, session, at, policy)) live.push(session);
-  }
-  return live.sort(compareListed);
-}
-
 function setCutoff(sessions: Sessions, cutoff: Cutoff, restored: boolean, at: number): void {
   const earlier = sessions.cutoff;
   const spared =
@@ -418,20 +463,6 @@ function setCutoff(sessions: Sessions, cutoff: Cutoff, restored: boolean, at: nu
 
 function isTombstone(known: KeptSession | Tombstone | undefined): known is Tombstone {
   return known !== undefined && 'ending' in known;
-}
-
-/** Turns what the cutoff ended into tombstones, and tells what of it was live. */
-function sweep(sessions: Sessions, cutoff: Cutoff, at: number, policy: SessionPolicy): EndedByCutoff {
-  prune(sessions, at, policy);
-  const ended: EndedByCutoff[number][] = [];
-  for (const session of sessions.byHandle.values()) {
-    if (isTombstone(session) || !isCutRecord(sessions, session)) continue;
-    const until = tombstoneUntil(session, policy);
-    const { handle } = session;
-    if (decide(session, policy, at).state === 'live') ended.push({ handle, expiresAt: expiresAt(session), until });
-    bury(sessions, { handle, ending: endingByCutoff(cutoff, expiresAt(session)), until });
-  }
-  return ended;
 }
 
 function bury(sessions: Sessions, tombstone: Tombstone): Tombstone {

@@ -6,6 +6,7 @@
  */
 
 import { HANDLE_PATTERN, keptText, REASON_LIMIT, sessionUser, type Ending } from '../core/session.js';
+import { STANDING_FOR_EVERYONE } from './redis-scripts.js';
 import type { FeedListener, Notice, RevocationFeed } from './store.js';
 
 /** What the feed needs of a connection: ioredis's `Redis` and `Cluster` have it. */
@@ -25,10 +26,15 @@ export interface RedisFeedOptions {
    * set no time limit of its own: {@link FEED_CONNECTION}. A `Cluster` must not send reads to replicas.
    */
   open(): FeedConnection;
-  /** The three keys; in one slot. */
+  /** The four keys; in one slot. */
   readonly streamKey: string;
   readonly epochKey: string;
   readonly counterKey: string;
+  readonly everyoneKey: string;
+  /** The cutoff of everyone as far as it is known here (empty: none), for each round to write back what was lost. */
+  everyone(): string;
+  /** Told of it at each round, before the round counts. */
+  learnEveryone(cutoff: string): void;
   /** In milliseconds. An idle feed is up to a quarter of it old. */
   readonly revocationBound: number;
   /** In milliseconds: how late a reply may be before the connection is given up. */
@@ -52,6 +58,9 @@ export const FEED_CONNECTION = {
   blockingTimeout: undefined,
 } as const;
 
+/** An entry that says nothing: the round that it wakes tells the cutoff of everyone. */
+export const NUDGE = '["a"]';
+
 /** Entries read at once. */
 const PAGE = 256;
 /** The first pause before a new connection, in milliseconds. */
@@ -59,14 +68,16 @@ const SHORTEST_PAUSE = 50;
 
 /**
  * Reads what follows an entry, together with what tells whether anything is missing.
- * KEYS: stream, epoch, counter.
- * ARGV: the last id read (empty: none, read no entries), the most entries to read.
- * Returns epoch (empty where there is none), counter, the stream's last id ('0-0' where there is no stream), entries.
+ * KEYS: stream, epoch, counter, cutoff of everyone.
+ * ARGV: the last id read (empty: none, read no entries), the most entries to read, the cutoff of everyone as the caller
+ *      knows it (or empty).
+ * Returns epoch (empty where there is none), counter, the stream's last id ('0-0' where there is no stream), entries,
+ * cutoff of everyone (empty where there is none).
  *
  * XDEL of an id that no entry can have writes nothing, but is refused where writing is: on a replica, which may lag,
  * and on a master cut off from its replicas. Revocations are then acknowledged elsewhere.
  */
-const READ = `
+const READ = `${STANDING_FOR_EVERYONE}
 redis.call('XDEL', KEYS[1], '0-0')
 local last_id, entries = '0-0', {}
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -76,7 +87,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   end
   if ARGV[1] ~= '' then entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2]) end
 end
-return { redis.call('GET', KEYS[2]) or '', redis.call('GET', KEYS[3]) or '0', last_id, entries }
+return { redis.call('GET', KEYS[2]) or '', redis.call('GET', KEYS[3]) or '0', last_id, entries,
+  standing_for_everyone(KEYS[4], ARGV[3]) }
 `;
 
 /** Where the reader stands: what a next reading that missed nothing goes on from. */
@@ -95,6 +107,7 @@ interface Entry {
 /** What {@link READ} returned. */
 interface Reading extends Place {
   readonly entries: readonly Entry[];
+  readonly everyone: string;
 }
 
 interface Step {
@@ -113,8 +126,8 @@ interface Step {
  *
  * An idle feed keeps no process alive: its timers and its socket (that of a `Cluster` is the opener's) are `unref`ed.
  */
-export function redisFeed(options: RedisFeedOptions, listener: FeedListener): RevocationFeed {
-  const { streamKey, epochKey, counterKey, revocationBound, storeTimeout } = options;
+export function redisFeed(options: RedisFeedOptions, listener: Pick<FeedListener, 'notice' | 'gap'>): RevocationFeed {
+  const { streamKey, epochKey, counterKey, everyoneKey, revocationBound, storeTimeout } = options;
   // A round is as old as the block when it counts, and twice as old when the next one does.
   const block = Math.floor(revocationBound / 8);
   const longestPause = Math.min(1000, revocationBound / 4);
@@ -164,6 +177,7 @@ export function redisFeed(options: RedisFeedOptions, listener: FeedListener): Re
     const sentAt = performance.now();
     const reading = readingOf(await inTime(ask(connection, wait)));
     if (isClosed()) return false;
+    options.learnEveryone(reading.everyone);
     for (const entry of reading.entries) tell(entry);
     const step = follow(place, reading);
     place = step.place;
@@ -187,11 +201,13 @@ export function redisFeed(options: RedisFeedOptions, listener: FeedListener): Re
     const waited = wait
       ? connection.call('xread', 'COUNT', '1', 'BLOCK', String(block), 'STREAMS', streamKey, lastId)
       : Promise.resolve();
-    const read = connection.call('eval', READ, '3', streamKey, epochKey, counterKey, lastId, String(PAGE));
+    const keys = [streamKey, epochKey, counterKey, everyoneKey];
+    const read = connection.call('eval', READ, '4', ...keys, lastId, String(PAGE), options.everyone());
     return Promise.all([read, waited]).then(([reply]) => reply);
   }
 
   function tell({ text }: Entry): void {
+    if (text === NUDGE) return;
     const notice = decodeNotice(text);
     if (notice === undefined) {
       owedGap = 'an entry of the stream could not be read';
@@ -254,8 +270,14 @@ function follow(from: Place | undefined, reading: Reading): Step {
 }
 
 function readingOf(reply: unknown): Reading {
-  const [epoch, count, lastId, entries] = listOf(reply);
-  return { epoch: textOf(epoch), count: countOf(count), lastId: textOf(lastId), entries: listOf(entries).map(entryOf) };
+  const [epoch, count, lastId, entries, everyone] = listOf(reply);
+  return {
+    epoch: textOf(epoch),
+    count: countOf(count),
+    lastId: textOf(lastId),
+    entries: listOf(entries).map(entryOf),
+    everyone: textOf(everyone),
+  };
 }
 
 function countOf(value: unknown): number {

@@ -15,7 +15,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { CUTOFF_FOR, LAST_MOMENT, type Cutoff } from '../core/policy.js';
+import { CUTOFF_FOR, LAST_MOMENT, type Cutoff, type EveryonesCutoff } from '../core/policy.js';
 import type { Ending, SessionRecord } from '../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type Tombstone } from './store.js';
 
@@ -34,13 +34,17 @@ export const INDEX_FROM = 256;
 /** Records that one script touches at most where a user has many: about 2 ms of Redis's time. */
 export const BATCH = 250;
 
+/** A Lua pattern of the cutoff of everyone: when, by whom, why. */
+const EVERYONE_PATTERN = '^(%d+)\\n[^\\n]*\\n([^\\n]*)\\n([^\\n]*)$';
+
 /** A Lua pattern of this many parts. */
 const pattern = (parts: number): string => Array<string>(parts).fill('([^\\n]*)').join('\\n') + '$';
 
 /**
  * What every user script begins with.
  * KEYS: sessions, cutoff, index.
- * ARGV: the caller's now, idle timeout (empty: none), clock tolerance, tombstoneFor; each script's own from 5 on.
+ * ARGV: the caller's now, idle timeout (empty: none), clock tolerance, tombstoneFor, the cutoff of everyone as far as the
+ *      caller knows it (empty: none; it lies in another slot); each script's own from 6 on.
  *
  * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten before the caller's clock and
  * Redis's both say so (`past`). The judgements are those of core/policy.ts.
@@ -110,6 +114,12 @@ local function standing_cutoff()
 end
 local cutoff = standing_cutoff()
 
+local everyone
+if ARGV[5] ~= '' then
+  local made, by, reason = string.match(ARGV[5], '${EVERYONE_PATTERN}')
+  everyone = { at = tonumber(made), by = by, reason = reason }
+end
+
 -- 'under' is nil for a session that is not on record. The excepted session is still subject to what stood before the
 -- cutoff that spares it. After a loss of data a record does not say whether it is older than the cutoff that was put
 -- back: its 'iat' then does.
@@ -124,12 +134,18 @@ local function cut_off(handle, issued_at, under)
   return math.floor(issued_at / 1000) < math.floor(limit / 1000)
 end
 
-local function cut_record(r)
-  return cut_off(r.handle, issued(r), r.under)
+-- The cutoff that ends it, nil where none does.
+local function cut_by(handle, issued_at, under)
+  if everyone and (not issued_at or issued_at <= everyone.at + tolerance) then return everyone end
+  return cut_off(handle, issued_at, under) and cutoff or nil
+end
+
+local function record_cut_by(r)
+  return cut_by(r.handle, issued(r), r.under)
 end
 
 local function live(e)
-  return not e.buried and not cut_record(e) and decided(e) == 'live'
+  return not e.buried and not record_cut_by(e) and decided(e) == 'live'
 end
 
 -- The keys live until what they hold may be forgotten by both clocks; their time is only ever raised.
@@ -188,8 +204,8 @@ local function bury(handle, text, till)
   return text
 end
 
-local function bury_cut(r, till)
-  return bury(r.handle, tombstone('r', digits(cutoff.at), till, digits(expires(r)), cutoff.by, cutoff.reason), till)
+local function bury_cut(r, cut, till)
+  return bury(r.handle, tombstone('r', digits(cut.at), till, digits(expires(r)), cut.by, cut.reason), till)
 end
 
 local function bury_over(r, cause, till)
@@ -228,7 +244,8 @@ end
 local function retire(e)
   if forgotten(e) then return drop(e.handle) end
   if e.buried then return unlist(e.handle) end
-  if cut_record(e) then return bury_cut(e, tombstone_until(e)) end
+  local cut = record_cut_by(e)
+  if cut then return bury_cut(e, cut, tombstone_until(e)) end
   local standing = decided(e)
   if standing == 'lapsed' then return unlist(e.handle) end
   if standing ~= 'live' then bury_over(e, standing, tombstone_until(e)) end
@@ -274,15 +291,16 @@ local function sweep(cursor)
   local flat = scanned[2]
   for i = 1, #flat, 2 do
     local e = parsed(flat[i], flat[i + 1])
+    local cut = e and not e.buried and record_cut_by(e)
     if not e or forgotten(e) then drop(flat[i])
-    elseif not e.buried and cut_record(e) then
+    elseif cut then
       local till = tombstone_until(e)
-      if decided(e) == 'live' then
+      if cut == cutoff and decided(e) == 'live' then
         ended[#ended + 1] = e.handle
         ended[#ended + 1] = digits(expires(e))
         ended[#ended + 1] = digits(till)
       end
-      bury_cut(e, till)
+      bury_cut(e, cut, till)
     end
   end
   return { scanned[1], ended }
@@ -291,9 +309,9 @@ end
 
 /**
  * Records a sighting.
- * ARGV 5: handle, 6: token's iat (or empty), 7: lifetime (or empty), 8: the token's own end, 9: ip, 10: user agent (empty: as known),
- *      11: cap (empty: none), 12: 'refuse' or 'end-oldest', 13: '1' where a live session is to be kept, else empty,
- *      14: the client's key (or empty).
+ * ARGV 6: handle, 7: token's iat (or empty), 8: lifetime (or empty), 9: the token's own end, 10: ip, 11: user agent (empty: as known),
+ *      12: cap (empty: none), 13: 'refuse' or 'end-oldest', 14: '1' where a live session is to be kept, else empty,
+ *      15: the client's key (or empty).
  * KEYS 4: a sorted set of the user's clients by when they were last noted.
  * Returns { state, text, text before, { handle, tombstone, ... }, familiar }: 'live' with the record, its text before (empty where
  * it was not known, the same where it is not kept) and what the cap ended; 'ended' with a tombstone; 'refused'; 'again'
@@ -302,14 +320,14 @@ end
 export const SIGHT = script(
   PRELUDE,
   `
-local handle, issued_at, life, ends = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local cap, refuses = tonumber(ARGV[11]), ARGV[12] == 'refuse'
+local handle, issued_at, life, ends = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local cap, refuses = tonumber(ARGV[12]), ARGV[13] == 'refuse'
 
 local known = found(handle)
 if known and known.buried then return { 'ended', prolong(known, tombstone_until({ ends = ends })) } end
 
 local r = { handle = handle, started = issued_at or at, seen = at, life = life, ends = ends, dated = issued_at ~= nil,
-  under = math.max(cutoff and cutoff.at or 0, known and known.under or 0), ip = ARGV[9], agent = ARGV[10], label = '' }
+  under = math.max(cutoff and cutoff.at or 0, known and known.under or 0), ip = ARGV[10], agent = ARGV[11], label = '' }
 local till = tombstone_until(r)
 if known then
   if not issued_at then r.started = known.started
@@ -323,9 +341,8 @@ end
 
 -- As it stood, and by what this token shows of when it began. Kept also where it was not on record: a token refreshed
 -- since would not show that it began before.
-if (known and cut_record(known)) or cut_off(handle, issued(r), known and known.under) then
-  return { 'ended', bury_cut(r, till) }
-end
+local cut = known and record_cut_by(known) or cut_by(handle, issued(r), known and known.under)
+if cut then return { 'ended', bury_cut(r, cut, till) } end
 
 local before = known and decided(known) or 'new'
 local over = (before == 'expired' or before == 'idle') and before or decided(r)
@@ -333,7 +350,7 @@ if over ~= 'live' then
   if known and over ~= 'lapsed' then return { 'ended', bury_over(r, over, till) } end
   return { 'ended', tombstone('e', digits(at), till, digits(expires(r)), '', 'expired') }
 end
-if ARGV[13] ~= '1' then return { 'live', recorded(r), recorded(r), {} } end
+if ARGV[14] ~= '1' then return { 'live', recorded(r), recorded(r), {} } end
 
 local ended = {}
 local function end_for_room(oldest)
@@ -378,7 +395,7 @@ if before ~= 'live' then
   end
 end
 
-local clients, client, familiar = KEYS[4], ARGV[14], ''
+local clients, client, familiar = KEYS[4], ARGV[15], ''
 if client ~= '' then
   local noted = tonumber(redis.call('ZSCORE', clients, client) or '')
   if noted and noted > at - ${String(CLIENT_NOTED_FOR)} then familiar = '1' end
@@ -395,13 +412,13 @@ return { 'live', keep(r), known and known.text or '', ended, familiar }
 
 /**
  * A stretch of the live sessions, most recently seen first.
- * ARGV 5: how many at most, 6: lastSeenAt and 7: handle behind which to begin (both empty: at the beginning).
+ * ARGV 6: how many at most, 7: lastSeenAt and 8: handle behind which to begin (both empty: at the beginning).
  * Returns { { handle, record, ... }, lastSeenAt, handle }: the last two say where to go on, and are empty at the end.
  */
 export const LIST = script(
   PRELUDE,
   `
-local wanted, seen, after = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local wanted, seen, after = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local page = {}
 local function add(e)
   page[#page + 1] = e.handle
@@ -437,33 +454,33 @@ return { page, digits(-tonumber(members[#members])), members[#members - 1] }
 
 /**
  * One live session, named where ARGV says so.
- * ARGV 5: handle, 6: the label (empty: none), only where it is to be changed.
+ * ARGV 6: handle, 7: the label (empty: none), only where it is to be changed.
  * Returns the record, or nil where the session is not live.
  */
 export const GET = script(
   PRELUDE,
   `
-local r = found(ARGV[5])
+local r = found(ARGV[6])
 if not r or not live(r) then return false end
-if not ARGV[6] then return r.text end
-r.label = ARGV[6]
+if not ARGV[7] then return r.text end
+r.label = ARGV[7]
 return keep(r)
 `,
 );
 
 /**
  * Ends a session.
- * ARGV 5: handle, 6: by, 7: reason, 8: '1' where the caller holds a token, 9: its iat (or empty), 10: lifetime (or
- *      empty), 11: its own end.
+ * ARGV 6: handle, 7: by, 8: reason, 9: '1' where the caller holds a token, 10: its iat (or empty), 11: lifetime (or
+ *      empty), 12: its own end.
  * Returns { 'ended' or 'already', tombstone }, or { 'unknown' }.
  */
 export const REVOKE = script(
   PRELUDE,
   `
-local handle, by, reason, issued_at = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[9])
+local handle, by, reason, issued_at = ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[10])
 local token
-if ARGV[8] == '1' then
-  token = { started = issued_at or at, life = tonumber(ARGV[10]), ends = tonumber(ARGV[11]) }
+if ARGV[9] == '1' then
+  token = { started = issued_at or at, life = tonumber(ARGV[11]), ends = tonumber(ARGV[12]) }
 end
 
 local e = found(handle)
@@ -473,7 +490,8 @@ local till = token and tombstone_until(token) or 0
 if e and e.buried then return { 'already', prolong(e, till) } end
 if e then
   till = math.max(till, tombstone_until(e))
-  if cut_record(e) then return { 'already', bury_cut(e, till) } end
+  local cut = record_cut_by(e)
+  if cut then return { 'already', bury_cut(e, cut, till) } end
 end
 return { 'ended', bury(handle, tombstone('r', digits(at), till, digits(expires(e or token)), by, reason), till) }
 `,
@@ -482,13 +500,13 @@ return { 'ended', bury(handle, tombstone('r', digits(at), till, digits(expires(e
 /**
  * Sets the cutoff by Redis's own clock: from here on every session that it concerns is ended. Turns a first batch of
  * them into tombstones.
- * ARGV 5: the excepted handle (or empty), 6: by, 7: reason.
+ * ARGV 6: the excepted handle (or empty), 7: by, 8: reason.
  * Returns { cutoff, cursor, { handle, expiresAt, until, ... } }: the live sessions of the batch.
  */
 export const CUT = script(
   PRELUDE,
   `
-local text = set_cutoff(math.max(now, cutoff and cutoff.at + 1 or 0), '', ARGV[5], ARGV[6], ARGV[7])
+local text = set_cutoff(math.max(now, cutoff and cutoff.at + 1 or 0), '', ARGV[6], ARGV[7], ARGV[8])
 local swept = sweep('0')
 return { text, swept[1], swept[2] }
 `,
@@ -496,23 +514,23 @@ return { text, swept[1], swept[2] }
 
 /**
  * Turns the next batch of what the cutoff ended into tombstones.
- * ARGV 5: cursor.
+ * ARGV 6: cursor.
  * Returns { cursor, { handle, expiresAt, until, ... } }.
  */
-export const SWEEP = script(PRELUDE, `return sweep(ARGV[5])`);
+export const SWEEP = script(PRELUDE, `return sweep(ARGV[6])`);
 
 /**
  * Writes back what was lost.
- * ARGV 5: the cutoff's moment (empty: none), 6: its excepted handle (or empty), 7: by, 8: reason; then handle, tombstone, ...
+ * ARGV 6: the cutoff's moment (empty: none), 7: its excepted handle (or empty), 8: by, 9: reason; then handle, tombstone, ...
  * Returns '1' where it set the cutoff, whose sessions are then to be swept.
  */
 export const RESTORE = script(
   PRELUDE,
   `
-local made = tonumber(ARGV[5])
+local made = tonumber(ARGV[6])
 local sets = made and (not cutoff or cutoff.at < made)
-if sets then set_cutoff(made, 'r', ARGV[6], ARGV[7], ARGV[8]) end
-for i = 9, #ARGV, 2 do
+if sets then set_cutoff(made, 'r', ARGV[7], ARGV[8], ARGV[9]) end
+for i = 10, #ARGV, 2 do
   local lost, e = parsed(ARGV[i], ARGV[i + 1]), found(ARGV[i])
   if e and e.buried then prolong(e, lost.till)
   elseif lost.till >= past then
@@ -525,28 +543,86 @@ return sets and '1' or ''
 );
 
 /**
- * Writes entries of the feed.
+ * What writes entries of the feed begins with.
  * KEYS: stream, epoch, counter. Where one of them is missing all three begin anew, so that readers see that entries
  * were lost.
- * ARGV 1: a new epoch, 2: how long the keys live, 3: age from which entries may be trimmed (both in milliseconds), then
- *      the entries.
+ * ARGV 1: a new epoch, 2: how long the keys live, 3: age from which entries may be trimmed (both in milliseconds).
+ */
+const FEED_PRELUDE = `
+local stream, epoch, counter = KEYS[1], KEYS[2], KEYS[3]
+local time = redis.call('TIME')
+
+local function publish(first)
+  if redis.call('EXISTS', stream, epoch, counter) < 3 then
+    redis.call('DEL', stream, epoch, counter)
+    redis.call('SET', epoch, ARGV[1])
+  end
+  local oldest = time[1] * 1000 - ARGV[3]
+  for i = first, #ARGV do
+    redis.call('XADD', stream, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)), '*', 'n', ARGV[i])
+    redis.call('INCR', counter)
+  end
+  redis.call('XTRIM', stream, 'MAXLEN', '~', 1000000)
+  for _, key in ipairs({ stream, epoch, counter }) do redis.call('PEXPIRE', key, ARGV[2]) end
+end
+`;
+
+/**
+ * Writes entries of the feed.
+ * ARGV from 4 on: the entries.
  * Returns nothing.
  */
-export const PUBLISH = script(`
-local stream, epoch, counter = KEYS[1], KEYS[2], KEYS[3]
-if redis.call('EXISTS', stream, epoch, counter) < 3 then
-  redis.call('DEL', stream, epoch, counter)
-  redis.call('SET', epoch, ARGV[1])
-end
-local oldest = redis.call('TIME')[1] * 1000 - ARGV[3]
-for i = 4, #ARGV do
-  redis.call('XADD', stream, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)), '*', 'n', ARGV[i])
-  redis.call('INCR', counter)
-end
-redis.call('XTRIM', stream, 'MAXLEN', '~', 1000000)
-for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
+export const PUBLISH = script(
+  FEED_PRELUDE,
+  `
+publish(4)
 return false
-`);
+`,
+);
+
+/**
+ * Defines `standing_for_everyone(key, known)`: the cutoff of everyone, the later of what is kept and what the caller
+ * knows. What the store lost is so written back.
+ *
+ * Its text is at, origin, by, reason; the origin is the store object that set it.
+ */
+export const STANDING_FOR_EVERYONE = `
+local function standing_for_everyone(key, known)
+  local function moment(text) return tonumber(string.match(text, '${EVERYONE_PATTERN}') or 0) end
+  local kept = redis.call('GET', key) or ''
+  if moment(known) <= moment(kept) then return kept end
+  redis.call('SET', key, known, 'PX', ${String(CUTOFF_FOR)})
+  return known
+end
+`;
+
+/**
+ * Sets the cutoff of everyone by Redis's own clock, and wakes all who read the feed: a round tells the cutoff itself.
+ * KEYS 4: the cutoff of everyone.
+ * ARGV 4: what the caller knows of it (or empty), 5: origin, 6: by, 7: reason, 8: an entry that says nothing.
+ * Returns the cutoff.
+ */
+export const END_EVERYWHERE = script(
+  FEED_PRELUDE,
+  STANDING_FOR_EVERYONE,
+  `
+local before = tonumber(string.match(standing_for_everyone(KEYS[4], ARGV[4]), '^%d+') or 0)
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local at = string.format('%.0f', math.max(now, before + 1))
+local text = table.concat({ at, ARGV[5], ARGV[6], ARGV[7] }, '\\n')
+redis.call('SET', KEYS[4], text, 'PX', ${String(CUTOFF_FOR)})
+publish(8)
+return text
+`,
+);
+
+/**
+ * Reads the cutoff of everyone.
+ * KEYS: the cutoff of everyone.
+ * ARGV: what the caller knows of it (or empty).
+ * Returns it (empty: there is none).
+ */
+export const EVERYONE = script(STANDING_FOR_EVERYONE, `return standing_for_everyone(KEYS[1], ARGV[1])`);
 
 const CAUSES: Readonly<Record<string, Ending['cause']>> = { r: 'revoked', e: 'expired', i: 'idle' };
 
@@ -601,4 +677,11 @@ export function encodeTombstone({ ending, until }: Tombstone): string {
 export function decodeCutoff(text: string): Cutoff {
   const [at, , , except, by, reason = ''] = partsOf(text, 6);
   return { at: Number(at), except: orNull(except), reason, by: orNull(by) };
+}
+
+/** The cutoff of everyone and the store object that set it; undefined where the text is none. */
+export function decodeEveryone(text: string): { cutoff: EveryonesCutoff; origin: string } | undefined {
+  const [at = '', origin, by, reason, ...others] = text.split('\n');
+  if (!/^\d+$/.test(at) || origin === undefined || reason === undefined || others.length > 0) return undefined;
+  return { cutoff: { at: Number(at), reason, by: orNull(by) }, origin };
 }

@@ -16,13 +16,16 @@ import {
   type SessionUser,
 } from '../core/session.js';
 import { redisConnection, type RedisClient, type RedisConnection } from './redis-connection.js';
-import { encodeNotice, FEED_CONNECTION, redisFeed } from './redis-feed.js';
+import { encodeNotice, FEED_CONNECTION, NUDGE, redisFeed } from './redis-feed.js';
 import {
   CUT,
   decodeCutoff,
+  decodeEveryone,
   decodeRecord,
   decodeTombstone,
   encodeTombstone,
+  END_EVERYWHERE,
+  EVERYONE,
   GET,
   LIST,
   PUBLISH,
@@ -33,6 +36,7 @@ import {
   type Script,
 } from './redis-scripts.js';
 import type {
+  EndEverywhereRequest,
   FeedListener,
   ListCursor,
   ListRequest,
@@ -92,6 +96,12 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
   }
 
   const feedKeys = ['stream', 'epoch', 'count'].map((part) => `${prefix}:{feed}:${part}`);
+  const everyoneKey = `${prefix}:{feed}:everyone`;
+  /** Tells this store object's own cutoffs of everyone from those of others. */
+  const origin = randomBytes(9).toString('base64url');
+  /** The cutoff of everyone, as it stands in Redis; empty: none is known. */
+  let everyone = '';
+  let everyoneAt = 0;
 
   /** The three keys of a user's scripts; one hash tag, so one slot. */
   function keysOf(user: SessionUser): string[] {
@@ -127,10 +137,32 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
   /** Tells our own listener first: the process that ends a session is the first to know. Then writes the feed entries. */
   async function announce(notices: readonly Notice[], write: typeof run): Promise<void> {
     for (const notice of notices) listener?.notice(notice, true);
+    await write(PUBLISH, feedKeys, [...feedHead(), ...notices.map(encodeNotice)], () => undefined);
+  }
+
+  /** What every script that writes to the feed is given first. */
+  function feedHead(): string[] {
     const age = Math.max(FEED_AGE, 10 * configured(settings).revocationBound);
-    const epoch = randomBytes(12).toString('base64url');
-    const args = [epoch, String(FEED_KEYS_LIVE), whole(age), ...notices.map(encodeNotice)];
-    await write(PUBLISH, feedKeys, args, () => undefined);
+    return [randomBytes(12).toString('base64url'), String(FEED_KEYS_LIVE), whole(age)];
+  }
+
+  function learnEveryone(text: string): void {
+    const told = decodeEveryone(text);
+    if (told === undefined || told.cutoff.at <= everyoneAt) return;
+    everyone = text;
+    everyoneAt = told.cutoff.at;
+    listener?.everyone(told.cutoff, told.origin === origin);
+  }
+
+  /** What every user script is given first. */
+  function headOf(at: number, { idleTimeout, clockTolerance, tombstoneFor }: SessionPolicy): string[] {
+    return [whole(at), wholeOrNone(idleTimeout), whole(clockTolerance), whole(tombstoneFor), everyone];
+  }
+
+  async function endEverywhere({ reason, by }: EndEverywhereRequest): Promise<void> {
+    const words = [keptOrNull(by, REASON_LIMIT) ?? '', keptText(reason, REASON_LIMIT)];
+    const args = [...feedHead(), everyone, origin, ...words, NUDGE];
+    learnEveryone(await runDurably(END_EVERYWHERE, [...feedKeys, everyoneKey], args, asText));
   }
 
   async function sight(
@@ -275,12 +307,26 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     revoke,
     revokeAll,
     restore,
+    endEverywhere,
+    async catchUp() {
+      learnEveryone(await run(EVERYONE, [everyoneKey], [everyone], asText));
+    },
     feed(told) {
       const { revocationBound, storeTimeout } = configured(settings);
       listener = told;
       const [streamKey = '', epochKey = '', counterKey = ''] = feedKeys;
       feed = redisFeed(
-        { open: () => duplicate(FEED_CONNECTION), streamKey, epochKey, counterKey, revocationBound, storeTimeout },
+        {
+          open: () => duplicate(FEED_CONNECTION),
+          streamKey,
+          epochKey,
+          counterKey,
+          everyoneKey,
+          everyone: () => everyone,
+          learnEveryone,
+          revocationBound,
+          storeTimeout,
+        },
         told,
       );
       return feed;
@@ -407,12 +453,6 @@ async function evaluateDurably(
 
 const whole = (value: number): string => String(Math.trunc(value));
 const wholeOrNone = (value: number | null): string => (value === null ? '' : whole(value));
-
-/** What every user script is given first. */
-function headOf(at: number, policy: SessionPolicy): string[] {
-  const { idleTimeout, clockTolerance, tombstoneFor } = policy;
-  return [whole(at), wholeOrNone(idleTimeout), whole(clockTolerance), whole(tombstoneFor)];
-}
 
 function keptWords<T extends { readonly reason: string; readonly by: string | null }>(words: T): T {
   return { ...words, reason: keptText(words.reason, REASON_LIMIT), by: keptOrNull(words.by, REASON_LIMIT) };

@@ -1,6 +1,6 @@
 /** The contract between the ledger and what keeps the sessions: each method's guarantee, in words. */
 
-import type { Cutoff, SessionPolicy } from '../core/policy.js';
+import type { Cutoff, EveryonesCutoff, SessionPolicy } from '../core/policy.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 
 /** What the store must know of the object that uses it; handed over once, before any other call. */
@@ -100,6 +100,12 @@ export interface SessionPage {
   readonly next: ListCursor | null;
 }
 
+export interface EndEverywhereRequest {
+  readonly reason: string;
+  readonly by: string | null;
+  readonly at: number;
+}
+
 /** What the feed tells every process, in the order in which it was written. */
 export type Notice =
   | { readonly kind: 'ended'; readonly user: SessionUser; readonly tombstone: Tombstone }
@@ -115,6 +121,8 @@ export type Notice =
 export interface FeedListener {
   /** `own`: this store object wrote it. */
   notice(notice: Notice, own: boolean): void;
+  /** A later cutoff of everyone than was told before. */
+  everyone(cutoff: EveryonesCutoff, own: boolean): void;
   /** Entries were missed, or may have been: whatever was learnt before this moment must be asked for again. */
   gap(cause: string): void;
 }
@@ -122,8 +130,8 @@ export interface FeedListener {
 /** Revocations as they happen. */
 export interface RevocationFeed {
   /**
-   * How old the feed is, in milliseconds on a monotonic clock: every revocation acknowledged longer ago than this has
-   * been told to the listener. `Infinity` before the first round. Computed at each call.
+   * How old the feed is, in milliseconds on a monotonic clock: every ending acknowledged longer ago than this has been
+   * told to the listener. `Infinity` before the first round. Computed at each call.
    */
   age(): number;
   /** The last failure, null once a round counted again. */
@@ -198,6 +206,20 @@ export interface SessionStore {
       readonly policy: SessionPolicy;
     },
   ): Promise<void>;
+
+  /**
+   * Sets the cutoff of everyone by the store's own clock: the sessions that `endedWithEveryone` says, of all users, are
+   * ended. Resolves once every process is being told; this store object's own listener has been told by then. From when a
+   * store object knows of it, by this call, by its feed or by {@link catchUp}, each of its answers is by it. A session
+   * becomes a tombstone when somebody next asks for it. Safe to repeat after a rejection, which may leave it in force.
+   */
+  endEverywhere(request: EndEverywhereRequest): Promise<void>;
+
+  /**
+   * For where the feed is not fresh: when it resolves, the listener has been told of every cutoff of everyone that was
+   * acknowledged before the call. Writes back one that is known here to a store that lost it, as the feed does.
+   */
+  catchUp(): Promise<void>;
 
   /** Starts to read revocations. One feed per store object. */
   feed(listener: FeedListener): RevocationFeed;

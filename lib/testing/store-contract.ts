@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { Cutoff, SessionPolicy } from '../core/policy.js';
+import type { Cutoff, EveryonesCutoff, SessionPolicy } from '../core/policy.js';
 import { sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type {
   Notice,
@@ -57,7 +57,7 @@ const handle = (number: number): string => String(number).padStart(22, 'h');
 
 /**
  * Declares the contract's tests for one store. `make` is called before each; every test uses users of its own, so that
- * the stores may share what is behind them.
+ * the stores may share what is behind them: only the last group, which ends the sessions of everyone, leaves its mark there.
  */
 export function describeSessionStore(name: string, make: () => Promise<StoreUnderTest>): void {
   describe(`${name} keeps the contract of a session store`, () => {
@@ -65,6 +65,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
     let store: SessionStore;
     let feed: RevocationFeed;
     let notices: { notice: Notice; own: boolean }[];
+    let generalCutoffs: { cutoff: EveryonesCutoff; own: boolean }[];
     let user: SessionUser;
     let now: number;
 
@@ -73,9 +74,13 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       ({ store } = underTest);
       store.configure({ storeTimeout: 5 * SECOND, revocationBound: 20 * SECOND });
       notices = [];
+      generalCutoffs = [];
       feed = store.feed({
         notice(notice, own) {
           if (own && notice.user.key === user.key) notices.push({ notice, own });
+        },
+        everyone(cutoff, own) {
+          generalCutoffs.push({ cutoff, own });
         },
         gap: () => undefined,
       });
@@ -839,6 +844,107 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         const { ending } = await ended(handle(1), { token: { issuedAt: at - MINUTE } });
         assert.deepEqual([ending.at, ending.reason], [at, 'everywhere']);
       });
+    });
+
+    // Last: what it does stays behind in whatever the stores share.
+    describe('endEverywhere', () => {
+      const other = () => sessionUser('https://other.example.com/', user.subject);
+      const endEverywhere = (more: { reason?: string; by?: string | null } = {}) =>
+        store.endEverywhere({ reason: 'incident', by: 'operator', at: now, ...more });
+      async function everyonesCutoff(): Promise<EveryonesCutoff> {
+        await endEverywhere();
+        const last = generalCutoffs.at(-1);
+        assert.ok(last?.own);
+        return last.cutoff;
+      }
+      const began = (issuedAt: number | null, more: Partial<Seen> = {}): Seen => ({
+        at: (issuedAt ?? now) + 1,
+        token: { issuedAt, expiresAt: now + DAY },
+        ...more,
+      });
+
+      it('ends the sessions of all users, whatever one does with them', async () => {
+        for (const number of [1, 2]) await sight(handle(number), began(now - HOUR));
+        await sight(handle(3), began(now - HOUR, { user: other() }));
+        const { at, reason, by } = await everyonesCutoff();
+        assert.deepEqual([reason, by, generalCutoffs.length], ['incident', 'operator', 1]);
+        assert.deepEqual(await listed(at), []);
+        assert.equal(await get(handle(1), at), null);
+        assert.equal(await label(handle(1), 'mine', at), null);
+        assert.equal(await revoke(handle(1), { at }), 'already');
+        const { ending, until } = await ended(handle(2), began(now - HOUR));
+        assert.deepEqual(ending, { cause: 'revoked', reason, by, at, expiresAt: now + DAY });
+        assert.equal(until, now + 2 * DAY);
+        assert.deepEqual((await ended(handle(1), began(now - HOUR))).ending, ending);
+        assert.equal((await ended(handle(3), began(now - HOUR, { user: other() }))).ending.reason, 'incident');
+      });
+
+      it('ends what was never seen and began before, or as long after as clocks may disagree', async () => {
+        const { at } = await everyonesCutoff();
+        const edge = at + POLICY.clockTolerance;
+        for (const issuedAt of [now - HOUR, at, edge, null]) {
+          const of = handle(100 + (edge - (issuedAt ?? 0)));
+          assert.equal((await ended(of, began(issuedAt))).ending.reason, 'incident');
+          // It stays so for a token refreshed since.
+          assert.equal((await ended(of, began(edge + HOUR))).ending.reason, 'incident');
+        }
+        assert.equal((await ended(handle(1), began(at, { track: false }))).ending.reason, 'incident');
+        assert.equal((await live(handle(2), began(edge + 1))).created, true);
+        assert.equal((await live(handle(3), began(edge + 1, { track: false }))).created, false);
+        assert.deepEqual(await listed(edge + 2), [handle(2)]);
+        // An older token of the same session shows when it began.
+        assert.equal((await ended(handle(2), began(edge))).ending.reason, 'incident');
+      });
+
+      it('makes room under the cap, of what it ended alone', async () => {
+        const policy = { maxSessions: 2, atSessionLimit: 'refuse' } as const;
+        for (const number of [1, 2]) await live(handle(number), began(now - HOUR, { policy }));
+        assert.equal((await sight(handle(3), began(now - HOUR, { policy }))).state, 'refused');
+        const { at } = await everyonesCutoff();
+        const later = began(at + MINUTE, { policy });
+        for (const number of [3, 4]) assert.equal((await live(handle(number), later)).created, true);
+        assert.equal((await sight(handle(5), later)).state, 'refused');
+      });
+
+      it('leaves nothing for revokeAll to count, which ends what began since', async () => {
+        for (const number of [1, 2]) await sight(handle(number), began(now - HOUR));
+        const { at } = await everyonesCutoff();
+        assert.deepEqual(await revokeAll({ at }), { ended: 0 });
+        await live(handle(3), began(at + MINUTE));
+        assert.deepEqual(await revokeAll({ at: at + MINUTE }), { ended: 1 });
+        assert.equal((await ended(handle(3), began(at + MINUTE))).ending.reason, 'everywhere');
+        assert.equal((await ended(handle(1), began(now - HOUR))).ending.reason, 'incident');
+      });
+
+      it('may be repeated, and later ones are later', async () => {
+        const first = await everyonesCutoff();
+        const between = began(first.at + POLICY.clockTolerance + 1);
+        await live(handle(1), between);
+        const moments = [first.at];
+        for (let time = 0; time < 3; time += 1) moments.push((await everyonesCutoff()).at);
+        assert.deepEqual(
+          moments,
+          [...new Set(moments)].sort((a, b) => a - b),
+        );
+        await store.catchUp();
+        assert.equal(generalCutoffs.length, 4);
+      });
+
+      for (const [name, text] of HOSTILE_TEXTS) {
+        it(`keeps its words on one line, well-formed and short: ${name}`, async () => {
+          await sight(handle(1), began(now - HOUR));
+          await endEverywhere({ reason: text, by: text });
+          const { ending } = await ended(handle(1), began(now - HOUR));
+          for (const kept of [ending.reason, ending.by ?? '']) {
+            assert.ok(kept.isWellFormed() && kept.length <= 200);
+            assert.doesNotMatch(kept, /\p{Cc}/u);
+          }
+          assert.deepEqual(
+            [ending.reason, ending.by],
+            [generalCutoffs[0]?.cutoff.reason, generalCutoffs[0]?.cutoff.by],
+          );
+        });
+      }
     });
 
     it('is well after an answer', async () => {

@@ -23,6 +23,7 @@ type Step =
   | { readonly do: 'request'; readonly process: number; readonly session: number; readonly fresh: boolean }
   | { readonly do: 'revoke'; readonly process: number; readonly session: number }
   | { readonly do: 'revokeAll'; readonly process: number; readonly session: number; readonly except: boolean }
+  | { readonly do: 'endEverywhere'; readonly process: number }
   | { readonly do: 'commands' | 'feed'; readonly process: number; readonly choice: number }
   | { readonly do: 'round' | 'cut' | 'cutFeed' | 'settle' | 'hear'; readonly process: number }
   | { readonly do: 'advance'; readonly ms: number }
@@ -52,8 +53,12 @@ const usual: fc.WeightedArbitrary<Step>[] = [
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('trim' as const) }) },
 ];
-const withLoss: fc.WeightedArbitrary<Step>[] = [
+const withEveryone: fc.WeightedArbitrary<Step>[] = [
   ...usual,
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('endEverywhere' as const), process }) },
+];
+const withLoss: fc.WeightedArbitrary<Step>[] = [
+  ...withEveryone,
   { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
 ];
 
@@ -70,6 +75,7 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
   const time = new VirtualTime();
   const processes = [new Process(0, server, time), new Process(1, server, time)];
   const endedAt = new Map<string, number>();
+  let everyoneEndedAt = Infinity;
   const refusedBy = processes.map(() => new Set<string>());
   const violations: string[] = [];
   let accepted = 0;
@@ -84,6 +90,11 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
     if (answer === 'live') {
       accepted += 1;
       const ended = endedAt.get(handle);
+      if (promises.everywhere && arrivedAt > everyoneEndedAt + BOUND) {
+        violations.push(
+          `process ${index} let session ${which} pass ${arrivedAt - everyoneEndedAt} ms after all were ended`,
+        );
+      }
       if (wasRefused) violations.push(`process ${index} let session ${which} pass again after it had refused it`);
       if (promises.everywhere && ended !== undefined && arrivedAt > ended + BOUND) {
         violations.push(
@@ -116,6 +127,10 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
       if (each.user.key === user.key && !(except && each.handle === handle)) acknowledge(at);
     });
   };
+  const endEverywhere = async (index: number): Promise<void> => {
+    await processes[index]!.ledger.endEverywhere({ reason: 'incident', by: null });
+    everyoneEndedAt = Math.min(everyoneEndedAt, time.elapsed);
+  };
 
   for (const step of steps) {
     switch (step.do) {
@@ -127,6 +142,9 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
         break;
       case 'revokeAll':
         revokeAll(step.process, step.session, step.except).catch(() => undefined);
+        break;
+      case 'endEverywhere':
+        endEverywhere(step.process).catch(() => undefined);
         break;
       case 'commands':
         processes[step.process]!.wire.step(step.choice);
@@ -174,21 +192,28 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
 const RUNS = Number(globalThis.process.env['MODEL_RUNS'] ?? 400);
 
 describe('ledger, feed and store over a network that does what it likes', () => {
-  test('an acknowledged revocation is in force in every process within the bound', async () => {
-    let accepted = 0;
-    let refused = 0;
-    await fc.assert(
-      fc.asyncProperty(schedule(usual), async (steps) => {
-        const outcome = await play(steps, { everywhere: true });
-        accepted += outcome.accepted;
-        refused += outcome.refused;
-      }),
-      { numRuns: RUNS },
-    );
-    // The schedules do reach both answers.
-    expect(accepted).toBeGreaterThan(RUNS / 10);
-    expect(refused).toBeGreaterThan(RUNS / 50);
-  }, 120_000);
+  test.each([
+    ['an acknowledged revocation', usual],
+    ['an acknowledged ending of everyone', withEveryone],
+  ])(
+    '%s is in force in every process within the bound',
+    async (_, possible) => {
+      let accepted = 0;
+      let refused = 0;
+      await fc.assert(
+        fc.asyncProperty(schedule(possible), async (steps) => {
+          const outcome = await play(steps, { everywhere: true });
+          accepted += outcome.accepted;
+          refused += outcome.refused;
+        }),
+        { numRuns: RUNS },
+      );
+      // The schedules do reach both answers.
+      expect(accepted).toBeGreaterThan(RUNS / 10);
+      expect(refused).toBeGreaterThan(RUNS / 50);
+    },
+    120_000,
+  );
 
   test('what a process has refused as ended it never lets pass again, even when the store loses everything', async () => {
     await fc.assert(

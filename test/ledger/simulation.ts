@@ -4,7 +4,7 @@
  */
 
 import { LoginError } from '../../lib/core/errors.js';
-import type { SessionPolicy } from '../../lib/core/policy.js';
+import type { EveryonesCutoff, SessionPolicy } from '../../lib/core/policy.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
@@ -53,6 +53,8 @@ export class Server {
   stream: { readonly id: number; readonly notice: Notice }[] = [];
   epoch = 0;
   counter = 0;
+  /** Kept beside the sessions, which are judged without it: what a process knows of it must do. */
+  everyone: EveryonesCutoff | null = null;
 
   constructor() {
     this.flush();
@@ -66,11 +68,22 @@ export class Server {
   flush(): void {
     this.#store = memoryStore();
     this.#store.configure({ storeTimeout: STORE_TIMEOUT, revocationBound: BOUND });
-    this.#store.feed({ notice: (notice) => this.#written.push(notice), gap: () => undefined });
+    this.#store.feed({
+      notice: (notice) => this.#written.push(notice),
+      everyone: () => undefined,
+      gap: () => undefined,
+    });
     this.#written = [];
     this.stream = [];
     this.epoch += 1;
     this.counter = 0;
+    this.everyone = null;
+  }
+
+  /** The later of what stands and what a process knows, which is so written back. */
+  standingForEveryone(known: EveryonesCutoff | null): EveryonesCutoff | null {
+    if (known !== null && known.at > (this.everyone?.at ?? 0)) this.everyone = known;
+    return this.everyone;
   }
 
   trim(): void {
@@ -96,10 +109,10 @@ class Wire {
   /** First the operation, then what it announces, then the reply. */
   send<Answer>(
     server: Server,
-    operation: (store: SessionStore) => Promise<Answer>,
+    operation: (store: SessionStore) => Promise<Answer> | Answer,
   ): Promise<{ answer: Answer; notices: Notice[] }> {
     return new Promise((resolve, reject) => {
-      let answer: Promise<Answer>;
+      let answer: Promise<Answer> | Answer;
       let notices: Notice[] = [];
       this.messages.push({
         atServer: [
@@ -114,7 +127,7 @@ class Wire {
           },
         ],
         deliver: () => {
-          answer.then((value) => {
+          Promise.resolve(answer).then((value) => {
             resolve({ answer: value, notices });
           }, reject);
         },
@@ -137,6 +150,18 @@ class Wire {
   }
 }
 
+/** What a process knows of the cutoff of everyone. */
+class EveryonesKnowledge {
+  cutoff: EveryonesCutoff | null = null;
+  listener!: FeedListener;
+
+  learn(cutoff: EveryonesCutoff | null, own: boolean): void {
+    if (cutoff === null || cutoff.at <= (this.cutoff?.at ?? 0)) return;
+    this.cutoff = cutoff;
+    this.listener.everyone(cutoff, own);
+  }
+}
+
 /** Reads the stream by the rule of the real feed: a round counts by epoch and counter. */
 class SimulatedFeed implements RevocationFeed {
   readonly #server: Server;
@@ -144,11 +169,20 @@ class SimulatedFeed implements RevocationFeed {
   readonly #listener: FeedListener;
   readonly #owner: number;
   readonly #wire: Wire;
+  readonly #everyone: EveryonesKnowledge;
   #base: { epoch: number; counter: number } | null = null;
   #freshAt = -Infinity;
   #inFlight = false;
 
-  constructor(server: Server, time: VirtualTime, wire: Wire, listener: FeedListener, owner: number) {
+  constructor(
+    server: Server,
+    time: VirtualTime,
+    wire: Wire,
+    listener: FeedListener,
+    everyone: EveryonesKnowledge,
+    owner: number,
+  ) {
+    this.#everyone = everyone;
     this.#server = server;
     this.#time = time;
     this.#listener = listener;
@@ -161,15 +195,18 @@ class SimulatedFeed implements RevocationFeed {
     this.#inFlight = true;
     const sentAt = this.#time.monotonic();
     let seen = { epoch: 0, counter: 0, entries: [] as { id: number; notice: Notice }[] };
+    let everyone: EveryonesCutoff | null = null;
     this.#wire.messages.push({
       atServer: [
         () => {
           const { epoch, counter, stream } = this.#server;
+          everyone = this.#server.standingForEveryone(this.#everyone.cutoff);
           seen = { epoch, counter, entries: stream.filter(({ id }) => id > (this.#base?.counter ?? Infinity)) };
         },
       ],
       deliver: () => {
         this.#inFlight = false;
+        this.#everyone.learn(everyone, false);
         this.#judge(seen, sentAt);
       },
       fail: () => {
@@ -214,6 +251,7 @@ export class Process {
   constructor(index: number, server: Server, time: VirtualTime, options: Partial<LedgerOptions> = {}) {
     const { wire } = this;
     let listener: FeedListener;
+    const everyone = new EveryonesKnowledge();
     const announce = async <Answer>(operation: (store: SessionStore) => Promise<Answer>): Promise<Answer> => {
       const { answer, notices } = await wire.send(server, operation);
       for (const notice of notices) listener.notice(notice, true);
@@ -228,9 +266,21 @@ export class Process {
       revoke: (user, request) => announce((to) => to.revoke(user, request)),
       revokeAll: (user, request) => announce((to) => to.revokeAll(user, request)),
       restore: (user, known) => announce((to) => to.restore(user, known)),
+      endEverywhere: async ({ reason, by }) => {
+        const { answer } = await wire.send(server, () => {
+          const at = Math.max(time.clock.now(), (server.standingForEveryone(everyone.cutoff)?.at ?? 0) + 1);
+          return server.standingForEveryone({ at, reason, by });
+        });
+        everyone.learn(answer, true);
+      },
+      catchUp: async () => {
+        const { answer } = await wire.send(server, () => server.standingForEveryone(everyone.cutoff));
+        everyone.learn(answer, false);
+      },
       feed: (told) => {
         listener = told;
-        this.feed = new SimulatedFeed(server, time, this.feedWire, told, index);
+        everyone.listener = told;
+        this.feed = new SimulatedFeed(server, time, this.feedWire, told, everyone, index);
         return this.feed;
       },
       health: () => ({ ok: true, age: 0, lastError: null }),

@@ -182,7 +182,7 @@ beforeAll(async () => {
         // It comes once for each batch of what it ended.
         if (cutoffs.at(-1)?.at !== notice.cutoff.at) cutoffs.push(notice.cutoff);
       },
-      gap: () => undefined,
+      everyone: () => undefined, gap: () => undefined,
     });
   }
 });

@@ -48,6 +48,7 @@ describe('a Cluster', () => {
 
   afterAll(() => cluster.stop());
 
+  let stores = 0;
   for (const [name, openCluster] of [
     ['ioredis 6', () => new Cluster(cluster.nodes)],
     ['ioredis 5', () => new Cluster5(cluster.nodes)],
@@ -55,7 +56,8 @@ describe('a Cluster', () => {
     describeSessionStore(`redisStore with a Cluster of ${name}`, () => {
       const client: RedisClient = openCluster();
       return Promise.resolve({
-        store: redisStore(client),
+        // Keys of its own: one that ended the sessions of everyone leaves that behind.
+        store: redisStore(client, { prefix: `ms${String((stores += 1))}` }),
         close() {
           client.disconnect();
           return Promise.resolve();
@@ -68,7 +70,11 @@ describe('a Cluster', () => {
     const client = new Cluster(cluster.nodes);
     const [one, other] = [open(client), open(client)];
     const heard: Notice[] = [];
-    const feed = other.feed({ notice: (notice) => void heard.push(notice), gap: () => undefined });
+    const feed = other.feed({
+      notice: (notice) => void heard.push(notice),
+      everyone: () => undefined,
+      gap: () => undefined,
+    });
     try {
       await eventually('the feed is fresh', () => Promise.resolve(feed.age() < Infinity));
       const users = Array.from({ length: 30 }, (_, number) => user(number));

@@ -13,7 +13,11 @@ beforeAll(async () => {
 
 afterAll(() => redis.stop());
 
-describeSessionStore('redisStore with a URL', () => Promise.resolve({ store: redisStore(redis.url) }));
+/** Each store has keys of its own: one that ended the sessions of everyone leaves that behind. */
+let stores = 0;
+const ownKeys = (): { prefix: string } => ({ prefix: `ms${String((stores += 1))}` });
+
+describeSessionStore('redisStore with a URL', () => Promise.resolve({ store: redisStore(redis.url, ownKeys()) }));
 
 const CLIENTS: [name: string, open: (url: string) => RedisClient & { disconnect(): void }][] = [
   ['ioredis 5', (url) => new Redis5(url)],
@@ -36,7 +40,7 @@ for (const [name, open] of CLIENTS) {
   describeSessionStore(`redisStore with a client of ${name}`, () => {
     const client = open(redis.url);
     return Promise.resolve({
-      store: redisStore(client),
+      store: redisStore(client, ownKeys()),
       close() {
         // Still the user's, and still at work.
         expect(['ready', 'wait']).toContain(client.status);

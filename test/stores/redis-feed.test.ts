@@ -22,6 +22,7 @@ import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 const STREAM = '{feed}:stream';
 const EPOCH = '{feed}:epoch';
 const COUNTER = '{feed}:count';
+const EVERYONE = '{feed}:everyone';
 const BOUND = 400;
 /** The feed's own wait, an eighth of the bound. */
 const BLOCK = 50;
@@ -43,8 +44,10 @@ const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const until = (what: string, holds: () => boolean | Promise<boolean>): Promise<boolean> =>
   eventually(what, async () => holds());
 
+type FeedTeller = Pick<FeedListener, 'notice' | 'gap'>;
+
 /** Writes down what a feed tells. */
-class Recorder implements FeedListener {
+class Recorder implements FeedTeller {
   readonly numbers: number[] = [];
   readonly gaps: string[] = [];
   notice(notice: Notice): void {
@@ -83,12 +86,15 @@ afterAll(async () => {
 
 const connection = (port: number, options: object = {}): Redis => new Redis(port, { ...FEED_CONNECTION, ...options });
 
-function openFeed(listener: FeedListener, overrides: Partial<RedisFeedOptions> = {}): RevocationFeed {
+function openFeed(listener: FeedTeller, overrides: Partial<RedisFeedOptions> = {}): RevocationFeed {
   const options: RedisFeedOptions = {
     open: () => connection(proxy.port),
     streamKey: STREAM,
     epochKey: EPOCH,
     counterKey: COUNTER,
+    everyoneKey: EVERYONE,
+    everyone: () => '',
+    learnEveryone: () => undefined,
     revocationBound: BOUND,
     storeTimeout: STORE_TIMEOUT,
     ...overrides,
@@ -100,7 +106,7 @@ function openFeed(listener: FeedListener, overrides: Partial<RedisFeedOptions> =
 
 /** A feed past its first round. */
 async function startFeed(
-  listener: FeedListener = new Recorder(),
+  listener: FeedTeller = new Recorder(),
   overrides: Partial<RedisFeedOptions> = {},
 ): Promise<RevocationFeed> {
   const feed = openFeed(listener, overrides);
@@ -579,7 +585,7 @@ describe('close()', () => {
 });
 
 describe('a connection that answers nonsense', () => {
-  const good = ['', '0', '0-0', []];
+  const good = ['', '0', '0-0', [], ''];
 
   /** Answers the script by `answer`; waits are over at once. */
   function answering(answer: () => unknown): () => FeedConnection {
@@ -595,13 +601,14 @@ describe('a connection that answers nonsense', () => {
     ['a text', 'OK'],
     ['an object', {}],
     ['an empty list', []],
-    ['a number for an epoch', [1, '0', '0-0', []]],
-    ['a counter that is none', ['', 'nought', '0-0', []]],
-    ['a counter without end', ['', '1e400', '0-0', []]],
-    ['no entries', ['', '0', '0-0', null]],
-    ['an entry of another kind', ['', '0', '0-0', ['x']]],
-    ['an entry without an id', ['', '0', '0-0', [[null, ['n', 'x']]]]],
-    ['a deleted entry', ['', '0', '0-0', [['1-1', null]]]],
+    ['a number for an epoch', [1, '0', '0-0', [], '']],
+    ['a counter that is none', ['', 'nought', '0-0', [], '']],
+    ['a counter without end', ['', '1e400', '0-0', [], '']],
+    ['no entries', ['', '0', '0-0', null, '']],
+    ['an entry of another kind', ['', '0', '0-0', ['x'], '']],
+    ['an entry without an id', ['', '0', '0-0', [[null, ['n', 'x']]], '']],
+    ['no cutoff of everyone', ['', '0', '0-0', [], null]],
+    ['a deleted entry', ['', '0', '0-0', [['1-1', null]], '']],
   ])('never counts: %s', async (_, answer) => {
     let asked = 0;
     const open = answering(() => {

@@ -317,7 +317,7 @@ describe('the feed', () => {
     const [one, other] = [open(), open()];
     const user = newUser();
     const heard: Notice[] = [];
-    const feed = other.feed({ notice: (notice) => void heard.push(notice), gap: () => undefined });
+    const feed = other.feed({ notice: (notice) => void heard.push(notice), everyone: () => undefined, gap: () => undefined });
     await eventually('the feed is fresh', () => Promise.resolve(feed.age() < Infinity));
     for (const number of [1, 2, 3]) await sight(one, user, number, { at: now + number });
     await revoke(one, user, 1);
@@ -337,7 +337,7 @@ describe('the feed', () => {
     const store = open(client, { storeTimeout: 60_000 });
     const user = newUser();
     const told: Notice[] = [];
-    store.feed({ notice: (notice) => void told.push(notice), gap: () => undefined });
+    store.feed({ notice: (notice) => void told.push(notice), everyone: () => undefined, gap: () => undefined });
     const capped = { ...POLICY, maxSessions: 1 };
     await sight(store, user, 1, { policy: capped });
 
