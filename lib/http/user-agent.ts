@@ -128,11 +128,14 @@ export function describeClient(kept: string | null): ClientDescription {
   return description;
 }
 
+/** Of the twenty clients of a user hardly two have the same 48 bits, and they are kept for each user. */
+const CLIENT_KEY_LENGTH = 8;
+
 /** Tells clients of another kind, name or system apart; null where nothing of these is told. Versions do not matter. */
 export function clientKeyOf(kept: string | null): string | null {
   const { kind, name, os } = describeClient(kept);
   if (name === null && os === null) return null;
-  return hash('sha256', JSON.stringify([kind, name, os]), 'base64url').slice(0, 22);
+  return hash('sha256', JSON.stringify([kind, name, os]), 'base64url').slice(0, CLIENT_KEY_LENGTH);
 }
 
 /** "Firefox on Windows", "MyApp 1.2 on iPhone", "curl", "LG TV", "Unknown device". */

@@ -10,7 +10,8 @@
  * - `index`: a sorted set of the handles that have a record, by -seen and so in the order of lists. It exists only once
  *   the hash has held more than INDEX_FROM fields, and from then on every script maintains it.
  *
- * The parts are divided by line feeds, which kept texts cannot hold; nothing stands for null; moments are decimal.
+ * The parts are divided by line feeds, which kept texts cannot hold; nothing stands for null; moments are decimal; of user
+ * agents {@link packed} tells.
  */
 
 import { createHash } from 'node:crypto';
@@ -33,6 +34,8 @@ const script = (...parts: readonly string[]): Script => {
 export const INDEX_FROM = 256;
 /** Records that one script touches at most where a user has many: about 2 ms of Redis's time. */
 export const BATCH = 250;
+
+const DAY = 24 * 3600 * 1000;
 
 /** A Lua pattern of the cutoff of everyone: when, by whom, why. */
 const EVERYONE_PATTERN = '^(%d+)\\n[^\\n]*\\n([^\\n]*)\\n([^\\n]*)$';
@@ -312,7 +315,7 @@ end
  * ARGV 6: handle, 7: token's iat (or empty), 8: lifetime (or empty), 9: the token's own end, 10: ip, 11: user agent (empty: as known),
  *      12: cap (empty: none), 13: 'refuse' or 'end-oldest', 14: '1' where a live session is to be kept, else empty,
  *      15: the client's key (or empty).
- * KEYS 4: a sorted set of the user's clients by when they were last noted.
+ * KEYS 4: the user's clients: key.day of each, divided by spaces, the last noted first.
  * Returns { state, text, text before, { handle, tombstone, ... }, familiar }: 'live' with the record, its text before (empty where
  * it was not known, the same where it is not kept) and what the cap ended; 'ended' with a tombstone; 'refused'; 'again'
  * where the cap must end more sessions than one script may: nothing was recorded, and the caller comes back.
@@ -397,13 +400,17 @@ end
 
 local clients, client, familiar = KEYS[4], ARGV[15], ''
 if client ~= '' then
-  local noted = tonumber(redis.call('ZSCORE', clients, client) or '')
-  if noted and noted > at - ${String(CLIENT_NOTED_FOR)} then familiar = '1' end
-  -- What adds comes first: where memory is full Redis refuses only what a script does before it wrote.
-  redis.call('ZADD', clients, digits(at), client)
-  redis.call('ZREMRANGEBYSCORE', clients, '-inf', digits(at - ${String(CLIENT_NOTED_FOR)}))
-  redis.call('ZREMRANGEBYRANK', clients, 0, -${String(CLIENTS_NOTED + 1)})
-  redis.call('PEXPIRE', clients, ${String(CLIENT_NOTED_FOR)})
+  local today, kept, noted = math.floor(at / ${String(DAY)}), {}, redis.call('GET', clients) or ''
+  for entry in string.gmatch(noted, '%S+') do
+    local key, day = string.match(entry, '^(.*)%.(%d+)$')
+    if day and today - tonumber(day) <= ${String(CLIENT_NOTED_FOR / DAY)} then
+      if key == client then familiar = '1'
+      elseif #kept < ${String(CLIENTS_NOTED - 1)} then kept[#kept + 1] = entry end
+    end
+  end
+  table.insert(kept, 1, client .. '.' .. digits(today))
+  local notes = table.concat(kept, ' ')
+  if notes ~= noted then redis.call('SET', clients, notes, 'PX', ${String(CLIENT_NOTED_FOR)}) end
 end
 
 return { 'live', keep(r), known and known.text or '', ended, familiar }
@@ -634,6 +641,42 @@ function partsOf(text: string, count: number): string[] {
 
 const orNull = (text: string | undefined): string | null => (text === undefined || text === '' ? null : text);
 
+/**
+ * What most user agents repeat: each is kept as one control character, which kept texts cannot hold, and a record takes a
+ * quarter less memory. Only ever added to: records outlive a release.
+ */
+const FRAGMENTS = [
+  'Mozilla/5.0 (',
+  'AppleWebKit/537.36 (KHTML, like Gecko) ',
+  'AppleWebKit/605.1.15 (KHTML, like Gecko) ',
+  'Windows NT 10.0; Win64; x64',
+  'Macintosh; Intel Mac OS X 10_15_7',
+  'X11; Linux x86_64',
+  'iPhone; CPU iPhone OS ',
+  'iPad; CPU OS ',
+  ' like Mac OS X',
+  'Linux; Android ',
+  'Chrome/',
+  ' Mobile/15E148',
+  ' Safari/537.36',
+  ' Safari/604.1',
+  'Version/',
+  'Gecko/20100101 Firefox/',
+] as const;
+const FIRST_CODE = 0x0e;
+const CODES = new Map<string, string>(FRAGMENTS.map((text, index) => [text, String.fromCharCode(FIRST_CODE + index)]));
+const FRAGMENT = new RegExp(FRAGMENTS.map((text) => text.replace(/[.()/]/g, '\\$&')).join('|'), 'g');
+
+/** A kept user agent as it stands in a record. */
+export function packed(userAgent: string): string {
+  return userAgent.replace(FRAGMENT, (text) => CODES.get(text) ?? text);
+}
+
+function unpacked(text: string): string {
+  // eslint-disable-next-line no-control-regex -- the codes are control characters, so that no text holds one
+  return text.replace(/[\x0e-\x1f]/g, (code) => FRAGMENTS[code.charCodeAt(0) - FIRST_CODE] ?? '');
+}
+
 /** A record as it is kept, with the cutoff that it is known to have survived. */
 export function decodeRecord(handle: string, text: string): { record: SessionRecord; knownUnder: number } {
   const [started, seen, lifetime, ends, under, , ip, userAgent, label] = partsOf(text.slice(1), 9);
@@ -646,7 +689,7 @@ export function decodeRecord(handle: string, text: string): { record: SessionRec
       lastSeenAt: Number(seen),
       expiresAt,
       ip: orNull(ip),
-      userAgent: orNull(userAgent),
+      userAgent: userAgent === undefined || userAgent === '' ? null : unpacked(userAgent),
       label: orNull(label),
     },
     knownUnder: Number(under),

@@ -23,8 +23,8 @@ export interface SightRequest {
    */
   readonly track?: boolean;
   /**
-   * What the client is, as a digest of at most 22 characters; null or left out where that is not to be noted. A live
-   * sighting that is tracked notes it for its user: the 20 last noted, each for a year.
+   * What the client is, as a digest of at most 22 base64url characters; null or left out where that is not to be noted. A
+   * live sighting that is tracked notes it for its user: the 20 last noted, each for a year, give or take a day.
    */
   readonly clientKey?: string | null;
 }

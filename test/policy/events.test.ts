@@ -82,7 +82,7 @@ describe('familiar', () => {
     await signIn({ userAgent: FIREFOX });
     at.clock.advance(364 * DAY);
     expect(await signIn({ userAgent: FIREFOX })).toBe(true);
-    at.clock.advance(365 * DAY);
+    at.clock.advance(367 * DAY);
     expect(await signIn({ userAgent: FIREFOX })).toBe(false);
   });
 
