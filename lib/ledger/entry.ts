@@ -110,6 +110,11 @@ export class Entry {
     this.#onWatched = onWatched;
   }
 
+  /** Which session this is. */
+  get subject(): { readonly user: SessionUser; readonly handle: string } {
+    return { user: this.owner.user, handle: this.handle };
+  }
+
   /** Made when first asked for: most requests never look at it. */
   get signal(): AbortSignal {
     if (this.#controller === null) {

@@ -29,8 +29,11 @@ import type {
   Tombstone,
 } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
+import { Announcements } from './announcements.js';
+import { attempt, Availability } from './availability.js';
 import { ENDED_LIMITS, EndedSessions, type EndedLimits, type KnownEnding, type KnownOfUser } from './ended.js';
 import { Entry, Questions, WatchedEntries, type Call, type Owner, type Question } from './entry.js';
+import { inBatches, Recovery } from './recovery.js';
 
 /** A session that this request may use. */
 export interface LiveSession {
@@ -77,8 +80,6 @@ export interface FeedHealth {
 const ENTRY_LIMIT = 100_000;
 /** How often what ran out is forgotten: to look through 100,000 endings takes tens of milliseconds. */
 const SWEEP_INTERVAL = 60_000;
-/** Users written back, and sessions sighted anew, at one time after the store lost data. */
-const RECOVERY_BATCH = 128;
 
 /**
  * Answers the hot path from memory while the feed is fresh, else asks the store.
@@ -95,6 +96,9 @@ export class Ledger {
   readonly #owners = new Map<string, Owner>();
   readonly #questions = new Questions();
   readonly #ended: EndedSessions;
+  readonly #availability: Availability;
+  readonly #announcements: Announcements;
+  readonly #recovery: Recovery;
   readonly #dirty = new Set<Entry>();
   readonly #watched = new WatchedEntries();
   readonly #onWatched = (entry: Entry): void => {
@@ -108,18 +112,10 @@ export class Ledger {
   readonly #timer: NodeJS.Timeout;
   /** Counts the gaps of the feed: what was learnt in an earlier generation vouches for nothing. */
   #generation = 0;
-  /** What cannot be reached: commands, the feed, or both. */
-  readonly #down = new Set<'commands' | 'feed'>();
-  #downSince = 0;
   #probing = false;
   #sweptAt = 0;
-  #isRecovering = false;
-  /** How often the store was seen to have lost data, or may have. */
-  #losses = 0;
-  #retryTimer: NodeJS.Timeout | null = null;
   #isFlushing = false;
   #closing: Promise<void> | null = null;
-  #closed = false;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -128,6 +124,15 @@ export class Ledger {
     this.#random = options.random ?? Math.random;
     this.#ended = new EndedSessions(options.endedLimits ?? ENDED_LIMITS, (count) => {
       options.emit('tombstonesDropped', { count });
+    });
+    this.#availability = new Availability({ ...options, monotonic: this.#monotonic });
+    this.#announcements = new Announcements(options.emit);
+    this.#recovery = new Recovery({
+      ended: () => this.#ended.byUser(options.clock.now()),
+      writeBack: (known) => this.#writeBack(known),
+      unseen: () => this.#unseen(),
+      confirm: (entry) => this.#confirm(entry),
+      pause: options.storeTimeout,
     });
     this.#entries = new LRUCache({
       max: options.entryLimit ?? ENTRY_LIMIT,
@@ -185,7 +190,7 @@ export class Ledger {
     this.#questions.add(user.key, question);
     const { caughtUp } = this.#caughtUpAsOf();
     const sighted = attempt(() => this.#store.sight(user, request));
-    const reply = this.#asked(Promise.all([sighted, caughtUp]));
+    const reply = this.#availability.asked(Promise.all([sighted, caughtUp]));
     const [answer] = await reply.finally(() => {
       this.#questions.remove(user.key, question);
     });
@@ -249,12 +254,7 @@ export class Ledger {
   /** Resolves once it is acknowledged; it is in force in this process by then. */
   async endEverywhere(request: { readonly reason: string; readonly by: string | null }): Promise<void> {
     const at = this.#options.clock.now();
-    try {
-      await this.#store.endEverywhere({ ...request, at });
-      this.#noteUp('commands');
-    } catch (error) {
-      throw this.#noteDown('commands', error);
-    }
+    await this.#availability.noted(attempt(() => this.#store.endEverywhere({ ...request, at })));
   }
 
   health(): { readonly store: FeedHealth; readonly feed: FeedHealth; readonly sessions: number } {
@@ -274,9 +274,8 @@ export class Ledger {
 
   async #shutDown(): Promise<void> {
     clearInterval(this.#timer);
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
-    await this.#inBatches([...this.#dirty], (entry) => this.#confirm(entry));
-    this.#closed = true;
+    this.#recovery.stop();
+    await inBatches([...this.#dirty], (entry) => this.#confirm(entry));
     await this.#feed.close();
     await this.#store.close();
   }
@@ -337,7 +336,7 @@ export class Ledger {
   ): LiveSession | Promise<LiveSession> {
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
-      if (this.#down.has('commands') && this.#mayGoOn(entry)) {
+      if (this.#availability.isDown('commands') && this.#mayGoOn(entry)) {
         // Known to be down: no request waits for another timeout, one at a time finds out whether it is back.
         if (!this.#probing) this.#probe(entry);
         this.#use(entry, token.times, sighting);
@@ -396,16 +395,18 @@ export class Ledger {
     if (until <= tombstone.until) return;
     this.#ended.add(token.user, { ...tombstone, until }, now);
     const sighting = { at: now, ip: null, userAgent: null };
-    this.#asked(
-      attempt(() => this.#store.sight(token.user, { handle: token.handle, sighting, token: token.times, policy })),
-    ).then(
-      (answer) => {
-        if (answer.state === 'live') this.#recover();
-      },
-      () => {
-        /* shown as storeDown; the tombstone stands here */
-      },
-    );
+    this.#availability
+      .asked(
+        attempt(() => this.#store.sight(token.user, { handle: token.handle, sighting, token: token.times, policy })),
+      )
+      .then(
+        (answer) => {
+          if (answer.state === 'live') this.#recovery.start();
+        },
+        () => {
+          /* shown as storeDown; the tombstone stands here */
+        },
+      );
   }
 
   /** Within the bound any answer will do; one that something was announced after will not. */
@@ -472,7 +473,7 @@ export class Ledger {
         if (entry.call === call) entry.call = null;
         this.#tidy(entry);
       });
-    call.outcome = this.#asked(reply);
+    call.outcome = this.#availability.asked(reply);
     call.outcome.catch(() => {
       /* whoever waits hears of it */
     });
@@ -491,7 +492,7 @@ export class Ledger {
     const age = this.#feed.age();
     if (age <= recent) return { asOf: now - age };
     if (this.#catchUp === null || now - this.#catchUp.asOf > recent) {
-      const caughtUp = this.#asked(attempt(() => this.#store.catchUp()));
+      const caughtUp = this.#availability.asked(attempt(() => this.#store.catchUp()));
       const asked = { asOf: now, caughtUp };
       this.#catchUp = asked;
       caughtUp.catch(() => {
@@ -558,18 +559,18 @@ export class Ledger {
     }
     if (answer.state === 'refused') return;
     if (this.#isEnded(entry.handle)) {
-      if (!call.stale) this.#recover();
+      if (!call.stale) this.#recovery.start();
       return;
     }
     if (this.#isEndedWithEveryone(user, answer.startedAt)) return;
     const cutoff = this.#ended.cutoffOf(user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, { handle: entry.handle, times: token }, answer, call)) {
-      if (!call.stale) this.#recover();
+      if (!call.stale) this.#recovery.start();
       return;
     }
     const held = this.#entries.peek(entry.handle) === entry;
     if (answer.created) this.#noteCreated(entry, sighting, answer.familiar);
-    if (answer.moved !== null) this.#announceMoved(entry, answer.moved, sighting);
+    if (answer.moved !== null) this.#announcements.moved(entry.subject, answer.moved, sighting);
     entry.startedAt = answer.startedAt;
     entry.dated ||= token.issuedAt !== null;
     entry.knownUnder = answer.knownUnder;
@@ -599,8 +600,8 @@ export class Ledger {
   #noteCreated(entry: Entry, sighting: Sighting, familiar: boolean): void {
     const isInUse = this.#entries.peek(entry.handle) === entry && entry.generation !== -1;
     if (isInUse && entry.recorded && decide(timesOf(entry), entry.owner.policy, sighting.at).state === 'live')
-      this.#recover();
-    else this.#announceStarted(entry, sighting, familiar);
+      this.#recovery.start();
+    else this.#announcements.started(entry.subject, sighting, familiar);
   }
 
   /** An entry that no reply put in is no knowledge; it only holds its question. */
@@ -661,28 +662,6 @@ export class Ledger {
       });
   }
 
-  /** Waits `storeTimeout` at most, and notes whether the store can be asked. */
-  async #asked<Answer>(reply: Promise<Answer>): Promise<Answer> {
-    const { storeTimeout } = this.#options;
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_resolve, reject) => {
-      // A process that was held up reads first what has arrived meanwhile.
-      timer = setTimeout(() => setImmediate(giveUp), storeTimeout);
-      function giveUp(): void {
-        reject(new LoginError('store_unavailable', 'The session store did not answer in time'));
-      }
-    });
-    try {
-      const answer = await Promise.race([reply, timeout]);
-      this.#noteUp('commands');
-      return answer;
-    } catch (error) {
-      throw this.#noteDown('commands', error);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   async #read<Answer>(
     user: SessionUser,
     ask: (policy: SessionPolicy) => Promise<Answer>,
@@ -692,9 +671,9 @@ export class Ledger {
     this.#questions.add(user.key, question);
     try {
       const policy = this.#options.policyOf(user.issuer);
-      const answer = await this.#asked(attempt(() => ask(policy)));
+      const answer = await this.#availability.asked(attempt(() => ask(policy)));
       // Shown as live though it is known here to be ended, and nothing was announced meanwhile: the store lost data.
-      if (!question.stale && shown(answer).some(({ handle }) => this.#isEnded(handle))) this.#recover();
+      if (!question.stale && shown(answer).some(({ handle }) => this.#isEnded(handle))) this.#recovery.start();
       return answer;
     } finally {
       this.#questions.remove(user.key, question);
@@ -703,31 +682,11 @@ export class Ledger {
 
   async #end<Outcome>(user: SessionUser, ask: (policy: SessionPolicy) => Promise<Outcome>): Promise<Outcome> {
     try {
-      const outcome = await ask(this.#options.policyOf(user.issuer));
-      this.#noteUp('commands');
-      return outcome;
+      return await this.#availability.noted(attempt(() => ask(this.#options.policyOf(user.issuer))));
     } catch (error) {
       this.#doubt(user);
-      throw this.#noteDown('commands', error);
+      throw error;
     }
-  }
-
-  #noteUp(part: 'commands' | 'feed'): void {
-    if (!this.#down.delete(part) || this.#down.size > 0) return;
-    this.#options.emit('storeUp', { downFor: this.#monotonic() - this.#downSince });
-  }
-
-  #noteDown(part: 'commands' | 'feed', cause: unknown): LoginError {
-    const error =
-      cause instanceof LoginError
-        ? cause
-        : new LoginError('store_unavailable', 'The session store could not be asked', { cause });
-    if (this.#down.size === 0) {
-      this.#downSince = this.#monotonic();
-      this.#options.emit('storeDown', { error });
-    }
-    this.#down.add(part);
-    return error;
   }
 
   // What the feed tells
@@ -754,7 +713,7 @@ export class Ledger {
     const { user, tombstone } = known;
     known.isTold = true;
     this.#untold.delete(known);
-    this.#announceEnded(user, tombstone.handle, tombstone.ending, here);
+    this.#announcements.ended({ user, handle: tombstone.handle }, tombstone.ending, here);
   }
 
   #learnCutoff({ user, cutoff, ended }: Extract<Notice, { kind: 'cutoff' }>, own: boolean): void {
@@ -812,7 +771,7 @@ export class Ledger {
   /** The feed missed entries, or may have: everything is asked for again, and what is known to be ended is written back. */
   #drop(): void {
     this.#generation += 1;
-    this.#recover();
+    this.#recovery.start();
   }
 
   #isEnded(handle: string): boolean {
@@ -823,61 +782,19 @@ export class Ledger {
     return !this.#isEnded(handle) && !this.#isEndedWithEveryone(user, startedAt);
   }
 
-  #recover(): void {
-    this.#losses += 1;
-    if (!this.#isRecovering) void this.#keepRecovering();
-  }
-
-  /** Until everything is done; what fails does not hold up the rest, and is tried again alone. */
-  async #keepRecovering(): Promise<void> {
-    this.#isRecovering = true;
-    let lost: KnownOfUser[] = [];
-    let losses = 0;
-    while (!this.#closed) {
-      if (losses !== this.#losses) lost = this.#ended.byUser(this.#options.clock.now());
-      losses = this.#losses;
-      lost = await this.#inBatches(lost, (known) => this.#writeBack(known));
-      const unseen = await this.#inBatches(this.#warm(), (entry) => this.#confirm(entry));
-      const isDone = lost.length === 0 && unseen.length === 0;
-      if (isDone && losses === this.#losses) break;
-      if (!isDone) await this.#pause();
-    }
-    this.#isRecovering = false;
-  }
-
   async #writeBack({ user, tombstones, cutoff }: KnownOfUser): Promise<void> {
     const at = this.#options.clock.now();
     const policy = this.#options.policyOf(user.issuer);
-    await this.#asked(this.#store.restore(user, { tombstones, cutoff, at, policy }));
+    await this.#availability.asked(this.#store.restore(user, { tombstones, cutoff, at, policy }));
   }
 
   /** Sessions in use are asked for without waiting for their next request: somebody may hold a connection open. */
-  #warm(): Entry[] {
+  #unseen(): Entry[] {
     const recently = this.#options.clock.now() - 2 * this.#options.activityInterval;
     const inUse = [...this.#owners.values()].flatMap(({ entries }) =>
       [...entries].filter((entry) => entry.lastSeenAt >= recently),
     );
     return [...new Set([...inUse, ...this.#watched.held()])].filter((entry) => entry.generation !== this.#generation);
-  }
-
-  /** Resolves to those for which it failed; goes no further where it failed for a whole batch. */
-  async #inBatches<Item>(items: readonly Item[], act: (item: Item) => Promise<void>): Promise<Item[]> {
-    const failed: Item[] = [];
-    for (let start = 0; start < items.length && !this.#closed; start += RECOVERY_BATCH) {
-      const batch = items.slice(start, start + RECOVERY_BATCH);
-      const outcomes = await Promise.allSettled(batch.map(act));
-      const refused = batch.filter((_, index) => outcomes[index]?.status === 'rejected');
-      failed.push(...refused);
-      if (refused.length === batch.length) return [...failed, ...items.slice(start + RECOVERY_BATCH)];
-    }
-    return failed;
-  }
-
-  /** Before the store is asked again. */
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#retryTimer = setTimeout(resolve, this.#options.storeTimeout).unref();
-    });
   }
 
   // What time brings
@@ -894,8 +811,8 @@ export class Ledger {
       if (this.#monotonic() - since > this.#options.revocationBound) this.#tellEnded(known, false);
     }
     const feed = this.#feed.lastError();
-    if (this.#feed.age() <= this.#options.revocationBound) this.#noteUp('feed');
-    else if (feed !== null) this.#noteDown('feed', feed);
+    if (this.#feed.age() <= this.#options.revocationBound) this.#availability.noteUp('feed');
+    else if (feed !== null) this.#availability.noteDown('feed', feed);
   }
 
   /** In batches, one after the other: an outage leaves many to be written, and must not end in a burst. */
@@ -906,7 +823,7 @@ export class Ledger {
     );
     if (due.length === 0) return;
     this.#isFlushing = true;
-    void this.#inBatches(due, (entry) => this.#confirm(entry)).finally(() => {
+    void inBatches(due, (entry) => this.#confirm(entry)).finally(() => {
       this.#isFlushing = false;
     });
   }
@@ -920,7 +837,8 @@ export class Ledger {
     if (standing.state === 'live' || entry.isChecked || entry.call !== null) return;
     entry.isChecked = true;
     const reply = attempt(() => this.#store.get(user, entry.handle, now, policy));
-    this.#asked(reply)
+    this.#availability
+      .asked(reply)
       .then((record) => {
         if (record !== null) this.#noteUsedElsewhere(entry, record);
         // A request that came meanwhile may have taken the session on.
@@ -958,48 +876,6 @@ export class Ledger {
       }
     }
   }
-
-  // Events
-
-  #announceStarted(entry: Entry, { at, ip, userAgent }: Sighting, familiar: boolean): void {
-    this.#options.emit('sessionStarted', {
-      user: eventUser(entry.owner.user),
-      handle: entry.handle,
-      at: new Date(at),
-      ip,
-      userAgent,
-      familiar,
-    });
-  }
-
-  #announceMoved(
-    entry: Entry,
-    from: { ip: string | null; userAgent: string | null },
-    { at, ip, userAgent }: Sighting,
-  ): void {
-    const to = { ip, userAgent };
-    this.#options.emit('sessionMoved', {
-      user: eventUser(entry.owner.user),
-      handle: entry.handle,
-      at: new Date(at),
-      from,
-      to,
-    });
-  }
-
-  #announceEnded(user: SessionUser, handle: string, ending: Ending, here: boolean): void {
-    const { cause, reason, by, at, expiresAt } = ending;
-    this.#options.emit('sessionEnded', {
-      user: eventUser(user),
-      handle,
-      at: new Date(at),
-      cause,
-      reason,
-      by,
-      expiresAt: expiresAt === null ? null : new Date(expiresAt),
-      here,
-    });
-  }
 }
 
 const NEVER = new Promise<never>(() => {
@@ -1019,11 +895,6 @@ function isEndedBy(
   return Math.floor(startedAt / 1000) <= Math.floor(cutoff.at / 1000);
 }
 
-/** Of a store that breaks the contract and throws, too. */
-async function attempt<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-  return ask();
-}
-
 function asList(record: SessionRecord | null): SessionRecord[] {
   return record === null ? [] : [record];
 }
@@ -1040,10 +911,6 @@ function timesOf(entry: Entry): SessionTimes {
     lifetime: entry.token.lifetime,
     tokensEndAt: entry.tokensEndAt,
   };
-}
-
-function eventUser({ issuer, subject }: SessionUser): { id: string; issuer: string } {
-  return { id: subject, issuer };
 }
 
 /** The refusal that an ending means. */
