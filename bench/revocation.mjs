@@ -1,12 +1,11 @@
 // How long an ended session is still let in elsewhere: several app processes on one Redis, from the acknowledgement in
-// one to the last accepted request in each. Also what a request costs the store. Run after `npm run build`:
-//   node bench/revocation.mjs
+// one to the last accepted request in each, and what a request costs the store: idle and under load. `npm run bench:revocation`
 
-import { fork, spawn } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import jwt from 'jsonwebtoken';
+import { machine, startRedis } from './support.mjs';
 
 const PROCESSES = 3;
 const REVOCATIONS = 300;
@@ -22,15 +21,6 @@ const secret = 'a secret for a benchmark, 32 bytes';
 const options = { issuer: { issuer, secret }, revocationBound: BOUND };
 
 const tokenOf = (subject) => jwt.sign({ sub: subject, sid: 's' }, secret, { issuer, expiresIn: '1h' });
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 function startApp(url) {
   const child = fork(new URL('../test/support/app-process.mjs', import.meta.url), [
@@ -95,19 +85,14 @@ async function commandsOf(redis) {
   return Object.fromEntries(lines.map(([, name, calls]) => [name, Number(calls)]));
 }
 
-const port = await freePort();
-const server = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', ''], {
-  stdio: 'ignore',
-});
-const url = `redis://127.0.0.1:${port}`;
-const redis = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
-redis.on('error', () => undefined);
-await redis.ping();
+const server = await startRedis();
+const { url } = server;
+const redis = new Redis(url);
 
 const apps = Array.from({ length: PROCESSES }, () => startApp(url));
 await Promise.all(apps.map(({ ready }) => ready));
 
-console.log(`Node ${process.version}; ${PROCESSES} processes, ${REVOCATIONS} revocations, bound ${BOUND} ms\n`);
+console.log(`${machine()}; ${PROCESSES} processes, ${REVOCATIONS} revocations, bound ${BOUND} ms\n`);
 console.log('Acknowledgement to last accepted request, in milliseconds:\n');
 console.log('| processes | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
 console.log(row('otherwise idle', await measureRevocations(apps, 'idle')));
@@ -129,7 +114,7 @@ console.log(`| ${requests} | ${scripts} | ${feed} | ${((scripts + feed) / reques
 await Promise.all(apps.map((app) => app.call('load', [], 0)));
 await Promise.all(apps.map((app) => app.stop()));
 redis.disconnect();
-server.kill();
+await server.stop();
 
 async function served() {
   const counts = await Promise.all(apps.map((app) => app.call('served')));
