@@ -1,7 +1,7 @@
 /** What this process has seen ended: refused until the tombstone's end, whatever the store says later. Bounded. */
 
 import type { Cutoff } from '../core/policy.js';
-import type { SessionUser } from '../core/session.js';
+import type { Ending, SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
 
 /** How much is remembered: about 100,000 endings of usual size. */
@@ -70,6 +70,13 @@ export class EndedSessions {
     this.#bytes += sizeOf(news) - (known === undefined ? 0 : sizeOf(known));
     this.#bound(now);
     return news;
+  }
+
+  /** How it ended, by who knows better. */
+  correct(known: KnownEnding, ending: Ending): void {
+    this.#bytes -= sizeOf(known);
+    known.tombstone = { ...known.tombstone, ending };
+    this.#bytes += sizeOf(known);
   }
 
   /** Whether this cutoff is later than the one known here. */

@@ -289,9 +289,9 @@ export class Ledger {
     // An older token than any seen here may show that the session began before a cutoff.
     if (issuedAt !== null && (issuedAt < entry.startedAt || !entry.dated)) return false;
     const { policy } = entry.owner;
-    if (lifetime !== null && at >= entry.startedAt + lifetime + policy.clockTolerance) return false;
-    if (entry.token.lifetime !== null && at >= entry.startedAt + entry.token.lifetime + policy.clockTolerance)
-      return false;
+    if (hasOutlived(entry, lifetime, at)) return false;
+    // Once it has lapsed, a refreshed token must find a place under the cap again.
+    if (lifetime === null && at >= entry.tokensEndAt + policy.clockTolerance) return false;
     return policy.idleTimeout === null || at < entry.lastSeenAt + policy.idleTimeout;
   }
 
@@ -337,6 +337,7 @@ export class Ledger {
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (this.#availability.isDown('commands') && this.#mayGoOn(entry)) {
+        refuseOutlived(entry, token, sighting.at);
         // Known to be down: no request waits for another timeout, one at a time finds out whether it is back.
         if (!this.#probing) this.#probe(entry);
         this.#use(entry, token.times, sighting);
@@ -515,6 +516,7 @@ export class Ledger {
     } catch (error) {
       // While the question was out a notice may have come.
       this.#refuseKnownEnded(token, sighting.at);
+      refuseOutlived(entry, token, sighting.at);
       if (fresh || !this.#mayGoOn(entry)) throw error;
       if (entry.generation === this.#generation) this.#use(entry, token.times, sighting);
       return entry;
@@ -541,12 +543,8 @@ export class Ledger {
     }
     // A shared answer was judged when its question was sent; this request may have come at the lifetime's very end.
     const { lifetime } = token.times;
-    if (
-      lifetime !== null &&
-      now >= answer.startedAt + lifetime + this.#options.policyOf(token.user.issuer).clockTolerance
-    ) {
-      throw new LoginError('session_expired', 'The session reached the end of its lifetime');
-    }
+    const { clockTolerance } = this.#options.policyOf(token.user.issuer);
+    if (lifetime !== null && now >= answer.startedAt + lifetime + clockTolerance) throw outlivedError();
     return answer;
   }
 
@@ -557,7 +555,10 @@ export class Ledger {
       this.#learnEnded(user, { handle: entry.handle, ending: answer.ending, until: answer.until }, null);
       return;
     }
-    if (answer.state === 'refused') return;
+    if (answer.state === 'refused') {
+      entry.generation = -1;
+      return;
+    }
     if (this.#isEnded(entry.handle)) {
       if (!call.stale) this.#recovery.start();
       return;
@@ -705,6 +706,8 @@ export class Ledger {
     const entry = this.#knownLive(user, handle);
     if (entry !== undefined) this.#close(entry);
     if (known.isTold) return;
+    // Of several who were at it the one that announces it with the session is the one that ended it.
+    if (own !== null) this.#ended.correct(known, ending);
     if (own !== null || (entry !== undefined && ending.cause !== 'revoked')) this.#tellEnded(known, own ?? false);
     else if (entry !== undefined) this.#untold.set(known, this.#monotonic());
   }
@@ -724,7 +727,10 @@ export class Ledger {
     if (!this.#ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
     const entries = new Set([...(this.#owners.get(user.key)?.entries ?? []), ...this.#watched.ofUser(user.key)]);
     for (const entry of entries) {
-      if (endedByCutoff(cutoff, entry.handle, startOf(entry), entry.knownUnder)) this.#endEntry(entry, cutoff, own);
+      if (!endedByCutoff(cutoff, entry.handle, startOf(entry), entry.knownUnder)) continue;
+      // What was live in the store is in a notice of this cutoff, or of an earlier one that is not ours.
+      const isToBeTold = entry.recorded && decide(timesOf(entry), entry.owner.policy, now).state === 'live';
+      this.#endEntry(entry, cutoff, own && isToBeTold ? null : own);
     }
   }
 
@@ -736,7 +742,7 @@ export class Ledger {
     }
   }
 
-  #endEntry(entry: Entry, cutoff: EveryonesCutoff, own: boolean): void {
+  #endEntry(entry: Entry, cutoff: EveryonesCutoff, own: boolean | null): void {
     const { handle, generation, isWatched, owner } = entry;
     if (generation === -1 && !isWatched) return;
     const until = tombstoneUntil(timesOf(entry), owner.policy);
@@ -904,6 +910,22 @@ function startOf({ dated, startedAt }: Entry): number | null {
   return dated ? startedAt : null;
 }
 
+/** Whether the session, as it is known here, is past its lifetime, by this token's or by an earlier one's. */
+function hasOutlived(entry: Entry, lifetime: number | null, at: number): boolean {
+  const { startedAt, token, owner } = entry;
+  const shortest = Math.min(lifetime ?? Infinity, token.lifetime ?? Infinity);
+  return at >= startedAt + shortest + owner.policy.clockTolerance;
+}
+
+/** That needs no store. */
+function refuseOutlived(entry: Entry, { times }: VerifiedToken, at: number): void {
+  if (hasOutlived(entry, times.lifetime, at)) throw outlivedError();
+}
+
+function outlivedError(): LoginError {
+  return new LoginError('session_expired', 'The session reached the end of its lifetime');
+}
+
 function timesOf(entry: Entry): SessionTimes {
   return {
     startedAt: entry.startedAt,
@@ -915,7 +937,7 @@ function timesOf(entry: Entry): SessionTimes {
 
 /** The refusal that an ending means. */
 function endedError({ cause, reason }: Ending): LoginError {
-  if (cause === 'expired') return new LoginError('session_expired', 'The session reached the end of its lifetime');
+  if (cause === 'expired') return outlivedError();
   if (cause === 'idle') return new LoginError('session_idle', 'The session was not used for too long');
   return new LoginError('session_revoked', 'The session was ended', { reason });
 }

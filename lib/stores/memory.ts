@@ -110,8 +110,8 @@ export function memoryStore(): SessionStore {
     return sessions;
   }
 
-  function announce(notice: Notice): void {
-    for (const listener of listeners) listener.notice(notice, true);
+  function announce(notice: Notice, own = true): void {
+    for (const listener of listeners) listener.notice(notice, own);
   }
 
   function pruneInPassing(at: number, policy: SessionPolicy): void {
@@ -261,7 +261,7 @@ export function memoryStore(): SessionStore {
     const fromToken = token === undefined ? undefined : timesOf(token, at);
     const untilByToken = fromToken === undefined ? 0 : tombstoneUntil(fromToken, policy);
     if (isTombstone(known)) {
-      announce({ kind: 'ended', user, tombstone: prolong(sessions, known, untilByToken) });
+      announce({ kind: 'ended', user, tombstone: prolong(sessions, known, untilByToken) }, false);
       return 'already';
     }
     const times = known ?? fromToken;
@@ -280,7 +280,7 @@ export function memoryStore(): SessionStore {
         : endingByCutoff(cut, expiresAt(times));
     const tombstone = { handle, ending, until: Math.max(untilByToken, tombstoneUntil(times, policy)) };
     bury(sessions, tombstone);
-    announce({ kind: 'ended', user, tombstone });
+    announce({ kind: 'ended', user, tombstone }, cut === null);
     return cut === null ? 'ended' : 'already';
   }
 

@@ -607,19 +607,19 @@ end
  * Sets the cutoff of everyone by Redis's own clock, and wakes all who read the feed: a round tells the cutoff itself.
  * KEYS 4: the cutoff of everyone.
  * ARGV 4: what the caller knows of it (or empty), 5: origin, 6: by, 7: reason, 8: an entry that says nothing.
- * Returns the cutoff.
+ * Returns the cutoff that stood before (empty: none) and the new one.
  */
 export const END_EVERYWHERE = script(
   FEED_PRELUDE,
   STANDING_FOR_EVERYONE,
   `
-local before = tonumber(string.match(standing_for_everyone(KEYS[4], ARGV[4]), '^%d+') or 0)
+local before = standing_for_everyone(KEYS[4], ARGV[4])
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local at = string.format('%.0f', math.max(now, before + 1))
+local at = string.format('%.0f', math.max(now, 1 + (string.match(before, '^%d+') or 0)))
 local text = table.concat({ at, ARGV[5], ARGV[6], ARGV[7] }, '\\n')
 redis.call('SET', KEYS[4], text, 'PX', ${String(CUTOFF_FOR)})
 publish(8)
-return text
+return { before, text }
 `,
 );
 

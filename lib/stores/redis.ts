@@ -126,18 +126,20 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     keys: readonly string[],
     args: readonly string[],
     decode: Decode<T>,
+    onLate?: (answer: T) => void,
   ): Promise<T> {
-    if (minReplicas === 0) return run(script, keys, args, decode);
+    if (minReplicas === 0) return run(script, keys, args, decode, onLate);
     // The last quarter of the time is for the reply to come back.
     const wait = String(Math.ceil(configured(settings).storeTimeout * 0.75));
-    return configured(durable).run(async (client) =>
-      decode(await evaluateDurably(client, script, keys, args, String(minReplicas), wait)),
+    return configured(durable).run(
+      async (client) => decode(await evaluateDurably(client, script, keys, args, String(minReplicas), wait)),
+      onLate,
     );
   }
 
   /** Tells our own listener first: the process that ends a session is the first to know. Then writes the feed entries. */
-  async function announce(notices: readonly Notice[], write: typeof run): Promise<void> {
-    for (const notice of notices) listener?.notice(notice, true);
+  async function announce(notices: readonly Notice[], write: typeof run, own = true): Promise<void> {
+    for (const notice of notices) listener?.notice(notice, own);
     await write(PUBLISH, feedKeys, [...feedHead(), ...notices.map(encodeNotice)], () => undefined);
   }
 
@@ -163,7 +165,10 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
   async function endEverywhere({ reason, by }: EndEverywhereRequest): Promise<void> {
     const words = [keptOrNull(by, REASON_LIMIT) ?? '', keptText(reason, REASON_LIMIT)];
     const args = [...feedHead(), everyone, origin, ...words, NUDGE];
-    learnEveryone(await runDurably(END_EVERYWHERE, [...feedKeys, everyoneKey], args, asText));
+    function learn(standing: readonly string[]): void {
+      for (const text of standing) learnEveryone(text);
+    }
+    learn(await runDurably(END_EVERYWHERE, [...feedKeys, everyoneKey], args, asTexts, learn));
   }
 
   async function sight(
@@ -235,10 +240,18 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
         ? ['']
         : ['1', wholeOrNone(token.issuedAt), wholeOrNone(token.lifetime), whole(tokenEndsAt(token))]),
     ];
-    const answer = await runDurably(REVOKE, keysOf(user), args, (reply) => decodeRevoke(handle, reply));
-    if (answer.tombstone !== null) {
-      await announce([{ kind: 'ended', user, tombstone: answer.tombstone }], runDurably);
+    async function tell({ outcome, tombstone }: ReturnType<typeof decodeRevoke>): Promise<void> {
+      if (tombstone === null) return;
+      await announce([{ kind: 'ended', user, tombstone }], runDurably, outcome === 'ended');
     }
+    const answer = await runDurably(
+      REVOKE,
+      keysOf(user),
+      args,
+      (reply) => decodeRevoke(handle, reply),
+      inBackground(tell),
+    );
+    await tell(answer);
     return answer.outcome;
   }
 
@@ -247,9 +260,11 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     const keys = keysOf(user);
     const head = headOf(at, policy);
     const texts = [except ?? '', keptOrNull(by, REASON_LIMIT) ?? '', keptText(reason, REASON_LIMIT)];
-    const first = await runDurably(CUT, keys, [...head, ...texts], decodeCut);
+    const tell = ({ cutoff, ended }: ReturnType<typeof decodeCut>): Promise<void> =>
+      announce([{ kind: 'cutoff', user, cutoff, ended }], runDurably);
+    const first = await runDurably(CUT, keys, [...head, ...texts], decodeCut, inBackground(tell));
     const { cutoff } = first;
-    await announce([{ kind: 'cutoff', user, cutoff, ended: first.ended }], runDurably);
+    await tell(first);
 
     let ended = first.ended.length;
     for (let { cursor } = first; cursor !== '0';) {
@@ -342,6 +357,13 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
 }
 
 type Decode<T> = (reply: unknown) => T;
+
+/** For what was done though nobody waits for it any more: who hears of it is told, as far as that goes. */
+function inBackground<T>(tell: (answer: T) => Promise<void>): (answer: T) => void {
+  return (answer) => {
+    tell(answer).catch(() => undefined);
+  };
+}
 
 function checkedOptions(options: RedisStoreOptions): Required<RedisStoreOptions> {
   const { prefix = 'ms', minReplicas = 0, ...others } = options;
@@ -464,6 +486,10 @@ function asList(reply: unknown): readonly unknown[] {
   return reply;
 }
 
+function asTexts(reply: unknown): readonly string[] {
+  return asList(reply).map(asText);
+}
+
 function asText(reply: unknown): string {
   if (typeof reply !== 'string') throw new TypeError('Redis answered something that is no text');
   return reply;
@@ -471,7 +497,7 @@ function asText(reply: unknown): string {
 
 /** The flat list of a script, in groups. */
 function inGroups(reply: unknown, size: number): string[][] {
-  const flat = asList(reply).map(asText);
+  const flat = asTexts(reply);
   return Array.from({ length: flat.length / size }, (_, index) => flat.slice(index * size, (index + 1) * size));
 }
 

@@ -119,7 +119,7 @@ export type Notice =
 
 /** Who listens to a feed. Called synchronously as entries are read; must not throw. A notice may be told more than once. */
 export interface FeedListener {
-  /** `own`: this store object wrote it. */
+  /** `own`: this store object ended it. */
   notice(notice: Notice, own: boolean): void;
   /** A later cutoff of everyone than was told before. */
   everyone(cutoff: EveryonesCutoff, own: boolean): void;
