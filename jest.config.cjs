@@ -8,6 +8,7 @@ module.exports = {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig }] },
   globalSetup: '<rootDir>/test/support/global-setup.cjs',
-  testTimeout: 20_000,
+  // A hang ends here; a busy machine must not.
+  testTimeout: 120_000,
   maxWorkers: '100%',
 };

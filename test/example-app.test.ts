@@ -229,7 +229,6 @@ describe('start and stop', () => {
       expect(await site.stop(signal)).toMatchObject({ code: 0 });
       expect(await stream.ended).toContain('signed-in');
     },
-    10_000,
   );
 
   test('a port that is in use, or none, and a Redis that is not there are told in a sentence', async () => {

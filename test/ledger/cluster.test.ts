@@ -1,39 +1,26 @@
 /** The promise over several servers: slots that move, masters that are lost, and failovers. */
 
 import { Cluster, Redis } from 'ioredis';
-import { LoginError, redisStore } from '../../lib/index.js';
+import { redisStore } from '../../lib/index.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { eventually, startCluster, startSentinel, type RedisCluster, type TestRedis } from '../support/redis.js';
-import { ACTIVITY_INTERVAL, BOUND, ISSUER, startSite, STORE_TIMEOUT, tokenOf, type Site } from '../support/site.js';
-
-jest.setTimeout(60_000);
+import {
+  ACTIVITY_INTERVAL,
+  BOUND,
+  ISSUER,
+  revoked,
+  startSite,
+  STORE_TIMEOUT,
+  tokenOf,
+  untilAnswers,
+  untilFresh,
+  type Site,
+} from '../support/site.js';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-
-async function untilAnswers(site: Site, token: string, status: number): Promise<void> {
-  await eventually(`the answer is ${String(status)}`, async () => (await site.ask(token)).status === status);
-}
-
-const untilFresh = (site: Site): Promise<boolean> =>
-  eventually('the feed is fresh', () => Promise.resolve(site.sessions.health().feed.ok));
-
-/** Resolves once it is acknowledged, however often it takes; to when that was. */
-async function revoked(site: Site, token: string): Promise<number> {
-  return eventually('the revocation is acknowledged', () =>
-    site.revoke(token).then(
-      () => performance.now(),
-      (error: unknown) => {
-        // A revocation that failed may be in force all the same, and only its session's owner is asked to repeat it.
-        if (error instanceof LoginError && error.code === 'session_revoked') return performance.now();
-        expect(error).toMatchObject({ code: 'store_unavailable' });
-        return undefined;
-      },
-    ),
-  );
-}
 
 /** Request upon request until one is refused; what was let in must have been so in time. */
 async function expectInForce(site: Site, token: string, acknowledgedAt: number): Promise<void> {
@@ -177,7 +164,7 @@ describe('Sentinel', () => {
     const [here, there] = [await startWatchedSite(1), await startWatchedSite(1)];
     const [survives, refused] = [tokenOf('survives'), tokenOf('refused')];
     for (const token of [survives, refused]) for (const site of [here, there]) await untilAnswers(site, token, 200);
-    await here.revoke(survives);
+    await revoked(here, survives);
     await partReplica();
     await expect(here.revoke(refused)).rejects.toMatchObject({ code: 'store_unavailable' });
     await Promise.all([here, there].map(({ sessions }) => sessions.close()));

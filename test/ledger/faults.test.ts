@@ -1,17 +1,19 @@
 /** What lies between a process and its Redis is broken on purpose: three answers, never a fourth, and the promise holds. */
 
 import { Redis } from 'ioredis';
-import { LoginError, redisStore, type ManagedSessionsOptions } from '../../lib/index.js';
+import { redisStore, type ManagedSessionsOptions } from '../../lib/index.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 import {
   ACTIVITY_INTERVAL,
   BOUND,
   ISSUER,
+  revoked,
   startSite,
   STORE_TIMEOUT,
   tokenOf,
-  type Answer,
+  untilAnswers,
+  untilFresh,
   type Site,
 } from '../support/site.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
@@ -71,7 +73,7 @@ function testTogether<Row extends readonly [string, ...unknown[]]>(
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, playOneByOne));
-  }, 60_000);
+  }, 300_000);
 
   test.each(rows.map(([name]) => name))('%s', (name) => {
     if (failures.has(name)) throw failures.get(name);
@@ -102,16 +104,6 @@ async function lastAccepted(site: Site, token: string, limit: number): Promise<n
   }
   return last;
 }
-
-async function untilAnswers(site: Site, token: string, status: number): Promise<Answer> {
-  return eventually(`the answer is ${String(status)}`, async () => {
-    const answer = await site.ask(token);
-    return answer.status === status && answer;
-  });
-}
-
-const untilFresh = (site: Site): Promise<boolean> =>
-  eventually('the feed is fresh', () => Promise.resolve(site.sessions.health().feed.ok));
 
 /** As health() and the events tell it. */
 async function untilUp(site: Site): Promise<void> {
@@ -168,15 +160,12 @@ describe('a network that fails one process while another ends a session', () => 
     await untilFresh(there);
 
     breakLine(line === 'the feed' ? feed : commands);
-    await here.revoke(ended);
-    const limit = performance.now() + BOUND + STORE_TIMEOUT;
+    const limit = (await revoked(here, ended)) + BOUND + STORE_TIMEOUT;
     const pressed = lastAccepted(there, ended, limit);
 
     // Who needs no store does not wait for one.
-    const asking = there.ask(unknown);
-    const first = await Promise.race([asking.then(() => 'unknown'), there.ask(undefined).then(() => 'no token')]);
-    if (line !== 'the feed' && /silent|slow/.test(name)) expect(first).toBe('no token');
-    await asking;
+    expect((await there.ask(unknown)).atOnce).toBe(false);
+    expect((await there.ask(undefined)).atOnce).toBe(true);
 
     expect(await pressed).toBeLessThanOrEqual(limit);
     await commands.heal();
@@ -214,9 +203,9 @@ async function resumeServer(redis: TestRedis): Promise<void> {
   await Promise.resolve();
 }
 
-/** Its data takes a second and a half to load, and it answers meanwhile. */
+/** Its data takes three seconds to load, and it answers meanwhile. */
 async function restartSlowly(redis: TestRedis): Promise<Promise<void>[]> {
-  await redis.cli('eval', `for i = 1, 150 do redis.call('SET', 'x' .. i, string.rep('x', 1024)) end`, '0');
+  await redis.cli('eval', `for i = 1, 300 do redis.call('SET', 'x' .. i, string.rep('x', 1024)) end`, '0');
   return [redis.restart({ keepData: true })];
 }
 
@@ -235,7 +224,7 @@ const SERVER_FAULTS: Readonly<Record<string, ServerFault>> = {
     says: /did not answer/,
   },
   'CLIENT KILL': { start: command('client', 'kill', 'type', 'normal') },
-  'CLIENT PAUSE': { start: command('client', 'pause', '1500'), says: /did not answer/ },
+  'CLIENT PAUSE': { start: command('client', 'pause', '3000'), says: /did not answer/ },
   'SCRIPT FLUSH': { start: command('script', 'flush') },
   FLUSHALL: { start: command('flushall') },
   'the stream trimmed to nothing': { start: command('xtrim', 'ms:{feed}:stream', 'MAXLEN', '0') },
@@ -283,11 +272,12 @@ describe('a Redis that fails every process', () => {
       for (const token of [ended, kept, doomed]) await untilAnswers(site, token, 200);
       await untilFresh(site);
     }
-    await here.revoke(ended);
+    await revoked(here, ended);
     await untilAnswers(there, ended, 401);
 
     const running = await fault.start(redis);
     const heard = new Set<string>();
+    const isHeard = (): boolean => fault.says === undefined || fault.says.test([...heard].join('\n'));
     const acknowledged = here.revoke(doomed).then(
       () => performance.now(),
       (error: unknown) => {
@@ -296,19 +286,18 @@ describe('a Redis that fails every process', () => {
       },
     );
     const until = performance.now() + BOUND + 2 * STORE_TIMEOUT;
-    for (let round = 0; performance.now() < until; round += 1) {
+    for (let round = 0; performance.now() < until || !isHeard(); round += 1) {
       const unknown = tokenOf(`unknown-${String(round)}`);
       expect(await there.ask(ended)).toMatchObject({ status: 401, code: 'session_revoked' });
-      expect(await there.ask(undefined)).toMatchObject({ status: 401, code: 'no_token' });
+      expect(await there.ask(undefined)).toMatchObject({ status: 401, code: 'no_token', atOnce: true });
       for (const { status, took } of await Promise.all([kept, unknown].map((token) => there.ask(token)))) {
         expect([200, 503]).toContain(status);
-        expect(took).toBeLessThan(4 * STORE_TIMEOUT);
+        expect(took).toBeLessThan(8 * STORE_TIMEOUT);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
       const { store: commands, feed } = there.sessions.health();
       for (const { lastError } of [commands, feed]) heard.add(String(lastError?.message));
     }
-    if (fault.says !== undefined) expect([...heard].join('\n')).toMatch(fault.says);
     await fault.end?.(redis);
     await Promise.all(Array.isArray(running) ? running : []);
 
@@ -321,7 +310,7 @@ describe('a Redis that fails every process', () => {
 
     for (const site of sites) await untilAnswers(site, kept, 200);
     if (Number.isNaN(await acknowledged)) {
-      await eventually('the revocation is repeated', () => here.revoke(doomed).then(() => true, isRevoked));
+      await revoked(here, doomed);
     }
     for (const site of [...sites, third]) {
       expect(await untilAnswers(site, doomed, 401)).toMatchObject({ code: 'session_revoked' });
@@ -333,7 +322,7 @@ describe('a Redis that fails every process', () => {
 });
 
 describe('whenStoreDown', () => {
-  const ALLOW_FOR = 1000;
+  const ALLOW_FOR = 3000;
   const ROWS = [
     ['refuse', 'refuse', 503, 503, 503],
     ['allowFor', { allowFor: ALLOW_FOR }, 200, 503, 503],
@@ -344,9 +333,11 @@ describe('whenStoreDown', () => {
     const here = await started.site({ store: redisStore(redis.url), whenStoreDown });
     const [known, ended] = [tokenOf('person'), tokenOf('other')];
     for (const token of [known, ended]) await untilAnswers(here, token, 200);
-    await untilFresh(here);
-    await here.revoke(ended);
+    await revoked(here, ended);
+    await untilUp(here);
+    expect(here.events).toContain('sessionEnded');
 
+    const before = here.events.length;
     await redis.kill();
     const killed = performance.now();
     expect(await here.ask(known)).toMatchObject({ status: 200 });
@@ -355,7 +346,7 @@ describe('whenStoreDown', () => {
     expect((await here.ask(known, '/fresh')).status).toBe(503);
     expect((await here.ask(tokenOf('unknown'))).status).toBe(unknown);
     expect((await here.ask(ended)).status).toBe(401);
-    expect(here.events).toEqual(['sessionEnded', 'storeDown']);
+    expect(here.events.slice(before)).toEqual(['storeDown']);
     await eventually('what is allowed is over', () => Promise.resolve(performance.now() > killed + BOUND + ALLOW_FOR));
     expect((await here.ask(known)).status).toBe(pastAllowed);
     expect((await here.ask(ended)).status).toBe(401);
@@ -372,23 +363,19 @@ describe('whenStoreDown', () => {
 test('three seconds without Redis make no session wait that was known to be live within the bound', () =>
   used(async (started) => {
     const redis = await started.redis();
-    const here = await started.site({ store: redisStore(redis.url), revocationBound: '5s' });
+    const here = await started.site({ store: redisStore(redis.url), revocationBound: '20s' });
     const tokens = Array.from({ length: 20 }, (_, index) => tokenOf(`person-${String(index)}`));
     for (const token of tokens) await untilAnswers(here, token, 200);
     await untilFresh(here);
 
     redis.pause();
     const until = performance.now() + 3000;
-    let longest = 0;
     while (performance.now() < until) {
-      for (const { status, took } of await Promise.all(tokens.map((token) => here.ask(token)))) {
-        expect(status).toBe(200);
-        longest = Math.max(longest, took);
+      for (const answer of await Promise.all(tokens.map((token) => here.ask(token)))) {
+        expect(answer).toMatchObject({ status: 200, atOnce: true });
       }
     }
     redis.resume();
-    // A request that waited for the store would have waited for all of its time.
-    expect(longest).toBeLessThan(STORE_TIMEOUT);
   }));
 
 test('a revocation that the feed missed for good is in force within the bound', () =>
@@ -404,8 +391,7 @@ test('a revocation that the feed missed for good is in force within the bound', 
 
     feed.refuse();
     feed.cut();
-    await here.revoke(tokenOf('person'));
-    const limit = performance.now() + BOUND + STORE_TIMEOUT;
+    const limit = (await revoked(here, tokenOf('person'))) + BOUND + STORE_TIMEOUT;
     await redis.cli('xtrim', 'ms:{feed}:stream', 'MAXLEN', '0');
     await feed.heal();
     expect(await lastAccepted(there, tokenOf('person'), limit)).toBeLessThanOrEqual(limit);
@@ -432,11 +418,12 @@ test('what cannot be read of a user refuses that user alone', () =>
     const here = await started.site({ store: redisStore(redis.url) });
     await redis.cli('set', `ms:{${sessionUser(ISSUER, 'person').key}}:s`, 'something else');
     expect(await here.ask(tokenOf('person'))).toMatchObject({ status: 503, code: 'store_unavailable' });
-    expect(await here.ask(tokenOf('other'))).toMatchObject({ status: 200 });
+    await untilAnswers(here, tokenOf('other'), 200);
   }));
 
 describe('clocks that disagree', () => {
   const HOUR = 3_600_000;
+  const PATIENT = { storeTimeout: 5000, revocationBound: 10_000 };
 
   const ROWS = [
     ['an hour ahead of Redis', HOUR, 0],
@@ -449,8 +436,8 @@ describe('clocks that disagree', () => {
     let shift = offset;
     const shifted = { now: () => Date.now() + shift };
     const [here, there] = [
-      await started.site({ store: redisStore(redis.url) }),
-      await started.site({ store: redisStore(redis.url), clock: shifted }),
+      await started.site({ ...PATIENT, store: redisStore(redis.url) }),
+      await started.site({ ...PATIENT, store: redisStore(redis.url), clock: shifted }),
     ];
     // Good for either clock.
     const times = { iat: Math.floor(Date.now() / 1000) - 7200 };
@@ -465,14 +452,15 @@ describe('clocks that disagree', () => {
     await here.revoke(one);
     expect(await here.sessions.revokeAll('of-all')).toEqual({ ended: 1 });
     await there.revoke(byTheShifted);
-    const limit = performance.now() + BOUND + STORE_TIMEOUT;
+    const acknowledgedAt = performance.now();
+    const limit = acknowledgedAt + PATIENT.revocationBound + PATIENT.storeTimeout;
     for (const token of [one, ofAll, byTheShifted]) {
       for (const site of [here, there]) {
         expect(await lastAccepted(site, token, 0)).toBeLessThanOrEqual(limit);
       }
     }
     await eventually('several activity intervals are over', () =>
-      Promise.resolve(performance.now() > limit + ACTIVITY_INTERVAL),
+      Promise.resolve(performance.now() > acknowledgedAt + 4 * ACTIVITY_INTERVAL),
     );
     for (const site of [here, there]) {
       for (const token of [one, ofAll, byTheShifted]) {
@@ -483,7 +471,3 @@ describe('clocks that disagree', () => {
     }
   });
 });
-
-function isRevoked(error: unknown): boolean {
-  return error instanceof LoginError && error.code === 'session_revoked';
-}

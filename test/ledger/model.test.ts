@@ -222,7 +222,7 @@ describe('ledger, feed and store over a network that does what it likes', () => 
       }),
       { numRuns: RUNS },
     );
-  }, 120_000);
+  }, 300_000);
 
   test('a revocation is written back to a store that lost it, and is in force everywhere again', async () => {
     await fc.assert(

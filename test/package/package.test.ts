@@ -194,7 +194,7 @@ describe('the tarball', () => {
     const output = await node(root, script('@arethetypeswrong/cli/dist/index.js'), tarball, '--no-emoji');
 
     expect(output).toContain('No problems found');
-  }, 60_000);
+  });
 });
 
 describe.each(Object.entries(EXPORTS))('%s', (entry, names) => {
@@ -239,7 +239,7 @@ describe('a project that installed it', () => {
       const compilerOptions = { strict: true, module: 'node16', target: 'es2022', types: ['node'], outDir: 'out' };
       await writeFile(join(project(), 'tsconfig.json'), JSON.stringify({ compilerOptions }));
       await node(project(), TYPESCRIPT, '-p', '.');
-    }, 60_000);
+    });
 
     it.each([
       ['CommonJS', 'program.cjs'],

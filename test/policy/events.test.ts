@@ -2,8 +2,8 @@
 
 import type { SessionMoved, SessionStarted } from '../../lib/index.js';
 import { ManualClock } from '../support/issuer.js';
-import { eventually, startRedis, type TestRedis } from '../support/redis.js';
-import { alone, ask, DAY, MINUTE, Processes, tokenOf } from './logins.js';
+import { startRedis, type TestRedis } from '../support/redis.js';
+import { alone, ask, DAY, HASTY, MINUTE, Processes, tokenOf, untilLive, type Options } from './logins.js';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0';
 const LATER_FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
@@ -24,16 +24,20 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await redis.cli('flushall');
-  at = new Processes(redis.url, { storeTimeout: 200, revocationBound: '1s', activityInterval: '60s' });
+  start();
+});
+afterEach(async () => {
+  await at.close();
+});
+
+function start(options: Options = {}): void {
+  at = new Processes(redis.url, { activityInterval: '60s', ...options });
   [started, moved] = [[], []];
   for (const sessions of at.each) {
     sessions.on('sessionStarted', (event) => started.push(event));
     sessions.on('sessionMoved', (event) => moved.push(event));
   }
-});
-afterEach(async () => {
-  await at.close();
-});
+}
 
 interface Device {
   readonly userAgent: string | null;
@@ -95,13 +99,15 @@ describe('familiar', () => {
   });
 
   it('is as it was after an outage: what was not recorded is not noted', async () => {
+    await at.close();
+    start(HASTY);
     const token = tokenOf(at.clock, { sid: 'new' });
-    await ask(at.here, tokenOf(at.clock, { sid: 'other' }));
+    await untilLive(at.here, tokenOf(at.clock, { sid: 'other' }));
     redis.pause();
     const refused = await ask(at.here, token);
     redis.resume();
     expect(refused).toBe('store_unavailable');
-    await eventually('the store is back', async () => (await ask(at.here, token)) === 'live');
+    await untilLive(at.here, token);
     expect(started.filter(({ familiar }) => familiar)).toEqual([]);
   });
 });

@@ -5,6 +5,7 @@ import type { Claims, LoginError, ManagedSessions, ManagedSessionsOptions, Sessi
 import { managedSessions, redisStore } from '../../lib/index.js';
 import type { SessionStore } from '../../lib/stores/store.js';
 import { ManualClock } from '../support/issuer.js';
+import { eventually } from '../support/redis.js';
 
 export const SECRET = 'a secret for tests, 32 bytes long';
 export const ISSUER = 'https://id.example.com/';
@@ -23,6 +24,11 @@ export function tokenOf(clock: { now(): number }, claims: Record<string, unknown
 
 export type Options = Omit<Partial<ManagedSessionsOptions>, 'issuer' | 'user'>;
 
+/** So that a machine that is busy is not taken for a Redis that is away. */
+const PATIENT: Options = { storeTimeout: 5000, revocationBound: '20s' };
+/** For a Redis that is to be away: nobody waits long for it. What comes before is asked until it works. */
+export const HASTY: Options = { storeTimeout: 200, revocationBound: '1s' };
+
 /** Two app processes on one store, as far as anybody outside can tell. */
 export class Processes {
   readonly clock = new ManualClock(Math.floor(Date.now() / 1000) * 1000);
@@ -37,6 +43,7 @@ export class Processes {
         issuer: { issuer: ISSUER, secret: SECRET, clockTolerance: 0 },
         store: redisStore(url),
         clock: this.clock,
+        ...PATIENT,
         ...options,
       });
     [this.here, this.there] = [make(), make()];
@@ -59,6 +66,10 @@ export async function ask(sessions: ManagedSessions, token: string): Promise<str
     () => 'live',
     (error: unknown) => (error as LoginError).code,
   );
+}
+
+export async function untilLive(sessions: ManagedSessions, token: string): Promise<void> {
+  await eventually('it is live', async () => (await ask(sessions, token)) === 'live');
 }
 
 /** Sessions in memory, for what one process does. */

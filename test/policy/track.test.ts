@@ -2,13 +2,14 @@
 
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 import { ManualClock } from '../support/issuer.js';
-import { alone, ask, Processes, textOf, tokenOf, type Options } from './logins.js';
+import { alone, ask, HASTY, Processes, textOf, tokenOf, untilLive, type Options } from './logins.js';
 
 const track: Options['track'] = (claims) => textOf(claims, 'gty') !== 'client-credentials';
 const MACHINE = { sub: 'ann', gty: 'client-credentials' };
 
 let redis: TestRedis;
 let at: Processes;
+const OPTIONS: Options = { track, maxSessionsPerUser: 2, atSessionLimit: 'refuse', idleTimeout: '30m' };
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -18,14 +19,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await redis.cli('flushall');
-  at = new Processes(redis.url, {
-    track,
-    maxSessionsPerUser: 2,
-    atSessionLimit: 'refuse',
-    idleTimeout: '30m',
-    storeTimeout: 200,
-    revocationBound: '1s',
-  });
+  at = new Processes(redis.url, OPTIONS);
 });
 afterEach(async () => {
   await at.close();
@@ -92,8 +86,10 @@ test('revoke ends it by its handle where it is in use', async () => {
 });
 
 test('where the store cannot be asked it is 503, as for everybody', async () => {
+  await at.close();
+  at = new Processes(redis.url, { ...OPTIONS, ...HASTY });
   const { clock, here } = at;
-  await ask(here, tokenOf(clock));
+  await untilLive(here, tokenOf(clock));
   redis.pause();
   expect(await ask(here, tokenOf(clock, { ...MACHINE, sid: 'new' }))).toBe('store_unavailable');
   redis.resume();

@@ -44,7 +44,7 @@ describe('a Cluster', () => {
 
   beforeAll(async () => {
     cluster = await startCluster({ withReplicas: true });
-  }, 60_000);
+  });
 
   afterAll(() => cluster.stop());
 
@@ -163,5 +163,5 @@ describe('Sentinel', () => {
       client.disconnect();
       await watched.stop();
     }
-  }, 60_000);
+  });
 });

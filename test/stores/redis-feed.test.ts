@@ -29,6 +29,8 @@ const BLOCK = 50;
 /** Generous: only a test that waits for it says less. */
 const STORE_TIMEOUT = 2000;
 const IMPATIENT = { storeTimeout: 200 };
+/** Soon, for a machine that is busy; longer than {@link IMPATIENT} waits, and far less than forever. */
+const SOON = 5000;
 
 const user = sessionUser('https://id.example.com/', 'ada');
 
@@ -185,7 +187,7 @@ describe('a feed', () => {
   });
 
   it('stays fresh while nothing happens', async () => {
-    const feed = await startFeed(new Recorder(), { revocationBound: 1000 });
+    const feed = await startFeed(new Recorder(), { revocationBound: 4000 });
     let [rounds, oldest, before] = [0, 0, feed.age()];
     await until('four rounds counted', () => {
       const age = feed.age();
@@ -194,7 +196,7 @@ describe('a feed', () => {
       oldest = Math.max(oldest, age);
       return rounds === 4;
     });
-    expect(oldest).toBeLessThan(1000);
+    expect(oldest).toBeLessThan(4000);
     expect(proxy.accepted()).toBe(1);
   });
 
@@ -202,10 +204,11 @@ describe('a feed', () => {
     const recorder = new Recorder();
     const feed = await startFeed(recorder, IMPATIENT);
     await untilBlocked();
+    const accepted = proxy.accepted();
     proxy.blackhole(direction);
     const silentAt = performance.now();
-    await until('a second connection is opened', () => proxy.accepted() === 2);
-    expect(performance.now() - silentAt).toBeLessThan(BLOCK + 200 + 500);
+    await until('another connection is opened', () => proxy.accepted() > accepted);
+    expect(performance.now() - silentAt).toBeLessThan(SOON);
     expect(feed.age()).toBeGreaterThanOrEqual(BLOCK + 200);
     expect(feed.lastError()?.message).toBe('Redis did not answer within 200 ms');
     await publish(0);
@@ -249,9 +252,9 @@ describe('a feed', () => {
       opened++;
       return connection(redis.port);
     }
-    const feed = await startFeed(new Recorder(), { ...IMPATIENT, open });
+    const feed = await startFeed(new Recorder(), { storeTimeout: 500, open });
     await untilBlocked();
-    const end = performance.now() + 2 * (BLOCK + IMPATIENT.storeTimeout);
+    const end = performance.now() + 2 * (BLOCK + 500);
     while (performance.now() < end);
     await untilFresh(feed);
     expect(opened).toBe(1);
@@ -273,7 +276,7 @@ describe('a feed', () => {
     const recorder = new Recorder();
     const feed = await startFeed(recorder, IMPATIENT);
     await untilBlocked();
-    await writer.call('client', 'pause', 1000, 'all');
+    await writer.call('client', 'pause', 2500, 'all');
     await until('it has aged', () => feed.age() > 2 * BLOCK + 200);
     await publish(0);
     await until('it is told', () => recorder.numbers.length === 1);
@@ -524,12 +527,13 @@ describe('a gap', () => {
 });
 
 describe('close()', () => {
-  const PATIENT = { revocationBound: 8000 };
+  /** Blocks for ten seconds, and waits for as long again. */
+  const PATIENT = { revocationBound: 80_000, storeTimeout: 10_000 };
 
   async function promptly(feed: RevocationFeed): Promise<void> {
     const from = performance.now();
     await feed.close();
-    expect(performance.now() - from).toBeLessThan(500);
+    expect(performance.now() - from).toBeLessThan(SOON);
   }
 
   it('ends a block', async () => {
@@ -690,7 +694,7 @@ describe('a feed over several servers', () => {
       await Promise.all(feeds.splice(0).map((feed) => feed.close()));
       await cluster.stop();
     }
-  }, 60_000);
+  });
 
   it('follows a Sentinel to the new master', async () => {
     const watched = await startSentinel();
@@ -719,7 +723,7 @@ describe('a feed over several servers', () => {
       await Promise.all(feeds.splice(0).map((feed) => feed.close()));
       await watched.stop();
     }
-  }, 60_000);
+  });
 });
 
 describe('a notice in the stream', () => {

@@ -5,8 +5,8 @@ import { Redis } from 'ioredis';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import { sessionUser, type SessionUser } from '../../lib/core/session.js';
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis.js';
-import { encodeTombstone, INDEX_FROM, LIST, PUBLISH, SIGHT, SWEEP } from '../../lib/stores/redis-scripts.js';
-import type { Notice, SessionStore, SightAnswer, StoreSettings } from '../../lib/stores/store.js';
+import { encodeTombstone, INDEX_FROM, PUBLISH, SWEEP } from '../../lib/stores/redis-scripts.js';
+import type { ListCursor, Notice, SessionStore, SightAnswer, StoreSettings } from '../../lib/stores/store.js';
 import { eventually, freePort, isFollowing, startRedis, type TestRedis } from '../support/redis.js';
 
 const HOUR = 3600_000;
@@ -88,6 +88,16 @@ async function rejection(promise: Promise<unknown>): Promise<Error> {
     if (error instanceof Error) return error;
   }
   throw new Error('It should have rejected');
+}
+
+/** For a store that is impatient, or was without its Redis. */
+function untilServed(ask: () => Promise<unknown>): Promise<boolean> {
+  return eventually('the store serves', () =>
+    ask().then(
+      () => true,
+      () => false,
+    ),
+  );
 }
 
 async function keys(): Promise<string[]> {
@@ -317,7 +327,11 @@ describe('the feed', () => {
     const [one, other] = [open(), open()];
     const user = newUser();
     const heard: Notice[] = [];
-    const feed = other.feed({ notice: (notice) => void heard.push(notice), everyone: () => undefined, gap: () => undefined });
+    const feed = other.feed({
+      notice: (notice) => void heard.push(notice),
+      everyone: () => undefined,
+      gap: () => undefined,
+    });
     await eventually('the feed is fresh', () => Promise.resolve(feed.age() < Infinity));
     for (const number of [1, 2, 3]) await sight(one, user, number, { at: now + number });
     await revoke(one, user, 1);
@@ -419,24 +433,19 @@ describe('trouble', () => {
 
   test('a server that is not there is waited for once, and then refused at once', async () => {
     const port = await freePort();
-    const store = open(`redis://127.0.0.1:${String(port)}`, { storeTimeout: 300 });
+    const store = open(`redis://127.0.0.1:${String(port)}`, { storeTimeout: 2000 });
     const user = newUser();
     const begun = performance.now();
     expect(await rejection(get(store, user, 1))).toEqual(unavailable);
-    expect(performance.now() - begun).toBeGreaterThan(250);
+    expect(performance.now() - begun).toBeGreaterThan(1900);
     const again = performance.now();
     expect(await rejection(get(store, user, 1))).toEqual(unavailable);
-    expect(performance.now() - again).toBeLessThan(250);
+    expect(performance.now() - again).toBeLessThan(1900);
     expect(store.health()).toMatchObject({ ok: false, age: Infinity, lastError: expect.any(Error) as unknown });
 
     const server = await startRedis({ port });
     try {
-      await eventually('the store is back', () =>
-        get(store, user, 1).then(
-          () => true,
-          () => false,
-        ),
-      );
+      await untilServed(() => get(store, user, 1));
       expect(store.health().ok).toBe(true);
     } finally {
       await server.stop();
@@ -466,7 +475,7 @@ describe('trouble', () => {
     const client = target();
     const store = open(client, { storeTimeout: 200 });
     const user = newUser();
-    await sight(store, user, 1);
+    await untilServed(() => sight(store, user, 1));
     redis.pause();
     try {
       for (let round = 0; round < 6; round += 1) {
@@ -474,18 +483,13 @@ describe('trouble', () => {
         const errors = await Promise.all(
           [sight(store, user, 1), revoke(store, user, 2), get(store, user, 3)].map(rejection),
         );
-        expect(performance.now() - begun).toBeLessThan(1500);
+        expect(performance.now() - begun).toBeLessThan(5000);
         for (const error of errors) expect(error).toEqual(unavailable);
       }
     } finally {
       redis.resume();
     }
-    await eventually('the store is back', () =>
-      sight(store, user, 1).then(
-        () => true,
-        () => false,
-      ),
-    );
+    await untilServed(() => sight(store, user, 1));
     end(client);
   });
 
@@ -494,7 +498,8 @@ describe('trouble', () => {
     const calls = jest.spyOn(client, 'call');
     const store = open(client, { storeTimeout: 100 });
     const user = newUser();
-    await sight(store, user, 1);
+    await untilServed(() => sight(store, user, 1));
+    calls.mockClear();
     redis.pause();
     try {
       for (let round = 0; round < 5; round += 1) {
@@ -505,12 +510,7 @@ describe('trouble', () => {
     } finally {
       redis.resume();
     }
-    await eventually('the store is back', () =>
-      get(store, user, 1).then(
-        () => true,
-        () => false,
-      ),
-    );
+    await untilServed(() => get(store, user, 1));
     client.disconnect();
   });
 
@@ -518,7 +518,7 @@ describe('trouble', () => {
     const server = await startRedis({ password: 'correct' });
     const said = jest.spyOn(console, 'error').mockImplementation(() => undefined);
     try {
-      const store = open(`redis://:hunter2@127.0.0.1:${String(server.port)}`, { storeTimeout: 500 });
+      const store = open(`redis://:hunter2@127.0.0.1:${String(server.port)}`);
       const error = await rejection(get(store, newUser(), 1));
       expect(error).toEqual(unavailable);
       const { inspect } = await import('node:util');
@@ -546,7 +546,7 @@ describe('trouble', () => {
   test('a script that takes for ever rejects what comes after it', async () => {
     const server = await startRedis({ args: ['--lua-time-limit', '20'] });
     try {
-      const store = open(server.url, { storeTimeout: 1000 });
+      const store = open(server.url);
       const user = newUser();
       await sight(store, user, 1);
       const stuck = server.cli('eval', 'while true do end', '0').catch((error: unknown) => error);
@@ -588,12 +588,12 @@ describe('trouble', () => {
 
 describe('minReplicas', () => {
   test('rejects without a replica, with the session ended all the same', async () => {
-    const store = open(redis.url, { minReplicas: 1, storeTimeout: 300 });
+    const [store, durable] = [open(), open(redis.url, { minReplicas: 1, storeTimeout: 1000 })];
     const user = newUser();
     await sight(store, user, 1);
-    expect(await rejection(revoke(store, user, 1))).toEqual(unavailable);
+    expect(await rejection(revoke(durable, user, 1))).toEqual(unavailable);
     expect(await sight(store, user, 1)).toMatchObject({ state: 'ended' });
-    expect(await rejection(revokeAll(store, user))).toEqual(unavailable);
+    expect(await rejection(revokeAll(durable, user))).toEqual(unavailable);
   });
 
   test('acknowledges with a replica, which then has it', async () => {
@@ -619,28 +619,43 @@ describe('minReplicas', () => {
 
 describe('a user with ten thousand sessions', () => {
   const COUNT = 10_000;
-  /** In microseconds. */
-  const LONG = 5000;
+  /** Five milliseconds of plain work, somewhat more or less of them on another machine: as long as a script may be. */
+  const LONG = `for i = 1, 8000 do redis.call('HSET', KEYS[1], i % 500, ARGV[1]) end`;
+
+  /** What Redis's processor spends on it, in seconds: time that the machine gives to others is not in it. */
+  async function spentOn(work: () => Promise<unknown>): Promise<number> {
+    const before = await spent();
+    await work();
+    return (await spent()) - before;
+  }
+
+  async function spent(): Promise<number> {
+    const info = String(await redis.cli('info', 'cpu'));
+    const [user, system] = ['user', 'sys'].map((kind) => Number(new RegExp(`used_cpu_${kind}:(.+)`).exec(info)?.[1]));
+    return (user ?? NaN) + (system ?? NaN);
+  }
+
+  async function times(count: number, ask: () => Promise<unknown>): Promise<void> {
+    for (let time = 0; time < count; time += 1) await ask();
+  }
 
   test('is listed, capped and ended by scripts that are short', async () => {
     const store = open();
     const user = newUser();
-    await redis.cli('config', 'set', 'slowlog-log-slower-than', '100');
-    await redis.cli('config', 'set', 'slowlog-max-len', '100000');
-    await redis.cli('slowlog', 'reset');
-    await fill(store, user, COUNT);
+    const list = (limit: number, cursor: ListCursor | null = null) =>
+      store.list(user, { limit, cursor, at: now, policy: UNBOUNDED });
+    const deepCursor = { lastSeenAt: now - 9000, handle: handle(9000) };
+    await fill(store, user, COUNT - 1000);
+    const long = (await spentOn(() => times(20, () => redis.cli('eval', LONG, '1', 'work', USER_AGENT)))) / 20;
+    const sighted = (await spentOn(() => fill(store, user, 1000, COUNT - 1000))) / 1000;
 
-    const page = await store.list(user, { limit: 50, cursor: null, at: now, policy: UNBOUNDED });
+    const page = await list(50);
     expect(page.sessions.map((session) => session.handle)).toEqual(
       Array.from({ length: 50 }, (_, number) => handle(number)),
     );
-    const deep = await store.list(user, {
-      limit: 50,
-      cursor: { lastSeenAt: now - 9000, handle: handle(9000) },
-      at: now,
-      policy: UNBOUNDED,
-    });
-    expect(deep.sessions[0]?.handle).toBe(handle(9001));
+    expect((await list(50, deepCursor)).sessions[0]?.handle).toBe(handle(9001));
+    const listed = (await spentOn(() => times(50, () => list(200)))) / 50;
+    const listedDeep = (await spentOn(() => times(50, () => list(200, deepCursor)))) / 50;
 
     const refusing = { ...UNBOUNDED, maxSessions: COUNT, atSessionLimit: 'refuse' as const };
     expect(await sight(store, user, COUNT + 1, { policy: refusing })).toEqual({ state: 'refused' });
@@ -650,23 +665,17 @@ describe('a user with ten thousand sessions', () => {
     expect(await get(store, user, COUNT - 1001)).toBeNull();
     expect(await get(store, user, COUNT - 1002)).not.toBeNull();
 
-    for (let cursor = page.next, count = 0; cursor !== null && count < 20; count += 1) {
-      ({ next: cursor } = await store.list(user, { limit: 200, cursor, at: now, policy: UNBOUNDED }));
-    }
-
-    expect(await revokeAll(store, user, handle(7))).toEqual({ ended: COUNT - 1001 });
-    const left = await store.list(user, { limit: 50, cursor: null, at: now, policy: UNBOUNDED });
-    expect(left.sessions.map((session) => session.handle)).toEqual([handle(7)]);
-
-    // The middle of many: what the machine did to a single one is not the script's doing.
+    await redis.cli('config', 'set', 'slowlog-log-slower-than', '0');
+    await redis.cli('config', 'set', 'slowlog-max-len', '100000');
+    await redis.cli('slowlog', 'reset');
+    const ended = await spentOn(async () => {
+      expect(await revokeAll(store, user, handle(7))).toEqual({ ended: COUNT - 1001 });
+    });
     const log = (await redis.cli('slowlog', 'get', '100000')) as [number, number, number, string[]][];
-    const timesOf = (sha: string): number[] =>
-      log.flatMap(([, , microseconds, command]) => (command[1] === sha ? [microseconds] : [])).sort((a, b) => a - b);
-    for (const { sha } of [LIST, SWEEP]) {
-      const times = timesOf(sha);
-      expect(times.length).toBeGreaterThan(10);
-      expect(times[Math.floor(times.length / 2)]).toBeLessThan(LONG);
-    }
-    expect(timesOf(SIGHT.sha).filter((time) => time >= LONG).length).toBeLessThan(COUNT / 100);
+    const sweeps = log.filter(([, , , command]) => command[1] === SWEEP.sha).length;
+    expect((await list(50)).sessions.map((session) => session.handle)).toEqual([handle(7)]);
+    expect(ended / sweeps).toBeLessThan(long);
+    for (const each of [listed, listedDeep]) expect(each).toBeLessThan(long / 2);
+    expect(sighted).toBeLessThan(long / 20);
   });
 });

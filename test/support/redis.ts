@@ -49,7 +49,8 @@ export interface RedisSentinel {
 }
 
 const HOST = '127.0.0.1';
-const PATIENCE = 15_000;
+/** For a machine that is busy with something else, and a Sentinel that waits half a minute after it stood still. */
+const PATIENCE = 60_000;
 
 /** Resolves with what `ask` gives once it gives something; the pause between is what asking again costs the machine. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {
@@ -194,7 +195,7 @@ export async function isFollowing(replica: TestRedis): Promise<boolean> {
 
 /** A Cluster of three masters that share the slots, each with a replica where one is wanted. */
 export async function startCluster({ withReplicas = false } = {}): Promise<RedisCluster> {
-  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
+  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '4000'];
   const startNode = async (): Promise<TestRedis> => startRedis({ args, port: await freePort(10_000) });
   const masters = await Promise.all([1, 2, 3].map(startNode));
   const replicas = withReplicas ? await Promise.all(masters.map(startNode)) : [];
@@ -264,7 +265,7 @@ async function startOneSentinel(name: string, masterPort: number): Promise<{ por
     `bind ${HOST}`,
     `dir ${directory}`,
     `sentinel monitor ${name} ${HOST} ${String(masterPort)} 2`,
-    `sentinel down-after-milliseconds ${name} 500`,
+    `sentinel down-after-milliseconds ${name} 1500`,
     `sentinel failover-timeout ${name} 2000`,
   ];
   writeFileSync(file, lines.join('\n'));

@@ -4,13 +4,15 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import jwt from 'jsonwebtoken';
-import { managedSessions, type ManagedSessions, type ManagedSessionsOptions } from '../../lib/index.js';
+import { sessionHandle, sessionUser } from '../../lib/core/session.js';
+import { LoginError, managedSessions, type ManagedSessions, type ManagedSessionsOptions } from '../../lib/index.js';
+import { eventually } from './redis.js';
 
 export const ISSUER = 'https://id.example.com/';
 const SECRET = 'a secret for tests, 32 bytes long';
 
-export const BOUND = 1000;
-export const STORE_TIMEOUT = 200;
+export const BOUND = 2000;
+export const STORE_TIMEOUT = 500;
 export const ACTIVITY_INTERVAL = 500;
 
 export interface Answer {
@@ -21,6 +23,8 @@ export interface Answer {
   readonly acceptedAt: number;
   /** In milliseconds. */
   readonly took: number;
+  /** In the same turn of the event loop in which the request came: nobody was waited for. */
+  readonly atOnce: boolean;
 }
 
 export interface Site {
@@ -31,7 +35,7 @@ export interface Site {
   readonly statuses: Set<number>;
   /** A request with this token, or with none; `fresh` asks the store on this request. */
   ask(token: string | undefined, path?: '/' | '/fresh'): Promise<Answer>;
-  /** Ends another's session as an administrator would. */
+  /** Ends another's session as an administrator would, who may repeat it. */
   revoke(token: string): Promise<void>;
   stop(): Promise<void>;
 }
@@ -58,7 +62,13 @@ export async function startSite(options: Partial<ManagedSessionsOptions>): Promi
   const events: string[] = [];
   for (const name of ['storeDown', 'storeUp', 'sessionEnded'] as const) sessions.on(name, () => events.push(name));
 
+  const answeredAtOnce: boolean[] = [];
+  let asked = 0;
   const app = express();
+  app.use((req, res, next) => {
+    next();
+    answeredAtOnce[Number(req.get('x-number'))] = res.writableEnded;
+  });
   app.use('/account/sessions', sessions.router());
   app.get('/fresh', sessions.required({ fresh: true }), answerAccepted);
   app.get('/', sessions, answerAccepted);
@@ -73,16 +83,21 @@ export async function startSite(options: Partial<ManagedSessionsOptions>): Promi
     statuses,
     async ask(token, path = '/') {
       const sentAt = performance.now();
-      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      const number = (asked += 1);
+      const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      const headers = { 'x-number': String(number), ...authorization };
       const answer = await fetch(url + path, { headers });
       const { acceptedAt = NaN, code } = (await answer.json()) as Body;
       statuses.add(answer.status);
-      return { status: answer.status, code, acceptedAt, took: performance.now() - sentAt };
+      const atOnce = answeredAtOnce[number] === true;
+      return { status: answer.status, code, acceptedAt, took: performance.now() - sentAt, atOnce };
     },
     async revoke(token) {
-      const { session } = await sessions.verify(token);
-      const { sub = '' } = jwt.decode(token, { json: true }) ?? {};
-      await sessions.revoke(sub, session.handle);
+      const { sub = '', sid } = jwt.decode(token, { json: true }) ?? {};
+      await sessions.verify(token).catch((error: unknown) => {
+        if (!isLoginError(error, 'session_revoked')) throw error;
+      });
+      await sessions.revoke(sub, sessionHandle(sessionUser(ISSUER, sub), String(sid)));
     },
     async stop() {
       server.closeAllConnections();
@@ -90,6 +105,34 @@ export async function startSite(options: Partial<ManagedSessionsOptions>): Promi
       await sessions.close();
     },
   };
+}
+
+export async function untilAnswers(site: Site, token: string, status: number): Promise<Answer> {
+  return eventually(`the answer is ${String(status)}`, async () => {
+    const answer = await site.ask(token);
+    return answer.status === status && answer;
+  });
+}
+
+export function untilFresh(site: Site): Promise<boolean> {
+  return eventually('the feed is fresh', () => Promise.resolve(site.sessions.health().feed.ok));
+}
+
+/** Resolves once it is acknowledged, however often it takes; to when that was. */
+export function revoked(site: Site, token: string): Promise<number> {
+  return eventually('the revocation is acknowledged', () =>
+    site.revoke(token).then(
+      () => performance.now(),
+      (error: unknown) => {
+        if (!isLoginError(error, 'store_unavailable')) throw error;
+        return undefined;
+      },
+    ),
+  );
+}
+
+function isLoginError(error: unknown, code: LoginError['code']): boolean {
+  return error instanceof LoginError && error.code === code;
 }
 
 function answerAccepted(_req: express.Request, res: express.Response): void {
