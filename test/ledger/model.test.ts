@@ -189,7 +189,7 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
   return { accepted, refused };
 }
 
-const RUNS = Number(globalThis.process.env['MODEL_RUNS'] ?? 400);
+const RUNS = Number(globalThis.process.env['MODEL_RUNS'] ?? 250);
 
 describe('ledger, feed and store over a network that does what it likes', () => {
   test.each([
