@@ -99,6 +99,7 @@ export class Entry {
   /** The store is being asked whether it ran out. */
   isChecked = false;
   #controller: AbortController | null = null;
+  #hasEnded = false;
   #onWatched: ((entry: Entry) => void) | null;
 
   constructor(handle: string, owner: Owner, token: TokenTimes, now: number, onWatched: (entry: Entry) => void) {
@@ -106,6 +107,7 @@ export class Entry {
     this.owner = owner;
     this.token = token;
     this.startedAt = token.issuedAt ?? now;
+    this.dated = token.issuedAt !== null;
     this.expiresAt = tokenEndsAt(token);
     this.#onWatched = onWatched;
   }
@@ -119,6 +121,7 @@ export class Entry {
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
+      if (this.#hasEnded) this.#controller.abort();
       this.#onWatched?.(this);
       this.#onWatched = null;
     }
@@ -142,8 +145,8 @@ export class Entry {
   end(): void {
     this.generation = -1;
     this.#onWatched = null;
-    this.#controller ??= new AbortController();
-    this.#controller.abort();
+    this.#hasEnded = true;
+    this.#controller?.abort();
   }
 }
 

@@ -371,12 +371,12 @@ export class Ledger {
     }
   }
 
-  #refuseWithEveryone(token: VerifiedToken, now: number, startedAt: number, expiresAt: number | null): void {
+  #refuseWithEveryone(token: VerifiedToken, now: number, startedAt: number | null, expiresAt: number | null): void {
     if (this.#everyone === null || !this.#isEndedWithEveryone(token.user, startedAt)) return;
     throw this.#endByCutoff(token, now, endingByCutoff(this.#everyone, expiresAt));
   }
 
-  #isEndedWithEveryone(user: SessionUser, startedAt: number): boolean {
+  #isEndedWithEveryone(user: SessionUser, startedAt: number | null): boolean {
     return endedWithEveryone(this.#everyone, startedAt, this.#options.policyOf(user.issuer));
   }
 
@@ -536,7 +536,7 @@ export class Ledger {
     if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
     if (answer.state === 'ended') throw endedError(answer.ending);
     this.#refuseKnownEnded(token, now);
-    this.#refuseWithEveryone(token, now, answer.startedAt, answer.expiresAt);
+    this.#refuseWithEveryone(token, now, startOf(answer), answer.expiresAt);
     const cutoff = this.#ended.cutoffOf(token.user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, token, answer, question)) {
       throw this.#endByCutoff(token, now, endingByCutoff(cutoff, answer.expiresAt));
@@ -563,7 +563,7 @@ export class Ledger {
       if (!call.stale) this.#recovery.start();
       return;
     }
-    if (this.#isEndedWithEveryone(user, answer.startedAt)) return;
+    if (this.#isEndedWithEveryone(user, startOf(answer))) return;
     const cutoff = this.#ended.cutoffOf(user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, { handle: entry.handle, times: token }, answer, call)) {
       if (!call.stale) this.#recovery.start();
@@ -573,7 +573,7 @@ export class Ledger {
     if (answer.created) this.#noteCreated(entry, sighting, answer.familiar);
     if (answer.moved !== null) this.#announcements.moved(entry.subject, answer.moved, sighting);
     entry.startedAt = answer.startedAt;
-    entry.dated ||= token.issuedAt !== null;
+    entry.dated ||= answer.dated;
     entry.knownUnder = answer.knownUnder;
     entry.expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, entry.expiresAt) : answer.expiresAt;
     entry.lastSeenAt = Math.max(entry.lastSeenAt, sighting.at);
@@ -737,6 +737,10 @@ export class Ledger {
   #learnEveryone(cutoff: EveryonesCutoff, own: boolean): void {
     this.#everyone = cutoff;
     this.#questions.outdateAll();
+    // What an answer told of before: only now it is known who acted.
+    for (const known of this.#untold.keys()) {
+      if (known.tombstone.ending.at === cutoff.at) this.#tellEnded(known, own);
+    }
     for (const entry of new Set([...this.#entries.values(), ...this.#watched.held()])) {
       if (endedWithEveryone(cutoff, startOf(entry), entry.owner.policy)) this.#endEntry(entry, cutoff, own);
     }
@@ -906,7 +910,7 @@ function asList(record: SessionRecord | null): SessionRecord[] {
 }
 
 /** Null where nobody knows. */
-function startOf({ dated, startedAt }: Entry): number | null {
+function startOf({ dated, startedAt }: Pick<Entry, 'dated' | 'startedAt'>): number | null {
   return dated ? startedAt : null;
 }
 

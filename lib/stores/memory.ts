@@ -161,8 +161,8 @@ export function memoryStore(): SessionStore {
       return end(ending, known !== undefined && standing.state === 'ended');
     }
 
-    const { startedAt, knownUnder } = merged;
-    const live = { state: 'live', startedAt, expiresAt: expiresAt(merged), knownUnder } as const;
+    const { startedAt, dated, knownUnder } = merged;
+    const live = { state: 'live', startedAt, dated, expiresAt: expiresAt(merged), knownUnder } as const;
     if (!track) return { ...live, created: false, familiar: false, moved: null };
 
     if (before?.state !== 'live') {

@@ -595,7 +595,10 @@ return false
  */
 export const STANDING_FOR_EVERYONE = `
 local function standing_for_everyone(key, known)
-  local function moment(text) return tonumber(string.match(text, '${EVERYONE_PATTERN}') or 0) end
+  local function moment(text)
+    local at = tonumber(string.match(text, '${EVERYONE_PATTERN}') or 0)
+    return at <= ${String(LAST_MOMENT)} and at or 0
+  end
   local kept = redis.call('GET', key) or ''
   if moment(known) <= moment(kept) then return kept end
   redis.call('SET', key, known, 'PX', ${String(CUTOFF_FOR)})
@@ -678,8 +681,11 @@ function unpacked(text: string): string {
 }
 
 /** A record as it is kept, with the cutoff that it is known to have survived. */
-export function decodeRecord(handle: string, text: string): { record: SessionRecord; knownUnder: number } {
-  const [started, seen, lifetime, ends, under, , ip, userAgent, label] = partsOf(text.slice(1), 9);
+export function decodeRecord(
+  handle: string,
+  text: string,
+): { record: SessionRecord; knownUnder: number; dated: boolean } {
+  const [started, seen, lifetime, ends, under, dated, ip, userAgent, label] = partsOf(text.slice(1), 9);
   const startedAt = Number(started);
   const expiresAt = lifetime === '' ? Number(ends) : startedAt + Number(lifetime);
   return {
@@ -693,6 +699,7 @@ export function decodeRecord(handle: string, text: string): { record: SessionRec
       label: orNull(label),
     },
     knownUnder: Number(under),
+    dated: dated === '1',
   };
 }
 
@@ -725,6 +732,13 @@ export function decodeCutoff(text: string): Cutoff {
 /** The cutoff of everyone and the store object that set it; undefined where the text is none. */
 export function decodeEveryone(text: string): { cutoff: EveryonesCutoff; origin: string } | undefined {
   const [at = '', origin, by, reason, ...others] = text.split('\n');
-  if (!/^\d+$/.test(at) || origin === undefined || reason === undefined || others.length > 0) return undefined;
+  if (
+    !/^\d+$/.test(at) ||
+    Number(at) > LAST_MOMENT ||
+    origin === undefined ||
+    reason === undefined ||
+    others.length > 0
+  )
+    return undefined;
   return { cutoff: { at: Number(at), reason, by: orNull(by) }, origin };
 }

@@ -514,7 +514,7 @@ function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'a
     const { ending, until } = decodeTombstone(handle, asText(text));
     return { answer: { state: 'ended', ending, until }, ended };
   }
-  const { record, knownUnder } = decodeRecord(handle, asText(text));
+  const { record, knownUnder, dated } = decodeRecord(handle, asText(text));
   const known = before === '' ? null : decodeRecord(handle, asText(before)).record;
   const hasMoved = known !== null && (known.ip !== record.ip || known.userAgent !== record.userAgent);
   const { startedAt, expiresAt } = record;
@@ -523,6 +523,7 @@ function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'a
     answer: {
       state: 'live',
       startedAt,
+      dated,
       expiresAt,
       created: known === null,
       familiar: familiar === '1',

@@ -38,6 +38,8 @@ export type SightAnswer =
   | {
       readonly state: 'live';
       readonly startedAt: number;
+      /** False: none of its tokens says when it began, and `startedAt` is its first sighting. */
+      readonly dated: boolean;
       readonly expiresAt: number;
       /** This sighting put the session on record. */
       readonly created: boolean;

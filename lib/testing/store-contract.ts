@@ -175,6 +175,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           created: true,
           familiar: false,
           moved: null,
+          dated: true,
           knownUnder: 0,
         });
         assert.deepEqual(await get(handle(1)), {
@@ -416,6 +417,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           created: false,
           familiar: false,
           moved: null,
+          dated: true,
           knownUnder: 0,
         });
         assert.equal(await get(handle(1)), null);

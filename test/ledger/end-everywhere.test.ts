@@ -1,6 +1,18 @@
 /** The cutoff of everyone in the ledger: how old what is known of it may be, and what it does to the sessions in use. */
 
-import { BOUND, microtasks, Process, Server, token, useVirtualTimers, VirtualTime } from './simulation.js';
+import { endingByCutoff } from '../../lib/core/policy.js';
+import {
+  BOUND,
+  microtasks,
+  POLICY,
+  Process,
+  Server,
+  start,
+  STORE_TIMEOUT,
+  token,
+  useVirtualTimers,
+  VirtualTime,
+} from './simulation.js';
 
 const MINUTE = 60_000;
 const ANN = token('ann', 'a1');
@@ -211,4 +223,70 @@ test('whether it could be written is told as of any other command', async () => 
   await here.settle();
   await done;
   expect([told('storeDown').length, told('storeUp').length]).toEqual([1, 1]);
+});
+
+describe('a session without `iat`, of which a store that does not know the cutoff says that it is live', () => {
+  const CY = token('cy', 'c1', { issuedAt: null });
+
+  beforeEach(async () => {
+    await here.round();
+    await endEverywhere();
+    await time.advance(MINUTE);
+  });
+
+  test('is refused from its first request on', async () => {
+    expect(await ask(CY)).toBe('session_revoked');
+    expect(await ask(CY)).toBe('session_revoked');
+  });
+
+  test('is refused without a sighting, too', async () => {
+    const answer = here.ledger.peek(CY, time.clock.now());
+    await Promise.all([expect(answer).rejects.toMatchObject({ code: 'session_revoked' }), here.settle()]);
+  });
+});
+
+test('a session that began since and was let in unasked keeps its connection when the cutoff is learnt', async () => {
+  here = new Process(0, server, time, { whenStoreDown: 'allow' });
+  await here.round();
+  await endEverywhere();
+  await time.advance(MINUTE);
+  const since = token('ann', 'since', { issuedAt: time.clock.now() });
+  const asked = here.ledger.judge(since, { at: time.clock.now(), ip: null, userAgent: null }, false);
+  await time.advance(STORE_TIMEOUT);
+  const { signal } = await asked;
+  here.wire.cut();
+  await microtasks();
+  await here.round();
+  expect(signal.aborted).toBe(false);
+  expect(await ask(since)).toBe('live');
+});
+
+test('who acted is told also where an answer told of the ending first', async () => {
+  await here.round();
+  expect(await ask()).toBe('live');
+  const done = here.ledger.endEverywhere({ reason: 'incident', by: 'operator' });
+  // Done at the server, and the reply on its way: another process knew of it, and made the session a tombstone.
+  for (let step = 0; step < 2; step += 1) here.wire.step(0);
+  const ending = endingByCutoff(server.everyone!, ANN.times.expiresAt);
+  const tombstones = [{ handle: ANN.handle, ending, until: start + 40 * 86_400_000 }];
+  await server.store.restore(ANN.user, { tombstones, cutoff: null, at: time.clock.now(), policy: POLICY });
+  const asked = here.request(ANN, time.clock.now(), true);
+  const last = here.wire.messages.length - 1;
+  for (let step = 0; step < 3; step += 1) here.wire.step(last);
+  await microtasks();
+  expect(await asked).toMatchObject({ code: 'session_revoked' });
+  await here.settle();
+  await done;
+  await time.advance(2 * BOUND);
+  expect(told('sessionEnded')).toMatchObject([{ here: true }]);
+});
+
+test('the signal of a session that ended is aborted, whenever it is asked for', async () => {
+  await here.round();
+  const asked = here.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false);
+  await here.settle();
+  const session = await asked;
+  await endEverywhere();
+  await here.round();
+  expect(session.signal.aborted).toBe(true);
 });

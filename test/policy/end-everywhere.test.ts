@@ -162,10 +162,12 @@ describe('a process that was not there', () => {
         token,
         tokenOf(clock, { sub: `new${String(round)}` }),
         tokenOf(clock, { sub: 'bob', iat: clock.now() / 1000 - 300 }),
+        tokenOf(clock, { sub: `undated${String(round)}`, iat: null, exp: clock.now() / 1000 + 3600 }),
       ];
       expect(await Promise.all(asked.map((each) => ask(late, each)))).toEqual([
         'session_revoked',
         'live',
+        'session_revoked',
         'session_revoked',
       ]);
     }
