@@ -48,8 +48,8 @@ export class Questions {
 
 /** The question whether a session is live; requests may share it. */
 export interface Call extends Question {
-  /** When it was sent, on the monotonic clock. */
-  readonly sentAt: number;
+  /** When what it asks about stood as it is answered, on the monotonic clock: when it was sent, or the feed last was heard. */
+  readonly asOf: number;
   /** The ledger's generation when it was sent. */
   readonly generation: number;
   /** Whether the feed was already being read when it was sent, so that it tells of everything after. */
@@ -82,7 +82,7 @@ export class Entry {
   /** Of the ledger, when a reply put this entry in; an entry of an earlier one vouches for nothing. */
   generation = -1;
   covered = false;
-  /** When the reply that last confirmed it was asked for, on the monotonic clock. */
+  /** As of when the reply that last confirmed it holds, on the monotonic clock. */
   confirmedAt = -Infinity;
 
   lastSeenAt = 0;

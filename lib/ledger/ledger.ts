@@ -417,7 +417,7 @@ export class Ledger {
       !isOlder &&
       !call.stale &&
       call.generation === this.#generation &&
-      this.#monotonic() - call.sentAt <= this.#options.revocationBound
+      this.#monotonic() - call.asOf <= this.#options.revocationBound
     );
   }
 
@@ -443,7 +443,7 @@ export class Ledger {
     const { handle, owner } = entry;
     const { asOf, caughtUp } = this.#caughtUpAsOf();
     const call: Call = {
-      sentAt: asOf,
+      asOf,
       generation: this.#generation,
       covered: this.#feed.age() < Infinity,
       tracked: entry.tracked,
@@ -587,7 +587,7 @@ export class Ledger {
     if (!held || call.stale || call.generation !== this.#generation) return;
     entry.generation = call.generation;
     entry.covered = call.covered;
-    entry.confirmedAt = Math.max(entry.confirmedAt, call.sentAt);
+    entry.confirmedAt = Math.max(entry.confirmedAt, call.asOf);
   }
 
   /** An answer that nobody waited for any more is no knowledge, but what it tells of was done. */
