@@ -55,8 +55,8 @@ try {
 }
 
 /**
- * In a round each contestant has its windows in the order bare, guarded, guarded, bare: what drifts weighs on both. One
- * that does not count comes first: after the others' turns the caches are cold, and every session is due to be written.
+ * In a round each contestant has its windows by turns, and the other one begins in the next round: what drifts weighs on
+ * both. One that does not count comes first: after the others' turns the caches are cold, and sessions are due to be written.
  */
 async function measureServed() {
   const running = [];
@@ -64,8 +64,9 @@ async function measureServed() {
   for (let round = -1; round < ROUNDS; round++) {
     for (const { child, rounds } of running) {
       const windows = { bare: [], guarded: [] };
-      await measureWindow(child, child.prepared.guardedUrl);
-      for (const kind of ['bare', 'guarded', 'guarded', 'bare']) {
+      const [one, other] = round % 2 === 0 ? ['bare', 'guarded'] : ['guarded', 'bare'];
+      await measureWindow(child, child.prepared[`${other}Url`]);
+      for (const kind of [one, other, one, other]) {
         windows[kind].push(await measureWindow(child, child.prepared[`${kind}Url`]));
       }
       if (round >= 0) rounds.push({ bare: together(windows.bare), guarded: together(windows.guarded) });
