@@ -75,7 +75,11 @@ test('every listener is told, until it is closed, whoever else uses the store', 
   for (const revocationBound of [1000, 5000]) store.configure({ storeTimeout: 1000, revocationBound });
   const heard: [string, Notice][] = [];
   const feeds = ['one', 'other'].map((name) =>
-    store.feed({ notice: (notice) => void heard.push([name, notice]), everyone: () => undefined, gap: () => undefined }),
+    store.feed({
+      notice: (notice) => void heard.push([name, notice]),
+      everyone: () => undefined,
+      gap: () => undefined,
+    }),
   );
   expect(feeds.map((feed) => [feed.age(), feed.lastError()])).toEqual([
     [0, null],

@@ -182,7 +182,8 @@ beforeAll(async () => {
         // It comes once for each batch of what it ended.
         if (cutoffs.at(-1)?.at !== notice.cutoff.at) cutoffs.push(notice.cutoff);
       },
-      everyone: () => undefined, gap: () => undefined,
+      everyone: () => undefined,
+      gap: () => undefined,
     });
   }
 });
