@@ -3,7 +3,7 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { types } from 'node:util';
 import { KeyRing, keyUnknown, serving, type KeySource } from './key-source.js';
-import { ALGORITHMS, algorithmsOf, checkJwk, UnusableKey } from './verification-key.js';
+import { ALGORITHMS, algorithmsOf, checkJwk, isAlgorithm, UnusableKey } from './verification-key.js';
 import type { Algorithm, VerificationKey } from './verification-key.js';
 
 /** A text is its UTF-8 bytes. */
@@ -63,10 +63,6 @@ export function checkAlgorithms(value: unknown, optionName: string): readonly Al
     throw new TypeError(`${optionName}.algorithms must be a list of one or more of ${ALGORITHMS.join(', ')}`);
   }
   return [...value];
-}
-
-function isAlgorithm(value: unknown): value is Algorithm {
-  return ALGORITHMS.some((algorithm) => algorithm === value);
 }
 
 function readKeys(

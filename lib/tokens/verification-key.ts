@@ -12,6 +12,10 @@ export const ALGORITHMS = [
 
 export type Algorithm = (typeof ALGORITHMS)[number];
 
+export function isAlgorithm(value: unknown): value is Algorithm {
+  return ALGORITHMS.some((algorithm) => algorithm === value);
+}
+
 /** A key that may verify tokens of one issuer. */
 export interface VerificationKey {
   readonly key: KeyObject;

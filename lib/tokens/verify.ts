@@ -9,7 +9,7 @@ import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
 import { sessionHandle, sessionId, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
-import { ALGORITHMS, type Algorithm, type VerificationKey } from './verification-key.js';
+import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
 /** Longest token, in characters. */
 export const TOKEN_LIMIT = 8192;
@@ -231,10 +231,6 @@ function isCanonical(part: string): boolean {
     default:
       return 'AEIMQUYcgkosw048'.includes(part.charAt(part.length - 1));
   }
-}
-
-function isAlgorithm(alg: unknown): alg is Algorithm {
-  return ALGORITHMS.some((algorithm) => algorithm === alg);
 }
 
 function typeOf(header: Claims): string | null {
