@@ -1,6 +1,6 @@
 /** What lies between a process and its Redis is broken on purpose: three answers, never a fourth, and the promise holds. */
 
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { redisStore, type ManagedSessionsOptions } from '../../lib/index.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
@@ -16,6 +16,7 @@ import {
   untilFresh,
   type Site,
 } from '../support/site.js';
+import { splitClient } from '../support/split-client.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
 /** What a test started, ended in the opposite order. */
@@ -78,15 +79,6 @@ function testTogether<Row extends readonly [string, ...unknown[]]>(
   test.each(rows.map(([name]) => name))('%s', (name) => {
     if (failures.has(name)) throw failures.get(name);
   });
-}
-
-/** A client whose duplicates, of which one reads the feed, go another way. */
-function splitClient(commands: TcpProxy, feed: TcpProxy): Redis {
-  const client = new Redis(commands.port, '127.0.0.1', { maxRetriesPerRequest: null, retryStrategy: () => 50 });
-  client.on('error', () => undefined);
-  const duplicate = client.duplicate.bind(client);
-  client.duplicate = (overrides) => duplicate({ ...overrides, port: feed.port });
-  return client;
 }
 
 async function disconnected(client: Redis): Promise<void> {

@@ -1,9 +1,10 @@
 /** An incident: the sessions of all users ended at once, in every process, and they stay ended. */
 
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { managedSessions, redisStore, type ManagedSessions } from '../../lib/index.js';
 import { ManualClock } from '../support/issuer.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
+import { splitClient } from '../support/split-client.js';
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { alone, ask, ISSUER, MINUTE, Processes, SECRET, tokenOf, type Options } from './logins.js';
 
@@ -290,10 +291,7 @@ describe('an outage', () => {
 
     beforeEach(async () => {
       [commands, feed] = [await startProxy(redis), await startProxy(redis)];
-      client = new Redis(commands.port, '127.0.0.1', { maxRetriesPerRequest: null });
-      client.on('error', () => undefined);
-      const duplicate = client.duplicate.bind(client);
-      client.duplicate = (overrides) => duplicate({ ...overrides, port: feed.port });
+      client = splitClient(commands, feed);
       ends.push(async () => {
         client.disconnect();
         await Promise.all([commands.close(), feed.close()]);
