@@ -1,7 +1,7 @@
 /**
  * What the middleware costs in an application, side by side with what people would install instead. After `npm run build`:
  *
- *     npm run bench              every contestant, about six minutes
+ *     npm run bench              every contestant, about a quarter of an hour
  *     npm run bench -- --quick   the same, shorter and noisier
  *     npm run bench -- --only express-session,better-auth
  *

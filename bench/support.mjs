@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 
 export const QUICK = process.argv.includes('--quick');
-// So that what listens to `exit` is called.
+// A signal's own way to end a process calls no `exit` listener, and those stop the servers.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 process.setMaxListeners(50);
 
@@ -76,6 +76,7 @@ export function answerQuestions(answers) {
       process.send({ error: error.stack ?? String(error) });
     }
   });
+  // Servers and connections would outlive the bench that asked for them.
   process.on('disconnect', () => process.exit());
 }
 

@@ -668,6 +668,7 @@ const FRAGMENTS = [
 ] as const;
 const FIRST_CODE = 0x0e;
 const CODES = new Map<string, string>(FRAGMENTS.map((text, index) => [text, String.fromCharCode(FIRST_CODE + index)]));
+const CODE = new RegExp(`[${[...CODES.values()].join('')}]`, 'g');
 const FRAGMENT = new RegExp(FRAGMENTS.map((text) => text.replace(/[.()/]/g, '\\$&')).join('|'), 'g');
 
 /** A kept user agent as it stands in a record. */
@@ -676,8 +677,7 @@ export function packed(userAgent: string): string {
 }
 
 function unpacked(text: string): string {
-  // eslint-disable-next-line no-control-regex -- the codes are control characters, so that no text holds one
-  return text.replace(/[\x0e-\x1f]/g, (code) => FRAGMENTS[code.charCodeAt(0) - FIRST_CODE] ?? '');
+  return text.replace(CODE, (code) => FRAGMENTS[code.charCodeAt(0) - FIRST_CODE] ?? '');
 }
 
 /** A record as it is kept, with the cutoff that it is known to have survived. */

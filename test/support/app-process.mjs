@@ -100,5 +100,6 @@ process.on('message', async ({ id, name, args }) => {
     process.send({ id, error: `${error.code ?? error.name}: ${error.message}` });
   }
 });
+// Its server and its Redis connections would outlive the test that started it.
 process.on('disconnect', () => process.exit());
 tell('ready', {});
