@@ -589,7 +589,7 @@ return false
 
 /**
  * Defines `standing_for_everyone(key, known)`: the cutoff of everyone, the later of what is kept and what the caller
- * knows. What the store lost is so written back.
+ * knows; empty where there is none, also where what is kept is no cutoff. What the store lost is so written back.
  *
  * Its text is at, origin, by, reason; the origin is the store object that set it.
  */
@@ -600,6 +600,7 @@ local function standing_for_everyone(key, known)
     return at <= ${String(LAST_MOMENT)} and at or 0
   end
   local kept = redis.call('GET', key) or ''
+  if moment(kept) == 0 then kept = '' end
   if moment(known) <= moment(kept) then return kept end
   redis.call('SET', key, known, 'PX', ${String(CUTOFF_FOR)})
   return known

@@ -181,8 +181,8 @@ export interface SessionStore {
   /**
    * Ends a session: the tombstone first, then the feed entry; resolves once both are written. `'ended'` by this call,
    * `'already'` where a tombstone stood (the feed entry is written again), `'unknown'` where nothing is on record and
-   * no token was given. This store object's own listener has been told by then. Safe to repeat after a rejection, which
-   * may leave it in force in part.
+   * no token was given. This store object's own listener has been told by then, as of its own where `'ended'`. Safe to
+   * repeat after a rejection, which may leave it in force in part: what is done late is told all the same.
    */
   revoke(user: SessionUser, request: RevokeRequest): Promise<'ended' | 'already' | 'unknown'>;
 
