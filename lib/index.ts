@@ -50,7 +50,7 @@ export type {
   SessionStarted,
   TokenRefused,
 } from './core/events.js';
-export type { Cutoff, EveryonesCutoff, SessionPolicy } from './core/policy.js';
+export type { Cutoff, GlobalCutoff, SessionPolicy } from './core/policy.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
 
 export type {

@@ -77,11 +77,13 @@ export interface Cutoff {
   readonly except: string | null;
   readonly reason: string;
   readonly by: string | null;
+  /** The store object that set it. */
+  readonly origin: string;
 }
 
 /**
- * Whether a cutoff ends a session that is seen for the first time (`knownUnder` undefined) or is on record
- * (`knownUnder`: the cutoff that stood when it was first seen, 0 for none).
+ * Whether a cutoff ends a session that is seen for the first time (`survivedCutoffAt` undefined) or is on record
+ * (`survivedCutoffAt`: the cutoff that stood when it was first seen, 0 for none).
  *
  * `iat` counts whole seconds: in the cutoff's own second a session known by then is ended, one first seen after it
  * is live. A session without `iat` that was unknown at the cutoff began before it.
@@ -90,20 +92,22 @@ export function endedByCutoff(
   cutoff: Cutoff,
   handle: string,
   issuedAt: number | null,
-  knownUnder: number | undefined,
+  survivedCutoffAt: number | undefined,
 ): boolean {
   if (handle === cutoff.except) return false;
-  if (knownUnder !== undefined && knownUnder < cutoff.at) return true;
-  if (issuedAt === null) return knownUnder === undefined;
+  if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) return true;
+  if (issuedAt === null) return survivedCutoffAt === undefined;
   return Math.floor(issuedAt / 1000) < Math.floor(cutoff.at / 1000);
 }
 
 /** Ends the sessions of all users: those that began before it, or that clocks which disagree may have dated behind it. */
-export interface EveryonesCutoff {
+export interface GlobalCutoff {
   /** The store's own moment, in milliseconds since 1970; later ones are greater. */
   readonly at: number;
   readonly reason: string;
   readonly by: string | null;
+  /** The store object that set it. */
+  readonly origin: string;
 }
 
 /**
@@ -111,8 +115,8 @@ export interface EveryonesCutoff {
  * asks for no record, so that it holds alike for sessions seen and never seen, and errs on the side of ending: for the
  * time of the clock tolerance new sessions are ended too.
  */
-export function endedWithEveryone(
-  cutoff: EveryonesCutoff | null,
+export function endedByGlobalCutoff(
+  cutoff: GlobalCutoff | null,
   startedAt: number | null,
   { clockTolerance }: SessionPolicy,
 ): boolean {
@@ -123,6 +127,7 @@ export function endedWithEveryone(
 export const CUTOFF_FOR = 366 * 24 * 3600 * 1000;
 
 /** The ending that a cutoff gives. */
-export function endingByCutoff(cutoff: EveryonesCutoff, sessionExpiresAt: number | null): Ending {
-  return { cause: 'revoked', reason: cutoff.reason, by: cutoff.by, at: cutoff.at, expiresAt: sessionExpiresAt };
+export function endingByCutoff(cutoff: GlobalCutoff, sessionExpiresAt: number | null): Ending {
+  const { reason, by, at, origin } = cutoff;
+  return { cause: 'revoked', reason, by, at, expiresAt: sessionExpiresAt, origin };
 }

@@ -53,6 +53,8 @@ export interface Ending {
   readonly at: number;
   /** When the session would have ended by itself; null where that is not known. */
   readonly expiresAt: number | null;
+  /** The store object that ended it; null if no store wrote this ending down. */
+  readonly origin: string | null;
 }
 
 /** Longest user agent kept, in characters. */

@@ -55,6 +55,7 @@ export function measured(store: SessionStore): SessionStore {
   }
 
   return {
+    origin: store.origin,
     configure: (settings) => store.configure(settings),
     sight: (user, request, onLate) => measure('sight', () => store.sight(user, request, onLate)),
     list: (user, request) => measure('list', () => store.list(user, request)),

@@ -68,9 +68,9 @@ export class Entry {
   startedAt: number;
   expiresAt: number;
   /** The session has a token with `iat`; `startedAt` is then the earliest. */
-  dated = false;
+  hasIssuedAt = false;
   /** The cutoff that stood when the session was first seen. */
-  knownUnder = 0;
+  survivedCutoffAt = 0;
   /** Kept on record; one that is not is confirmed by the store, and leaves nothing there. */
   tracked = false;
   /** A reply has said that it is there. */
@@ -107,7 +107,7 @@ export class Entry {
     this.owner = owner;
     this.token = token;
     this.startedAt = token.issuedAt ?? now;
-    this.dated = token.issuedAt !== null;
+    this.hasIssuedAt = token.issuedAt !== null;
     this.expiresAt = tokenEndsAt(token);
     this.#onWatched = onWatched;
   }

@@ -3,16 +3,17 @@
 import { LRUCache } from 'lru-cache';
 import { LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
+import type { Health } from '../core/health.js';
 import {
   CUTOFF_FOR,
   decide,
   endedByCutoff,
-  endedWithEveryone,
+  endedByGlobalCutoff,
   endingByCutoff,
   tokenEndsAt,
   tombstoneUntil,
   type Cutoff,
-  type EveryonesCutoff,
+  type GlobalCutoff,
   type SessionPolicy,
   type Standing,
   type SessionTimes,
@@ -71,12 +72,6 @@ export interface LedgerOptions {
   readonly random?: () => number;
 }
 
-export interface FeedHealth {
-  readonly ok: boolean;
-  readonly age: number;
-  readonly lastError: Error | null;
-}
-
 const ENTRY_LIMIT = 100_000;
 /** How often what ran out is forgotten: to look through 100,000 endings takes tens of milliseconds. */
 const SWEEP_INTERVAL = 60_000;
@@ -104,8 +99,8 @@ export class Ledger {
   readonly #onWatched = (entry: Entry): void => {
     this.#watched.add(entry);
   };
-  #everyone: EveryonesCutoff | null = null;
-  /** The last question after the cutoff of everyone, where the feed did not tell it soon enough. */
+  #globalCutoff: GlobalCutoff | null = null;
+  /** The last question after the global cutoff, where the feed did not tell it soon enough. */
   #catchUp: { readonly asOf: number; readonly caughtUp: Promise<void> } | null = null;
   /** Endings of sessions in use that a reply told of; whether they are ours is known when the notice comes. */
   readonly #untold = new Map<KnownEnding, number>();
@@ -144,8 +139,8 @@ export class Ledger {
       notice: (notice, own) => {
         this.#hear(notice, own);
       },
-      everyone: (cutoff, own) => {
-        this.#learnEveryone(cutoff, own);
+      globalCutoff: (cutoff, own) => {
+        this.#learnGlobalCutoff(cutoff, own);
       },
       gap: () => {
         this.#drop();
@@ -257,7 +252,7 @@ export class Ledger {
     await this.#availability.noted(attempt(() => this.#store.endEverywhere({ ...request, at })));
   }
 
-  health(): { readonly store: FeedHealth; readonly feed: FeedHealth; readonly sessions: number } {
+  health(): { readonly store: Health; readonly feed: Health; readonly sessions: number } {
     const age = this.#feed.age();
     return {
       sessions: this.#entries.size,
@@ -287,7 +282,7 @@ export class Ledger {
     if (this.#knownAge(entry) > this.#options.revocationBound) return false;
     const { issuedAt, lifetime } = token.times;
     // An older token than any seen here may show that the session began before a cutoff.
-    if (issuedAt !== null && (issuedAt < entry.startedAt || !entry.dated)) return false;
+    if (issuedAt !== null && (issuedAt < entry.startedAt || !entry.hasIssuedAt)) return false;
     const { policy } = entry.owner;
     if (hasOutlived(entry, lifetime, at)) return false;
     // Once it has lapsed, a refreshed token must find a place under the cap again.
@@ -363,7 +358,7 @@ export class Ledger {
       throw endedError(tombstone.ending);
     }
     const { issuedAt } = token.times;
-    if (issuedAt !== null) this.#refuseWithEveryone(token, now, issuedAt, null);
+    if (issuedAt !== null) this.#refuseByGlobalCutoff(token, now, issuedAt, null);
     const cutoff = this.#ended.cutoffOf(token.user.key);
     // Only what is sure without the record: a session without `iat`, or of the cutoff's own second, is the store's to judge.
     if (cutoff !== undefined && issuedAt !== null && endedByCutoff(cutoff, token.handle, issuedAt, cutoff.at)) {
@@ -371,13 +366,13 @@ export class Ledger {
     }
   }
 
-  #refuseWithEveryone(token: VerifiedToken, now: number, startedAt: number | null, expiresAt: number | null): void {
-    if (this.#everyone === null || !this.#isEndedWithEveryone(token.user, startedAt)) return;
-    throw this.#endByCutoff(token, now, endingByCutoff(this.#everyone, expiresAt));
+  #refuseByGlobalCutoff(token: VerifiedToken, now: number, startedAt: number | null, expiresAt: number | null): void {
+    if (this.#globalCutoff === null || !this.#isEndedByGlobalCutoff(token.user, startedAt)) return;
+    throw this.#endByCutoff(token, now, endingByCutoff(this.#globalCutoff, expiresAt));
   }
 
-  #isEndedWithEveryone(user: SessionUser, startedAt: number | null): boolean {
-    return endedWithEveryone(this.#everyone, startedAt, this.#options.policyOf(user.issuer));
+  #isEndedByGlobalCutoff(user: SessionUser, startedAt: number | null): boolean {
+    return endedByGlobalCutoff(this.#globalCutoff, startedAt, this.#options.policyOf(user.issuer));
   }
 
   /** Remembers what is refused for a cutoff's sake: a store that lost data would call it live. */
@@ -484,7 +479,7 @@ export class Ledger {
   }
 
   /**
-   * As of when what is known of the cutoff of everyone holds, and what to wait for until it does: nothing while the feed
+   * As of when what is known of the global cutoff holds, and what to wait for until it does: nothing while the feed
    * tells of it. What is asked of the store about one session says nothing of it: in a Cluster it lies elsewhere.
    */
   #caughtUpAsOf(): { readonly asOf: number; readonly caughtUp?: Promise<void> } {
@@ -536,7 +531,7 @@ export class Ledger {
     if (answer.state === 'refused') throw new LoginError('session_limit', 'Too many sessions are live for this user');
     if (answer.state === 'ended') throw endedError(answer.ending);
     this.#refuseKnownEnded(token, now);
-    this.#refuseWithEveryone(token, now, startOf(answer), answer.expiresAt);
+    this.#refuseByGlobalCutoff(token, now, startOf(answer), answer.expiresAt);
     const cutoff = this.#ended.cutoffOf(token.user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, token, answer, question)) {
       throw this.#endByCutoff(token, now, endingByCutoff(cutoff, answer.expiresAt));
@@ -563,18 +558,18 @@ export class Ledger {
       if (!call.stale) this.#recovery.start();
       return;
     }
-    if (this.#isEndedWithEveryone(user, startOf(answer))) return;
+    if (this.#isEndedByGlobalCutoff(user, startOf(answer))) return;
     const cutoff = this.#ended.cutoffOf(user.key);
     if (cutoff !== undefined && isEndedBy(cutoff, { handle: entry.handle, times: token }, answer, call)) {
       if (!call.stale) this.#recovery.start();
       return;
     }
     const held = this.#entries.peek(entry.handle) === entry;
-    if (answer.created) this.#noteCreated(entry, sighting, answer.familiar);
+    if (answer.created) this.#noteCreated(entry, sighting, answer.knownClient);
     if (answer.moved !== null) this.#announcements.moved(entry.subject, answer.moved, sighting);
     entry.startedAt = answer.startedAt;
-    entry.dated ||= answer.dated;
-    entry.knownUnder = answer.knownUnder;
+    entry.hasIssuedAt ||= answer.hasIssuedAt;
+    entry.survivedCutoffAt = answer.survivedCutoffAt;
     entry.expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, entry.expiresAt) : answer.expiresAt;
     entry.lastSeenAt = Math.max(entry.lastSeenAt, sighting.at);
     entry.writtenAt = Math.max(entry.writtenAt, sighting.at);
@@ -592,17 +587,17 @@ export class Ledger {
 
   /** An answer that nobody waited for any more is no knowledge, but what it tells of was done. */
   #takeLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
-    if (answer.state === 'live' && answer.created) this.#noteCreated(entry, sighting, answer.familiar);
+    if (answer.state === 'live' && answer.created) this.#noteCreated(entry, sighting, answer.knownClient);
     if (answer.state !== 'ended') return;
     this.#learnEnded(entry.owner.user, { handle: entry.handle, ending: answer.ending, until: answer.until }, null);
   }
 
   /** A session that is in use here and was on record, created anew, shows that the store lost data. */
-  #noteCreated(entry: Entry, sighting: Sighting, familiar: boolean): void {
+  #noteCreated(entry: Entry, sighting: Sighting, knownClient: boolean): void {
     const isInUse = this.#entries.peek(entry.handle) === entry && entry.generation !== -1;
     if (isInUse && entry.recorded && decide(timesOf(entry), entry.owner.policy, sighting.at).state === 'live')
       this.#recovery.start();
-    else this.#announcements.started(entry.subject, sighting, familiar);
+    else this.#announcements.started(entry.subject, sighting, knownClient);
   }
 
   /** An entry that no reply put in is no knowledge; it only holds its question. */
@@ -727,26 +722,26 @@ export class Ledger {
     if (!this.#ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
     const entries = new Set([...(this.#owners.get(user.key)?.entries ?? []), ...this.#watched.ofUser(user.key)]);
     for (const entry of entries) {
-      if (!endedByCutoff(cutoff, entry.handle, startOf(entry), entry.knownUnder)) continue;
+      if (!endedByCutoff(cutoff, entry.handle, startOf(entry), entry.survivedCutoffAt)) continue;
       // What was live in the store is in a notice of this cutoff, or of an earlier one that is not ours.
       const isToBeTold = entry.recorded && decide(timesOf(entry), entry.owner.policy, now).state === 'live';
       this.#endEntry(entry, cutoff, own && isToBeTold ? null : own);
     }
   }
 
-  #learnEveryone(cutoff: EveryonesCutoff, own: boolean): void {
-    this.#everyone = cutoff;
+  #learnGlobalCutoff(cutoff: GlobalCutoff, own: boolean): void {
+    this.#globalCutoff = cutoff;
     this.#questions.outdateAll();
     // What an answer told of before: only now it is known who acted.
     for (const known of this.#untold.keys()) {
       if (known.tombstone.ending.at === cutoff.at) this.#tellEnded(known, own);
     }
     for (const entry of new Set([...this.#entries.values(), ...this.#watched.held()])) {
-      if (endedWithEveryone(cutoff, startOf(entry), entry.owner.policy)) this.#endEntry(entry, cutoff, own);
+      if (endedByGlobalCutoff(cutoff, startOf(entry), entry.owner.policy)) this.#endEntry(entry, cutoff, own);
     }
   }
 
-  #endEntry(entry: Entry, cutoff: EveryonesCutoff, own: boolean | null): void {
+  #endEntry(entry: Entry, cutoff: GlobalCutoff, own: boolean | null): void {
     const { handle, generation, isWatched, owner } = entry;
     if (generation === -1 && !isWatched) return;
     const until = tombstoneUntil(timesOf(entry), owner.policy);
@@ -789,7 +784,7 @@ export class Ledger {
   }
 
   #isShown(user: SessionUser, { handle, startedAt }: SessionRecord): boolean {
-    return !this.#isEnded(handle) && !this.#isEndedWithEveryone(user, startedAt);
+    return !this.#isEnded(handle) && !this.#isEndedByGlobalCutoff(user, startedAt);
   }
 
   async #writeBack({ user, tombstones, cutoff }: KnownOfUser): Promise<void> {
@@ -896,10 +891,10 @@ const NEVER = new Promise<never>(() => {
 function isEndedBy(
   cutoff: Cutoff,
   { handle, times }: Pick<VerifiedToken, 'handle' | 'times'>,
-  { startedAt, knownUnder }: Extract<SightAnswer, { state: 'live' }>,
+  { startedAt, survivedCutoffAt }: Extract<SightAnswer, { state: 'live' }>,
   question: Question,
 ): boolean {
-  if (!endedByCutoff(cutoff, handle, times.issuedAt, knownUnder)) return false;
+  if (!endedByCutoff(cutoff, handle, times.issuedAt, survivedCutoffAt)) return false;
   if (question.stale || times.issuedAt === null) return true;
   // Asked after the cutoff, a store that did not know it had lost it, and with it what the session is known under.
   return Math.floor(startedAt / 1000) <= Math.floor(cutoff.at / 1000);
@@ -910,8 +905,8 @@ function asList(record: SessionRecord | null): SessionRecord[] {
 }
 
 /** Null where nobody knows. */
-function startOf({ dated, startedAt }: Pick<Entry, 'dated' | 'startedAt'>): number | null {
-  return dated ? startedAt : null;
+function startOf({ hasIssuedAt, startedAt }: Pick<Entry, 'hasIssuedAt' | 'startedAt'>): number | null {
+  return hasIssuedAt ? startedAt : null;
 }
 
 /** Whether the session, as it is known here, is past its lifetime, by this token's or by an earlier one's. */

@@ -1,16 +1,18 @@
 /** Sessions in the memory of one process: the store's contract at its plainest. Each method is atomic: it never waits. */
 
+import { randomBytes } from 'node:crypto';
+
 import {
   CUTOFF_FOR,
   decide,
   endedByCutoff,
-  endedWithEveryone,
+  endedByGlobalCutoff,
   endingByCutoff,
   expiresAt,
   tokenEndsAt,
   tombstoneUntil,
   type Cutoff,
-  type EveryonesCutoff,
+  type GlobalCutoff,
   type SessionPolicy,
   type SessionTimes,
 } from '../core/policy.js';
@@ -45,9 +47,9 @@ import type {
 interface KeptSession extends SessionTimes {
   readonly handle: string;
   /** The session has a token with `iat`; `startedAt` is then the earliest. */
-  readonly dated: boolean;
+  readonly hasIssuedAt: boolean;
   /** The latest cutoff that it is known to have survived; 0: none. */
-  readonly knownUnder: number;
+  readonly survivedCutoffAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
   readonly label: string | null;
@@ -55,7 +57,7 @@ interface KeptSession extends SessionTimes {
 
 interface KeptCutoff extends Cutoff {
   /** The earlier cutoff to which the excepted session is still subject; 0: none. */
-  readonly spared: number;
+  readonly priorCutoffAt: number;
   /** Put back after a loss of data: whether a session on record is older, its `iat` says. */
   readonly restored: boolean;
   readonly until: number;
@@ -92,9 +94,10 @@ export function memoryStore(): SessionStore {
     );
   }
 
+  const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, Sessions>();
   const listeners = new Set<FeedListener>();
-  let everyone: EveryonesCutoff | null = null;
+  let globalCutoff: GlobalCutoff | null = null;
   let passing = users.entries();
 
   /** A user's sessions, to be added to. */
@@ -110,8 +113,8 @@ export function memoryStore(): SessionStore {
     return sessions;
   }
 
-  function announce(notice: Notice, own = true): void {
-    for (const listener of listeners) listener.notice(notice, own);
+  function announce(notice: Notice): void {
+    for (const listener of listeners) listener.notice(notice);
   }
 
   function pruneInPassing(at: number, policy: SessionPolicy): void {
@@ -135,21 +138,21 @@ export function memoryStore(): SessionStore {
     const known = find(sessions, handle, at, policy);
     if (isTombstone(known)) {
       const byToken = { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token) };
-      const { ending, until } = prolong(sessions, known, tombstoneUntil(byToken, policy));
+      const { ending, until } = extendTombstone(sessions, known, tombstoneUntil(byToken, policy));
       return { state: 'ended', ending, until };
     }
 
     const merged = merge(known, sessions.cutoff, { handle, sighting, token, policy });
     const until = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
     const end = (ending: Ending, isKept: boolean): SightAnswer => {
-      if (isKept) bury(sessions, { handle, ending, until });
+      if (isKept) writeTombstone(sessions, { handle, ending, until });
       return { state: 'ended', ending, until };
     };
 
     // As it stood, and by what this token shows of when it began.
     const cut =
       (known === undefined ? null : recordCutBy(sessions, known, policy)) ??
-      cutBy(sessions, merged, known?.knownUnder, policy);
+      cutBy(sessions, merged, known?.survivedCutoffAt, policy);
     // Kept also where it was not on record: a token refreshed since would not show that it began before.
     if (cut !== null) return end(endingByCutoff(cut, expiresAt(merged)), true);
 
@@ -157,13 +160,21 @@ export function memoryStore(): SessionStore {
     const standing = before?.state === 'ended' ? before : decide(merged, policy, at);
     if (standing.state !== 'live') {
       const cause = standing.state === 'ended' ? standing.cause : 'expired';
-      const ending = { cause, reason: cause, by: null, at, expiresAt: expiresAt(merged) };
-      return end(ending, known !== undefined && standing.state === 'ended');
+      const isKept = known !== undefined && standing.state === 'ended';
+      const ending = {
+        cause,
+        reason: cause,
+        by: null,
+        at,
+        expiresAt: expiresAt(merged),
+        origin: isKept ? origin : null,
+      };
+      return end(ending, isKept);
     }
 
-    const { startedAt, dated, knownUnder } = merged;
-    const live = { state: 'live', startedAt, dated, expiresAt: expiresAt(merged), knownUnder } as const;
-    if (!track) return { ...live, created: false, familiar: false, moved: null };
+    const { startedAt, hasIssuedAt, survivedCutoffAt } = merged;
+    const live = { state: 'live', startedAt, hasIssuedAt, expiresAt: expiresAt(merged), survivedCutoffAt } as const;
+    if (!track) return { ...live, created: false, knownClient: false, moved: null };
 
     if (before?.state !== 'live') {
       if (!makeRoom(user, sessions, at, policy)) return { state: 'refused' };
@@ -173,7 +184,7 @@ export function memoryStore(): SessionStore {
     return {
       ...live,
       created: known === undefined,
-      familiar: clientKey !== null && noteClient(sessions, clientKey, at),
+      knownClient: clientKey !== null && noteClient(sessions, clientKey, at),
       moved: hasMoved ? { ip: known.ip, userAgent: known.userAgent } : null,
     };
   }
@@ -184,9 +195,16 @@ export function memoryStore(): SessionStore {
     if (live.length < policy.maxSessions) return true;
     if (policy.atSessionLimit === 'refuse') return false;
     for (const oldest of live.slice(policy.maxSessions - 1).reverse()) {
-      const ending = { cause: 'revoked', reason: 'session_limit', by: null, at, expiresAt: expiresAt(oldest) } as const;
+      const ending = {
+        cause: 'revoked',
+        reason: 'session_limit',
+        by: null,
+        at,
+        expiresAt: expiresAt(oldest),
+        origin,
+      } as const;
       const tombstone = { handle: oldest.handle, ending, until: tombstoneUntil(oldest, policy) };
-      bury(sessions, tombstone);
+      writeTombstone(sessions, tombstone);
       announce({ kind: 'ended', user, tombstone });
     }
     return true;
@@ -203,19 +221,19 @@ export function memoryStore(): SessionStore {
     return { sessions: page, next };
   }
 
-  /** The cutoff that ends a session; `knownUnder` is undefined for one that is not on record. */
+  /** The cutoff that ends a session; `survivedCutoffAt` is undefined for one that is not on record. */
   function cutBy(
     { cutoff }: Sessions,
     session: KeptSession,
-    knownUnder: number | undefined,
+    survivedCutoffAt: number | undefined,
     policy: SessionPolicy,
-  ): EveryonesCutoff | null {
-    if (endedWithEveryone(everyone, session.dated ? session.startedAt : null, policy)) return everyone;
-    return isCutOff(cutoff, session, knownUnder) ? cutoff : null;
+  ): GlobalCutoff | null {
+    if (endedByGlobalCutoff(globalCutoff, session.hasIssuedAt ? session.startedAt : null, policy)) return globalCutoff;
+    return isCutOff(cutoff, session, survivedCutoffAt) ? cutoff : null;
   }
 
-  function recordCutBy(sessions: Sessions, session: KeptSession, policy: SessionPolicy): EveryonesCutoff | null {
-    return cutBy(sessions, session, session.knownUnder, policy);
+  function recordCutBy(sessions: Sessions, session: KeptSession, policy: SessionPolicy): GlobalCutoff | null {
+    return cutBy(sessions, session, session.survivedCutoffAt, policy);
   }
 
   function isLive(sessions: Sessions, session: KeptSession, at: number, policy: SessionPolicy): boolean {
@@ -242,7 +260,7 @@ export function memoryStore(): SessionStore {
       const { handle } = session;
       const wasLive = cut === sessions.cutoff && decide(session, policy, at).state === 'live';
       if (wasLive) ended.push({ handle, expiresAt: expiresAt(session), until });
-      bury(sessions, { handle, ending: endingByCutoff(cut, expiresAt(session)), until });
+      writeTombstone(sessions, { handle, ending: endingByCutoff(cut, expiresAt(session)), until });
     }
     return ended;
   }
@@ -261,7 +279,7 @@ export function memoryStore(): SessionStore {
     const fromToken = token === undefined ? undefined : timesOf(token, at);
     const untilByToken = fromToken === undefined ? 0 : tombstoneUntil(fromToken, policy);
     if (isTombstone(known)) {
-      announce({ kind: 'ended', user, tombstone: prolong(sessions, known, untilByToken) }, false);
+      announce({ kind: 'ended', user, tombstone: extendTombstone(sessions, known, untilByToken) });
       return 'already';
     }
     const times = known ?? fromToken;
@@ -276,11 +294,12 @@ export function memoryStore(): SessionStore {
             by: keptOrNull(request.by, REASON_LIMIT),
             at,
             expiresAt: expiresAt(times),
+            origin,
           }
         : endingByCutoff(cut, expiresAt(times));
     const tombstone = { handle, ending, until: Math.max(untilByToken, tombstoneUntil(times, policy)) };
-    bury(sessions, tombstone);
-    announce({ kind: 'ended', user, tombstone }, cut === null);
+    writeTombstone(sessions, tombstone);
+    announce({ kind: 'ended', user, tombstone });
     return cut === null ? 'ended' : 'already';
   }
 
@@ -293,6 +312,7 @@ export function memoryStore(): SessionStore {
       except,
       reason: keptText(request.reason, REASON_LIMIT),
       by: keptOrNull(request.by, REASON_LIMIT),
+      origin,
     };
     setCutoff(sessions, cutoff, false, at);
     const ended = sweep(sessions, at, policy);
@@ -301,15 +321,17 @@ export function memoryStore(): SessionStore {
   }
 
   function endEverywhere({ reason, by, at }: EndEverywhereRequest): void {
-    everyone = {
-      at: Math.max(at, everyone === null ? 0 : everyone.at + 1),
+    globalCutoff = {
+      at: Math.max(at, globalCutoff === null ? 0 : globalCutoff.at + 1),
       reason: keptText(reason, REASON_LIMIT),
       by: keptOrNull(by, REASON_LIMIT),
+      origin,
     };
-    for (const listener of listeners) listener.everyone(everyone, true);
+    for (const listener of listeners) listener.globalCutoff(globalCutoff);
   }
 
   return {
+    origin,
     configure() {
       // In memory nothing is slow and nothing is behind.
     },
@@ -337,14 +359,17 @@ export function memoryStore(): SessionStore {
           setCutoff(sessions, cutoff, true, at);
           sweep(sessions, at, policy);
         }
+        let missing = 0;
         for (const lost of tombstones) {
           const known = find(sessions, lost.handle, at, policy);
-          if (isTombstone(known)) prolong(sessions, known, lost.until);
+          if (isTombstone(known)) extendTombstone(sessions, known, lost.until);
           else if (lost.until >= pastOf(at)) {
             const until = known === undefined ? lost.until : Math.max(lost.until, tombstoneUntil(known, policy));
-            bury(sessions, { ...lost, until });
+            writeTombstone(sessions, { ...lost, until });
+            missing += 1;
           }
         }
+        return { missing };
       }),
     endEverywhere: (request) =>
       settled(() => {
@@ -413,8 +438,8 @@ function merge(
     startedAt: known === undefined ? seen.startedAt : startOf(known, token.issuedAt),
     lastSeenAt: Math.max(known?.lastSeenAt ?? seen.lastSeenAt, seen.lastSeenAt),
     tokensEndAt: Math.max(known?.tokensEndAt ?? seen.tokensEndAt, seen.tokensEndAt),
-    dated: token.issuedAt !== null || known?.dated === true,
-    knownUnder: Math.max(cutoff?.at ?? 0, known?.knownUnder ?? 0),
+    hasIssuedAt: token.issuedAt !== null || known?.hasIssuedAt === true,
+    survivedCutoffAt: Math.max(cutoff?.at ?? 0, known?.survivedCutoffAt ?? 0),
     ip: keptOrNull(sighting.ip, IP_LIMIT) ?? known?.ip ?? null,
     userAgent: keptOrNull(sighting.userAgent, USER_AGENT_LIMIT) ?? known?.userAgent ?? null,
     label: known?.label ?? null,
@@ -424,7 +449,7 @@ function merge(
 /** The earliest `iat` seen, else the first sighting. */
 function startOf(known: KeptSession, issuedAt: number | null): number {
   if (issuedAt === null) return known.startedAt;
-  return known.dated ? Math.min(known.startedAt, issuedAt) : issuedAt;
+  return known.hasIssuedAt ? Math.min(known.startedAt, issuedAt) : issuedAt;
 }
 
 function asRecord(session: KeptSession): SessionRecord {
@@ -439,39 +464,39 @@ function compareListed(a: ListCursor, b: ListCursor): number {
   return a.handle < b.handle ? -1 : 1;
 }
 
-/** `knownUnder` is undefined for a session that is not on record. */
-function isCutOff(cutoff: KeptCutoff | null, session: KeptSession, knownUnder: number | undefined): boolean {
+/** `survivedCutoffAt` is undefined for a session that is not on record. */
+function isCutOff(cutoff: KeptCutoff | null, session: KeptSession, survivedCutoffAt: number | undefined): boolean {
   if (cutoff === null) return false;
   const { handle } = session;
-  const issuedAt = session.dated ? session.startedAt : null;
+  const issuedAt = session.hasIssuedAt ? session.startedAt : null;
   if (handle === cutoff.except) {
-    const earlier = { ...cutoff, at: cutoff.spared, except: null };
-    return cutoff.spared > 0 && endedByCutoff(earlier, handle, issuedAt, knownUnder);
+    const earlier = { ...cutoff, at: cutoff.priorCutoffAt, except: null };
+    return cutoff.priorCutoffAt > 0 && endedByCutoff(earlier, handle, issuedAt, survivedCutoffAt);
   }
-  if (cutoff.restored && knownUnder !== undefined && knownUnder < cutoff.at) {
+  if (cutoff.restored && survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) {
     return issuedAt === null || Math.floor(issuedAt / 1000) <= Math.floor(cutoff.at / 1000);
   }
-  return endedByCutoff(cutoff, handle, issuedAt, knownUnder);
+  return endedByCutoff(cutoff, handle, issuedAt, survivedCutoffAt);
 }
 
 function setCutoff(sessions: Sessions, cutoff: Cutoff, restored: boolean, at: number): void {
   const earlier = sessions.cutoff;
-  const spared =
-    earlier === null || cutoff.except === null ? 0 : earlier.except === cutoff.except ? earlier.spared : earlier.at;
-  sessions.cutoff = { ...cutoff, spared, restored, until: at + CUTOFF_FOR };
+  const priorCutoffAt =
+    earlier === null || cutoff.except === null ? 0 : earlier.except === cutoff.except ? earlier.priorCutoffAt : earlier.at;
+  sessions.cutoff = { ...cutoff, priorCutoffAt, restored, until: at + CUTOFF_FOR };
 }
 
 function isTombstone(known: KeptSession | Tombstone | undefined): known is Tombstone {
   return known !== undefined && 'ending' in known;
 }
 
-function bury(sessions: Sessions, tombstone: Tombstone): Tombstone {
+function writeTombstone(sessions: Sessions, tombstone: Tombstone): Tombstone {
   sessions.byHandle.set(tombstone.handle, tombstone);
   return tombstone;
 }
 
-function prolong(sessions: Sessions, tombstone: Tombstone, until: number): Tombstone {
-  return until > tombstone.until ? bury(sessions, { ...tombstone, until }) : tombstone;
+function extendTombstone(sessions: Sessions, tombstone: Tombstone, until: number): Tombstone {
+  return until > tombstone.until ? writeTombstone(sessions, { ...tombstone, until }) : tombstone;
 }
 
 /** Nothing is forgotten before both the caller's clock and the machine's say so: one of them may have jumped. */

@@ -1,7 +1,7 @@
 /** A connection that answers within a time of ours, whatever ioredis is doing. */
 
 import { LoginError } from '../core/errors.js';
-import type { StoreHealth } from './store.js';
+import type { Health } from '../core/health.js';
 
 /** What is used of an ioredis client: `Redis` and `Cluster`, of versions 5 and 6. */
 export interface RedisClient {
@@ -23,7 +23,7 @@ export interface RedisConnection {
    * after that to what was.
    */
   run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T>;
-  health(): StoreHealth;
+  health(): Health;
   close(): void;
 }
 

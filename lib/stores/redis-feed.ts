@@ -6,7 +6,7 @@
  */
 
 import { HANDLE_PATTERN, keptText, REASON_LIMIT, sessionUser, type Ending } from '../core/session.js';
-import { STANDING_FOR_EVERYONE } from './redis-scripts.js';
+import { STANDING_GLOBAL_CUTOFF } from './redis-scripts.js';
 import type { FeedListener, Notice, RevocationFeed } from './store.js';
 
 /** What the feed needs of a connection: ioredis's `Redis` and `Cluster` have it. */
@@ -30,11 +30,11 @@ export interface RedisFeedOptions {
   readonly streamKey: string;
   readonly epochKey: string;
   readonly counterKey: string;
-  readonly everyoneKey: string;
-  /** The cutoff of everyone as far as it is known here (empty: none), for each round to write back what was lost. */
-  everyone(): string;
+  readonly globalCutoffKey: string;
+  /** The global cutoff as far as it is known here (empty: none), for each round to write back what was lost. */
+  globalCutoff(): string;
   /** Told of it at each round, before the round counts. */
-  learnEveryone(cutoff: string): void;
+  learnGlobalCutoff(cutoff: string): void;
   /** In milliseconds. An idle feed is up to a quarter of it old. */
   readonly revocationBound: number;
   /** In milliseconds: how late a reply may be before the connection is given up. */
@@ -58,7 +58,7 @@ export const FEED_CONNECTION = {
   blockingTimeout: undefined,
 } as const;
 
-/** An entry that says nothing: the round that it wakes tells the cutoff of everyone. */
+/** An entry that says nothing: the round that it wakes tells the global cutoff. */
 export const NUDGE = '["a"]';
 
 /** Entries read at once. */
@@ -68,16 +68,16 @@ const SHORTEST_PAUSE = 50;
 
 /**
  * Reads what follows an entry, together with what tells whether anything is missing.
- * KEYS: stream, epoch, counter, cutoff of everyone.
- * ARGV: the last id read (empty: none, read no entries), the most entries to read, the cutoff of everyone as the caller
+ * KEYS: stream, epoch, counter, global cutoff.
+ * ARGV: the last id read (empty: none, read no entries), the most entries to read, the global cutoff as the caller
  *      knows it (or empty).
  * Returns epoch (empty where there is none), counter, the stream's last id ('0-0' where there is no stream), entries,
- * cutoff of everyone (empty where there is none).
+ * global cutoff (empty where there is none).
  *
  * XDEL of an id that no entry can have writes nothing, but is refused where writing is: on a replica, which may lag,
  * and on a master cut off from its replicas. Revocations are then acknowledged elsewhere.
  */
-const READ = `${STANDING_FOR_EVERYONE}
+const READ = `${STANDING_GLOBAL_CUTOFF}
 redis.call('XDEL', KEYS[1], '0-0')
 local last_id, entries = '0-0', {}
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -88,7 +88,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   if ARGV[1] ~= '' then entries = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2]) end
 end
 return { redis.call('GET', KEYS[2]) or '', redis.call('GET', KEYS[3]) or '0', last_id, entries,
-  standing_for_everyone(KEYS[4], ARGV[3]) }
+  standing_global_cutoff(KEYS[4], ARGV[3]) }
 `;
 
 /** Where the reader stands: what a next reading that missed nothing goes on from. */
@@ -107,7 +107,7 @@ interface Entry {
 /** What {@link READ} returned. */
 interface Reading extends Place {
   readonly entries: readonly Entry[];
-  readonly everyone: string;
+  readonly globalCutoff: string;
 }
 
 interface Step {
@@ -127,7 +127,7 @@ interface Step {
  * An idle feed keeps no process alive: its timers and its socket (that of a `Cluster` is the opener's) are `unref`ed.
  */
 export function redisFeed(options: RedisFeedOptions, listener: Pick<FeedListener, 'notice' | 'gap'>): RevocationFeed {
-  const { streamKey, epochKey, counterKey, everyoneKey, revocationBound, storeTimeout } = options;
+  const { streamKey, epochKey, counterKey, globalCutoffKey, revocationBound, storeTimeout } = options;
   // A round is as old as the block when it counts, and twice as old when the next one does.
   const block = Math.floor(revocationBound / 8);
   const longestPause = Math.min(1000, revocationBound / 4);
@@ -177,7 +177,7 @@ export function redisFeed(options: RedisFeedOptions, listener: Pick<FeedListener
     const sentAt = performance.now();
     const reading = readingOf(await inTime(ask(connection, wait)));
     if (isClosed()) return false;
-    options.learnEveryone(reading.everyone);
+    options.learnGlobalCutoff(reading.globalCutoff);
     for (const entry of reading.entries) tell(entry);
     const step = follow(place, reading);
     place = step.place;
@@ -201,8 +201,8 @@ export function redisFeed(options: RedisFeedOptions, listener: Pick<FeedListener
     const waited = wait
       ? connection.call('xread', 'COUNT', '1', 'BLOCK', String(block), 'STREAMS', streamKey, lastId)
       : Promise.resolve();
-    const keys = [streamKey, epochKey, counterKey, everyoneKey];
-    const read = connection.call('eval', READ, '4', ...keys, lastId, String(PAGE), options.everyone());
+    const keys = [streamKey, epochKey, counterKey, globalCutoffKey];
+    const read = connection.call('eval', READ, '4', ...keys, lastId, String(PAGE), options.globalCutoff());
     return Promise.all([read, waited]).then(([reply]) => reply);
   }
 
@@ -270,13 +270,13 @@ function follow(from: Place | undefined, reading: Reading): Step {
 }
 
 function readingOf(reply: unknown): Reading {
-  const [epoch, count, lastId, entries, everyone] = listOf(reply);
+  const [epoch, count, lastId, entries, globalCutoff] = listOf(reply);
   return {
     epoch: textOf(epoch),
     count: countOf(count),
     lastId: textOf(lastId),
     entries: listOf(entries).map(entryOf),
-    everyone: textOf(everyone),
+    globalCutoff: textOf(globalCutoff),
   };
 }
 

@@ -4,9 +4,9 @@
  * Everything of one user lies in one slot, under three keys, which every user script is given:
  *
  * - `sessions`: a hash; a field per handle, its value either
- *   a record, `l` started, seen, lifetime, tokensEnd, knownUnder, dated, ip, user agent, label, or
+ *   a record, `l` started, seen, lifetime, tokensEnd, survivedCutoffAt, hasIssuedAt, ip, user agent, label, or
  *   a tombstone, `t` cause, at, until, expires, by, reason;
- * - `cutoff`: a text, at, restored, spared, except, by, reason;
+ * - `cutoff`: a text, at, restored, priorCutoffAt, except, by, reason;
  * - `index`: a sorted set of the handles that have a record, by -seen and so in the order of lists. It exists only once
  *   the hash has held more than INDEX_FROM fields, and from then on every script maintains it.
  *
@@ -16,7 +16,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { CUTOFF_FOR, LAST_MOMENT, type Cutoff, type EveryonesCutoff } from '../core/policy.js';
+import { CUTOFF_FOR, LAST_MOMENT, type Cutoff, type GlobalCutoff } from '../core/policy.js';
 import type { Ending, SessionRecord } from '../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type Tombstone } from './store.js';
 
@@ -37,8 +37,8 @@ export const BATCH = 250;
 
 const DAY = 24 * 3600 * 1000;
 
-/** A Lua pattern of the cutoff of everyone: when, by whom, why. */
-const EVERYONE_PATTERN = '^(%d+)\\n[^\\n]*\\n([^\\n]*)\\n([^\\n]*)$';
+/** A Lua pattern of the global cutoff: when, by whom, why. */
+const GLOBAL_CUTOFF_PATTERN = '^(%d+)\\n[^\\n]*\\n([^\\n]*)\\n([^\\n]*)$';
 
 /** A Lua pattern of this many parts. */
 const pattern = (parts: number): string => Array<string>(parts).fill('([^\\n]*)').join('\\n') + '$';
@@ -46,7 +46,7 @@ const pattern = (parts: number): string => Array<string>(parts).fill('([^\\n]*)'
 /**
  * What every user script begins with.
  * KEYS: sessions, cutoff, index.
- * ARGV: the caller's now, idle timeout (empty: none), clock tolerance, tombstoneFor, the cutoff of everyone as far as the
+ * ARGV: the caller's now, idle timeout (empty: none), clock tolerance, tombstoneFor, the global cutoff as far as the
  *      caller knows it (empty: none; it lies in another slot); each script's own from 6 on.
  *
  * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten before the caller's clock and
@@ -78,11 +78,11 @@ local function parsed(handle, text)
     return { handle = handle, text = text, buried = true, cause = cause, ended = ended, till = tonumber(till),
       ends = ends, by = by, reason = reason }
   end
-  local started, seen, life, ends, under, dated, ip, agent, label =
+  local started, seen, life, ends, under, hasIssuedAt, ip, agent, label =
     string.match(text, '^l${pattern(9)}')
   if not started then return nil end
   return { handle = handle, text = text, started = tonumber(started), seen = tonumber(seen), life = tonumber(life),
-    ends = tonumber(ends), under = tonumber(under), dated = dated == '1', ip = ip, agent = agent, label = label }
+    ends = tonumber(ends), under = tonumber(under), hasIssuedAt = hasIssuedAt == '1', ip = ip, agent = agent, label = label }
 end
 
 local function issued(r)
@@ -110,17 +110,17 @@ local function forgotten(e)
 end
 
 local function standing_cutoff()
-  local made, restored, spared, except, by, reason = string.match(redis.call('GET', cutoff_key) or '', '^${pattern(6)}')
+  local made, restored, priorCutoffAt, except, by, reason = string.match(redis.call('GET', cutoff_key) or '', '^${pattern(6)}')
   if not made then return nil end
-  return { at = tonumber(made), restored = restored == 'r', spared = tonumber(spared), except = except,
+  return { at = tonumber(made), restored = restored == 'r', priorCutoffAt = tonumber(priorCutoffAt), except = except,
     by = by, reason = reason }
 end
 local cutoff = standing_cutoff()
 
-local everyone
+local globalCutoff
 if ARGV[5] ~= '' then
-  local made, by, reason = string.match(ARGV[5], '${EVERYONE_PATTERN}')
-  everyone = { at = tonumber(made), by = by, reason = reason }
+  local made, by, reason = string.match(ARGV[5], '${GLOBAL_CUTOFF_PATTERN}')
+  globalCutoff = { at = tonumber(made), by = by, reason = reason }
 end
 
 -- 'under' is nil for a session that is not on record. The excepted session is still subject to what stood before the
@@ -128,7 +128,7 @@ end
 -- back: its 'iat' then does.
 local function cut_off(handle, issued_at, under)
   if not cutoff then return false end
-  local limit = handle == cutoff.except and cutoff.spared or cutoff.at
+  local limit = handle == cutoff.except and cutoff.priorCutoffAt or cutoff.at
   if under and under < limit then
     if not cutoff.restored or handle == cutoff.except then return true end
     return not issued_at or math.floor(issued_at / 1000) <= math.floor(limit / 1000)
@@ -139,7 +139,7 @@ end
 
 -- The cutoff that ends it, nil where none does.
 local function cut_by(handle, issued_at, under)
-  if everyone and (not issued_at or issued_at <= everyone.at + tolerance) then return everyone end
+  if globalCutoff and (not issued_at or issued_at <= globalCutoff.at + tolerance) then return globalCutoff end
   return cut_off(handle, issued_at, under) and cutoff or nil
 end
 
@@ -266,7 +266,7 @@ end
 
 local function recorded(r)
   return 'l' .. joined(digits(r.started), digits(r.seen), digits(r.life), digits(r.ends), digits(r.under),
-    r.dated and '1' or '', r.ip, r.agent, r.label)
+    r.hasIssuedAt and '1' or '', r.ip, r.agent, r.label)
 end
 
 local function keep(r)
@@ -279,9 +279,9 @@ local function keep(r)
 end
 
 local function set_cutoff(made, restored, except, by, reason)
-  local spared = cutoff and (except == cutoff.except and cutoff.spared or cutoff.at) or 0
-  if except == '' then spared = 0 end
-  local text = joined(digits(made), restored, digits(spared), except, by, reason)
+  local priorCutoffAt = cutoff and (except == cutoff.except and cutoff.priorCutoffAt or cutoff.at) or 0
+  if except == '' then priorCutoffAt = 0 end
+  local text = joined(digits(made), restored, digits(priorCutoffAt), except, by, reason)
   local ttl = math.max(${String(CUTOFF_FOR)}, redis.call('PTTL', sessions))
   redis.call('SET', cutoff_key, text, 'PX', digits(ttl))
   cutoff = standing_cutoff()
@@ -316,7 +316,7 @@ end
  *      12: cap (empty: none), 13: 'refuse' or 'end-oldest', 14: '1' where a live session is to be kept, else empty,
  *      15: the client's key (or empty).
  * KEYS 4: the user's clients: key.day of each, divided by spaces, the last noted first.
- * Returns { state, text, text before, { handle, tombstone, ... }, familiar }: 'live' with the record, its text before (empty where
+ * Returns { state, text, text before, { handle, tombstone, ... }, knownClient }: 'live' with the record, its text before (empty where
  * it was not known, the same where it is not kept) and what the cap ended; 'ended' with a tombstone; 'refused'; 'again'
  * where the cap must end more sessions than one script may: nothing was recorded, and the caller comes back.
  */
@@ -329,7 +329,7 @@ local cap, refuses = tonumber(ARGV[12]), ARGV[13] == 'refuse'
 local known = found(handle)
 if known and known.buried then return { 'ended', prolong(known, tombstone_until({ ends = ends })) } end
 
-local r = { handle = handle, started = issued_at or at, seen = at, life = life, ends = ends, dated = issued_at ~= nil,
+local r = { handle = handle, started = issued_at or at, seen = at, life = life, ends = ends, hasIssuedAt = issued_at ~= nil,
   under = math.max(cutoff and cutoff.at or 0, known and known.under or 0), ip = ARGV[10], agent = ARGV[11], label = '' }
 local till = tombstone_until(r)
 if known then
@@ -338,7 +338,7 @@ if known then
   r.seen, r.ends, r.label = math.max(known.seen, at), math.max(known.ends, ends), known.label
   if r.ip == '' then r.ip = known.ip end
   if r.agent == '' then r.agent = known.agent end
-  r.dated = known.dated or r.dated
+  r.hasIssuedAt = known.hasIssuedAt or r.hasIssuedAt
   till = math.max(tombstone_until(r), tombstone_until(known))
 end
 
@@ -398,13 +398,13 @@ if before ~= 'live' then
   end
 end
 
-local clients, client, familiar = KEYS[4], ARGV[15], ''
+local clients, client, knownClient = KEYS[4], ARGV[15], ''
 if client ~= '' then
   local today, kept, noted = math.floor(at / ${String(DAY)}), {}, redis.call('GET', clients) or ''
   for entry in string.gmatch(noted, '%S+') do
     local key, day = string.match(entry, '^(.*)%.(%d+)$')
     if day and today - tonumber(day) <= ${String(CLIENT_NOTED_FOR / DAY)} then
-      if key == client then familiar = '1'
+      if key == client then knownClient = '1'
       elseif #kept < ${String(CLIENTS_NOTED - 1)} then kept[#kept + 1] = entry end
     end
   end
@@ -413,7 +413,7 @@ if client ~= '' then
   if notes ~= noted then redis.call('SET', clients, notes, 'PX', ${String(CLIENT_NOTED_FOR)}) end
 end
 
-return { 'live', keep(r), known and known.text or '', ended, familiar }
+return { 'live', keep(r), known and known.text or '', ended, knownClient }
 `,
 );
 
@@ -588,15 +588,15 @@ return false
 );
 
 /**
- * Defines `standing_for_everyone(key, known)`: the cutoff of everyone, the later of what is kept and what the caller
+ * Defines `standing_global_cutoff(key, known)`: the global cutoff, the later of what is kept and what the caller
  * knows; empty where there is none, also where what is kept is no cutoff. What the store lost is so written back.
  *
  * Its text is at, origin, by, reason; the origin is the store object that set it.
  */
-export const STANDING_FOR_EVERYONE = `
-local function standing_for_everyone(key, known)
+export const STANDING_GLOBAL_CUTOFF = `
+local function standing_global_cutoff(key, known)
   local function moment(text)
-    local at = tonumber(string.match(text, '${EVERYONE_PATTERN}') or 0)
+    local at = tonumber(string.match(text, '${GLOBAL_CUTOFF_PATTERN}') or 0)
     return at <= ${String(LAST_MOMENT)} and at or 0
   end
   local kept = redis.call('GET', key) or ''
@@ -608,16 +608,16 @@ end
 `;
 
 /**
- * Sets the cutoff of everyone by Redis's own clock, and wakes all who read the feed: a round tells the cutoff itself.
- * KEYS 4: the cutoff of everyone.
+ * Sets the global cutoff by Redis's own clock, and wakes all who read the feed: a round tells the cutoff itself.
+ * KEYS 4: the global cutoff.
  * ARGV 4: what the caller knows of it (or empty), 5: origin, 6: by, 7: reason, 8: an entry that says nothing.
  * Returns the cutoff that stood before (empty: none) and the new one.
  */
 export const END_EVERYWHERE = script(
   FEED_PRELUDE,
-  STANDING_FOR_EVERYONE,
+  STANDING_GLOBAL_CUTOFF,
   `
-local before = standing_for_everyone(KEYS[4], ARGV[4])
+local before = standing_global_cutoff(KEYS[4], ARGV[4])
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local at = string.format('%.0f', math.max(now, 1 + (string.match(before, '^%d+') or 0)))
 local text = table.concat({ at, ARGV[5], ARGV[6], ARGV[7] }, '\\n')
@@ -628,12 +628,12 @@ return { before, text }
 );
 
 /**
- * Reads the cutoff of everyone.
- * KEYS: the cutoff of everyone.
+ * Reads the global cutoff.
+ * KEYS: the global cutoff.
  * ARGV: what the caller knows of it (or empty).
  * Returns it (empty: there is none).
  */
-export const EVERYONE = script(STANDING_FOR_EVERYONE, `return standing_for_everyone(KEYS[1], ARGV[1])`);
+export const READ_GLOBAL_CUTOFF = script(STANDING_GLOBAL_CUTOFF, `return standing_global_cutoff(KEYS[1], ARGV[1])`);
 
 const CAUSES: Readonly<Record<string, Ending['cause']>> = { r: 'revoked', e: 'expired', i: 'idle' };
 
@@ -685,8 +685,8 @@ function unpacked(text: string): string {
 export function decodeRecord(
   handle: string,
   text: string,
-): { record: SessionRecord; knownUnder: number; dated: boolean } {
-  const [started, seen, lifetime, ends, under, dated, ip, userAgent, label] = partsOf(text.slice(1), 9);
+): { record: SessionRecord; survivedCutoffAt: number; hasIssuedAt: boolean } {
+  const [started, seen, lifetime, ends, under, hasIssuedAt, ip, userAgent, label] = partsOf(text.slice(1), 9);
   const startedAt = Number(started);
   const expiresAt = lifetime === '' ? Number(ends) : startedAt + Number(lifetime);
   return {
@@ -699,8 +699,8 @@ export function decodeRecord(
       userAgent: userAgent === undefined || userAgent === '' ? null : unpacked(userAgent),
       label: orNull(label),
     },
-    knownUnder: Number(under),
-    dated: dated === '1',
+    survivedCutoffAt: Number(under),
+    hasIssuedAt: hasIssuedAt === '1',
   };
 }
 
@@ -730,8 +730,8 @@ export function decodeCutoff(text: string): Cutoff {
   return { at: Number(at), except: orNull(except), reason, by: orNull(by) };
 }
 
-/** The cutoff of everyone and the store object that set it; undefined where the text is none. */
-export function decodeEveryone(text: string): { cutoff: EveryonesCutoff; origin: string } | undefined {
+/** The global cutoff and the store object that set it; undefined where the text is none. */
+export function decodeGlobalCutoff(text: string): { cutoff: GlobalCutoff; origin: string } | undefined {
   const [at = '', origin, by, reason, ...others] = text.split('\n');
   if (
     !/^\d+$/.test(at) ||

@@ -20,12 +20,12 @@ import { encodeNotice, FEED_CONNECTION, NUDGE, redisFeed } from './redis-feed.js
 import {
   CUT,
   decodeCutoff,
-  decodeEveryone,
+  decodeGlobalCutoff,
   decodeRecord,
   decodeTombstone,
   encodeTombstone,
   END_EVERYWHERE,
-  EVERYONE,
+  READ_GLOBAL_CUTOFF,
   GET,
   LIST,
   packed,
@@ -97,12 +97,12 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
   }
 
   const feedKeys = ['stream', 'epoch', 'count'].map((part) => `${prefix}:{feed}:${part}`);
-  const everyoneKey = `${prefix}:{feed}:everyone`;
-  /** Tells this store object's own cutoffs of everyone from those of others. */
+  const globalCutoffKey = `${prefix}:{feed}:global-cutoff`;
+  /** Tells this store object's own global cutoffs from those of others. */
   const origin = randomBytes(9).toString('base64url');
-  /** The cutoff of everyone, as it stands in Redis; empty: none is known. */
-  let everyone = '';
-  let everyoneAt = 0;
+  /** The global cutoff, as it stands in Redis; empty: none is known. */
+  let globalCutoff = '';
+  let globalCutoffAt = 0;
 
   /** The three keys of a user's scripts; one hash tag, so one slot. */
   function keysOf(user: SessionUser): string[] {
@@ -149,26 +149,26 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     return [randomBytes(12).toString('base64url'), String(FEED_KEYS_LIVE), whole(age)];
   }
 
-  function learnEveryone(text: string): void {
-    const told = decodeEveryone(text);
-    if (told === undefined || told.cutoff.at <= everyoneAt) return;
-    everyone = text;
-    everyoneAt = told.cutoff.at;
-    listener?.everyone(told.cutoff, told.origin === origin);
+  function learnGlobalCutoff(text: string): void {
+    const told = decodeGlobalCutoff(text);
+    if (told === undefined || told.cutoff.at <= globalCutoffAt) return;
+    globalCutoff = text;
+    globalCutoffAt = told.cutoff.at;
+    listener?.globalCutoff(told.cutoff, told.origin === origin);
   }
 
   /** What every user script is given first. */
   function headOf(at: number, { idleTimeout, clockTolerance, tombstoneFor }: SessionPolicy): string[] {
-    return [whole(at), wholeOrNone(idleTimeout), whole(clockTolerance), whole(tombstoneFor), everyone];
+    return [whole(at), wholeOrNone(idleTimeout), whole(clockTolerance), whole(tombstoneFor), globalCutoff];
   }
 
   async function endEverywhere({ reason, by }: EndEverywhereRequest): Promise<void> {
     const words = [keptOrNull(by, REASON_LIMIT) ?? '', keptText(reason, REASON_LIMIT)];
-    const args = [...feedHead(), everyone, origin, ...words, NUDGE];
+    const args = [...feedHead(), globalCutoff, origin, ...words, NUDGE];
     function learn(standing: readonly string[]): void {
-      for (const text of standing) learnEveryone(text);
+      for (const text of standing) learnGlobalCutoff(text);
     }
-    learn(await runDurably(END_EVERYWHERE, [...feedKeys, everyoneKey], args, asTexts, learn));
+    learn(await runDurably(END_EVERYWHERE, [...feedKeys, globalCutoffKey], args, asTexts, learn));
   }
 
   async function sight(
@@ -325,7 +325,7 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
     restore,
     endEverywhere,
     async catchUp() {
-      learnEveryone(await run(EVERYONE, [everyoneKey], [everyone], asText));
+      learnGlobalCutoff(await run(READ_GLOBAL_CUTOFF, [globalCutoffKey], [globalCutoff], asText));
     },
     feed(told) {
       const { revocationBound, storeTimeout } = configured(settings);
@@ -337,9 +337,9 @@ export function redisStore(target: string | RedisClient, options: RedisStoreOpti
           streamKey,
           epochKey,
           counterKey,
-          everyoneKey,
-          everyone: () => everyone,
-          learnEveryone,
+          globalCutoffKey,
+          globalCutoff: () => globalCutoff,
+          learnGlobalCutoff,
           revocationBound,
           storeTimeout,
         },
@@ -506,7 +506,7 @@ function decodeFound(handle: string, reply: unknown): SessionRecord | null {
 }
 
 function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'again'; ended: Tombstone[] } {
-  const [state, text, before, flat = [], familiar] = asList(reply);
+  const [state, text, before, flat = [], knownClient] = asList(reply);
   const ended = inGroups(flat, 2).map(([of = '', tombstone = '']) => decodeTombstone(of, tombstone));
   if (state === 'again') return { answer: 'again', ended };
   if (state === 'refused') return { answer: { state: 'refused' }, ended };
@@ -514,7 +514,7 @@ function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'a
     const { ending, until } = decodeTombstone(handle, asText(text));
     return { answer: { state: 'ended', ending, until }, ended };
   }
-  const { record, knownUnder, dated } = decodeRecord(handle, asText(text));
+  const { record, survivedCutoffAt, hasIssuedAt } = decodeRecord(handle, asText(text));
   const known = before === '' ? null : decodeRecord(handle, asText(before)).record;
   const hasMoved = known !== null && (known.ip !== record.ip || known.userAgent !== record.userAgent);
   const { startedAt, expiresAt } = record;
@@ -523,12 +523,12 @@ function decodeSight(handle: string, reply: unknown): { answer: SightAnswer | 'a
     answer: {
       state: 'live',
       startedAt,
-      dated,
+      hasIssuedAt,
       expiresAt,
       created: known === null,
-      familiar: familiar === '1',
+      knownClient: knownClient === '1',
       moved,
-      knownUnder,
+      survivedCutoffAt,
     },
     ended,
   };

@@ -1,6 +1,7 @@
 /** The contract between the ledger and what keeps the sessions: each method's guarantee, in words. */
 
-import type { Cutoff, EveryonesCutoff, SessionPolicy } from '../core/policy.js';
+import type { Health } from '../core/health.js';
+import type { Cutoff, GlobalCutoff, SessionPolicy } from '../core/policy.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 
 /** What the store must know of the object that uses it; handed over once, before any other call. */
@@ -39,16 +40,16 @@ export type SightAnswer =
       readonly state: 'live';
       readonly startedAt: number;
       /** False: none of its tokens says when it began, and `startedAt` is its first sighting. */
-      readonly dated: boolean;
+      readonly hasIssuedAt: boolean;
       readonly expiresAt: number;
       /** This sighting put the session on record. */
       readonly created: boolean;
       /** The user's client was noted before, by this or an earlier session. */
-      readonly familiar: boolean;
+      readonly knownClient: boolean;
       /** What the record said before, where this sighting came from another address or user agent. */
       readonly moved: { readonly ip: string | null; readonly userAgent: string | null } | null;
       /** The cutoff under which the session was first seen (0: none): what the feed announces with a later one ends it. */
-      readonly knownUnder: number;
+      readonly survivedCutoffAt: number;
     }
   | { readonly state: 'ended'; readonly ending: Ending; readonly until: number }
   /** The cap is reached and the policy refuses; nothing was recorded. */
@@ -121,10 +122,9 @@ export type Notice =
 
 /** Who listens to a feed. Called synchronously as entries are read; must not throw. A notice may be told more than once. */
 export interface FeedListener {
-  /** `own`: this store object ended it. */
-  notice(notice: Notice, own: boolean): void;
-  /** A later cutoff of everyone than was told before. */
-  everyone(cutoff: EveryonesCutoff, own: boolean): void;
+  notice(notice: Notice): void;
+  /** A later global cutoff than was told before. */
+  globalCutoff(cutoff: GlobalCutoff): void;
   /** Entries were missed, or may have been: whatever was learnt before this moment must be asked for again. */
   gap(cause: string): void;
 }
@@ -147,6 +147,12 @@ export interface RevocationFeed {
  * line, well-formed and cut at the limits of core/session.ts; an empty one is kept as null.
  */
 export interface SessionStore {
+  /**
+   * Names this store object: 12 to 22 base64url characters, random, no two alike. Every tombstone and cutoff that it writes
+   * carries it, so that each process can tell what it ended itself.
+   */
+  readonly origin: string;
+
   /**
    * Called once, before any other method. Opens nothing that keeps a process alive. A store that cannot serve two objects
    * throws a TypeError when it is called again.
@@ -181,7 +187,7 @@ export interface SessionStore {
   /**
    * Ends a session: the tombstone first, then the feed entry; resolves once both are written. `'ended'` by this call,
    * `'already'` where a tombstone stood (the feed entry is written again), `'unknown'` where nothing is on record and
-   * no token was given. This store object's own listener has been told by then, as of its own where `'ended'`. Safe to
+   * no token was given. This store object's own listener has been told by then. Safe to
    * repeat after a rejection, which may leave it in force in part: what is done late is told all the same.
    */
   revoke(user: SessionUser, request: RevokeRequest): Promise<'ended' | 'already' | 'unknown'>;
@@ -191,13 +197,15 @@ export interface SessionStore {
    * ran out: a token refreshed later does not take that on. Atomic: from the
    * first write on all of them are ended, also where thousands are turned into tombstones in batches. Resolves, once the
    * feed entries are written and this store object's own listener has been told, to how many live sessions it ended. Safe
-   * to repeat after a rejection.
+   * to repeat after a rejection. Of several cutoffs the earliest that ends a session is the one whose words and origin its
+   * tombstone has; a later one is announced behind the one before it.
    */
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 
   /**
-   * Writes back what a process knows to be ended to a store that lost it. Never shortens a tombstone and never moves a
-   * cutoff back. Not announced on the feed.
+   * Writes what a process knows to be ended to a store that may have lost it, or does not know that it must be remembered
+   * for longer. Never shortens a tombstone, never moves a cutoff back, never records a session. Resolves to how many of the
+   * tombstones were missing. Not announced on the feed.
    */
   restore(
     user: SessionUser,
@@ -207,10 +215,10 @@ export interface SessionStore {
       readonly at: number;
       readonly policy: SessionPolicy;
     },
-  ): Promise<void>;
+  ): Promise<{ readonly missing: number }>;
 
   /**
-   * Sets the cutoff of everyone by the store's own clock: the sessions that `endedWithEveryone` says, of all users, are
+   * Sets the global cutoff by the store's own clock: the sessions that `endedByGlobalCutoff` says, of all users, are
    * ended. Resolves once every process is being told; this store object's own listener has been told by then. From when a
    * store object knows of it, by this call, by its feed or by {@link catchUp}, each of its answers is by it. A session
    * becomes a tombstone when somebody next asks for it. Safe to repeat after a rejection, which may leave it in force.
@@ -218,7 +226,7 @@ export interface SessionStore {
   endEverywhere(request: EndEverywhereRequest): Promise<void>;
 
   /**
-   * For where the feed is not fresh: when it resolves, the listener has been told of every cutoff of everyone that was
+   * For where the feed is not fresh: when it resolves, the listener has been told of every global cutoff that was
    * acknowledged before the call. Writes back one that is known here to a store that lost it, as the feed does.
    */
   catchUp(): Promise<void>;
@@ -227,14 +235,8 @@ export interface SessionStore {
   feed(listener: FeedListener): RevocationFeed;
 
   /** `ok` while the last command succeeded; `age` in milliseconds since then (`Infinity` before the first). */
-  health(): StoreHealth;
+  health(): Health;
 
   /** Closes only the connections that the store opened. */
   close(): Promise<void>;
-}
-
-export interface StoreHealth {
-  readonly ok: boolean;
-  readonly age: number;
-  readonly lastError: Error | null;
 }

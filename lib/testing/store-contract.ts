@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import type { Cutoff, EveryonesCutoff, SessionPolicy } from '../core/policy.js';
+import type { Cutoff, GlobalCutoff, SessionPolicy } from '../core/policy.js';
 import { sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type {
   Notice,
@@ -57,7 +57,7 @@ const handle = (number: number): string => String(number).padStart(22, 'h');
 
 /**
  * Declares the contract's tests for one store. `make` is called before each; every test uses users of its own, so that
- * the stores may share what is behind them: only the last group, which ends the sessions of everyone, leaves its mark there.
+ * the stores may share what is behind them: only the last group, which ends the sessions of globalCutoff, leaves its mark there.
  */
 export function describeSessionStore(name: string, make: () => Promise<StoreUnderTest>): void {
   describe(`${name} keeps the contract of a session store`, () => {
@@ -65,7 +65,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
     let store: SessionStore;
     let feed: RevocationFeed;
     let notices: { notice: Notice; own: boolean }[];
-    let generalCutoffs: { cutoff: EveryonesCutoff; own: boolean }[];
+    let generalCutoffs: { cutoff: GlobalCutoff; own: boolean }[];
     let user: SessionUser;
     let now: number;
 
@@ -79,7 +79,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         notice(notice, own) {
           if (own && notice.user.key === user.key) notices.push({ notice, own });
         },
-        everyone(cutoff, own) {
+        globalCutoff(cutoff, own) {
           generalCutoffs.push({ cutoff, own });
         },
         gap: () => undefined,
@@ -173,10 +173,10 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           startedAt: now - MINUTE,
           expiresAt: now + HOUR,
           created: true,
-          familiar: false,
+          knownClient: false,
           moved: null,
-          dated: true,
-          knownUnder: 0,
+          hasIssuedAt: true,
+          survivedCutoffAt: 0,
         });
         assert.deepEqual(await get(handle(1)), {
           handle: handle(1),
@@ -366,45 +366,45 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
 
     describe('clients', () => {
       const YEAR = 365 * DAY;
-      const familiar = async (of: number, clientKey: string | null, seen: Seen = {}): Promise<boolean> =>
-        (await live(handle(of), { token: { expiresAt: now + 3 * YEAR }, ...seen, clientKey })).familiar;
+      const knownClient = async (of: number, clientKey: string | null, seen: Seen = {}): Promise<boolean> =>
+        (await live(handle(of), { token: { expiresAt: now + 3 * YEAR }, ...seen, clientKey })).knownClient;
 
-      it('are familiar from the second time on, whatever session', async () => {
-        assert.equal(await familiar(1, 'a'), false);
-        assert.equal(await familiar(2, 'a'), true);
-        assert.equal(await familiar(3, 'b'), false);
-        assert.equal(await familiar(4, 'a'), true);
+      it('are knownClient from the second time on, whatever session', async () => {
+        assert.equal(await knownClient(1, 'a'), false);
+        assert.equal(await knownClient(2, 'a'), true);
+        assert.equal(await knownClient(3, 'b'), false);
+        assert.equal(await knownClient(4, 'a'), true);
       });
 
       it('are those of one user', async () => {
-        await familiar(1, 'a');
+        await knownClient(1, 'a');
         const other = sessionUser('https://id.example.com/', `${user.subject} too`);
-        assert.equal(await familiar(1, 'a', { user: other }), false);
+        assert.equal(await knownClient(1, 'a', { user: other }), false);
       });
 
       it('are not noted without a key, by an untracked sighting, or where the session has ended', async () => {
-        assert.equal(await familiar(1, null), false);
-        assert.equal(await familiar(2, null), false);
-        assert.equal(await familiar(3, 'a', { track: false }), false);
+        assert.equal(await knownClient(1, null), false);
+        assert.equal(await knownClient(2, null), false);
+        assert.equal(await knownClient(3, 'a', { track: false }), false);
         await revoke(handle(1));
         await ended(handle(1), { clientKey: 'a' });
-        assert.equal(await familiar(4, 'a'), false);
+        assert.equal(await knownClient(4, 'a'), false);
       });
 
-      it('stay familiar after their sessions ended, everywhere', async () => {
-        await familiar(1, 'a');
+      it('stay knownClient after their sessions ended, everywhere', async () => {
+        await knownClient(1, 'a');
         await revokeAll();
-        assert.equal(await familiar(2, 'a', { token: { issuedAt: now + DAY } }), true);
+        assert.equal(await knownClient(2, 'a', { token: { issuedAt: now + DAY } }), true);
       });
 
       it('are the 20 last noted, each for a year', async () => {
-        for (let index = 0; index < 20; index += 1) await familiar(index, String(index), { at: now + index });
-        assert.equal(await familiar(30, '0', { at: now + 20 }), true);
-        assert.equal(await familiar(31, 'new', { at: now + 21 }), false);
-        assert.equal(await familiar(32, '0', { at: now + 22 }), true);
-        assert.equal(await familiar(33, '1', { at: now + 23 }), false);
-        assert.equal(await familiar(34, '0', { at: now + YEAR - DAY }), true);
-        assert.equal(await familiar(35, '19', { at: now + YEAR + 2 * DAY }), false);
+        for (let index = 0; index < 20; index += 1) await knownClient(index, String(index), { at: now + index });
+        assert.equal(await knownClient(30, '0', { at: now + 20 }), true);
+        assert.equal(await knownClient(31, 'new', { at: now + 21 }), false);
+        assert.equal(await knownClient(32, '0', { at: now + 22 }), true);
+        assert.equal(await knownClient(33, '1', { at: now + 23 }), false);
+        assert.equal(await knownClient(34, '0', { at: now + YEAR - DAY }), true);
+        assert.equal(await knownClient(35, '19', { at: now + YEAR + 2 * DAY }), false);
       });
     });
 
@@ -415,10 +415,10 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
           startedAt: now - MINUTE,
           expiresAt: now + HOUR,
           created: false,
-          familiar: false,
+          knownClient: false,
           moved: null,
-          dated: true,
-          knownUnder: 0,
+          hasIssuedAt: true,
+          survivedCutoffAt: 0,
         });
         assert.equal(await get(handle(1)), null);
         assert.equal((await live(handle(1))).created, true);
@@ -696,8 +696,8 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         assert.equal((await ended(handle(2), began(null))).ending.cause, 'revoked');
         assert.deepEqual(
           [
-            (await live(handle(3), began(second))).knownUnder,
-            (await live(handle(4), began(second + SECOND))).knownUnder,
+            (await live(handle(3), began(second))).survivedCutoffAt,
+            (await live(handle(4), began(second + SECOND))).survivedCutoffAt,
           ],
           [at, at],
         );
@@ -829,7 +829,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         await sight(handle(5), began(cutoff.at));
         await restore({ cutoff });
         assert.deepEqual(await listed(), [handle(1), handle(4)]);
-        assert.equal((await live(handle(1), began(cutoff.at + 2 * SECOND))).knownUnder, cutoff.at);
+        assert.equal((await live(handle(1), began(cutoff.at + 2 * SECOND))).survivedCutoffAt, cutoff.at);
         for (const number of [2, 3, 5])
           assert.equal((await ended(handle(number), began(now))).ending.reason, 'everywhere');
         assert.deepEqual(notices, []);
@@ -850,7 +850,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       const other = () => sessionUser('https://other.example.com/', user.subject);
       const endEverywhere = (more: { reason?: string; by?: string | null } = {}) =>
         store.endEverywhere({ reason: 'incident', by: 'operator', at: now, ...more });
-      async function everyonesCutoff(): Promise<EveryonesCutoff> {
+      async function globalCutoff(): Promise<GlobalCutoff> {
         await endEverywhere();
         const last = generalCutoffs.at(-1);
         assert.ok(last?.own);
@@ -865,7 +865,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       it('ends the sessions of all users, whatever one does with them', async () => {
         for (const number of [1, 2]) await sight(handle(number), began(now - HOUR));
         await sight(handle(3), began(now - HOUR, { user: other() }));
-        const { at, reason, by } = await everyonesCutoff();
+        const { at, reason, by } = await globalCutoff();
         assert.deepEqual([reason, by, generalCutoffs.length], ['incident', 'operator', 1]);
         assert.deepEqual(await listed(at), []);
         assert.equal(await get(handle(1), at), null);
@@ -879,7 +879,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       });
 
       it('ends what was never seen and began before, or as long after as clocks may disagree', async () => {
-        const { at } = await everyonesCutoff();
+        const { at } = await globalCutoff();
         const edge = at + POLICY.clockTolerance;
         for (const issuedAt of [now - HOUR, at, edge, null]) {
           const of = handle(100 + (edge - (issuedAt ?? 0)));
@@ -899,7 +899,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
         const policy = { maxSessions: 2, atSessionLimit: 'refuse' } as const;
         for (const number of [1, 2]) await live(handle(number), began(now - HOUR, { policy }));
         assert.equal((await sight(handle(3), began(now - HOUR, { policy }))).state, 'refused');
-        const { at } = await everyonesCutoff();
+        const { at } = await globalCutoff();
         const later = began(at + MINUTE, { policy });
         for (const number of [3, 4]) assert.equal((await live(handle(number), later)).created, true);
         assert.equal((await sight(handle(5), later)).state, 'refused');
@@ -907,7 +907,7 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
 
       it('leaves nothing for revokeAll to count, which ends what began since', async () => {
         for (const number of [1, 2]) await sight(handle(number), began(now - HOUR));
-        const { at } = await everyonesCutoff();
+        const { at } = await globalCutoff();
         assert.deepEqual(await revokeAll({ at }), { ended: 0 });
         await live(handle(3), began(at + MINUTE));
         assert.deepEqual(await revokeAll({ at: at + MINUTE }), { ended: 1 });
@@ -916,11 +916,11 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       });
 
       it('may be repeated, and later ones are later', async () => {
-        const first = await everyonesCutoff();
+        const first = await globalCutoff();
         const between = began(first.at + POLICY.clockTolerance + 1);
         await live(handle(1), between);
         const moments = [first.at];
-        for (let time = 0; time < 3; time += 1) moments.push((await everyonesCutoff()).at);
+        for (let time = 0; time < 3; time += 1) moments.push((await globalCutoff()).at);
         assert.deepEqual(
           moments,
           [...new Set(moments)].sort((a, b) => a - b),

@@ -1,4 +1,4 @@
-/** The cutoff of everyone in the ledger: how old what is known of it may be, and what it does to the sessions in use. */
+/** The global cutoff in the ledger: how old what is known of it may be, and what it does to the sessions in use. */
 
 import { endingByCutoff } from '../../lib/core/policy.js';
 import {
@@ -267,7 +267,7 @@ test('who acted is told also where an answer told of the ending first', async ()
   const done = here.ledger.endEverywhere({ reason: 'incident', by: 'operator' });
   // Done at the server, and the reply on its way: another process knew of it, and made the session a tombstone.
   for (let step = 0; step < 2; step += 1) here.wire.step(0);
-  const ending = endingByCutoff(server.everyone!, ANN.times.expiresAt);
+  const ending = endingByCutoff(server.globalCutoff!, ANN.times.expiresAt);
   const tombstones = [{ handle: ANN.handle, ending, until: start + 40 * 86_400_000 }];
   await server.store.restore(ANN.user, { tombstones, cutoff: null, at: time.clock.now(), policy: POLICY });
   const asked = here.request(ANN, time.clock.now(), true);

@@ -407,7 +407,7 @@ describe('an outage', () => {
     await time.advance(BOUND + 1_000);
     expect(await first).toMatchObject({ code: 'store_unavailable' });
     const second = here.request(ANN, time.clock.now());
-    // The first question, a new one, and one after the cutoff of everyone.
+    // The first question, a new one, and one after the global cutoff.
     expect(here.wire.messages).toHaveLength(3);
     here.wire.cut();
     await microtasks();
@@ -428,7 +428,7 @@ describe('many quiet sessions', () => {
     await time.advance(ACTIVITY_INTERVAL * 2);
     here.wire.cut();
     await time.advance(1_000);
-    expect(here.wire.messages.length).toBeLessThanOrEqual(128 + 1); // and one after the cutoff of everyone
+    expect(here.wire.messages.length).toBeLessThanOrEqual(128 + 1); // and one after the global cutoff
     await here.settle();
     await time.advance(1_000);
     await here.settle();

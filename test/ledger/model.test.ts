@@ -53,12 +53,12 @@ const usual: fc.WeightedArbitrary<Step>[] = [
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('trim' as const) }) },
 ];
-const withEveryone: fc.WeightedArbitrary<Step>[] = [
+const withGlobalCutoff: fc.WeightedArbitrary<Step>[] = [
   ...usual,
   { weight: 1, arbitrary: fc.record({ do: fc.constant('endEverywhere' as const), process }) },
 ];
 const withLoss: fc.WeightedArbitrary<Step>[] = [
-  ...withEveryone,
+  ...withGlobalCutoff,
   { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
 ];
 
@@ -75,7 +75,7 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
   const time = new VirtualTime();
   const processes = [new Process(0, server, time), new Process(1, server, time)];
   const endedAt = new Map<string, number>();
-  let everyoneEndedAt = Infinity;
+  let globalCutoffAt = Infinity;
   const refusedBy = processes.map(() => new Set<string>());
   const violations: string[] = [];
   let accepted = 0;
@@ -90,9 +90,9 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
     if (answer === 'live') {
       accepted += 1;
       const ended = endedAt.get(handle);
-      if (promises.everywhere && arrivedAt > everyoneEndedAt + BOUND) {
+      if (promises.everywhere && arrivedAt > globalCutoffAt + BOUND) {
         violations.push(
-          `process ${index} let session ${which} pass ${arrivedAt - everyoneEndedAt} ms after all were ended`,
+          `process ${index} let session ${which} pass ${arrivedAt - globalCutoffAt} ms after all were ended`,
         );
       }
       if (wasRefused) violations.push(`process ${index} let session ${which} pass again after it had refused it`);
@@ -129,7 +129,7 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
   };
   const endEverywhere = async (index: number): Promise<void> => {
     await processes[index]!.ledger.endEverywhere({ reason: 'incident', by: null });
-    everyoneEndedAt = Math.min(everyoneEndedAt, time.elapsed);
+    globalCutoffAt = Math.min(globalCutoffAt, time.elapsed);
   };
 
   for (const step of steps) {
@@ -194,7 +194,7 @@ const RUNS = Number(globalThis.process.env['MODEL_RUNS'] ?? 250);
 describe('ledger, feed and store over a network that does what it likes', () => {
   test.each([
     ['an acknowledged revocation', usual],
-    ['an acknowledged ending of everyone', withEveryone],
+    ['an acknowledged global cutoff', withGlobalCutoff],
   ])(
     '%s is in force in every process within the bound',
     async (_, possible) => {

@@ -4,7 +4,7 @@
  */
 
 import { LoginError } from '../../lib/core/errors.js';
-import type { EveryonesCutoff, SessionPolicy } from '../../lib/core/policy.js';
+import type { GlobalCutoff, SessionPolicy } from '../../lib/core/policy.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
@@ -54,7 +54,7 @@ export class Server {
   epoch = 0;
   counter = 0;
   /** Kept beside the sessions, which are judged without it: what a process knows of it must do. */
-  everyone: EveryonesCutoff | null = null;
+  globalCutoff: GlobalCutoff | null = null;
 
   constructor() {
     this.flush();
@@ -70,20 +70,20 @@ export class Server {
     this.#store.configure({ storeTimeout: STORE_TIMEOUT, revocationBound: BOUND });
     this.#store.feed({
       notice: (notice) => this.#written.push(notice),
-      everyone: () => undefined,
+      globalCutoff: () => undefined,
       gap: () => undefined,
     });
     this.#written = [];
     this.stream = [];
     this.epoch += 1;
     this.counter = 0;
-    this.everyone = null;
+    this.globalCutoff = null;
   }
 
   /** The later of what stands and what a process knows, which is so written back. */
-  standingForEveryone(known: EveryonesCutoff | null): EveryonesCutoff | null {
-    if (known !== null && known.at > (this.everyone?.at ?? 0)) this.everyone = known;
-    return this.everyone;
+  standingGlobalCutoff(known: GlobalCutoff | null): GlobalCutoff | null {
+    if (known !== null && known.at > (this.globalCutoff?.at ?? 0)) this.globalCutoff = known;
+    return this.globalCutoff;
   }
 
   trim(): void {
@@ -150,15 +150,15 @@ class Wire {
   }
 }
 
-/** What a process knows of the cutoff of everyone. */
-class EveryonesKnowledge {
-  cutoff: EveryonesCutoff | null = null;
+/** What a process knows of the global cutoff. */
+class KnownGlobalCutoff {
+  cutoff: GlobalCutoff | null = null;
   listener!: FeedListener;
 
-  learn(cutoff: EveryonesCutoff | null, own: boolean): void {
+  learn(cutoff: GlobalCutoff | null, own: boolean): void {
     if (cutoff === null || cutoff.at <= (this.cutoff?.at ?? 0)) return;
     this.cutoff = cutoff;
-    this.listener.everyone(cutoff, own);
+    this.listener.globalCutoff(cutoff, own);
   }
 }
 
@@ -169,7 +169,7 @@ class SimulatedFeed implements RevocationFeed {
   readonly #listener: FeedListener;
   readonly #owner: number;
   readonly #wire: Wire;
-  readonly #everyone: EveryonesKnowledge;
+  readonly #globalCutoff: KnownGlobalCutoff;
   #base: { epoch: number; counter: number } | null = null;
   #freshAt = -Infinity;
   #inFlight = false;
@@ -179,10 +179,10 @@ class SimulatedFeed implements RevocationFeed {
     time: VirtualTime,
     wire: Wire,
     listener: FeedListener,
-    everyone: EveryonesKnowledge,
+    globalCutoff: KnownGlobalCutoff,
     owner: number,
   ) {
-    this.#everyone = everyone;
+    this.#globalCutoff = globalCutoff;
     this.#server = server;
     this.#time = time;
     this.#listener = listener;
@@ -195,18 +195,18 @@ class SimulatedFeed implements RevocationFeed {
     this.#inFlight = true;
     const sentAt = this.#time.monotonic();
     let seen = { epoch: 0, counter: 0, entries: [] as { id: number; notice: Notice }[] };
-    let everyone: EveryonesCutoff | null = null;
+    let globalCutoff: GlobalCutoff | null = null;
     this.#wire.messages.push({
       atServer: [
         () => {
           const { epoch, counter, stream } = this.#server;
-          everyone = this.#server.standingForEveryone(this.#everyone.cutoff);
+          globalCutoff = this.#server.standingGlobalCutoff(this.#globalCutoff.cutoff);
           seen = { epoch, counter, entries: stream.filter(({ id }) => id > (this.#base?.counter ?? Infinity)) };
         },
       ],
       deliver: () => {
         this.#inFlight = false;
-        this.#everyone.learn(everyone, false);
+        this.#globalCutoff.learn(globalCutoff, false);
         this.#judge(seen, sentAt);
       },
       fail: () => {
@@ -251,7 +251,7 @@ export class Process {
   constructor(index: number, server: Server, time: VirtualTime, options: Partial<LedgerOptions> = {}) {
     const { wire } = this;
     let listener: FeedListener;
-    const everyone = new EveryonesKnowledge();
+    const globalCutoff = new KnownGlobalCutoff();
     const announce = async <Answer>(operation: (store: SessionStore) => Promise<Answer>): Promise<Answer> => {
       const { answer, notices } = await wire.send(server, operation);
       for (const notice of notices) listener.notice(notice, true);
@@ -268,19 +268,19 @@ export class Process {
       restore: (user, known) => announce((to) => to.restore(user, known)),
       endEverywhere: async ({ reason, by }) => {
         const { answer } = await wire.send(server, () => {
-          const at = Math.max(time.clock.now(), (server.standingForEveryone(everyone.cutoff)?.at ?? 0) + 1);
-          return server.standingForEveryone({ at, reason, by });
+          const at = Math.max(time.clock.now(), (server.standingGlobalCutoff(globalCutoff.cutoff)?.at ?? 0) + 1);
+          return server.standingGlobalCutoff({ at, reason, by });
         });
-        everyone.learn(answer, true);
+        globalCutoff.learn(answer, true);
       },
       catchUp: async () => {
-        const { answer } = await wire.send(server, () => server.standingForEveryone(everyone.cutoff));
-        everyone.learn(answer, false);
+        const { answer } = await wire.send(server, () => server.standingGlobalCutoff(globalCutoff.cutoff));
+        globalCutoff.learn(answer, false);
       },
       feed: (told) => {
         listener = told;
-        everyone.listener = told;
-        this.feed = new SimulatedFeed(server, time, this.feedWire, told, everyone, index);
+        globalCutoff.listener = told;
+        this.feed = new SimulatedFeed(server, time, this.feedWire, told, globalCutoff, index);
         return this.feed;
       },
       health: () => ({ ok: true, age: 0, lastError: null }),

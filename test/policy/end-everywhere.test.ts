@@ -185,19 +185,19 @@ describe('a process that was not there', () => {
     await redis.cli('flushall');
     await eventually(
       'who knows of it has put it back',
-      async () => (await redis.cli('exists', 'ms:{feed}:everyone')) === 1,
+      async () => (await redis.cli('exists', 'ms:{feed}:global-cutoff')) === 1,
     );
     expect(await ask(startLate(clock), token)).toBe('session_revoked');
-    expect(await redis.cli('pttl', 'ms:{feed}:everyone')).toBeGreaterThan(364 * 86_400_000);
+    expect(await redis.cli('pttl', 'ms:{feed}:global-cutoff')).toBeGreaterThan(364 * 86_400_000);
   });
 
   test('never moves it back, and a later one counts', async () => {
     const { clock, here, there } = start();
     await here.endEverywhere({ reason: 'first' });
-    const standing = String(await redis.cli('get', 'ms:{feed}:everyone'));
-    await redis.cli('set', 'ms:{feed}:everyone', standing.replace(/^\d+/, String(Date.now() - 86_400_000)));
+    const standing = String(await redis.cli('get', 'ms:{feed}:global-cutoff'));
+    await redis.cli('set', 'ms:{feed}:global-cutoff', standing.replace(/^\d+/, String(Date.now() - 86_400_000)));
     await until('the feed goes round', () => there.health().feed.ok);
-    await eventually('it stands again', async () => (await redis.cli('get', 'ms:{feed}:everyone')) === standing);
+    await eventually('it stands again', async () => (await redis.cli('get', 'ms:{feed}:global-cutoff')) === standing);
     later(clock);
     await there.endEverywhere({ reason: 'second' });
     await expect(there.verify(tokenOf(clock, { iat: clock.now() / 1000 - 300 }))).rejects.toMatchObject({
@@ -249,7 +249,7 @@ describe('an outage', () => {
     await expect(here.endEverywhere(INCIDENT)).rejects.toMatchObject({ code: 'store_unavailable', status: 503 });
     await own.restart({ keepData: false });
     await eventually('Redis is back', async () => (await ask(here, token)) === 'live');
-    expect(await own.cli('exists', 'ms:{feed}:everyone')).toBe(0);
+    expect(await own.cli('exists', 'ms:{feed}:global-cutoff')).toBe(0);
     await eventually('it is acknowledged', async () =>
       here.endEverywhere(INCIDENT).then(
         () => true,

@@ -77,7 +77,7 @@ test('every listener is told, until it is closed, whoever else uses the store', 
   const feeds = ['one', 'other'].map((name) =>
     store.feed({
       notice: (notice) => void heard.push([name, notice]),
-      everyone: () => undefined,
+      globalCutoff: () => undefined,
       gap: () => undefined,
     }),
   );

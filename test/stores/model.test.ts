@@ -118,7 +118,7 @@ async function answerOf(
   rules: SessionPolicy,
 ): Promise<unknown> {
   const byNumber = (key: string, value: unknown): unknown => {
-    if (key !== 'at' && key !== 'knownUnder') return value;
+    if (key !== 'at' && key !== 'survivedCutoffAt') return value;
     const index = cutoffs.findIndex((cutoff) => cutoff.at === value);
     return index < 0 ? value : `cutoff ${String(index)}`;
   };
@@ -182,7 +182,7 @@ beforeAll(async () => {
         // It comes once for each batch of what it ended.
         if (cutoffs.at(-1)?.at !== notice.cutoff.at) cutoffs.push(notice.cutoff);
       },
-      everyone: () => undefined,
+      globalCutoff: () => undefined,
       gap: () => undefined,
     });
   }

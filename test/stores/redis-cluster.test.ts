@@ -56,7 +56,7 @@ describe('a Cluster', () => {
     describeSessionStore(`redisStore with a Cluster of ${name}`, () => {
       const client: RedisClient = openCluster();
       return Promise.resolve({
-        // Keys of its own: one that ended the sessions of everyone leaves that behind.
+        // Keys of its own: one that set a global cutoff leaves that behind.
         store: redisStore(client, { prefix: `ms${String((stores += 1))}` }),
         close() {
           client.disconnect();
@@ -72,7 +72,7 @@ describe('a Cluster', () => {
     const heard: Notice[] = [];
     const feed = other.feed({
       notice: (notice) => void heard.push(notice),
-      everyone: () => undefined,
+      globalCutoff: () => undefined,
       gap: () => undefined,
     });
     try {

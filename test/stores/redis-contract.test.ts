@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 afterAll(() => redis.stop());
 
-/** Each store has keys of its own: one that ended the sessions of everyone leaves that behind. */
+/** Each store has keys of its own: one that set a global cutoff leaves that behind. */
 let stores = 0;
 const ownKeys = (): { prefix: string } => ({ prefix: `ms${String((stores += 1))}` });
 

@@ -22,7 +22,7 @@ import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 const STREAM = '{feed}:stream';
 const EPOCH = '{feed}:epoch';
 const COUNTER = '{feed}:count';
-const EVERYONE = '{feed}:everyone';
+const READ_GLOBAL_CUTOFF = '{feed}:global-cutoff';
 const BOUND = 400;
 /** The feed's own wait, an eighth of the bound. */
 const BLOCK = 50;
@@ -94,9 +94,9 @@ function openFeed(listener: FeedTeller, overrides: Partial<RedisFeedOptions> = {
     streamKey: STREAM,
     epochKey: EPOCH,
     counterKey: COUNTER,
-    everyoneKey: EVERYONE,
-    everyone: () => '',
-    learnEveryone: () => undefined,
+    globalCutoffKey: READ_GLOBAL_CUTOFF,
+    globalCutoff: () => '',
+    learnGlobalCutoff: () => undefined,
     revocationBound: BOUND,
     storeTimeout: STORE_TIMEOUT,
     ...overrides,
@@ -611,7 +611,7 @@ describe('a connection that answers nonsense', () => {
     ['no entries', ['', '0', '0-0', null, '']],
     ['an entry of another kind', ['', '0', '0-0', ['x'], '']],
     ['an entry without an id', ['', '0', '0-0', [[null, ['n', 'x']]], '']],
-    ['no cutoff of everyone', ['', '0', '0-0', [], null]],
+    ['no global cutoff', ['', '0', '0-0', [], null]],
     ['a deleted entry', ['', '0', '0-0', [['1-1', null]], '']],
   ])('never counts: %s', async (_, answer) => {
     let asked = 0;

@@ -329,7 +329,7 @@ describe('the feed', () => {
     const heard: Notice[] = [];
     const feed = other.feed({
       notice: (notice) => void heard.push(notice),
-      everyone: () => undefined,
+      globalCutoff: () => undefined,
       gap: () => undefined,
     });
     await eventually('the feed is fresh', () => Promise.resolve(feed.age() < Infinity));
@@ -351,7 +351,7 @@ describe('the feed', () => {
     const store = open(client, { storeTimeout: 60_000 });
     const user = newUser();
     const told: Notice[] = [];
-    store.feed({ notice: (notice) => void told.push(notice), everyone: () => undefined, gap: () => undefined });
+    store.feed({ notice: (notice) => void told.push(notice), globalCutoff: () => undefined, gap: () => undefined });
     const capped = { ...POLICY, maxSessions: 1 };
     await sight(store, user, 1, { policy: capped });
 

@@ -1,6 +1,6 @@
-/** The cutoff of everyone as it stands in Redis: what writes it, what puts it back, and who is told. */
+/** The global cutoff as it stands in Redis: what writes it, what puts it back, and who is told. */
 
-import { CUTOFF_FOR, type EveryonesCutoff, type SessionPolicy } from '../../lib/core/policy.js';
+import { CUTOFF_FOR, type GlobalCutoff, type SessionPolicy } from '../../lib/core/policy.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { redisStore } from '../../lib/stores/redis.js';
@@ -10,7 +10,7 @@ import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;
-const KEY = 'ms:{feed}:everyone';
+const KEY = 'ms:{feed}:global-cutoff';
 const REQUEST = { reason: 'incident', by: 'operator', at: 0 };
 
 let redis: TestRedis;
@@ -30,7 +30,7 @@ afterAll(() => redis.stop());
 interface Heard {
   readonly feed: RevocationFeed;
   /** With the age of the feed when it was told. */
-  readonly told: { readonly cutoff: EveryonesCutoff; readonly own: boolean; readonly age: number }[];
+  readonly told: { readonly cutoff: GlobalCutoff; readonly own: boolean; readonly age: number }[];
   readonly gaps: string[];
 }
 
@@ -45,7 +45,7 @@ function listenTo(store: SessionStore): Heard {
   const [told, gaps]: [Heard['told'], string[]] = [[], []];
   const feed: RevocationFeed = store.feed({
     notice: () => undefined,
-    everyone: (cutoff, own) => void told.push({ cutoff, own, age: feed.age() }),
+    globalCutoff: (cutoff, own) => void told.push({ cutoff, own, age: feed.age() }),
     gap: (cause) => void gaps.push(cause),
   });
   return { feed, told, gaps };
