@@ -1,7 +1,7 @@
 export { managedSessions } from './managed-sessions.js';
-export type { Health, ManagedSessions, UserReference } from './managed-sessions.js';
-export type { StoreCall } from './ledger/diagnostics.js';
-export type { FeedHealth } from './ledger/ledger.js';
+export type { HealthReport, ManagedSessions, UserReference } from './managed-sessions.js';
+export type { StoreCall } from './diagnostics.js';
+export type { Health } from './core/health.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';
@@ -20,7 +20,6 @@ export type {
   SessionStore,
   SightAnswer,
   SightRequest,
-  StoreHealth,
   StoreSettings,
   Tombstone,
 } from './stores/store.js';

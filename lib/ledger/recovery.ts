@@ -1,7 +1,7 @@
-/** When the store lost data: what is known here to be ended is written back, and what is in use is asked for again. */
+/** After the store lost data: writes back what is known to be ended, and asks again about what is in use. */
 
 import type { KnownOfUser } from './ended.js';
-import type { Entry } from './entry.js';
+import type { Entry } from './table.js';
 
 export interface RecoveryOptions {
   /** What is known to be ended, a user at a time. */

@@ -94,7 +94,6 @@ export function memoryStore(): SessionStore {
     );
   }
 
-  const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, Sessions>();
   const listeners = new Set<FeedListener>();
   let globalCutoff: GlobalCutoff | null = null;
@@ -167,7 +166,7 @@ export function memoryStore(): SessionStore {
         by: null,
         at,
         expiresAt: expiresAt(merged),
-        origin: isKept ? origin : null,
+        origin: isKept ? store.origin : null,
       };
       return end(ending, isKept);
     }
@@ -201,7 +200,7 @@ export function memoryStore(): SessionStore {
         by: null,
         at,
         expiresAt: expiresAt(oldest),
-        origin,
+        origin: store.origin,
       } as const;
       const tombstone = { handle: oldest.handle, ending, until: tombstoneUntil(oldest, policy) };
       writeTombstone(sessions, tombstone);
@@ -294,7 +293,7 @@ export function memoryStore(): SessionStore {
             by: keptOrNull(request.by, REASON_LIMIT),
             at,
             expiresAt: expiresAt(times),
-            origin,
+            origin: store.origin,
           }
         : endingByCutoff(cut, expiresAt(times));
     const tombstone = { handle, ending, until: Math.max(untilByToken, tombstoneUntil(times, policy)) };
@@ -312,7 +311,7 @@ export function memoryStore(): SessionStore {
       except,
       reason: keptText(request.reason, REASON_LIMIT),
       by: keptOrNull(request.by, REASON_LIMIT),
-      origin,
+      origin: store.origin,
     };
     setCutoff(sessions, cutoff, false, at);
     const ended = sweep(sessions, at, policy);
@@ -325,13 +324,13 @@ export function memoryStore(): SessionStore {
       at: Math.max(at, globalCutoff === null ? 0 : globalCutoff.at + 1),
       reason: keptText(reason, REASON_LIMIT),
       by: keptOrNull(by, REASON_LIMIT),
-      origin,
+      origin: store.origin,
     };
     for (const listener of listeners) listener.globalCutoff(globalCutoff);
   }
 
-  return {
-    origin,
+  const store: SessionStore = {
+    origin: randomBytes(9).toString('base64url'),
     configure() {
       // In memory nothing is slow and nothing is behind.
     },
@@ -393,6 +392,7 @@ export function memoryStore(): SessionStore {
       return Promise.resolve();
     },
   };
+  return store;
 }
 
 /** A promise of what is done at once, so that a throw is a rejection. */
