@@ -12,7 +12,7 @@ export class Activity {
   lastSeenAt = 0;
   /** The token that ends last: what a background sight presents. */
   token: TokenTimes;
-  tokensEndAt = 0;
+  tokensEndAt: number;
   ip: string | null = null;
   userAgent: string | null = null;
   /** The last-seen time and the end of the tokens that the store knows. */
@@ -23,6 +23,7 @@ export class Activity {
 
   constructor(token: TokenTimes) {
     this.token = token;
+    this.tokensEndAt = tokenEndsAt(token);
   }
 
   get isUnwritten(): boolean {

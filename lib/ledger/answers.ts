@@ -42,14 +42,14 @@ export class Answers {
     const { user, handle, policy, activity } = entry;
     const token = { user, handle, times: question.token };
     const verdict = judgeAnswer(answer, endings, token, question, policy, sighting.at);
-    const { knowledge, effects } = learn(entry, verdict, question, freshness.generation, sighting.at);
     this.take(token, verdict);
+    const { knowledge, effects } = learn(entry, verdict, question, freshness.generation, sighting.at);
+    entry.knowledge = knowledge;
     if (verdict.as === 'live') {
       ended.revived(handle);
       activity.written(sighting.at, question.token);
       if (!activity.isUnwritten) unwritten.delete(entry);
     }
-    if (entry.knowledge.state !== 'ended') entry.knowledge = knowledge;
     for (const effect of effects) this.#carryOut(effect, entry, sighting);
   }
 

@@ -11,12 +11,14 @@ import {
 } from '../core/policy.js';
 import type { Ending, SessionUser } from '../core/session.js';
 import type { Notice, Tombstone } from '../stores/store.js';
+import type { UnwrittenActivity } from './activity.js';
 import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
 import type { EndedSessions } from './ended.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { startOf, timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
 import type { Questions } from './questions.js';
+import type { Recovery } from './recovery.js';
 import type { Entry, SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
@@ -30,9 +32,8 @@ export interface EndingsOptions {
   readonly watched: WatchedEntries;
   readonly questions: Questions;
   readonly announcements: Announcements;
-  /** Drops what else is held for an entry that ended. */
-  readonly onRetired: (entry: Entry) => void;
-  readonly onStoreLostData: () => void;
+  readonly unwritten: UnwrittenActivity;
+  readonly recovery: Recovery;
 }
 
 export class Endings implements KnownEndings {
@@ -69,10 +70,10 @@ export class Endings implements KnownEndings {
 
   /** Forgets the session and fires its signal. */
   letGo(entry: Entry): void {
-    const { table, watched, onRetired } = this.#options;
+    const { table, watched, unwritten } = this.#options;
     table.detach(entry);
     watched.remove(entry);
-    onRetired(entry);
+    unwritten.delete(entry);
     entry.end();
   }
 
@@ -124,7 +125,7 @@ export class Endings implements KnownEndings {
   }
 
   async #attribute(entry: Entry): Promise<void> {
-    const { questions, clock, onStoreLostData } = this.#options;
+    const { questions, clock, recovery } = this.#options;
     const { user, handle, policy, activity } = entry;
     const { answer } = await questions.peek({ user, handle, times: activity.token }, policy, clock.now());
     if (answer.state === 'ended') {
@@ -132,7 +133,7 @@ export class Endings implements KnownEndings {
       return;
     }
     // The store has neither the tombstone nor the cutoff any more. What is written back carries the cutoff's origin.
-    onStoreLostData();
+    recovery.start();
     const tombstone = this.find(handle, clock.now());
     if (this.#attribution.settle(handle) && tombstone !== undefined) this.#announce(user, tombstone);
   }

@@ -1,7 +1,7 @@
 /** How fresh memory is: computed at each request, on a monotonic clock. */
 
 import type { RevocationFeed } from '../stores/store.js';
-import type { Freshness, Vouch } from './knowledge.js';
+import type { Freshness, Knowledge, Vouch } from './knowledge.js';
 
 export class FeedFreshness implements Freshness {
   readonly bound: number;
@@ -19,12 +19,13 @@ export class FeedFreshness implements Freshness {
     return this.#generation;
   }
 
-  get isCurrent(): boolean {
-    return this.feedAge() <= this.bound;
+  get isFeedFresh(): boolean {
+    return this.#feed.age() <= this.bound;
   }
 
-  feedAge(): number {
-    return this.#feed.age();
+  /** Whether the session was asked about since the last gap. */
+  isCurrent(knowledge: Knowledge): boolean {
+    return knowledge.state === 'live' && knowledge.vouch?.generation === this.#generation;
   }
 
   ageOf(vouch: Vouch): number {

@@ -77,14 +77,15 @@ export class Judge {
     const { answer, question } = await questions.peek(token, policy, at);
     const verdict = judgeAnswer(answer, endings, token, question, policy, at);
     answers.take(token, verdict);
-    if (verdict.as === 'live') return verdict.answer;
-    throw refusalOf(verdict);
+    if (verdict.as !== 'live') throw refusalOf(verdict);
+    return verdict.answer;
   }
 
   /** Writes a sighting that nobody waits for. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, ip, userAgent, token } = entry.activity;
-    await this.#options.questions.send(entry, { at: lastSeenAt, ip, userAgent }, token).outcome;
+    const { questions, answers } = this.#options;
+    await questions.send(entry, { at: lastSeenAt, ip, userAgent }, token, answers).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -96,9 +97,9 @@ export class Judge {
 
   #recordActivity(entry: Entry, { times }: VerifiedToken, sighting: Sighting): void {
     const { activity } = entry;
-    const wasUnwritten = activity.isUnwritten;
+    const wasWritten = activity.lastSeenAt <= activity.writtenAt;
     const isDue = activity.note(times, sighting, this.#options.activityInterval);
-    if (!wasUnwritten && activity.isUnwritten) this.#options.unwritten.add(entry);
+    if (wasWritten && activity.isUnwritten) this.#options.unwritten.add(entry);
     if (isDue) this.confirmInBackground(entry);
   }
 
@@ -108,7 +109,7 @@ export class Judge {
     sighting: Sighting,
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
-    const { availability, questions, track } = this.#options;
+    const { availability, questions, answers, track } = this.#options;
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (availability.isDown('commands') && this.#mayGoOn(entry)) return this.#goOn(entry, token, sighting);
@@ -122,7 +123,7 @@ export class Judge {
     const { ip, userAgent } = sighting;
     asked.activity.isTracked ||= isTracked;
     asked.activity.locate({ ip, userAgent });
-    const call = questions.send(asked, { at: sighting.at, ip, userAgent }, token.times);
+    const call = questions.send(asked, { at: sighting.at, ip, userAgent }, token.times, answers);
     return this.#answered(asked, call, token, sighting, fresh);
   }
 
@@ -151,14 +152,13 @@ export class Judge {
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       if (fresh || !this.#mayGoOn(entry)) throw error;
-      if (vouchedIn(entry, freshness.generation)) this.#recordActivity(entry, token, sighting);
+      if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
     answers.take(token, verdict);
-    const refusal = refusalOf(verdict);
-    if (refusal !== null) throw refusal;
-    if (vouchedIn(entry, freshness.generation)) this.#recordActivity(entry, token, sighting);
+    if (verdict.as !== 'live') throw refusalOf(verdict);
+    if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
     return entry;
   }
 
@@ -227,8 +227,4 @@ export class Judge {
   #refusePastLifetime(entry: Entry, { times }: VerifiedToken, at: number): void {
     if (isPastLifetime(entry, times, at)) throw outlivedError();
   }
-}
-
-function vouchedIn({ knowledge }: Entry, generation: number): boolean {
-  return knowledge.state === 'live' && knowledge.vouch?.generation === generation;
 }

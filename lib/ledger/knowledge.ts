@@ -135,7 +135,7 @@ export function assess(
 ): 'vouched' | 'ask' {
   if (knowledge.state !== 'live') return 'ask';
   const { facts, vouch } = knowledge;
-  if (vouch === null || vouch.generation !== freshness.generation) return 'ask';
+  if (vouch?.generation !== freshness.generation) return 'ask';
   if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
   if (issuedAt !== null && (issuedAt < facts.startedAt || !facts.hasIssuedAt)) return 'ask';
   if (hasOutlived(facts, activity, policy, lifetime, at)) return 'ask';
@@ -271,6 +271,7 @@ export function learn(
   at: number,
 ): { readonly knowledge: Knowledge; readonly effects: readonly Effect[] } {
   const { knowledge } = session;
+  const isOver = knowledge.state === 'ended';
   switch (verdict.as) {
     case 'ended':
       return { knowledge: { state: 'ended', facts: knowledge.facts }, effects: [] };
@@ -281,10 +282,11 @@ export function learn(
         effects: verdict.storeLostData ? [{ kind: 'recover' }] : [],
       };
     case 'limit':
-      return { knowledge: { state: 'unasked', facts: knowledge.facts }, effects: [] };
+      return { knowledge: isOver ? knowledge : { state: 'unasked', facts: knowledge.facts }, effects: [] };
     case 'outlived':
       return { knowledge, effects: [] };
     case 'live': {
+      if (isOver) return { knowledge, effects: [] };
       const { answer } = verdict;
       const effects: Effect[] = [];
       if (answer.created) effects.push(meaningOfCreated(session, answer, at));
@@ -342,11 +344,8 @@ export function outlivedError(): LoginError {
   return new LoginError('session_expired', 'The session reached the end of its lifetime');
 }
 
-/** The refusal that a verdict means; null for a live session. */
-export function refusalOf(verdict: Verdict): LoginError | null {
+export function refusalOf(verdict: Exclude<Verdict, { as: 'live' }>): LoginError {
   switch (verdict.as) {
-    case 'live':
-      return null;
     case 'ended':
     case 'remembered':
       return endedError(verdict.tombstone.ending);

@@ -144,7 +144,7 @@ export class Ledger {
     return {
       sessions: table.size,
       store: this.#options.store.health(),
-      feed: { ok: freshness.isCurrent, age: feed.age(), lastError: feed.lastError() },
+      feed: { ok: freshness.isFeedFresh, age: feed.age(), lastError: feed.lastError() },
     };
   }
 
@@ -213,7 +213,7 @@ export class Ledger {
       ended.forgetRunOut(now);
     }
     const error = feed.lastError();
-    if (freshness.isCurrent) availability.noteUp('feed');
+    if (freshness.isFeedFresh) availability.noteUp('feed');
     else if (error !== null) availability.noteDown('feed', error);
   }
 }

@@ -1,6 +1,5 @@
 /** Connects the parts of a ledger. */
 
-import type { FeedListener, RevocationFeed } from '../stores/store.js';
 import { UnwrittenActivity } from './activity.js';
 import { Announcements } from './announcements.js';
 import { Answers } from './answers.js';
@@ -11,31 +10,16 @@ import { FeedFreshness } from './freshness.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
 import { Judge } from './judge.js';
 import type { LedgerOptions } from './ledger.js';
-import { Questions, type QuestionsOptions } from './questions.js';
-import { Recovery, type RecoveryOptions } from './recovery.js';
+import { Questions } from './questions.js';
+import { Recovery } from './recovery.js';
 import { SessionTable } from './table.js';
-import { RunOutCheck, WatchedEntries, type RunOutCheckOptions } from './watchers.js';
+import { RunOutCheck, WatchedEntries } from './watchers.js';
 
 const ENTRY_LIMIT = 100_000;
 
-export interface Parts {
-  readonly monotonic: () => number;
-  readonly feed: RevocationFeed;
-  readonly freshness: FeedFreshness;
-  readonly availability: Availability;
-  readonly ended: EndedSessions;
-  readonly endings: Endings;
-  readonly globalCutoff: KnownGlobalCutoff;
-  readonly table: SessionTable;
-  readonly watched: WatchedEntries;
-  readonly unwritten: UnwrittenActivity;
-  readonly questions: Questions;
-  readonly recovery: Recovery;
-  readonly runOut: RunOutCheck;
-  readonly judge: Judge;
-}
+export type Parts = ReturnType<typeof connect>;
 
-export function connect(options: LedgerOptions): Parts {
+export function connect(options: LedgerOptions) {
   const { store, clock, emit, storeTimeout, revocationBound } = options;
   const monotonic = options.monotonic ?? (() => performance.now());
   const availability = new Availability({ storeTimeout, emit, monotonic });
@@ -49,7 +33,19 @@ export function connect(options: LedgerOptions): Parts {
     else if (entry.call === null) answers.releaseIfUnused(entry);
   });
   const unwritten: UnwrittenActivity = new UnwrittenActivity((entry) => judge.confirm(entry));
-  const feed = store.feed(listenerOf(() => ({ endings, freshness, recovery })));
+  const feed = store.feed({
+    notice: (notice) => {
+      endings.onNotice(notice);
+    },
+    globalCutoff: (cutoff) => {
+      endings.learnGlobalCutoff(cutoff);
+    },
+    // Entries were missed: everything is asked for again, and what is known to be ended is written back.
+    gap: () => {
+      freshness.startGeneration();
+      recovery.start();
+    },
+  });
   const freshness: FeedFreshness = new FeedFreshness(feed, revocationBound, monotonic);
   const globalCutoff = new KnownGlobalCutoff({
     monotonic,
@@ -57,11 +53,26 @@ export function connect(options: LedgerOptions): Parts {
     longestAge: revocationBound / 2,
     catchUp: () => availability.withTimeout(callAsync(() => store.catchUp())),
   });
-  const asking = { availability, freshness, globalCutoff, monotonic, answers: () => answers };
-  const questions: Questions = new Questions(questionsOptions(options, asking));
-  const recovery: Recovery = new Recovery(
-    recoveryOptions(options, { availability, ended, freshness, table, watched, judge: () => judge }),
-  );
+  const random = options.random ?? Math.random;
+  const clientKeyOf = options.clientKeyOf ?? (() => null);
+  const questions = new Questions({
+    ...options,
+    random,
+    clientKeyOf,
+    availability,
+    freshness,
+    globalCutoff,
+    monotonic,
+  });
+  const recovery: Recovery = new Recovery({
+    ...options,
+    availability,
+    ended,
+    freshness,
+    table,
+    watched,
+    confirm: (entry) => judge.confirm(entry),
+  });
   const endings: Endings = new Endings({
     clock,
     origin: store.origin,
@@ -71,12 +82,8 @@ export function connect(options: LedgerOptions): Parts {
     watched,
     questions,
     announcements,
-    onRetired: (entry) => {
-      unwritten.delete(entry);
-    },
-    onStoreLostData: () => {
-      recovery.start();
-    },
+    unwritten,
+    recovery,
   });
   const answers: Answers = new Answers({ ended, endings, freshness, table, unwritten, announcements, recovery });
   const judge: Judge = new Judge({
@@ -93,7 +100,7 @@ export function connect(options: LedgerOptions): Parts {
     unwritten,
     recovery,
   });
-  const runOut = new RunOutCheck(runOutOptions(options, { availability, endings, table, watched, unwritten }));
+  const runOut = new RunOutCheck({ store, availability, watched, endings });
   return {
     monotonic,
     feed,
@@ -109,85 +116,5 @@ export function connect(options: LedgerOptions): Parts {
     recovery,
     runOut,
     judge,
-  };
-}
-
-function listenerOf(parts: () => Pick<Parts, 'endings' | 'freshness' | 'recovery'>): FeedListener {
-  return {
-    notice: (notice) => {
-      parts().endings.onNotice(notice);
-    },
-    globalCutoff: (cutoff) => {
-      parts().endings.learnGlobalCutoff(cutoff);
-    },
-    // Entries of the feed were missed: everything is asked for again, and what is known to be ended is written back.
-    gap: () => {
-      parts().freshness.startGeneration();
-      parts().recovery.start();
-    },
-  };
-}
-
-function questionsOptions(
-  { store, activityInterval, random = Math.random, clientKeyOf = () => null }: LedgerOptions,
-  asking: Pick<Parts, 'availability' | 'freshness' | 'globalCutoff' | 'monotonic'> & { answers: () => Answers },
-): QuestionsOptions {
-  const { answers, ...parts } = asking;
-  return {
-    ...parts,
-    store,
-    activityInterval,
-    random,
-    clientKeyOf,
-    onAnswer: (...answered) => {
-      answers().apply(...answered);
-    },
-    onLateAnswer: (...answered) => {
-      answers().applyLate(...answered);
-    },
-    onSettled: (entry) => {
-      answers().releaseIfUnused(entry);
-    },
-  };
-}
-
-function recoveryOptions(
-  { store, clock, activityInterval, storeTimeout, policyOf }: LedgerOptions,
-  parts: Pick<Parts, 'availability' | 'ended' | 'freshness' | 'table' | 'watched'> & { judge: () => Judge },
-): RecoveryOptions {
-  const { availability, ended, freshness, table, watched, judge } = parts;
-  return {
-    ended: () => ended.byUser(clock.now()),
-    async writeBack({ user, tombstones, cutoff }) {
-      const known = { tombstones, cutoff, at: clock.now(), policy: policyOf(user.issuer) };
-      await availability.withTimeout(callAsync(() => store.restore(user, known)));
-    },
-    // Without waiting for their next request: somebody may hold a connection open.
-    unseen() {
-      const inUse = table.seenSince(clock.now() - 2 * activityInterval);
-      return [...new Set([...inUse, ...watched.held()])].filter(
-        ({ knowledge }) => knowledge.state !== 'live' || knowledge.vouch?.generation !== freshness.generation,
-      );
-    },
-    confirm: (entry) => judge().confirm(entry),
-    pause: storeTimeout,
-  };
-}
-
-function runOutOptions(
-  { store, clock }: LedgerOptions,
-  parts: Pick<Parts, 'availability' | 'endings' | 'table' | 'watched' | 'unwritten'>,
-): RunOutCheckOptions {
-  const { availability, endings } = parts;
-  return {
-    read: ({ user, handle, policy }) =>
-      availability.withTimeout(callAsync(() => store.get(user, handle, clock.now(), policy))),
-    isWatched: (entry) => parts.watched.find(entry.handle) === entry,
-    onLapsed(entry) {
-      endings.letGo(entry);
-    },
-    onEnded(entry, ending, until) {
-      endings.learnRunOut(entry, ending, until);
-    },
   };
 }

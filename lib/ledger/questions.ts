@@ -55,11 +55,15 @@ export interface QuestionsOptions {
   /** From 0 to 1. */
   readonly random: () => number;
   readonly clientKeyOf: (userAgent: string | null) => string | null;
-  readonly onAnswer: (entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer) => void;
+}
+
+/** Who takes the answers. */
+export interface AnswerListener {
+  apply(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
   /** Nobody waits for the answer any more. */
-  readonly onLateAnswer: (entry: Entry, sighting: Sighting, answer: SightAnswer) => void;
-  /** The entry has no question any more. */
-  readonly onSettled: (entry: Entry) => void;
+  applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
+  /** This question about the entry is settled. */
+  releaseIfUnused(entry: Entry): void;
 }
 
 export class Questions {
@@ -81,7 +85,7 @@ export class Questions {
   }
 
   /** Sends a sighting. Whoever asks about this session next may share the call. */
-  send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
+  send(entry: Entry, sighting: Sighting, token: TokenTimes, listener: AnswerListener): Call {
     const { store, availability, freshness, globalCutoff, activityInterval, random } = this.#options;
     const { handle, user, policy, activity } = entry;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
@@ -93,7 +97,7 @@ export class Questions {
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
-      this.#options.onLateAnswer(entry, sighting, answer);
+      listener.applyLate(entry, sighting, answer);
     };
     const answered = callAsync(() => store.sight(user, request, onLate)).then(async (answer) => {
       try {
@@ -102,13 +106,13 @@ export class Questions {
         onLate(answer);
         throw error;
       }
-      this.#options.onAnswer(entry, question, sighting, answer);
+      listener.apply(entry, question, sighting, answer);
       return answer;
     });
     const settled = answered.finally(() => {
       this.#open.remove(user.key, question);
       if (entry.call === call) entry.call = null;
-      this.#options.onSettled(entry);
+      listener.releaseIfUnused(entry);
     });
     const call: Call = { question, outcome: availability.withTimeout(settled) };
     call.outcome.catch(() => {

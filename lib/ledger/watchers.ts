@@ -3,7 +3,9 @@
 import { getEventListeners } from 'node:events';
 
 import { decide, tombstoneUntil, type Standing } from '../core/policy.js';
-import type { Ending, SessionRecord } from '../core/session.js';
+import type { SessionStore } from '../stores/store.js';
+import { callAsync, type Availability } from './availability.js';
+import type { Endings } from './endings.js';
 import { timesOf } from './knowledge.js';
 import type { Entry } from './table.js';
 
@@ -77,12 +79,10 @@ function isListenedTo(entry: Entry): boolean {
 }
 
 export interface RunOutCheckOptions {
-  /** Reads the record, within `storeTimeout`. */
-  readonly read: (entry: Entry, now: number) => Promise<SessionRecord | null>;
-  readonly isWatched: (entry: Entry) => boolean;
-  /** Not ended for good: a refreshed token takes the session on. */
-  readonly onLapsed: (entry: Entry) => void;
-  readonly onEnded: (entry: Entry, ending: Ending, until: number) => void;
+  readonly store: Pick<SessionStore, 'get'>;
+  readonly availability: Availability;
+  readonly watched: WatchedEntries;
+  readonly endings: Pick<Endings, 'letGo' | 'learnRunOut'>;
 }
 
 /** Ends watched sessions that ran out, unless their record says that they were used elsewhere. */
@@ -107,19 +107,22 @@ export class RunOutCheck {
   }
 
   async #settle(entry: Entry, now: number): Promise<void> {
-    const record = await this.#options.read(entry, now);
+    const { store, availability, watched, endings } = this.#options;
+    const { user, handle, policy } = entry;
+    const record = await availability.withTimeout(callAsync(() => store.get(user, handle, now, policy)));
     if (record !== null) {
       entry.activity.usedElsewhere(record.lastSeenAt, record.expiresAt);
       return;
     }
     // A request that came meanwhile may have taken the session on.
-    if (!this.#options.isWatched(entry) || entry.call !== null) return;
+    if (watched.find(handle) !== entry || entry.call !== null) return;
     const standing = standingOf(entry, now);
-    if (standing.state === 'lapsed') this.#options.onLapsed(entry);
+    // Not ended for good: a refreshed token takes the session on.
+    if (standing.state === 'lapsed') endings.letGo(entry);
     if (standing.state !== 'ended') return;
     const { cause } = standing;
     const ending = { cause, reason: cause, by: null, at: now, expiresAt: entry.expiresAt, origin: null };
-    this.#options.onEnded(entry, ending, tombstoneUntil(timesOf(entry), entry.policy));
+    endings.learnRunOut(entry, ending, tombstoneUntil(timesOf(entry), policy));
   }
 }
 
