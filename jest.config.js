@@ -2,7 +2,7 @@
 const tsconfig = { module: 'commonjs', target: 'es2023', esModuleInterop: true, isolatedModules: true };
 
 /** @type {import('jest').Config} */
-module.exports = {
+export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
