@@ -9,6 +9,6 @@ export default {
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig }] },
   globalSetup: '<rootDir>/test/support/global-setup.cjs',
   // A hang ends here; a busy machine must not.
-  testTimeout: 120_000,
+  testTimeout: 300_000,
   maxWorkers: '100%',
 };

@@ -212,7 +212,7 @@ describe('ledger, feed and store over a network that does what it likes', () => 
       expect(accepted).toBeGreaterThan(RUNS / 10);
       expect(refused).toBeGreaterThan(RUNS / 50);
     },
-    120_000,
+    300_000,
   );
 
   test('what a process has refused as ended it never lets pass again, even when the store loses everything', async () => {
