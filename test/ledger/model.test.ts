@@ -260,7 +260,7 @@ describe('ledger, feed and store over a network that does what it likes', () => 
       expect(accepted).toBeGreaterThan(RUNS / 10);
       expect(refused).toBeGreaterThan(RUNS / 50);
     },
-    120_000,
+    300_000,
   );
 
   test('R9: of three processes each announces an ending once, and exactly one as `here: true`', async () => {
