@@ -113,13 +113,13 @@ async function build() {
     const began = performance.now();
     console.error('Building managed-sessions, which takes about 5 seconds...');
     const files = compile();
+    // A source that changed during the build may or may not be in it.
+    if (digest(await inputs()) !== sources) continue;
     if (files === null) {
       console.error('The build failed: dist/ was not changed.');
       process.exitCode = 1;
       return;
     }
-    // A source that changed during the build may or may not be in it.
-    if (digest(await inputs()) !== sources) continue;
     await install(files, `${sources} ${digest(files)}`);
     console.error(`Built in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
   }
