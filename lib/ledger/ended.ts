@@ -1,6 +1,6 @@
 /** What this process knows to be ended: it refuses that until the tombstone's end, whatever the store says later. Bounded. */
 
-import type { Cutoff } from '../core/policy.js';
+import type { Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
 

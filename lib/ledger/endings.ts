@@ -1,14 +1,15 @@
 /** What happens when this process learns that a session ended: it is refused, its signal fires, and it is announced once. */
 
+import { tombstoneUntil } from '../core/policy.js';
 import {
   CUTOFF_FOR,
   endedByCutoff,
   endedByGlobalCutoff,
   endingByCutoff,
-  tombstoneUntil,
+  issuedAtOf,
   type Cutoff,
   type GlobalCutoff,
-} from '../core/policy.js';
+} from '../core/record.js';
 import type { Ending, SessionUser } from '../core/session.js';
 import type { Notice, Tombstone } from '../stores/store.js';
 import type { UnwrittenActivity } from './activity.js';
@@ -16,7 +17,7 @@ import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
 import type { EndedSessions } from './ended.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import { startOf, timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
+import { timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import type { Entry, SessionTable } from './table.js';
@@ -115,7 +116,8 @@ export class Endings implements KnownEndings {
     globalCutoff.learn(cutoff);
     questions.overtakeAll();
     for (const entry of new Set([...table.all(), ...watched.held()])) {
-      if (endedByGlobalCutoff(cutoff, startOf(entry.knowledge.facts), entry.policy)) this.#cutOff(entry, cutoff, true);
+      if (endedByGlobalCutoff(cutoff, issuedAtOf(entry.knowledge.facts), entry.policy))
+        this.#cutOff(entry, cutoff, true);
     }
   }
 
@@ -147,7 +149,7 @@ export class Endings implements KnownEndings {
     if (!ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
     for (const entry of new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)])) {
       const { facts } = entry.knowledge;
-      if (endedByCutoff(cutoff, entry.handle, startOf(facts), facts.survivedCutoffAt))
+      if (endedByCutoff(cutoff, entry.handle, issuedAtOf(facts), facts.survivedCutoffAt))
         this.#cutOff(entry, cutoff, false);
     }
   }

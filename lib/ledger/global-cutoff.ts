@@ -1,6 +1,7 @@
 /** The global cutoff as this process knows it. In a Cluster it lies in another slot than the sessions that it ends. */
 
-import { endedByGlobalCutoff, type GlobalCutoff, type SessionPolicy } from '../core/policy.js';
+import type { SessionPolicy } from '../core/policy.js';
+import { endedByGlobalCutoff, type GlobalCutoff } from '../core/record.js';
 
 export interface GlobalCutoffOptions {
   readonly monotonic: () => number;

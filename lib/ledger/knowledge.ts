@@ -15,18 +15,15 @@
  */
 
 import { LoginError } from '../core/errors.js';
+import { decide, tokenEndsAt, tombstoneUntil, type SessionPolicy, type SessionTimes } from '../core/policy.js';
 import {
-  decide,
   endedByCutoff,
   endedByGlobalCutoff,
   endingByCutoff,
-  tokenEndsAt,
-  tombstoneUntil,
+  issuedAtOf,
   type Cutoff,
   type GlobalCutoff,
-  type SessionPolicy,
-  type SessionTimes,
-} from '../core/policy.js';
+} from '../core/record.js';
 import type { Ending, SessionUser, TokenTimes } from '../core/session.js';
 import type { SightAnswer, Tombstone } from '../stores/store.js';
 
@@ -114,11 +111,6 @@ export function factsOf(token: TokenTimes, now: number): SessionFacts {
     expiresAt: tokenEndsAt(token),
     isRecorded: false,
   };
-}
-
-/** When the session began; null if no token of it says so. */
-export function startOf({ hasIssuedAt, startedAt }: Pick<SessionFacts, 'hasIssuedAt' | 'startedAt'>): number | null {
-  return hasIssuedAt ? startedAt : null;
 }
 
 export function timesOf({ knowledge: { facts }, activity }: Omit<KnownSession, 'policy'>): SessionTimes {
@@ -232,7 +224,7 @@ export function judgeAnswer(
   if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData };
 
   const { globalCutoff } = ended;
-  if (endedByGlobalCutoff(globalCutoff, startOf(answer), policy)) {
+  if (endedByGlobalCutoff(globalCutoff, issuedAtOf(answer), policy)) {
     // It lies in another slot than the session: the store may not have known of it.
     const inferred = endedBy(globalCutoff, true, token, policy, at, answer.expiresAt);
     return { as: 'cut-off', inferred, storeLostData: false };

@@ -4,7 +4,8 @@
  */
 
 import { LoginError } from '../../lib/core/errors.js';
-import type { GlobalCutoff, SessionPolicy } from '../../lib/core/policy.js';
+import type { SessionPolicy } from '../../lib/core/policy.js';
+import type { GlobalCutoff } from '../../lib/core/record.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';

@@ -49,7 +49,7 @@ async function inUse(subject: string): Promise<string> {
 async function untilBuried(subject: string, handle: string): Promise<void> {
   const { key } = sessionUser(ISSUER, subject);
   await eventually('the tombstone is written', async () => {
-    return (await redis.cli('hget', `ms:{${key}}:s`, handle)).startsWith('t');
+    return String(await redis.cli('hget', `ms:{${key}}:s`, handle)).startsWith('t');
   });
 }
 
