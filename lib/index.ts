@@ -1,12 +1,12 @@
 export { managedSessions } from './managed-sessions.js';
 export type { Health, ManagedSessions, UserReference } from './managed-sessions.js';
 export type { StoreCall } from './ledger/diagnostics.js';
-export type { FeedHealth } from './ledger/ledger.js';
+export type { Health as PartHealth } from './core/health.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';
-export { redisStore } from './stores/redis.js';
-export type { RedisClient, RedisStoreOptions } from './stores/redis.js';
+export { redisStore } from './stores/redis/store.js';
+export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
   FeedListener,
@@ -20,7 +20,6 @@ export type {
   SessionStore,
   SightAnswer,
   SightRequest,
-  StoreHealth,
   StoreSettings,
   Tombstone,
 } from './stores/store.js';
@@ -50,7 +49,8 @@ export type {
   SessionStarted,
   TokenRefused,
 } from './core/events.js';
-export type { Cutoff, GlobalCutoff, SessionPolicy } from './core/policy.js';
+export type { SessionPolicy } from './core/policy.js';
+export type { Cutoff, GlobalCutoff } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
 
 export type {

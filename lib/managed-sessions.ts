@@ -8,6 +8,7 @@ import {
   type SessionEventName,
   type SessionEvents,
 } from './core/events.js';
+import type { Health as PartHealth } from './core/health.js';
 import { sessionUser, type SessionUser } from './core/session.js';
 import {
   createAccount,
@@ -41,7 +42,7 @@ import { createRefuse, type CookieAttributes, type Handler, type Next } from './
 import { createRouter, type RouterOptions } from './http/router.js';
 import { ACCEPT_CH, clientKeyOf, rawUserAgent } from './http/user-agent.js';
 import { measured, published } from './ledger/diagnostics.js';
-import { Ledger, type FeedHealth } from './ledger/ledger.js';
+import { Ledger } from './ledger/ledger.js';
 import { checkNames, checkOptions, kindOf, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
 import { ISSUER_OPTION_NAMES, issuerRules } from './tokens/presets.js';
@@ -52,11 +53,11 @@ export type UserReference = string | { readonly issuer: string; readonly subject
 
 export interface Health {
   /** `ok` while the last command to the store succeeded; `age` in milliseconds since then. */
-  readonly store: FeedHealth;
+  readonly store: PartHealth;
   /** `ok` while every acknowledged revocation older than the bound is in force here; `age` of what it tells. */
-  readonly feed: FeedHealth;
+  readonly feed: PartHealth;
   /** `ok` while every issuer's keys are at hand and the last fetch succeeded; `age` of the oldest set. */
-  readonly keys: FeedHealth;
+  readonly keys: PartHealth;
   /** How many sessions this process knows to be live. */
   readonly sessions: number;
 }
@@ -360,7 +361,7 @@ function userReferred(user: UserReference, issuers: readonly string[]): SessionU
   return sessionUser(issuer, subject);
 }
 
-function keysHealth(issuers: readonly IssuerRules[]): FeedHealth {
+function keysHealth(issuers: readonly IssuerRules[]): PartHealth {
   const each = issuers.map(({ keys }) => keys.health());
   return {
     ok: each.every(({ ok }) => ok),

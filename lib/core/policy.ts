@@ -1,6 +1,6 @@
 /** When a session ends by itself, and for how long the store must remember it. Pure: `now` comes in. */
 
-import type { Ending, TokenTimes } from './session.js';
+import type { TokenTimes } from './session.js';
 
 /** The rules a session is judged by. Durations in milliseconds. */
 export interface SessionPolicy {
@@ -68,66 +68,4 @@ export function tombstoneUntil(
   const byLifetime = times.lifetime === null ? 0 : times.startedAt + times.lifetime + policy.clockTolerance;
   const byTokens = times.tokensEndAt + Math.max(policy.tombstoneFor, policy.clockTolerance);
   return Math.min(Math.max(byLifetime, byTokens), LAST_MOMENT);
-}
-
-/** A cutoff ends every session of its user that began before it, but the excepted one. */
-export interface Cutoff {
-  /** The store's own moment, in milliseconds since 1970; later cutoffs of a user are greater. */
-  readonly at: number;
-  readonly except: string | null;
-  readonly reason: string;
-  readonly by: string | null;
-  /** The store object that set it. */
-  readonly origin: string;
-}
-
-/**
- * Whether a cutoff ends a session that is seen for the first time (`survivedCutoffAt` undefined) or is on record
- * (`survivedCutoffAt`: the cutoff that stood when it was first seen, 0 for none).
- *
- * `iat` counts whole seconds: in the cutoff's own second a session known by then is ended, one first seen after it
- * is live. A session without `iat` that was unknown at the cutoff began before it.
- */
-export function endedByCutoff(
-  cutoff: Cutoff,
-  handle: string,
-  issuedAt: number | null,
-  survivedCutoffAt: number | undefined,
-): boolean {
-  if (handle === cutoff.except) return false;
-  if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) return true;
-  if (issuedAt === null) return survivedCutoffAt === undefined;
-  return Math.floor(issuedAt / 1000) < Math.floor(cutoff.at / 1000);
-}
-
-/** Ends the sessions of all users: those that began before it, or that clocks which disagree may have dated behind it. */
-export interface GlobalCutoff {
-  /** The store's own moment, in milliseconds since 1970; later ones are greater. */
-  readonly at: number;
-  readonly reason: string;
-  readonly by: string | null;
-  /** The store object that set it. */
-  readonly origin: string;
-}
-
-/**
- * Whether it ends a session that began then (`startedAt` null: one without `iat`, of which nobody knows when it began). It
- * asks for no record, so that it holds alike for sessions seen and never seen, and errs on the side of ending: for the
- * time of the clock tolerance new sessions are ended too.
- */
-export function endedByGlobalCutoff(
-  cutoff: GlobalCutoff | null,
-  startedAt: number | null,
-  { clockTolerance }: SessionPolicy,
-): boolean {
-  return cutoff !== null && (startedAt === null || startedAt <= cutoff.at + clockTolerance);
-}
-
-/** How long a cutoff stands: as long as any token it concerns can live, a year where no lifetime limits that. */
-export const CUTOFF_FOR = 366 * 24 * 3600 * 1000;
-
-/** The ending that a cutoff gives. */
-export function endingByCutoff(cutoff: GlobalCutoff, sessionExpiresAt: number | null): Ending {
-  const { reason, by, at, origin } = cutoff;
-  return { cause: 'revoked', reason, by, at, expiresAt: sessionExpiresAt, origin };
 }

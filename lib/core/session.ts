@@ -115,6 +115,11 @@ export function keptOrNull(text: string | null, limit: number): string | null {
   return text === null || text === '' ? null : keptText(text, limit);
 }
 
+/** Why a session ended and who ended it, as they are kept. */
+export function keptWords({ reason, by }: Pick<Ending, 'reason' | 'by'>): { reason: string; by: string | null } {
+  return { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+}
+
 /** A session's name as it is kept: at most {@link LABEL_LIMIT} code points. */
 export function keptLabel(label: string | null): string | null {
   const points = label === null ? [] : Array.from(label.slice(0, 2 * LABEL_LIMIT));

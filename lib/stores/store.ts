@@ -1,7 +1,8 @@
 /** The contract between the ledger and what keeps the sessions: each method's guarantee, in words. */
 
 import type { Health } from '../core/health.js';
-import type { Cutoff, GlobalCutoff, SessionPolicy } from '../core/policy.js';
+import type { SessionPolicy } from '../core/policy.js';
+import type { Cutoff, GlobalCutoff } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 
 /** What the store must know of the object that uses it; handed over once, before any other call. */
@@ -48,7 +49,7 @@ export type SightAnswer =
       readonly knownClient: boolean;
       /** What the record said before, where this sighting came from another address or user agent. */
       readonly moved: { readonly ip: string | null; readonly userAgent: string | null } | null;
-      /** The cutoff under which the session was first seen (0: none): what the feed announces with a later one ends it. */
+      /** See `KeptRecord.survivedCutoffAt`; a later cutoff ends the session. */
       readonly survivedCutoffAt: number;
     }
   | { readonly state: 'ended'; readonly ending: Ending; readonly until: number }
@@ -73,11 +74,25 @@ export interface RevokeRequest {
   readonly token?: TokenTimes;
 }
 
+/**
+ * `ended`: by this call; `already`: a tombstone stood, or a cutoff had ended the session; `unknown`: nothing is on record,
+ * and the caller gave no token.
+ */
+export type RevokeOutcome = 'ended' | 'already' | 'unknown';
+
 export interface RevokeAllRequest {
   /** Handle of the session that stays. */
   readonly except: string | null;
   readonly reason: string;
   readonly by: string | null;
+  readonly at: number;
+  readonly policy: SessionPolicy;
+}
+
+/** What a process knows of a user's endings. */
+export interface RestoreRequest {
+  readonly tombstones: readonly Tombstone[];
+  readonly cutoff: Cutoff | null;
   readonly at: number;
   readonly policy: SessionPolicy;
 }
@@ -109,6 +124,13 @@ export interface EndEverywhereRequest {
   readonly at: number;
 }
 
+/** A live session that a cutoff ended. */
+export interface EndedByCutoff {
+  readonly handle: string;
+  readonly expiresAt: number;
+  readonly until: number;
+}
+
 /** What the feed tells every process, in the order in which it was written. */
 export type Notice =
   | { readonly kind: 'ended'; readonly user: SessionUser; readonly tombstone: Tombstone }
@@ -116,8 +138,8 @@ export type Notice =
       readonly kind: 'cutoff';
       readonly user: SessionUser;
       readonly cutoff: Cutoff;
-      /** Live sessions that it ended; of a user with thousands, a batch: a notice for each, with the same cutoff. */
-      readonly ended: readonly { readonly handle: string; readonly expiresAt: number; readonly until: number }[];
+      /** Live sessions that it ended. If there are many, each batch has a notice of its own, with the same cutoff. */
+      readonly ended: readonly EndedByCutoff[];
     };
 
 /** Who listens to a feed. Called synchronously as entries are read; must not throw. A notice may be told more than once. */
@@ -185,12 +207,11 @@ export interface SessionStore {
   ): Promise<SessionRecord | null>;
 
   /**
-   * Ends a session: the tombstone first, then the feed entry; resolves once both are written. `'ended'` by this call,
-   * `'already'` where a tombstone stood (the feed entry is written again), `'unknown'` where nothing is on record and
-   * no token was given. This store object's own listener has been told by then. Safe to
-   * repeat after a rejection, which may leave it in force in part: what is done late is told all the same.
+   * Ends a session: the tombstone first, then the feed entry; resolves once both are written. If a tombstone stood, the
+   * feed entry tells of that one, whoever wrote it. This store object's own listener has been told by then. Safe to
+   * repeat after a rejection, which may leave it in force in part; what is done late is told too.
    */
-  revoke(user: SessionUser, request: RevokeRequest): Promise<'ended' | 'already' | 'unknown'>;
+  revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
 
   /**
    * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one, also what merely
@@ -207,15 +228,7 @@ export interface SessionStore {
    * for longer. Never shortens a tombstone, never moves a cutoff back, never records a session. Resolves to how many of the
    * tombstones were missing. Not announced on the feed.
    */
-  restore(
-    user: SessionUser,
-    known: {
-      readonly tombstones: readonly Tombstone[];
-      readonly cutoff: Cutoff | null;
-      readonly at: number;
-      readonly policy: SessionPolicy;
-    },
-  ): Promise<{ readonly missing: number }>;
+  restore(user: SessionUser, request: RestoreRequest): Promise<{ readonly missing: number }>;
 
   /**
    * Sets the global cutoff by the store's own clock: the sessions that `endedByGlobalCutoff` says, of all users, are

@@ -1,6 +1,6 @@
 /** What Redis holds of a user, read past the store. */
 
-import { decodeTombstone } from '../../lib/stores/redis-scripts.js';
+import { TOMBSTONE } from '../../lib/stores/redis/records.js';
 import { sessionUser } from '../../lib/core/session.js';
 import type { ManagedSessions } from '../../lib/index.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
@@ -24,7 +24,7 @@ export async function keptOf(redis: TestRedis, subject = 'ann'): Promise<Kept> {
     tombstones: Object.fromEntries(
       fields
         .filter(([, text]) => isTombstone(text))
-        .map(([handle, text]) => [handle, decodeTombstone(handle, text).ending.reason]),
+        .map(([handle, text]) => [handle, TOMBSTONE.read(text)?.ending.reason ?? '']),
     ),
     hasCutoff: (await redis.cli('exists', `ms:{${key}}:c`)) === 1,
   };

@@ -1,10 +1,11 @@
 /** The global cutoff as it stands in Redis: what writes it, what puts it back, and who is told. */
 
-import { CUTOFF_FOR, type GlobalCutoff, type SessionPolicy } from '../../lib/core/policy.js';
+import type { SessionPolicy } from '../../lib/core/policy.js';
+import { CUTOFF_FOR, type GlobalCutoff } from '../../lib/core/record.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import { redisStore } from '../../lib/stores/redis.js';
-import { INDEX_FROM } from '../../lib/stores/redis-scripts.js';
+import { redisStore } from '../../lib/stores/redis/store.js';
+import { INDEX_FROM } from '../../lib/stores/redis/session-prelude.js';
 import type { RevocationFeed, SessionStore, SightAnswer } from '../../lib/stores/store.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 
@@ -30,7 +31,7 @@ afterAll(() => redis.stop());
 interface Heard {
   readonly feed: RevocationFeed;
   /** With the age of the feed when it was told. */
-  readonly told: { readonly cutoff: GlobalCutoff; readonly own: boolean; readonly age: number }[];
+  readonly told: { readonly cutoff: GlobalCutoff; readonly age: number }[];
   readonly gaps: string[];
 }
 
@@ -45,7 +46,7 @@ function listenTo(store: SessionStore): Heard {
   const [told, gaps]: [Heard['told'], string[]] = [[], []];
   const feed: RevocationFeed = store.feed({
     notice: () => undefined,
-    globalCutoff: (cutoff, own) => void told.push({ cutoff, own, age: feed.age() }),
+    globalCutoff: (cutoff) => void told.push({ cutoff, age: feed.age() }),
     gap: (cause) => void gaps.push(cause),
   });
   return { feed, told, gaps };
@@ -71,17 +72,18 @@ test('wakes who waits for the feed', async () => {
   await until('the feed waits', () => feed.age() < HOUR);
   await here.endEverywhere(REQUEST);
   await until('it is told', () => told.length === 1);
-  expect(told).toMatchObject([{ cutoff: { reason: 'incident', by: 'operator' }, own: false }]);
+  expect(told).toMatchObject([{ cutoff: { reason: 'incident', by: 'operator', origin: here.origin } }]);
   expect(gaps).toEqual([]);
 });
 
 test('the first round of a feed tells of it before it counts, and what is known is not told again', async () => {
-  await open().endEverywhere(REQUEST);
+  const early = open();
+  await early.endEverywhere(REQUEST);
   const late = open();
   const { feed, told } = listenTo(late);
   await until('the feed waits', () => feed.age() < HOUR);
   for (let time = 0; time < 2; time += 1) await late.catchUp();
-  expect(told).toMatchObject([{ own: false, age: Infinity }]);
+  expect(told).toMatchObject([{ cutoff: { origin: early.origin }, age: Infinity }]);
 });
 
 test('who knows of an earlier one does not move it back', async () => {
@@ -114,9 +116,9 @@ test.each(['stands', 'was lost'])('a new one is later than one that %s, by whate
   if (which === 'was lost') await redis.cli('del', KEY);
   await store.endEverywhere(REQUEST);
   expect(momentOf(await standing())).toBe(ahead + 1);
-  expect(told.map(({ cutoff, own }) => [cutoff.at, own])).toEqual([
-    [ahead, false],
-    [ahead + 1, true],
+  expect(told.map(({ cutoff }) => [cutoff.at, cutoff.origin])).toEqual([
+    [ahead, 'another'],
+    [ahead + 1, store.origin],
   ]);
 });
 

@@ -5,11 +5,12 @@
 
 import fc from 'fast-check';
 
-import type { Cutoff, SessionPolicy } from '../../lib/core/policy.js';
+import type { SessionPolicy } from '../../lib/core/policy.js';
+import type { Cutoff } from '../../lib/core/record.js';
 import { sessionUser, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import { INDEX_FROM } from '../../lib/stores/redis-scripts.js';
-import { redisStore } from '../../lib/stores/redis.js';
+import { INDEX_FROM } from '../../lib/stores/redis/session-prelude.js';
+import { redisStore } from '../../lib/stores/redis/store.js';
 import type { SessionStore } from '../../lib/stores/store.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
 
@@ -118,6 +119,7 @@ async function answerOf(
   rules: SessionPolicy,
 ): Promise<unknown> {
   const byNumber = (key: string, value: unknown): unknown => {
+    if (key === 'origin') return value === store.origin ? 'own' : value;
     if (key !== 'at' && key !== 'survivedCutoffAt') return value;
     const index = cutoffs.findIndex((cutoff) => cutoff.at === value);
     return index < 0 ? value : `cutoff ${String(index)}`;
@@ -150,10 +152,23 @@ async function answerOf(
         return [first, await store.list(user, { limit: operation.limit, cursor: first.next, at, policy: rules })];
       }
       case 'restore': {
-        const ending = { cause: 'revoked', reason: 'known', by: null, at, expiresAt: null } as const;
+        const ending = {
+          cause: 'revoked',
+          reason: 'known',
+          by: null,
+          at,
+          expiresAt: null,
+          origin: 'restored',
+        } as const;
         const tombstone = { handle: handle(operation.of), ending, until: now + operation.forHours * HOUR };
         const last = cutoffs.at(-1);
-        const cutoff = { at: (last?.at ?? now) + 12 * HOUR, except: null, reason: 'known', by: null };
+        const cutoff = {
+          at: (last?.at ?? now) + 12 * HOUR,
+          except: null,
+          reason: 'known',
+          by: null,
+          origin: 'restored',
+        };
         if (operation.cutoff) cutoffs.push(cutoff);
         const known = operation.cutoff ? { tombstones: [], cutoff } : { tombstones: [tombstone], cutoff: null };
         return store.restore(user, { ...known, at, policy: rules });
@@ -176,8 +191,8 @@ beforeAll(async () => {
   for (const [index, store] of [memory, ...stores].entries()) {
     store.configure(SETTINGS);
     store.feed({
-      notice(notice, own) {
-        if (!own || notice.kind !== 'cutoff') return;
+      notice(notice) {
+        if (notice.kind !== 'cutoff' || notice.cutoff.origin !== store.origin) return;
         const cutoffs = actors.get(`${String(index)} ${notice.user.key}`)?.cutoffs ?? [];
         // It comes once for each batch of what it ended.
         if (cutoffs.at(-1)?.at !== notice.cutoff.at) cutoffs.push(notice.cutoff);

@@ -3,12 +3,12 @@
 import { Cluster, Redis } from 'ioredis';
 import { Cluster as Cluster5 } from 'ioredis5';
 
-import type { SessionPolicy } from '../../lib/core/policy.js';
-import { sessionUser, type SessionUser } from '../../lib/core/session.js';
-import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis.js';
-import type { Notice, SessionStore } from '../../lib/stores/store.js';
-import { describeSessionStore } from '../contract.js';
-import { eventually, startCluster, startSentinel, type RedisCluster, type TestRedis } from '../support/redis.js';
+import type { SessionPolicy } from '../../../lib/core/policy.js';
+import { sessionUser, type SessionUser } from '../../../lib/core/session.js';
+import { redisStore, type RedisClient, type RedisStoreOptions } from '../../../lib/stores/redis/store.js';
+import type { Notice, SessionStore } from '../../../lib/stores/store.js';
+import { describeSessionStore } from '../../contract.js';
+import { eventually, startCluster, startSentinel, type RedisCluster, type TestRedis } from '../../support/redis.js';
 
 const HOUR = 3600_000;
 const POLICY: SessionPolicy = {

@@ -5,24 +5,23 @@ import fc from 'fast-check';
 import { Cluster, Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 
-import { sessionHandle, sessionUser } from '../../lib/core/session.js';
-import { PUBLISH } from '../../lib/stores/redis-scripts.js';
+import { sessionHandle, sessionUser } from '../../../lib/core/session.js';
 import {
-  decodeNotice,
-  encodeNotice,
   FEED_CONNECTION,
   redisFeed,
   type FeedConnection,
   type RedisFeedOptions,
-} from '../../lib/stores/redis-feed.js';
-import type { FeedListener, Notice, RevocationFeed } from '../../lib/stores/store.js';
-import { eventually, startCluster, startRedis, startSentinel, type TestRedis } from '../support/redis.js';
-import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
+} from '../../../lib/stores/redis/feed.js';
+import { keyList, PUBLISH, type FeedKeys } from '../../../lib/stores/redis/feed-scripts.js';
+import { decodeNotice, encodeNotice } from '../../../lib/stores/redis/notices.js';
+import type { FeedListener, Notice, RevocationFeed } from '../../../lib/stores/store.js';
+import { eventually, startCluster, startRedis, startSentinel, type TestRedis } from '../../support/redis.js';
+import { startProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 
 const STREAM = '{feed}:stream';
 const EPOCH = '{feed}:epoch';
 const COUNTER = '{feed}:count';
-const READ_GLOBAL_CUTOFF = '{feed}:global-cutoff';
+const KEYS: FeedKeys = { stream: STREAM, epoch: EPOCH, counter: COUNTER, globalCutoff: '{feed}:global-cutoff' };
 const BOUND = 400;
 /** The feed's own wait, an eighth of the bound. */
 const BLOCK = 50;
@@ -33,10 +32,11 @@ const IMPATIENT = { storeTimeout: 200 };
 const SOON = 5000;
 
 const user = sessionUser('https://id.example.com/', 'ada');
+const ORIGIN = 'abcdefghijkl';
 
 /** A notice that can be told from others by its number. */
 function numbered(n: number): Notice {
-  const ending = { cause: 'revoked', reason: `no ${n}`, by: null, at: n, expiresAt: null } as const;
+  const ending = { cause: 'revoked', reason: `no ${n}`, by: null, at: n, expiresAt: null, origin: ORIGIN } as const;
   return { kind: 'ended', user, tombstone: { handle: sessionHandle(user, String(n)), ending, until: n + 1 } };
 }
 
@@ -91,12 +91,8 @@ const connection = (port: number, options: object = {}): Redis => new Redis(port
 function openFeed(listener: FeedTeller, overrides: Partial<RedisFeedOptions> = {}): RevocationFeed {
   const options: RedisFeedOptions = {
     open: () => connection(proxy.port),
-    streamKey: STREAM,
-    epochKey: EPOCH,
-    counterKey: COUNTER,
-    globalCutoffKey: READ_GLOBAL_CUTOFF,
-    globalCutoff: () => '',
-    learnGlobalCutoff: () => undefined,
+    keys: KEYS,
+    globalCutoff: { text: '', learn: () => undefined },
     revocationBound: BOUND,
     storeTimeout: STORE_TIMEOUT,
     ...overrides,
@@ -116,11 +112,15 @@ async function startFeed(
   return feed;
 }
 
-const publishTexts = (...texts: string[]): Promise<unknown> =>
-  writer.eval(PUBLISH.lua, 3, STREAM, EPOCH, COUNTER, randomUUID(), 3_600_000, 60_000, ...texts);
+const publishTexts = (...texts: string[]): Promise<unknown> => publishTextsOn(writer, texts);
 
 const publishOn = (client: Redis | Cluster, n: number): Promise<unknown> =>
-  client.eval(PUBLISH.lua, 3, STREAM, EPOCH, COUNTER, randomUUID(), 3_600_000, 60_000, encodeNotice(numbered(n)));
+  publishTextsOn(client, [encodeNotice(numbered(n))]);
+
+function publishTextsOn(client: Redis | Cluster, entries: readonly string[]): Promise<unknown> {
+  const args = PUBLISH.args({ newEpoch: randomUUID(), liveFor: 3_600_000, trimmedFrom: 60_000, entries });
+  return client.eval(PUBLISH.lua, 4, ...keyList(KEYS), ...args);
+}
 
 const publish = (...numbers: number[]): Promise<unknown> =>
   publishTexts(...numbers.map((n) => encodeNotice(numbered(n))));
@@ -736,7 +736,8 @@ describe('a notice in the stream', () => {
   const anyUser = fc
     .tuple(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }))
     .map(([i, s]) => sessionUser(i, s));
-  const by = fc.option(words);
+  const by = fc.option(words.filter((text) => text !== ''));
+  const origin = fc.string({ unit: fc.constantFrom(...'azAZ09-_'), minLength: 1, maxLength: 22 });
 
   const notice: fc.Arbitrary<Notice> = fc.oneof(
     fc.record({
@@ -750,6 +751,7 @@ describe('a notice in the stream', () => {
           by,
           at: moment,
           expiresAt: fc.option(moment),
+          origin: fc.option(origin),
         }),
         until: moment,
       }),
@@ -757,7 +759,7 @@ describe('a notice in the stream', () => {
     fc.record({
       kind: fc.constant('cutoff' as const),
       user: anyUser,
-      cutoff: fc.record({ at: moment, except: fc.option(handle), reason: words, by }),
+      cutoff: fc.record({ at: moment, except: fc.option(handle), reason: words, by, origin }),
       ended: fc.array(fc.record({ handle, expiresAt: moment, until: moment }), { maxLength: 4 }),
     }),
   );
@@ -782,9 +784,9 @@ describe('a notice in the stream', () => {
     const hostile = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.json(),
-      fc.array(fc.jsonValue(), { maxLength: 11 }).map((list) => JSON.stringify(list)),
+      fc.array(fc.jsonValue(), { maxLength: 12 }).map((list) => JSON.stringify(list)),
       // One part of a true one replaced, left out or doubled.
-      fc.tuple(notice, fc.nat(10), fc.jsonValue(), fc.nat(2)).map(([written, at, value, removed]) => {
+      fc.tuple(notice, fc.nat(11), fc.jsonValue(), fc.nat(2)).map(([written, at, value, removed]) => {
         const parts: unknown[] = JSON.parse(encodeNotice(written));
         parts.splice(at, removed, value);
         return JSON.stringify(parts);
@@ -807,14 +809,16 @@ describe('a notice in the stream', () => {
     ['an object', '{"0":"e"}'],
     ['an empty list', '[]'],
     ['an unknown kind', written.replace('"e"', '"z"')],
-    ['a missing part', written.replace(/,\d+\]$/, ']')],
+    ['a missing part', written.replace(/,"\w+"\]$/, ']')],
     ['a part too many', written.replace(/\]$/, ',1]')],
     ['a handle that is none', written.replace(numberedHandle(), '__proto__')],
     ['a handle with a line feed', written.replace(numberedHandle(), `${numberedHandle()}\\n`)],
     ['an unknown cause', written.replace('revoked', 'constructor')],
-    ['a moment that is a text', written.replace(/1\]$/, '"1"]')],
-    ['a moment that is infinite', written.replace(/1\]$/, '1e400]')],
-    ['a moment that is no date', written.replace(/1\]$/, '8.65e15]')],
+    ['a moment that is a string', written.replace(/1,("\w+")\]$/, '"1",$1]')],
+    ['a moment that is infinite', written.replace(/1,("\w+")\]$/, '1e400,$1]')],
+    ['a moment that is not a date', written.replace(/1,("\w+")\]$/, '8.65e15,$1]')],
+    ['an origin that is not one', written.replace(ORIGIN, 'a b')],
+    ['an origin that is too long', written.replace(ORIGIN, 'a'.repeat(23))],
     ['a subject that is a number', written.replace('"ada"', '1')],
   ])('is not %s', (_, text) => {
     expect(text).not.toBe(written);
@@ -822,11 +826,11 @@ describe('a notice in the stream', () => {
   });
 
   it('is not a cutoff with half an ending', () => {
-    const cutoff = { at: 1, except: null, reason: 'left', by: null };
+    const cutoff = { at: 1, except: null, reason: 'left', by: null, origin: ORIGIN };
     const ended = [{ handle: numberedHandle(), expiresAt: 2, until: 3 }];
     const text = encodeNotice({ kind: 'cutoff', user, cutoff, ended });
     expect(decodeNotice(text)).toEqual({ kind: 'cutoff', user, cutoff, ended });
-    expect(decodeNotice(text.replace(',3]]', ']]'))).toBeUndefined();
+    expect(decodeNotice(text.replace(',3],', '],'))).toBeUndefined();
   });
 
   function numberedHandle(): string {

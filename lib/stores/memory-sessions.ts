@@ -1,0 +1,283 @@
+/** What the memory store keeps of one user. */
+
+import { decide, expiresAt, tokenEndsAt, tombstoneUntil, type SessionPolicy } from '../core/policy.js';
+import {
+  CUTOFF_FOR,
+  endingByCutoff,
+  endingCutoff,
+  mergeSighting,
+  movedFrom,
+  standingCutoff,
+  timesOf,
+  type Cutoff,
+  type GlobalCutoff,
+  type KeptRecord,
+  type StandingCutoff,
+} from '../core/record.js';
+import { keptLabel, keptWords, type Ending } from '../core/session.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from './store.js';
+import type {
+  EndedByCutoff,
+  ListCursor,
+  RevokeOutcome,
+  RevokeRequest,
+  SightAnswer,
+  SightRequest,
+  Tombstone,
+} from './store.js';
+
+/** A record with its handle. */
+export interface Kept extends KeptRecord {
+  readonly handle: string;
+}
+
+/** What one call judges sessions by. */
+export interface Call {
+  readonly at: number;
+  readonly policy: SessionPolicy;
+  readonly globalCutoff: GlobalCutoff | null;
+  /** The store object's. */
+  readonly origin: string;
+}
+
+const PRUNE_AT_LEAST = 32;
+
+/** The sessions of one user. */
+export class UserSessions {
+  readonly #byHandle = new Map<string, Kept | Tombstone>();
+  readonly #clients = new NotedClients();
+  #cutoff: (StandingCutoff & { readonly until: number }) | null = null;
+  /** How many sessions there may be before those that ran out are looked for again. */
+  #pruneAt = PRUNE_AT_LEAST;
+
+  get cutoff(): StandingCutoff | null {
+    return this.#cutoff;
+  }
+
+  sight(request: SightRequest, call: Call): { answer: SightAnswer; ended: readonly Tombstone[] } {
+    const { handle, sighting, token, track = true, clientKey = null } = request;
+    const { at, policy } = call;
+    const known = this.#find(handle, call);
+    if (isTombstone(known)) {
+      const byToken = { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token) };
+      const { ending, until } = this.#extendTombstone(known, tombstoneUntil(byToken, policy));
+      return { answer: { state: 'ended', ending, until }, ended: [] };
+    }
+
+    const merged = { ...mergeSighting(known, sighting, token, this.#cutoff), handle };
+    const ending = this.#endingOf(known, merged, call);
+    if (ending !== null) {
+      const until = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
+      if (ending.origin !== null) this.#writeTombstone({ handle, ending, until });
+      return { answer: { state: 'ended', ending, until }, ended: [] };
+    }
+
+    const { startedAt, hasIssuedAt, survivedCutoffAt } = merged;
+    const live = { state: 'live', startedAt, hasIssuedAt, expiresAt: expiresAt(merged), survivedCutoffAt } as const;
+    if (!track) return { answer: { ...live, created: false, knownClient: false, moved: null }, ended: [] };
+
+    const takesPlace = known === undefined || decide(known, policy, at).state !== 'live';
+    const ended = takesPlace ? this.#makeRoom(call) : [];
+    if (ended === 'refused') return { answer: { state: 'refused' }, ended: [] };
+    this.#byHandle.set(handle, merged);
+    const knownClient = clientKey !== null && this.#clients.note(clientKey, at);
+    const moved = known === undefined ? null : movedFrom(known, merged);
+    return { answer: { ...live, created: known === undefined, knownClient, moved }, ended };
+  }
+
+  live(call: Call): Kept[] {
+    const live: Kept[] = [];
+    for (const session of this.#byHandle.values()) {
+      if (!isTombstone(session) && this.#isLive(session, call)) live.push(session);
+    }
+    return live.sort(compareListed);
+  }
+
+  findLive(handle: string, call: Call): Kept | undefined {
+    const known = this.#byHandle.get(handle);
+    return known === undefined || isTombstone(known) || !this.#isLive(known, call) ? undefined : known;
+  }
+
+  label(handle: string, label: string | null, call: Call): Kept | undefined {
+    const known = this.findLive(handle, call);
+    if (known === undefined) return undefined;
+    const labelled = { ...known, label: keptLabel(label) };
+    this.#byHandle.set(handle, labelled);
+    return labelled;
+  }
+
+  revoke(request: RevokeRequest, call: Call): { outcome: RevokeOutcome; tombstone: Tombstone | null } {
+    const { handle, token } = request;
+    const { at, policy, origin } = call;
+    const known = this.#find(handle, call);
+    const fromToken = token === undefined ? undefined : timesOf(token, at);
+    const untilByToken = fromToken === undefined ? 0 : tombstoneUntil(fromToken, policy);
+    if (isTombstone(known)) return { outcome: 'already', tombstone: this.#extendTombstone(known, untilByToken) };
+    const times = known ?? fromToken;
+    if (times === undefined) return { outcome: 'unknown', tombstone: null };
+
+    const cutoff = known === undefined ? null : this.#cutoffOf(known, call);
+    const revoked = { cause: 'revoked', ...keptWords(request), at, expiresAt: expiresAt(times), origin } as const;
+    const ending = cutoff === null ? revoked : endingByCutoff(cutoff, expiresAt(times));
+    const until = Math.max(untilByToken, tombstoneUntil(times, policy));
+    const tombstone = this.#writeTombstone({ handle, ending, until });
+    return { outcome: cutoff === null ? 'ended' : 'already', tombstone };
+  }
+
+  /** Turns what a new cutoff ends into tombstones. Returns what of it was live. */
+  setCutoff(cutoff: Cutoff, isRestored: boolean, call: Call): EndedByCutoff[] {
+    const { at, policy } = call;
+    this.#cutoff = { ...standingCutoff(this.#cutoff, cutoff, isRestored), until: at + CUTOFF_FOR };
+    this.prune(call);
+    const ended: EndedByCutoff[] = [];
+    for (const session of this.#byHandle.values()) {
+      const endedBy = isTombstone(session) ? null : this.#cutoffOf(session, call);
+      if (isTombstone(session) || endedBy === null) continue;
+      const { handle } = session;
+      const until = tombstoneUntil(session, policy);
+      const wasLive = endedBy === this.#cutoff && decide(session, policy, at).state === 'live';
+      if (wasLive) ended.push({ handle, expiresAt: expiresAt(session), until });
+      this.#writeTombstone({ handle, ending: endingByCutoff(endedBy, expiresAt(session)), until });
+    }
+    return ended;
+  }
+
+  /** Whether the tombstone was missing. */
+  restore(tombstone: Tombstone, call: Call): boolean {
+    const known = this.#find(tombstone.handle, call);
+    if (isTombstone(known)) {
+      this.#extendTombstone(known, tombstone.until);
+      return false;
+    }
+    if (tombstone.until < pastOf(call)) return false;
+    const until = known === undefined ? tombstone.until : Math.max(tombstone.until, tombstoneUntil(known, call.policy));
+    this.#writeTombstone({ ...tombstone, until });
+    return true;
+  }
+
+  pruneIfMany(call: Call): void {
+    if (this.#byHandle.size >= this.#pruneAt) this.prune(call);
+  }
+
+  prune(call: Call): void {
+    const past = pastOf(call);
+    for (const [handle, session] of this.#byHandle) {
+      if (isForgotten(session, call)) this.#byHandle.delete(handle);
+    }
+    if (this.#cutoff !== null && this.#cutoff.until < past) this.#cutoff = null;
+    this.#clients.prune(call.at);
+    this.#pruneAt = Math.max(PRUNE_AT_LEAST, 2 * this.#byHandle.size);
+  }
+
+  isEmpty(): boolean {
+    return this.#byHandle.size === 0 && this.#cutoff === null && this.#clients.isEmpty();
+  }
+
+  #find(handle: string, call: Call): Kept | Tombstone | undefined {
+    const known = this.#byHandle.get(handle);
+    if (known === undefined || !isForgotten(known, call)) return known;
+    this.#byHandle.delete(handle);
+    return undefined;
+  }
+
+  #endingCutoff(
+    session: Kept,
+    survivedCutoffAt: number | undefined,
+    { globalCutoff, policy }: Call,
+  ): GlobalCutoff | null {
+    return endingCutoff(this.#cutoff, globalCutoff, session.handle, session, survivedCutoffAt, policy);
+  }
+
+  #cutoffOf(known: Kept, call: Call): GlobalCutoff | null {
+    return this.#endingCutoff(known, known.survivedCutoffAt, call);
+  }
+
+  /** Why a session is over; null if it is live. Without an origin the ending is not to be kept. */
+  #endingOf(known: Kept | undefined, merged: Kept, call: Call): Ending | null {
+    const { at, policy, origin } = call;
+    // First by the record as it stands, then by what this token shows of when the session began.
+    const cutoff =
+      (known === undefined ? null : this.#cutoffOf(known, call)) ??
+      this.#endingCutoff(merged, known?.survivedCutoffAt, call);
+    // Kept also if it was not on record: a token refreshed later would not show that the session began before.
+    if (cutoff !== null) return endingByCutoff(cutoff, expiresAt(merged));
+
+    const before = known === undefined ? undefined : decide(known, policy, at);
+    const standing = before?.state === 'ended' ? before : decide(merged, policy, at);
+    if (standing.state === 'live') return null;
+    const cause = standing.state === 'ended' ? standing.cause : 'expired';
+    const isKept = known !== undefined && standing.state === 'ended';
+    return { cause, reason: cause, by: null, at, expiresAt: expiresAt(merged), origin: isKept ? origin : null };
+  }
+
+  #isLive(session: Kept, call: Call): boolean {
+    return this.#cutoffOf(session, call) === null && decide(session, call.policy, call.at).state === 'live';
+  }
+
+  /** Ends the sessions seen longest ago until one more may be live. */
+  #makeRoom(call: Call): readonly Tombstone[] | 'refused' {
+    const { at, policy, origin } = call;
+    if (this.#byHandle.size < policy.maxSessions) return [];
+    const live = this.live(call);
+    if (live.length < policy.maxSessions) return [];
+    if (policy.atSessionLimit === 'refuse') return 'refused';
+    const revoked = { cause: 'revoked', reason: 'session_limit', by: null, at, origin } as const;
+    const tooMany = live.slice(policy.maxSessions - 1).reverse();
+    return tooMany.map((session) => {
+      const ending = { ...revoked, expiresAt: expiresAt(session) };
+      return this.#writeTombstone({ handle: session.handle, ending, until: tombstoneUntil(session, policy) });
+    });
+  }
+
+  #writeTombstone(tombstone: Tombstone): Tombstone {
+    this.#byHandle.set(tombstone.handle, tombstone);
+    return tombstone;
+  }
+
+  #extendTombstone(tombstone: Tombstone, until: number): Tombstone {
+    return until > tombstone.until ? this.#writeTombstone({ ...tombstone, until }) : tombstone;
+  }
+}
+
+/** When each client of a user was last noted, the longest ago first. */
+class NotedClients {
+  readonly #notedAt = new Map<string, number>();
+
+  /** Whether the client was noted before. */
+  note(key: string, at: number): boolean {
+    this.prune(at);
+    const isKnown = this.#notedAt.delete(key);
+    this.#notedAt.set(key, at);
+    const [oldest] = this.#notedAt.keys();
+    if (this.#notedAt.size > CLIENTS_NOTED && oldest !== undefined) this.#notedAt.delete(oldest);
+    return isKnown;
+  }
+
+  prune(at: number): void {
+    for (const [key, notedAt] of this.#notedAt) if (at >= notedAt + CLIENT_NOTED_FOR) this.#notedAt.delete(key);
+  }
+
+  isEmpty(): boolean {
+    return this.#notedAt.size === 0;
+  }
+}
+
+/** Most recently seen first, equal moments by handle. */
+export function compareListed(a: ListCursor, b: ListCursor): number {
+  if (a.lastSeenAt !== b.lastSeenAt) return b.lastSeenAt - a.lastSeenAt;
+  if (a.handle === b.handle) return 0;
+  return a.handle < b.handle ? -1 : 1;
+}
+
+function isTombstone(known: Kept | Tombstone | undefined): known is Tombstone {
+  return known !== undefined && 'ending' in known;
+}
+
+/** Nothing is forgotten before both the caller's clock and the machine's say so: one of them may have jumped. */
+function pastOf({ at }: Call): number {
+  return Math.min(at, Date.now());
+}
+
+function isForgotten(session: Kept | Tombstone, call: Call): boolean {
+  return (isTombstone(session) ? session.until : tombstoneUntil(session, call.policy)) < pastOf(call);
+}

@@ -1,0 +1,299 @@
+/** Connections to Redis that answer in time, whatever ioredis is doing, and the running of scripts over them. */
+
+import { Redis } from 'ioredis';
+
+import { LoginError } from '../../core/errors.js';
+import type { Health } from '../../core/health.js';
+import type { Script } from './script.js';
+
+/** What is used of an ioredis client: `Redis` and `Cluster`, of versions 5 and 6. */
+export interface RedisClient {
+  readonly status: string;
+  readonly isCluster: boolean;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  call(command: string, ...args: string[]): Promise<unknown>;
+  pipeline(commands: unknown[][]): { exec(): Promise<[Error | null, unknown][] | null> };
+  duplicate(overrides?: object, clusterOverrides?: object): RedisClient;
+  on(event: string, listener: (error: Error) => void): unknown;
+  off(event: string, listener: (error: Error) => void): unknown;
+}
+
+export interface RedisConnectionOptions {
+  readonly open: () => RedisClient;
+  /** Whether what `open` returns is ours to replace and to close; else it is used as it is. */
+  readonly isOwn: boolean;
+  /** In milliseconds. */
+  readonly timeout: number;
+}
+
+/** ioredis's options for a connection of our own. */
+export interface ConnectionOptions {
+  readonly lazyConnect: boolean;
+  readonly enableOfflineQueue: boolean;
+  readonly enableAutoPipelining: boolean;
+  readonly retryStrategy: (attempt: number) => number | null;
+  readonly [option: string]: unknown;
+}
+
+/** Nothing is queued, resent or timed by ioredis: a lost command is lost at once, and its time is ours. */
+export const COMMAND_CONNECTION: ConnectionOptions = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  enableAutoPipelining: false,
+  autoResendUnfulfilledCommands: false,
+  retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
+  // Behind a name, the next connection may reach the new master.
+  reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+  blockingTimeout: undefined,
+};
+
+/** Timeouts in a row, or times of `timeout` without readiness, after which a connection of our own is replaced. */
+const PATIENCE = 3;
+/** Commands that may be without an answer past their time: a client that fell silent is not filled with more. */
+const OVERDUE_LIMIT = 256;
+const DURABLE_ATTEMPTS = 3;
+
+/** A client in use, and how it does. */
+interface Held {
+  readonly client: RedisClient;
+  readonly openedAt: number;
+  timeoutsInARow: number;
+  overdue: number;
+}
+
+/** One client at a time. Each command is answered within `timeout`; a client of our own that stays silent is replaced. */
+export class RedisConnection {
+  readonly #options: RedisConnectionOptions;
+  #held: Held | null = null;
+  #isClosed = false;
+  #unreadySince: number | null = null;
+  readonly #waiting = new Set<() => void>();
+  #answeredAt = -Infinity;
+  #lastError: Error | null = null;
+  #connectionError: Error | undefined;
+
+  constructor(options: RedisConnectionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends once the client is ready, and settles within `timeout`: rejects with `LoginError` `store_unavailable` if there
+   * is no answer by then, or a bad one. What was not sent by then is not sent later; `onLate` is told what comes after
+   * that to what was.
+   */
+  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#isClosed) return void reject(this.#unavailable('The store is closed', undefined));
+      const { timeout } = this.#options;
+      const held = this.#current();
+      const isReady = held.client.status === 'ready';
+      if (held.overdue >= OVERDUE_LIMIT || (!isReady && !this.#mayWait(held.client))) {
+        return void reject(this.#unavailable('Redis is out of reach', this.#connectionError));
+      }
+
+      let state: 'waiting' | 'sent' | 'over' = 'waiting';
+      const go = (): void => {
+        this.#waiting.delete(go);
+        state = 'sent';
+        send(held.client).then(onAnswer, onFailure);
+      };
+      const isLate = (): boolean => {
+        clearTimeout(timer);
+        const wasOver = state === 'over';
+        held.timeoutsInARow = 0;
+        if (wasOver) held.overdue -= 1;
+        state = 'over';
+        return wasOver;
+      };
+      const onAnswer = (answer: T): void => {
+        this.#answeredAt = performance.now();
+        this.#lastError = null;
+        if (isLate()) onLate?.(answer);
+        else resolve(answer);
+      };
+      const onFailure = (error: unknown): void => {
+        const refusal = this.#unavailable('Redis did not carry out a command', plainError(error));
+        if (!isLate()) reject(refusal);
+      };
+      const giveUp = (): void => {
+        if (state === 'over') return;
+        if (state === 'sent') {
+          held.overdue += 1;
+          held.timeoutsInARow += 1;
+        }
+        this.#waiting.delete(go);
+        state = 'over';
+        reject(this.#unavailable(`Redis did not answer within ${String(timeout)} ms`, this.#connectionError));
+      };
+      // A process that was busy for longer than the timeout reads first what has arrived meanwhile.
+      const timer = setTimeout(() => setImmediate(giveUp), timeout);
+      if (isReady) go();
+      else this.#waiting.add(go);
+    });
+  }
+
+  health(): Health {
+    return { ok: this.#lastError === null, age: performance.now() - this.#answeredAt, lastError: this.#lastError };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#release();
+  }
+
+  /** The client to be used now, connected or on its way. */
+  #current(): Held {
+    const { isOwn, timeout } = this.#options;
+    let held = this.#held ?? this.#open();
+    const isStuck = held.client.status !== 'ready' && performance.now() - held.openedAt > PATIENCE * timeout;
+    if (isOwn && (isStuck || held.timeoutsInARow >= PATIENCE)) {
+      this.#release();
+      held = this.#open();
+    }
+    if (held.client.status === 'wait') held.client.connect().catch(this.#onError);
+    return held;
+  }
+
+  #open(): Held {
+    const client = this.#options.open();
+    client.on('ready', this.#onReady);
+    // On the user's own client a listener would hide its errors from the user.
+    if (this.#options.isOwn) client.on('error', this.#onError);
+    return (this.#held = { client, openedAt: performance.now(), timeoutsInARow: 0, overdue: 0 });
+  }
+
+  #release(): void {
+    this.#held?.client.off('ready', this.#onReady);
+    if (this.#options.isOwn) this.#held?.client.disconnect();
+    this.#held = null;
+  }
+
+  /** Whether to wait for it: at the start, and for a moment after the connection was lost. */
+  #mayWait(client: RedisClient): boolean {
+    if (client.status === 'end') return false;
+    this.#unreadySince ??= performance.now();
+    return performance.now() - this.#unreadySince < this.#options.timeout;
+  }
+
+  #unavailable(message: string, cause: Error | undefined): LoginError {
+    const error = new LoginError('store_unavailable', message, { cause });
+    this.#lastError = cause ?? error;
+    return error;
+  }
+
+  readonly #onReady = (): void => {
+    this.#unreadySince = null;
+    this.#connectionError = undefined;
+    for (const go of [...this.#waiting]) go();
+  };
+
+  readonly #onError = (error: unknown): void => {
+    this.#connectionError = plainError(error);
+  };
+}
+
+/** ioredis attaches the command to its errors, and to an AUTH command the password. */
+function plainError(error: unknown): Error {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const plain = new Error(message);
+  plain.name = name;
+  return plain;
+}
+
+/** Opens connections of our own to the same Redis, with these options over the client's. */
+export function duplicator(target: string | RedisClient): (overrides: ConnectionOptions) => RedisClient {
+  if (typeof target === 'string') {
+    // The message does not repeat the URL: it may hold a password.
+    if (!/^rediss?:\/\//.test(target) || !URL.canParse(target)) {
+      throw new TypeError('redisStore takes a redis:// or rediss:// URL, or an ioredis client; this string is neither');
+    }
+    return (overrides) => new Redis(target, overrides);
+  }
+  if (!isClient(target)) {
+    const kind = target === null ? 'null' : typeof target;
+    throw new TypeError(`redisStore takes a redis:// or rediss:// URL, or an ioredis client, got ${kind}`);
+  }
+  if (!target.isCluster) return (overrides) => target.duplicate(overrides);
+  return (overrides) => {
+    const { lazyConnect, enableOfflineQueue, enableAutoPipelining, retryStrategy, ...redisOptions } = overrides;
+    const ofCluster = { lazyConnect, enableOfflineQueue, enableAutoPipelining, clusterRetryStrategy: retryStrategy };
+    return target.duplicate([], { ...ofCluster, scaleReads: 'master', redisOptions });
+  };
+}
+
+function isClient(target: unknown): target is RedisClient {
+  return typeof target === 'object' && target !== null && 'duplicate' in target;
+}
+
+/** Runs a script: atomic, one round trip. `onLate` is told an answer that came after the call was rejected. */
+export type RunScript = <In, Out>(
+  script: Script<In, Out>,
+  keys: readonly string[],
+  input: In,
+  onLate?: (answer: Out) => void,
+) => Promise<Out>;
+
+/** Acknowledged by the one Redis. */
+export function scriptRunner(connection: RedisConnection): RunScript {
+  return (script, keys, input, onLate) => {
+    const operands = [String(keys.length), ...keys, ...script.args(input)];
+    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), onLate);
+  };
+}
+
+/** Acknowledged by `minReplicas` too; `wait` is how long Redis waits for them, in milliseconds. */
+export function durableRunner(connection: RedisConnection, minReplicas: number, wait: number): RunScript {
+  const waiting = ['wait', String(minReplicas), String(wait)];
+  return (script, keys, input, onLate) => {
+    const evaluation = ['eval', script.lua, String(keys.length), ...keys, ...script.args(input)];
+    return connection.run(
+      async (client) => script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas)),
+      onLate,
+    );
+  };
+}
+
+/** By the script's digest; by its text if the server does not have it (it was restarted, or is another node). */
+async function evaluate(
+  client: RedisClient,
+  { sha, lua }: { readonly sha: string; readonly lua: string },
+  operands: readonly string[],
+): Promise<unknown> {
+  try {
+    return await client.call('evalsha', sha, ...operands);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return client.call('eval', lua, ...operands);
+  }
+}
+
+/**
+ * The script and `WAIT` on one connection to one node: they go out together, so that nothing comes between. By its text,
+ * because a pipeline cannot be resumed in the middle.
+ */
+async function evaluateDurably(
+  client: RedisClient,
+  evaluation: readonly string[],
+  waiting: readonly string[],
+  minReplicas: number,
+): Promise<unknown> {
+  let refusal: Error | null = null;
+  for (let attempt = 0; attempt < DURABLE_ATTEMPTS; attempt += 1) {
+    const replies = await client.pipeline([[...evaluation], [...waiting]]).exec();
+    const [evaluated, waited] = replies ?? [];
+    if (evaluated === undefined || waited === undefined) break;
+    [refusal] = evaluated;
+    if (refusal === null) {
+      if (waited[0] !== null) throw waited[0];
+      if (Number(waited[1]) >= minReplicas) return evaluated[1];
+      throw new Error(`${String(waited[1])} of ${String(minReplicas)} replicas have it`);
+    }
+    if (!/^(MOVED|ASK|TRYAGAIN) /.test(refusal.message)) break;
+    // The slot has moved, and nothing was done: a command on its own makes the Cluster client learn where to.
+    await client.call('exists', ...evaluation.slice(3, 4));
+  }
+  throw refusal ?? new Error('The connection was lost');
+}

@@ -1,0 +1,144 @@
+/** The scripts that set a user's cutoff and write the tombstones of what it ends, a batch at a time. */
+
+import { CUTOFF_FOR, type Cutoff } from '../../core/record.js';
+import { keptText, keptWords } from '../../core/session.js';
+import type { EndedByCutoff } from '../store.js';
+import { CUTOFF, ORIGIN_LIMIT, type KeptCutoff } from './records.js';
+import { formatted, groupsOf, listOf, number, numberOrNull, string, stringOf, type ParametersOf } from './script.js';
+import { BATCH, userScript } from './session-prelude.js';
+
+/**
+ * Writes the tombstones of a batch of the sessions on record that the standing cutoff ends. A scan that begins at cursor
+ * '0' and comes to '0' again has met every field that was there throughout: the cutoff then is complete. Sessions put on
+ * record in between have survived it.
+ */
+const SWEEP = `
+local function writeCutoff(...)
+  redis.call('SET', cutoffKey, formatCutoff(cutoff), ...)
+end
+
+local function writeTombstoneBatch(cursor)
+  local scanned, ended = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}
+  local flat = scanned[2]
+  for i = 1, #flat, 2 do
+    local entry = parse(flat[i], flat[i + 1])
+    local endedBy = entry and not entry.isTombstone and cutoffOf(entry)
+    if not entry or isForgotten(entry) then drop(flat[i])
+    elseif endedBy then
+      local keptUntil = tombstoneUntil(entry)
+      if endedBy == cutoff and decide(entry) == 'live' then
+        ended[#ended + 1] = entry.handle
+        ended[#ended + 1] = digits(expiresAtOf(entry))
+        ended[#ended + 1] = digits(keptUntil)
+      end
+      endByCutoff(entry, endedBy, keptUntil)
+    end
+  end
+  if scanned[1] == '0' then
+    cutoff.isComplete = true
+    writeCutoff('KEEPTTL')
+  end
+  return scanned[1], ended
+end
+`;
+
+/** How far the tombstones of a cutoff are written: where to go on, '0' at the end. */
+export interface Progress {
+  readonly cutoffAt: number;
+  readonly cursor: string;
+}
+
+export const NO_PROGRESS: Progress = { cutoffAt: 0, cursor: '0' };
+
+const PROGRESS: ParametersOf<{ readonly progress: Progress }> = {
+  cutoffAt: number(({ progress }) => progress.cutoffAt),
+  cursor: string(({ progress }) => progress.cursor),
+};
+
+/** Tombstones that a script has written, of which `ended` were live sessions. */
+interface Batch {
+  readonly progress: Progress;
+  readonly ended: readonly EndedByCutoff[];
+}
+
+const decodeBatch = (cutoffAt: number, cursor: unknown, flat: unknown): Batch => ({
+  progress: { cutoffAt, cursor: stringOf(cursor) },
+  ended: groupsOf(flat, 3).map(([handle = '', expires, until]) => ({
+    handle,
+    expiresAt: Number(expires),
+    until: Number(until),
+  })),
+});
+
+/** A new cutoff is dated by Redis's own clock: its `at` is null. One that is written back has its own. */
+export interface CutoffToSet extends Omit<Cutoff, 'at'> {
+  readonly at: number | null;
+}
+
+export type CutoffSet =
+  /** A later cutoff stands, or the same; nothing was done. */
+  | { readonly state: 'standing' }
+  /** The standing cutoff was not complete. A batch of its tombstones was written instead, and the caller repeats the call. */
+  | ({ readonly state: 'again'; readonly cutoff: Cutoff } & Batch)
+  /** It is set, after the cutoff `before`. */
+  | ({ readonly state: 'set'; readonly cutoff: Cutoff; readonly before: Cutoff | null } & Batch);
+
+/**
+ * Sets the user's cutoff: from here on every session that it concerns is ended. Writes a first batch of tombstones.
+ * A session that several cutoffs end has the tombstone of the earliest, so the standing one must be complete before.
+ */
+export const SET_CUTOFF = userScript<{ readonly cutoff: CutoffToSet; readonly progress: Progress }, CutoffSet>({
+  parameters: {
+    newAt: numberOrNull(({ cutoff }) => cutoff.at),
+    newExcept: string(({ cutoff }) => cutoff.except),
+    newBy: string(({ cutoff }) => keptWords(cutoff).by),
+    newReason: string(({ cutoff }) => keptWords(cutoff).reason),
+    newOrigin: string(({ cutoff }) => keptText(cutoff.origin, ORIGIN_LIMIT)),
+    ...PROGRESS,
+  },
+  lua: `${SWEEP}
+if newAt and cutoff and cutoff.at >= newAt then return { 'standing' } end
+if cutoff and not cutoff.isComplete then
+  local goesOn, ended = writeTombstoneBatch(cutoff.at == cutoffAt and cursor or '0')
+  return { 'again', formatCutoff(cutoff), goesOn, ended }
+end
+
+local before, priorCutoffAt = cutoff, 0
+if before and newExcept ~= '' then
+  priorCutoffAt = newExcept == before.except and before.priorCutoffAt or before.at
+end
+local earliest = math.max(before and before.at or 0, globalCutoff and globalCutoff.at or 0) + 1
+cutoff = { at = newAt or math.max(now, earliest), isRestored = newAt ~= nil, isComplete = false,
+  priorCutoffAt = priorCutoffAt, except = newExcept, by = newBy, reason = newReason, origin = newOrigin }
+writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
+local goesOn, ended = writeTombstoneBatch('0')
+return { 'set', formatCutoff(cutoff), goesOn, ended, before and formatCutoff(before) or '' }
+`,
+  /** Reply: state; the cutoff; where its tombstones go on; handle, expiresAt, until of each live session; the one before. */
+  decode(reply) {
+    const [state, text, cursor, flat, before] = listOf(reply);
+    if (state === 'standing') return { state };
+    const cutoff = cutoffOf(formatted(CUTOFF, text));
+    const batch = decodeBatch(cutoff.at, cursor, flat);
+    if (state === 'again') return { state, cutoff, ...batch };
+    return { state: 'set', cutoff, before: before === '' ? null : cutoffOf(formatted(CUTOFF, before)), ...batch };
+  },
+});
+
+function cutoffOf({ at, except, reason, by, origin }: KeptCutoff): Cutoff {
+  return { at, except, reason, by, origin };
+}
+
+/** Writes the next batch of tombstones of a cutoff; nothing if it is complete. */
+export const TOMBSTONE_BATCH = userScript<{ readonly progress: Progress }, Batch>({
+  parameters: PROGRESS,
+  lua: `${SWEEP}
+if not cutoff or cutoff.at ~= cutoffAt or cutoff.isComplete then return { digits(cutoffAt), '0', {} } end
+local goesOn, ended = writeTombstoneBatch(cursor)
+return { digits(cutoffAt), goesOn, ended }
+`,
+  decode(reply) {
+    const [cutoffAt, cursor, flat] = listOf(reply);
+    return decodeBatch(Number(stringOf(cutoffAt)), cursor, flat);
+  },
+});

@@ -1,0 +1,217 @@
+/**
+ * The scripts about what concerns every process: the feed, and the global cutoff beside it.
+ *
+ * All lies in one slot, under the keys of {@link FeedKeys}, which every script here is given: the stream of notices; a
+ * random epoch, made anew whenever the stream, the epoch or the counter was missing, so that readers see that entries were
+ * lost; a counter of the entries; and the global cutoff.
+ */
+
+import { LAST_MOMENT } from '../../core/policy.js';
+import { CUTOFF_FOR } from '../../core/record.js';
+import { DIGITS_IN_LUA, GLOBAL_CUTOFF } from './records.js';
+import { listOf, number, script, string, stringOf, type ParametersOf } from './script.js';
+
+/** In the order in which scripts are given them. */
+export interface FeedKeys {
+  readonly stream: string;
+  readonly epoch: string;
+  readonly counter: string;
+  readonly globalCutoff: string;
+}
+
+export const keyList = ({ stream, epoch, counter, globalCutoff }: FeedKeys): readonly string[] => [
+  stream,
+  epoch,
+  counter,
+  globalCutoff,
+];
+
+const KEYS_IN_LUA = `local stream, epoch, counter, globalCutoffKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+`;
+
+/** What every script that publishes is given. */
+export interface Publishing {
+  readonly newEpoch: string;
+  /** How long the keys live, and the age from which entries may be trimmed; in milliseconds. */
+  readonly liveFor: number;
+  readonly trimmedFrom: number;
+  readonly entries: readonly string[];
+}
+
+const PUBLISHING: ParametersOf<Publishing> = {
+  newEpoch: string(({ newEpoch }) => newEpoch),
+  liveFor: number(({ liveFor }) => liveFor),
+  trimmedFrom: number(({ trimmedFrom }) => trimmedFrom),
+};
+
+const entriesOf = ({ entries }: Publishing): readonly string[] => entries;
+
+const PUBLISH_IN_LUA = `${KEYS_IN_LUA}${DIGITS_IN_LUA}
+local time = redis.call('TIME')
+
+local function publish()
+  if redis.call('EXISTS', stream, epoch, counter) < 3 then
+    redis.call('DEL', stream, epoch, counter)
+    redis.call('SET', epoch, newEpoch)
+  end
+  local oldest = digits(math.max(time[1] * 1000 - trimmedFrom, 0))
+  for i = firstOfRest, #ARGV do
+    redis.call('XADD', stream, 'MINID', '~', oldest, '*', 'n', ARGV[i])
+    redis.call('INCR', counter)
+  end
+  redis.call('XTRIM', stream, 'MAXLEN', '~', 1000000)
+  for _, key in ipairs({ stream, epoch, counter }) do redis.call('PEXPIRE', key, digits(liveFor)) end
+end
+`;
+
+/** Writes entries of the feed. */
+export const PUBLISH = script<Publishing, void>({
+  parameters: PUBLISHING,
+  rest: entriesOf,
+  lua: `${PUBLISH_IN_LUA}
+publish()
+return false
+`,
+  decode: () => undefined,
+});
+
+/**
+ * Defines `standingGlobalCutoff(known)`: the text of the global cutoff, the later of what is kept and what the caller
+ * knows. What the store lost is so written back. Empty if there is none, or what is kept is not one.
+ */
+const GLOBAL_CUTOFF_IN_LUA = `${GLOBAL_CUTOFF.lua}
+local function momentOf(text)
+  local cutoff = parseGlobalCutoff(text)
+  return cutoff and cutoff.at > 0 and cutoff.at <= ${LAST_MOMENT} and cutoff.at or 0
+end
+
+local function standingGlobalCutoff(known)
+  local kept = redis.call('GET', globalCutoffKey) or ''
+  if momentOf(known) > momentOf(kept) then
+    redis.call('SET', globalCutoffKey, known, 'PX', ${CUTOFF_FOR})
+    return known
+  end
+  return momentOf(kept) > 0 and kept or ''
+end
+`;
+
+/** What the caller knows of the global cutoff, as text; empty: nothing. */
+interface Known {
+  readonly known: string;
+}
+
+export interface GlobalCutoffToSet extends Known, Publishing {
+  readonly reason: string;
+  readonly by: string | null;
+  readonly origin: string;
+}
+
+/**
+ * Sets the global cutoff by Redis's own clock. The entries wake all who read the feed: a round tells the cutoff itself.
+ * Returns the texts of the one before it (empty: none) and of the new one.
+ */
+export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
+  parameters: {
+    ...PUBLISHING,
+    known: string(({ known }) => known),
+    origin: string(({ origin }) => origin),
+    by: string(({ by }) => by),
+    reason: string(({ reason }) => reason),
+  },
+  rest: entriesOf,
+  lua: `${PUBLISH_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
+local before = standingGlobalCutoff(known)
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local text = formatGlobalCutoff({ at = math.max(now, momentOf(before) + 1), origin = origin, by = by, reason = reason })
+redis.call('SET', globalCutoffKey, text, 'PX', ${CUTOFF_FOR})
+publish()
+return { before, text }
+`,
+  decode: (reply) => listOf(reply).map(stringOf),
+});
+
+/** The text of the global cutoff; empty: there is none. */
+export const READ_GLOBAL_CUTOFF = script<Known, string>({
+  parameters: { known: string(({ known }) => known) },
+  lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
+return standingGlobalCutoff(known)
+`,
+  decode: stringOf,
+});
+
+export interface Entry {
+  readonly id: string;
+  readonly text: string;
+}
+
+/** A reader's position in the feed: what a next reading that missed nothing goes on from. */
+export interface FeedPosition {
+  /** Empty if nothing was ever written. */
+  readonly epoch: string;
+  readonly count: number;
+  /** '0-0' if there is no stream. */
+  readonly lastId: string;
+}
+
+export interface Reading extends FeedPosition {
+  readonly entries: readonly Entry[];
+  /** The text of the global cutoff; empty: there is none. */
+  readonly globalCutoff: string;
+}
+
+interface ReadRequest extends Known {
+  /** The last id read; empty: read no entries. */
+  readonly lastId: string;
+  /** The most entries to read. */
+  readonly page: number;
+}
+
+/**
+ * Reads what follows an entry, together with what tells whether anything is missing.
+ *
+ * XDEL of an id that no entry can have writes nothing, but is refused wherever writing is: on a replica, which may lag,
+ * and on a master cut off from its replicas. Revocations are then acknowledged elsewhere.
+ */
+export const READ = script<ReadRequest, Reading>({
+  parameters: {
+    lastIdRead: string(({ lastId }) => lastId),
+    page: number(({ page }) => page),
+    known: string(({ known }) => known),
+  },
+  lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
+redis.call('XDEL', stream, '0-0')
+local lastId, entries = '0-0', {}
+if redis.call('EXISTS', stream) == 1 then
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then lastId = info[i + 1] end
+  end
+  if lastIdRead ~= '' then entries = redis.call('XRANGE', stream, '(' .. lastIdRead, '+', 'COUNT', page) end
+end
+return { redis.call('GET', epoch) or '', redis.call('GET', counter) or '0', lastId, entries,
+  standingGlobalCutoff(known) }
+`,
+  decode(reply) {
+    const [epoch, count, lastId, entries, globalCutoff] = listOf(reply);
+    return {
+      epoch: stringOf(epoch),
+      count: countOf(count),
+      lastId: stringOf(lastId),
+      entries: listOf(entries).map(entryOf),
+      globalCutoff: stringOf(globalCutoff),
+    };
+  },
+});
+
+function countOf(value: unknown): number {
+  const count = Number(stringOf(value));
+  if (!Number.isSafeInteger(count)) throw new TypeError('Redis answered with a counter that is not an integer');
+  return count;
+}
+
+/** An entry of another kind has an empty text, which is not a notice. */
+function entryOf(entry: unknown): Entry {
+  const [id, fields] = listOf(entry);
+  const [name, text] = listOf(fields);
+  return { id: stringOf(id), text: name === 'n' ? stringOf(text) : '' };
+}

@@ -1,0 +1,279 @@
+/**
+ * The loop that reads the revocation stream.
+ *
+ * Beside the stream stand a random epoch, made anew whenever any of the keys was missing, and a counter of entries.
+ * A round counts only if all three agree with what was read so far; anything else is a gap.
+ */
+
+import type { FeedListener, RevocationFeed } from '../store.js';
+import type { ConnectionOptions } from './connection.js';
+import { keyList, READ, type Entry, type FeedKeys, type FeedPosition, type Reading } from './feed-scripts.js';
+import type { KnownGlobalCutoff } from './global-cutoff.js';
+import { decodeNotice, NUDGE } from './notices.js';
+
+/** What the feed needs of a connection: ioredis's `Redis` and `Cluster` have it. */
+export interface FeedConnection {
+  call(command: string, ...args: string[]): Promise<unknown>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'connect', listener: () => void): unknown;
+  disconnect(): void;
+  readonly status?: string;
+  /** The socket, once there is one. Absent in a `Cluster`. */
+  readonly stream?: { unref(): unknown; destroy(): unknown };
+}
+
+export interface RedisFeedOptions {
+  /**
+   * Opens a connection of the feed's own, which the feed closes. It must hold commands back until it is connected, and
+   * set no time limit of its own: {@link FEED_CONNECTION}. A `Cluster` must not send reads to replicas.
+   */
+  open(): FeedConnection;
+  readonly keys: FeedKeys;
+  /** Told of what each round reads before the round counts. */
+  readonly globalCutoff: Pick<KnownGlobalCutoff, 'text' | 'learn'>;
+  /** In milliseconds. An idle feed is up to a quarter of it old. */
+  readonly revocationBound: number;
+  /** In milliseconds: how late a reply may be before the connection is given up. */
+  readonly storeTimeout: number;
+}
+
+/**
+ * ioredis's options for a connection that the feed can use, over those of the user's own client: the feed reconnects by
+ * itself, measures its own time, and wants `LOADING` as an answer.
+ */
+export const FEED_CONNECTION = {
+  lazyConnect: false,
+  enableOfflineQueue: true,
+  enableReadyCheck: false,
+  enableAutoPipelining: false,
+  autoResendUnfulfilledCommands: false,
+  retryStrategy: () => null,
+  reconnectOnError: null,
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+  blockingTimeout: undefined,
+} as const satisfies ConnectionOptions;
+
+/** Entries read at once. */
+const PAGE = 256;
+/** The first pause before a new connection, in milliseconds. */
+const SHORTEST_PAUSE = 50;
+
+/**
+ * Starts to read the stream, and goes on until `close()` whatever becomes of the connection.
+ *
+ * The listener is told of every entry in order, by `gap` if one was missed or cannot be read. A listener that throws
+ * on a notice is told of a gap; one that throws on a gap is told again, and the feed is not fresh until it took it.
+ *
+ * An idle feed keeps no process alive: its timers and its socket (that of a `Cluster` is the opener's) are `unref`ed.
+ */
+export function redisFeed(options: RedisFeedOptions, listener: FeedTeller): RevocationFeed {
+  return new RedisFeed(options, new Reader(listener, options.globalCutoff));
+}
+
+export type FeedTeller = Pick<FeedListener, 'notice' | 'gap'>;
+
+class RedisFeed implements RevocationFeed {
+  readonly #options: RedisFeedOptions;
+  readonly #reader: Reader;
+  readonly #waits = new Waits();
+  /** A round is as old as the block when it counts, and twice as old when the next one does. */
+  readonly #block: number;
+  #countedAt = -Infinity;
+  #lastError: Error | null = null;
+  #failures = 0;
+  readonly #isDone: Promise<void>;
+
+  constructor(options: RedisFeedOptions, reader: Reader) {
+    this.#options = options;
+    this.#reader = reader;
+    this.#block = Math.floor(options.revocationBound / 8);
+    this.#isDone = this.#keepReading();
+  }
+
+  age(): number {
+    return performance.now() - this.#countedAt;
+  }
+
+  lastError(): Error | null {
+    return this.#lastError;
+  }
+
+  async close(): Promise<void> {
+    this.#waits.end();
+    await this.#isDone;
+  }
+
+  async #keepReading(): Promise<void> {
+    const longestPause = Math.min(1000, this.#options.revocationBound / 4);
+    while (!this.#waits.isEnded) {
+      try {
+        await this.#readOneConnection();
+      } catch (error) {
+        if (this.#waits.isEnded) return;
+        this.#lastError = failure(error);
+        await this.#waits.pause(Math.min(longestPause, SHORTEST_PAUSE * 2 ** this.#failures++));
+      }
+    }
+  }
+
+  async #readOneConnection(): Promise<void> {
+    const connection = this.#options.open();
+    let broken: unknown;
+    connection.on('error', (error) => (broken = error));
+    connection.on('connect', () => connection.stream?.unref());
+    try {
+      // The first round on a connection does not block: it tells at once what was missed.
+      for (let wait = false; !this.#waits.isEnded;) wait = await this.#round(connection, wait);
+    } catch (error) {
+      throw broken ?? error;
+    } finally {
+      // What has ended by itself, disconnected again, holds up the process for two seconds.
+      if (connection.status !== 'end') connection.disconnect();
+      // A half-open connection would wait for the other side's goodbye.
+      connection.stream?.destroy();
+    }
+  }
+
+  /** Resolves whether the stream's end was reached, so that the next round may wait. */
+  async #round(connection: FeedConnection, wait: boolean): Promise<boolean> {
+    const { storeTimeout } = this.#options;
+    const sentAt = performance.now();
+    const late = `Redis did not answer within ${storeTimeout} ms`;
+    const reading = READ.decode(
+      await this.#waits.inTime(this.#ask(connection, wait), this.#block + storeTimeout, late),
+    );
+    if (this.#waits.isEnded || !this.#reader.take(reading)) return false;
+    this.#countedAt = sentAt;
+    this.#lastError = null;
+    if (wait) this.#failures = 0;
+    return true;
+  }
+
+  /**
+   * XREAD only waits: it holds back the script behind it on the same connection, which alone is believed. So it does no
+   * harm if it returns too early, too late or elsewhere (a redirection, a client's own time limit).
+   */
+  #ask(connection: FeedConnection, wait: boolean): Promise<unknown> {
+    const { keys, globalCutoff } = this.#options;
+    const { lastId } = this.#reader;
+    const waited = wait
+      ? connection.call('xread', 'COUNT', '1', 'BLOCK', String(this.#block), 'STREAMS', keys.stream, lastId)
+      : Promise.resolve();
+    const names = keyList(keys);
+    const args = READ.args({ lastId, page: PAGE, known: globalCutoff.text });
+    const read = connection.call('eval', READ.lua, String(names.length), ...names, ...args);
+    return Promise.all([read, waited]).then(([reply]) => reply);
+  }
+}
+
+/** Tells a listener of what was read, and remembers up to where. */
+class Reader {
+  readonly #listener: FeedTeller;
+  readonly #globalCutoff: Pick<KnownGlobalCutoff, 'learn'>;
+  #position: FeedPosition | undefined;
+  #owedGap: string | null = null;
+
+  constructor(listener: FeedTeller, globalCutoff: Pick<KnownGlobalCutoff, 'learn'>) {
+    this.#listener = listener;
+    this.#globalCutoff = globalCutoff;
+  }
+
+  /** Empty before the first reading. */
+  get lastId(): string {
+    return this.#position?.lastId ?? '';
+  }
+
+  /** Whether the stream's end was reached, and the listener told of all. */
+  take(reading: Reading): boolean {
+    this.#globalCutoff.learn(reading.globalCutoff);
+    for (const entry of reading.entries) this.#tell(entry);
+    const step = follow(this.#position, reading);
+    this.#position = step.position;
+    this.#owedGap = step.gap ?? this.#owedGap;
+    if (step.more) return false;
+    if (this.#owedGap !== null) this.#listener.gap(this.#owedGap);
+    this.#owedGap = null;
+    return true;
+  }
+
+  #tell({ text }: Entry): void {
+    if (text === NUDGE) return;
+    const notice = decodeNotice(text);
+    if (notice === undefined) {
+      this.#owedGap = 'an entry of the stream could not be read';
+      return;
+    }
+    try {
+      this.#listener.notice(notice);
+    } catch {
+      this.#owedGap = 'a notice was not taken in';
+    }
+  }
+}
+
+interface Step {
+  readonly position: FeedPosition;
+  /** The page was full and the stream goes on. */
+  readonly more: boolean;
+  /** Why entries were missed, or may have been; null if none were. */
+  readonly gap: string | null;
+}
+
+/** Goes on from a position, or takes a new one if the stream does not continue it. */
+function follow(from: FeedPosition | undefined, reading: Reading): Step {
+  const { epoch, count, lastId, entries } = reading;
+  const position = { epoch, count, lastId };
+  if (from === undefined) return { position, more: false, gap: null };
+  if (from.epoch !== '' && epoch !== from.epoch) return { position, more: false, gap: 'the stream was begun anew' };
+
+  const readTo = entries.at(-1)?.id ?? from.lastId;
+  const read = from.count + entries.length;
+  if (readTo !== lastId) {
+    if (entries.length === PAGE) return { position: { epoch, count: read, lastId: readTo }, more: true, gap: null };
+    return { position, more: false, gap: `the stream ends at ${lastId}, not at ${readTo}` };
+  }
+  return { position, more: false, gap: read === count ? null : `the stream counts ${count} entries, not ${read}` };
+}
+
+/** What a loop waits for, one thing at a time, until it is ended. */
+class Waits {
+  #isEnded = false;
+  #interrupt = (): void => undefined;
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Ends what is waited for. */
+  end(): void {
+    this.#isEnded = true;
+    this.#interrupt();
+  }
+
+  inTime<T>(reply: Promise<T>, duration: number, lateMessage: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = () => reject(new Error('The feed was closed'));
+      // A process that was itself held up reads what has arrived before it judges.
+      const timer = setTimeout(() => setImmediate(late), duration).unref();
+      const late = (): void => reject(new Error(lateMessage));
+      void reply.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
+  /** Somewhat shorter than asked for, so that many processes do not come back at once. */
+  pause(duration: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, duration * (0.5 + Math.random() / 2)).unref();
+      this.#interrupt = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** Without what else ioredis's errors hold: a command's arguments may be a password. */
+function failure(error: unknown): Error {
+  return new Error(error instanceof Error ? error.message || error.name : String(error));
+}

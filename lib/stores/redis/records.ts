@@ -1,0 +1,197 @@
+/**
+ * What Redis holds, as data: the fields of each kind of text, in order. From these lists are made both the TypeScript that
+ * writes and reads the texts and the Lua that does.
+ *
+ * The parts of a text are divided by line feeds, which no kept string contains. An empty part stands for null.
+ */
+
+import { LAST_MOMENT } from '../../core/policy.js';
+import type { GlobalCutoff, KeptRecord, StandingCutoff } from '../../core/record.js';
+import type { Ending } from '../../core/session.js';
+import type { Tombstone } from '../store.js';
+
+/** How one part of a text is written and read. `undefined`: the part is not of this kind. */
+interface Kind<T> {
+  write(value: T): string;
+  read(part: string): T | undefined;
+  /** The Lua pattern of the part, and Lua expressions that read and write it. */
+  readonly lua: { readonly pattern: string; read(part: string): string; write(value: string): string };
+}
+
+/** One kind for each property: a list that lacks one does not compile. */
+export type FieldsOf<T> = { readonly [Name in keyof T]-?: Kind<T[Name]> };
+
+export interface Format<T> {
+  write(value: T): string;
+  /** Undefined if the text is not of this format. */
+  read(text: string): T | undefined;
+  /** Defines `parse<Name>(text)`, which returns a table or nil, and `format<Name>(table)`. */
+  readonly lua: string;
+}
+
+/** Longest origin kept, in characters. */
+export const ORIGIN_LIMIT = 22;
+
+const whole = (value: number): string => String(Math.trunc(value));
+
+const NUMBER: Kind<number> = {
+  write: whole,
+  read: (part) => (/^-?\d+$/.test(part) ? Number(part) : undefined),
+  lua: { pattern: '(%-?%d+)', read: (part) => `tonumber(${part})`, write: (value) => `digits(${value})` },
+};
+
+const NUMBER_OR_NULL: Kind<number | null> = {
+  write: (value) => (value === null ? '' : whole(value)),
+  read: (part) => (part === '' ? null : NUMBER.read(part)),
+  lua: { ...NUMBER.lua, pattern: '(%-?%d*)' },
+};
+
+const STRING: Kind<string> = {
+  write: (value) => value,
+  read: (part) => part,
+  lua: { pattern: '([^\\n]*)', read: (part) => part, write: (value) => value },
+};
+
+/** In Lua the empty string. */
+const STRING_OR_NULL: Kind<string | null> = {
+  write: (value) => value ?? '',
+  read: (part) => (part === '' ? null : part),
+  lua: STRING.lua,
+};
+
+const FLAG: Kind<boolean> = {
+  write: (value) => (value ? '1' : ''),
+  read: (part) => (part === '' || part === '1' ? part === '1' : undefined),
+  lua: { pattern: '(1?)', read: (part) => `${part} == '1'`, write: (value) => `${value} and '1' or ''` },
+};
+
+const CAUSES: Readonly<Record<Ending['cause'], string>> = { revoked: 'r', expired: 'e', idle: 'i' };
+const CAUSE_OF = new Map(Object.keys(CAUSES).flatMap((cause) => (isCause(cause) ? [[CAUSES[cause], cause]] : [])));
+
+export function isCause(value: unknown): value is Ending['cause'] {
+  return typeof value === 'string' && Object.hasOwn(CAUSES, value);
+}
+
+/** In Lua the letter; {@link CAUSES_IN_LUA} has them by name. */
+const CAUSE: Kind<Ending['cause']> = {
+  write: (value) => CAUSES[value],
+  read: (part) => CAUSE_OF.get(part),
+  lua: { ...STRING.lua, pattern: `([${Object.values(CAUSES).join('')}])` },
+};
+
+/** Defines `CAUSES`, the letters by name. */
+export const CAUSES_IN_LUA = `local CAUSES = { ${Object.entries(CAUSES)
+  .map(([cause, letter]) => `${cause} = '${letter}'`)
+  .join(', ')} }`;
+
+/** Defines `digits(number)`: all 16 of them, of which Lua's own conversion keeps 14; the empty string for nil. */
+export const DIGITS_IN_LUA = `
+local function digits(number)
+  return number and string.format('%.0f', number) or ''
+end
+`;
+
+export const RECORD_FIELDS: FieldsOf<KeptRecord> = {
+  startedAt: NUMBER,
+  lastSeenAt: NUMBER,
+  lifetime: NUMBER_OR_NULL,
+  tokensEndAt: NUMBER,
+  survivedCutoffAt: NUMBER,
+  hasIssuedAt: FLAG,
+  ip: STRING_OR_NULL,
+  userAgent: STRING_OR_NULL,
+  label: STRING_OR_NULL,
+};
+
+/** A tombstone without its handle, which is the name of its field in the hash. */
+export type KeptTombstone = Omit<Tombstone, 'handle'>;
+
+interface FlatTombstone extends Ending {
+  /** `until`, which is a keyword of Lua. */
+  readonly keptUntil: number;
+}
+
+export const TOMBSTONE_FIELDS: FieldsOf<FlatTombstone> = {
+  cause: CAUSE,
+  at: NUMBER,
+  keptUntil: NUMBER,
+  expiresAt: NUMBER_OR_NULL,
+  by: STRING_OR_NULL,
+  reason: STRING,
+  origin: STRING_OR_NULL,
+};
+
+export interface KeptCutoff extends StandingCutoff {
+  /** Every session on record that it ends has its tombstone. */
+  readonly isComplete: boolean;
+}
+
+export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
+  at: NUMBER,
+  isRestored: FLAG,
+  isComplete: FLAG,
+  priorCutoffAt: NUMBER,
+  except: STRING_OR_NULL,
+  by: STRING_OR_NULL,
+  reason: STRING,
+  origin: STRING,
+};
+
+export const GLOBAL_CUTOFF_FIELDS: FieldsOf<GlobalCutoff> = {
+  at: NUMBER,
+  origin: STRING,
+  by: STRING_OR_NULL,
+  reason: STRING,
+};
+
+/** Text and value of a format; `mark` is what every text of it begins with. */
+function formatOf<T extends object>(name: string, mark: string, fields: FieldsOf<T>): Format<T> {
+  // Object.keys and Object.fromEntries forget the names, which FieldsOf has checked.
+  const names = Object.keys(fields) as (keyof T & string)[];
+  const each = (write: (field: keyof T & string) => string): string => names.map(write).join(', ');
+  return {
+    write: (value) => mark + names.map((field) => fields[field].write(value[field])).join('\n'),
+    read(text) {
+      const parts = text.slice(mark.length).split('\n');
+      if (!text.startsWith(mark) || parts.length !== names.length) return undefined;
+      const values = names.map((field, index) => fields[field].read(parts[index] ?? ''));
+      if (values.includes(undefined)) return undefined;
+      return Object.fromEntries(names.map((field, index) => [field, values[index]])) as T;
+    },
+    lua: `
+local function parse${name}(text)
+  local ${names.join(', ')} = string.match(text, '^${mark}${names.map((field) => fields[field].lua.pattern).join('\\n')}$')
+  if not ${names[0]} then return nil end
+  return { ${each((field) => `${field} = ${fields[field].lua.read(field)}`)} }
+end
+
+local function format${name}(value)
+  return '${mark}' .. table.concat({ ${each((field) => fields[field].lua.write(`value.${field}`))} }, '\\n')
+end
+`,
+  };
+}
+
+export const RECORD = formatOf('Record', 'l', RECORD_FIELDS);
+const FLAT_TOMBSTONE = formatOf('Tombstone', 't', TOMBSTONE_FIELDS);
+export const CUTOFF = formatOf('Cutoff', '', CUTOFF_FIELDS);
+const ANY_GLOBAL_CUTOFF = formatOf('GlobalCutoff', '', GLOBAL_CUTOFF_FIELDS);
+
+export const TOMBSTONE: Format<KeptTombstone> = {
+  ...FLAT_TOMBSTONE,
+  write: ({ ending, until }) => FLAT_TOMBSTONE.write({ ...ending, keptUntil: until }),
+  read(text) {
+    const flat = FLAT_TOMBSTONE.read(text);
+    if (flat === undefined) return undefined;
+    const { keptUntil, ...ending } = flat;
+    return { ending, until: keptUntil };
+  },
+};
+
+export const GLOBAL_CUTOFF: Format<GlobalCutoff> = {
+  ...ANY_GLOBAL_CUTOFF,
+  read(text) {
+    const cutoff = ANY_GLOBAL_CUTOFF.read(text);
+    return cutoff !== undefined && cutoff.at > 0 && cutoff.at <= LAST_MOMENT ? cutoff : undefined;
+  },
+};

@@ -1,0 +1,264 @@
+/**
+ * What the scripts about the sessions of one user have in common. Redis 6.2 and later, Valkey.
+ *
+ * Everything of one user lies in one slot, under four keys, which every script here is given:
+ *
+ * - `sessions`: a hash. The name of a field is a handle, its value a record or a tombstone.
+ * - `cutoff`: the user's latest cutoff.
+ * - `index`: a sorted set of the handles that have a record, by `-lastSeenAt` and so in the order of lists. It exists only
+ *   once the hash has held more than INDEX_FROM fields. From then on every script maintains it.
+ * - `clients`: key.day of each client that was noted, divided by spaces, the last noted first.
+ *
+ * What the texts hold is defined in records.ts. The judgements are those of core/policy.ts and core/record.ts.
+ */
+
+import { LAST_MOMENT, type SessionPolicy } from '../../core/policy.js';
+import { CAUSES_IN_LUA, CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, RECORD, TOMBSTONE } from './records.js';
+import {
+  number,
+  numberOrNull,
+  script,
+  string,
+  type ParametersOf,
+  type Script,
+  type ScriptDefinition,
+} from './script.js';
+
+/** Fields from which a user's sessions are found through the index instead of by reading them all. */
+export const INDEX_FROM = 256;
+/** Records that one script touches at most if a user has many: about 2 ms of Redis's time. */
+export const BATCH = 250;
+
+/** What every script here is told of the call. */
+export interface Call {
+  /** Now, by the caller's clock. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
+  /** The global cutoff as far as the caller knows it (empty: none): it lies in another slot. */
+  readonly globalCutoff: string;
+  /** The store object's. */
+  readonly origin: string;
+}
+
+const CALL: ParametersOf<Call> = {
+  at: number(({ at }) => at),
+  idleTimeout: numberOrNull(({ policy }) => policy.idleTimeout),
+  clockTolerance: number(({ policy }) => policy.clockTolerance),
+  tombstoneFor: number(({ policy }) => policy.tombstoneFor),
+  globalCutoffText: string(({ globalCutoff }) => globalCutoff),
+  origin: string(({ origin }) => origin),
+};
+
+/**
+ * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten before the caller's clock and
+ * Redis's both say so (`past`).
+ */
+const PRELUDE = `
+${CAUSES_IN_LUA}
+${DIGITS_IN_LUA}
+${RECORD.lua}
+${TOMBSTONE.lua}
+${CUTOFF.lua}
+${GLOBAL_CUTOFF.lua}
+local sessions, cutoffKey, index, clients = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local past = math.min(at, now)
+local isIndexed = redis.call('EXISTS', index) == 1
+local cutoff = parseCutoff(redis.call('GET', cutoffKey) or '')
+local globalCutoff = parseGlobalCutoff(globalCutoffText)
+
+local function parse(handle, text)
+  local entry = text and (parseRecord(text) or parseTombstone(text))
+  if not entry then return nil end
+  entry.handle, entry.text, entry.isTombstone = handle, text, entry.cause ~= nil
+  return entry
+end
+
+local function issuedAtOf(record)
+  if record.hasIssuedAt then return record.startedAt end
+end
+
+local function expiresAtOf(times)
+  return times.lifetime and times.startedAt + times.lifetime or times.tokensEndAt
+end
+
+local function decide(record)
+  if record.lifetime and at >= record.startedAt + record.lifetime + clockTolerance then return 'expired' end
+  if idleTimeout and at >= record.lastSeenAt + idleTimeout then return 'idle' end
+  if not record.lifetime and at >= record.tokensEndAt + clockTolerance then return 'lapsed' end
+  return 'live'
+end
+
+local function tombstoneUntil(times)
+  local byLifetime = times.lifetime and times.startedAt + times.lifetime + clockTolerance or 0
+  local byTokens = times.tokensEndAt + math.max(tombstoneFor, clockTolerance)
+  return math.min(math.max(byLifetime, byTokens), ${String(LAST_MOMENT)})
+end
+
+local function isForgotten(entry)
+  return (entry.isTombstone and entry.keptUntil or tombstoneUntil(entry)) < past
+end
+
+local function secondOf(moment)
+  return math.floor(moment / 1000)
+end
+
+-- survivedCutoffAt is nil for a session that is not on record.
+local function endedByStandingCutoff(handle, issuedAt, survivedCutoffAt)
+  if not cutoff then return false end
+  local isExcepted = handle == cutoff.except
+  local cutoffAt = isExcepted and cutoff.priorCutoffAt or cutoff.at
+  if survivedCutoffAt and survivedCutoffAt < cutoffAt then
+    if isExcepted or not cutoff.isRestored then return true end
+    return not issuedAt or secondOf(issuedAt) <= secondOf(cutoffAt)
+  end
+  if not issuedAt then return not survivedCutoffAt and cutoffAt > 0 end
+  return secondOf(issuedAt) < secondOf(cutoffAt)
+end
+
+-- The cutoff that ends a session, or nil; of two the earlier.
+local function endingCutoff(handle, issuedAt, survivedCutoffAt)
+  local isGlobal = globalCutoff and (not issuedAt or issuedAt <= globalCutoff.at + clockTolerance)
+  if not endedByStandingCutoff(handle, issuedAt, survivedCutoffAt) then return isGlobal and globalCutoff or nil end
+  return isGlobal and globalCutoff.at < cutoff.at and globalCutoff or cutoff
+end
+
+local function cutoffOf(record)
+  return endingCutoff(record.handle, issuedAtOf(record), record.survivedCutoffAt)
+end
+
+local function isLive(entry)
+  return not entry.isTombstone and not cutoffOf(entry) and decide(entry) == 'live'
+end
+
+-- The keys live until what they hold may be forgotten by both clocks. Their time is only ever raised.
+local function keepKeysUntil(moment)
+  local ttl = math.max(moment - past, 1)
+  if ttl > redis.call('PTTL', sessions) then
+    redis.call('PEXPIRE', sessions, digits(ttl))
+    if isIndexed then redis.call('PEXPIRE', index, digits(ttl)) end
+  end
+end
+
+local function unlist(handle)
+  if isIndexed then redis.call('ZREM', index, handle) end
+end
+
+local function drop(handle)
+  redis.call('HDEL', sessions, handle)
+  unlist(handle)
+end
+
+local function find(handle)
+  local entry = parse(handle, redis.call('HGET', sessions, handle))
+  if entry and isForgotten(entry) then
+    drop(handle)
+    return nil
+  end
+  return entry
+end
+
+-- If the hash has come to hold many fields. Prunes in passing.
+local function indexIfMany()
+  if isIndexed or redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
+  local records, flat = {}, redis.call('HGETALL', sessions)
+  for i = 1, #flat, 2 do
+    local entry = parse(flat[i], flat[i + 1])
+    if not entry or isForgotten(entry) then drop(flat[i])
+    elseif not entry.isTombstone then records[#records + 1] = entry end
+  end
+  if redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
+  -- A member that no session has keeps the index in being while no session is live.
+  redis.call('ZADD', index, '+inf', '')
+  for _, record in ipairs(records) do redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
+  redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
+  isIndexed = true
+end
+
+local function writeRecord(record)
+  local text = formatRecord(record)
+  redis.call('HSET', sessions, record.handle, text)
+  if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
+  keepKeysUntil(tombstoneUntil(record))
+  indexIfMany()
+  return text
+end
+
+local function writeTombstone(handle, tombstone)
+  local text = formatTombstone(tombstone)
+  redis.call('HSET', sessions, handle, text)
+  unlist(handle)
+  keepKeysUntil(tombstone.keptUntil)
+  indexIfMany()
+  return text
+end
+
+local function endByCutoff(record, endedBy, keptUntil)
+  return writeTombstone(record.handle, { cause = CAUSES.revoked, at = endedBy.at, keptUntil = keptUntil,
+    expiresAt = expiresAtOf(record), by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin })
+end
+
+-- What the caller ends: by is empty for nobody.
+local function endingOf(times, cause, by, reason, keptUntil)
+  return { cause = CAUSES[cause], at = at, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = by,
+    reason = reason, origin = origin }
+end
+
+local function extendTombstone(tombstone, keptUntil)
+  if keptUntil <= tombstone.keptUntil then return tombstone.text end
+  tombstone.keptUntil = keptUntil
+  return writeTombstone(tombstone.handle, tombstone)
+end
+
+-- Byte by byte: Lua compares strings by the server's locale.
+local function isListedBefore(a, b)
+  if a.lastSeenAt ~= b.lastSeenAt then return a.lastSeenAt > b.lastSeenAt end
+  for i = 1, math.max(#a.handle, #b.handle) do
+    local x, y = string.byte(a.handle, i) or 0, string.byte(b.handle, i) or 0
+    if x ~= y then return x < y end
+  end
+  return false
+end
+
+-- Without an index: every live session in the order of lists. Prunes in passing.
+local function allLive()
+  local all, flat = {}, redis.call('HGETALL', sessions)
+  for i = 1, #flat, 2 do
+    local entry = parse(flat[i], flat[i + 1])
+    if not entry or isForgotten(entry) then drop(flat[i])
+    elseif isLive(entry) then all[#all + 1] = entry end
+  end
+  table.sort(all, isListedBefore)
+  return all
+end
+
+-- With an index: takes what is over off it, so that its length stays the number of live sessions.
+local function retire(entry)
+  if isForgotten(entry) then return drop(entry.handle) end
+  if entry.isTombstone then return unlist(entry.handle) end
+  local endedBy = cutoffOf(entry)
+  if endedBy then return endByCutoff(entry, endedBy, tombstoneUntil(entry)) end
+  local standing = decide(entry)
+  if standing == 'lapsed' then return unlist(entry.handle) end
+  if standing ~= 'live' then
+    writeTombstone(entry.handle, endingOf(entry, standing, '', standing, tombstoneUntil(entry)))
+  end
+end
+
+-- With an index nothing reads all of them: a few at random, whenever a session is added.
+local function retireSome(added)
+  if not isIndexed then return end
+  local sample = redis.call('HRANDFIELD', sessions, 16, 'WITHVALUES')
+  for i = 1, #sample, 2 do
+    local entry = parse(sample[i], sample[i + 1])
+    if entry and entry.handle ~= added then retire(entry) end
+  end
+end
+`;
+
+/** A script about one user's sessions. */
+export function userScript<In, Out>(definition: ScriptDefinition<Call & In, Out>): Script<Call & In, Out> {
+  const { parameters, lua } = definition;
+  return script<Call & In, Out>({ ...definition, parameters: { ...CALL, ...parameters }, lua: PRELUDE + lua });
+}

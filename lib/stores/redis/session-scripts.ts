@@ -1,0 +1,325 @@
+/** The scripts about the sessions of one user, but those that set a cutoff. Each is atomic. */
+
+import { expiresAt, tokenEndsAt } from '../../core/policy.js';
+import { movedFrom, sessionRecord, type KeptRecord } from '../../core/record.js';
+import {
+  IP_LIMIT,
+  keptLabel,
+  keptOrNull,
+  keptText,
+  keptWords,
+  USER_AGENT_LIMIT,
+  type SessionRecord,
+} from '../../core/session.js';
+import {
+  CLIENT_NOTED_FOR,
+  CLIENTS_NOTED,
+  type ListCursor,
+  type RevokeOutcome,
+  type RevokeRequest,
+  type SightAnswer,
+  type SightRequest,
+  type Tombstone,
+} from '../store.js';
+import { ORIGIN_LIMIT, RECORD, TOMBSTONE, type KeptTombstone } from './records.js';
+import { flag, formatted, groupsOf, listOf, number, numberOrNull, string, stringOf } from './script.js';
+import { BATCH, userScript } from './session-prelude.js';
+
+const DAY = 24 * 3600 * 1000;
+
+type Sighted = { readonly answer: SightAnswer | 'again'; readonly ended: readonly Tombstone[] };
+
+/**
+ * Records a sighting. Ends the sessions for which there is no place under the cap; 'again' if they are more than one script
+ * may end: nothing was recorded then, and the caller repeats it.
+ */
+export const SIGHT = userScript<SightRequest, Sighted>({
+  parameters: {
+    handle: string(({ handle }) => handle),
+    issuedAt: numberOrNull(({ token }) => token.issuedAt),
+    lifetime: numberOrNull(({ token }) => token.lifetime),
+    tokensEndAt: number(({ token }) => tokenEndsAt(token)),
+    ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
+    userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
+    maxSessions: numberOrNull(({ policy }) => (Number.isFinite(policy.maxSessions) ? policy.maxSessions : null)),
+    isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
+    isTracked: flag(({ track }) => track !== false),
+    clientKey: string(({ clientKey }) => clientKey ?? null),
+  },
+  lua: `
+local known = find(handle)
+if known and known.isTombstone then
+  return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) }
+end
+
+local record = { handle = handle, startedAt = issuedAt or at, lastSeenAt = at, lifetime = lifetime,
+  tokensEndAt = tokensEndAt, survivedCutoffAt = cutoff and cutoff.at or 0, hasIssuedAt = issuedAt ~= nil, ip = ip,
+  userAgent = userAgent, label = '' }
+local keptUntil = tombstoneUntil(record)
+if known then
+  if not issuedAt then record.startedAt = known.startedAt
+  elseif known.hasIssuedAt then record.startedAt = math.min(known.startedAt, issuedAt) end
+  record.lastSeenAt = math.max(known.lastSeenAt, at)
+  record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
+  record.survivedCutoffAt = math.max(record.survivedCutoffAt, known.survivedCutoffAt)
+  record.hasIssuedAt = known.hasIssuedAt or record.hasIssuedAt
+  if ip == '' then record.ip = known.ip end
+  if userAgent == '' then record.userAgent = known.userAgent end
+  record.label = known.label
+  keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
+end
+
+-- First by the record as it stands, then by what this token shows of when the session began. Kept also if it was not on
+-- record: a token refreshed later would not show that the session began before.
+local endedBy = known and cutoffOf(known) or
+  endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
+if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
+
+local before = known and decide(known) or 'new'
+local standing = (before == 'expired' or before == 'idle') and before or decide(record)
+if standing ~= 'live' then
+  if known and standing ~= 'lapsed' then
+    return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
+  end
+  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
+  ending.origin = ''
+  return { 'ended', formatTombstone(ending) }
+end
+if not isTracked then
+  local text = formatRecord(record)
+  return { 'live', text, text, {}, '' }
+end
+
+local ended = {}
+local function endForRoom(oldest)
+  local tombstone = endingOf(oldest, 'revoked', '', 'session_limit', tombstoneUntil(oldest))
+  ended[#ended + 1] = oldest.handle
+  ended[#ended + 1] = writeTombstone(oldest.handle, tombstone)
+end
+
+local function makeRoom()
+  local all = allLive()
+  if #all < maxSessions then return 'room' end
+  if isRefusing then return 'refused' end
+  for i = #all, math.max(maxSessions, 1), -1 do endForRoom(all[i]) end
+  return 'room'
+end
+
+-- Those seen longest ago come first. Of an index longer than a batch, what is over and stands further up counts as live
+-- until a script meets it.
+local function makeRoomByIndex()
+  -- The member without a session stands for the new one.
+  local excess = redis.call('ZCARD', index) - maxSessions
+  if excess <= 0 then return 'room' end
+  local oldest = {}
+  for _, member in ipairs(redis.call('ZREVRANGE', index, 1, ${BATCH})) do
+    local entry = parse(member, redis.call('HGET', sessions, member))
+    if entry and isLive(entry) then oldest[#oldest + 1] = entry
+    else
+      if entry then retire(entry) else unlist(member) end
+      excess = excess - 1
+    end
+  end
+  if excess > 0 and isRefusing then return 'refused' end
+  for i = 1, math.min(excess, #oldest) do endForRoom(oldest[i]) end
+  return excess > #oldest and 'again' or 'room'
+end
+
+if before ~= 'live' then
+  if known then unlist(handle) end
+  retireSome(handle)
+  if maxSessions then
+    local outcome = isIndexed and makeRoomByIndex() or makeRoom()
+    if outcome ~= 'room' then return { outcome, '', '', ended, '' } end
+  end
+end
+
+local function noteClient()
+  local today, notes, isKnown = math.floor(at / ${DAY}), {}, ''
+  local noted = redis.call('GET', clients) or ''
+  for note in string.gmatch(noted, '%S+') do
+    local key, day = string.match(note, '^(.*)%.(%d+)$')
+    if day and today - tonumber(day) <= ${CLIENT_NOTED_FOR / DAY} then
+      if key == clientKey then isKnown = '1'
+      elseif #notes < ${CLIENTS_NOTED - 1} then notes[#notes + 1] = note end
+    end
+  end
+  table.insert(notes, 1, clientKey .. '.' .. digits(today))
+  local text = table.concat(notes, ' ')
+  if text ~= noted then redis.call('SET', clients, text, 'PX', ${CLIENT_NOTED_FOR}) end
+  return isKnown
+end
+
+local isKnownClient = clientKey ~= '' and noteClient() or ''
+return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
+`,
+  /** Reply: state; the record or tombstone; the record before, if any; what the cap ended; '1' if the client is known. */
+  decode(reply) {
+    const [state, text, before, flat = [], isKnownClient] = listOf(reply);
+    const ended = groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
+    if (state === 'again') return { answer: 'again', ended };
+    if (state === 'refused') return { answer: { state }, ended };
+    if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };
+    const record = formatted(RECORD, text);
+    const known = before === '' ? null : formatted(RECORD, before);
+    const { startedAt, hasIssuedAt, survivedCutoffAt } = record;
+    const answer = {
+      state: 'live',
+      startedAt,
+      hasIssuedAt,
+      expiresAt: expiresAt(record),
+      created: known === null,
+      knownClient: isKnownClient === '1',
+      moved: known === null ? null : movedFrom(known, record),
+      survivedCutoffAt,
+    } as const;
+    return { answer, ended };
+  },
+});
+
+interface Stretch {
+  readonly sessions: readonly SessionRecord[];
+  /** Where to go on; null at the end. */
+  readonly next: ListCursor | null;
+}
+
+/** A stretch of the live sessions behind `from`, most recently seen first. */
+export const LIST = userScript<{ readonly limit: number; readonly from: ListCursor | null }, Stretch>({
+  parameters: {
+    limit: number(({ limit }) => limit),
+    fromSeenAt: numberOrNull(({ from }) => from?.lastSeenAt ?? null),
+    fromHandle: string(({ from }) => from?.handle ?? null),
+  },
+  lua: `
+local page = {}
+local function add(entry)
+  page[#page + 1] = entry.handle
+  page[#page + 1] = entry.text
+end
+
+if not isIndexed then
+  for _, entry in ipairs(allLive()) do
+    if #page == limit * 2 then break end
+    if not fromSeenAt or isListedBefore({ lastSeenAt = fromSeenAt, handle = fromHandle }, entry) then add(entry) end
+  end
+  return { page, '', '' }
+end
+
+local first = 0
+if fromSeenAt then
+  -- The session there may have moved or gone: a member that sorts just behind it tells the place.
+  local member = fromHandle .. ' '
+  redis.call('ZADD', index, digits(-fromSeenAt), member)
+  first = redis.call('ZRANK', index, member)
+  redis.call('ZREM', index, member)
+end
+local members = redis.call('ZRANGE', index, first, first + ${BATCH - 1}, 'WITHSCORES')
+for i = 1, #members, 2 do
+  local entry = parse(members[i], redis.call('HGET', sessions, members[i]))
+  if entry and isLive(entry) then add(entry) end
+  if #page == limit * 2 then return { page, '', '' } end
+end
+if #members < ${BATCH * 2} or members[#members - 1] == '' then return { page, '', '' } end
+return { page, digits(-tonumber(members[#members])), members[#members - 1] }
+`,
+  /** Reply: handles and records; where to go on, both empty at the end. */
+  decode(reply) {
+    const [flat, seenAt, handle] = listOf(reply);
+    const sessions = groupsOf(flat, 2).map(([of = '', text]) => sessionRecord(of, formatted(RECORD, text)));
+    return {
+      sessions,
+      next: seenAt === '' ? null : { lastSeenAt: Number(stringOf(seenAt)), handle: stringOf(handle) },
+    };
+  },
+});
+
+const decodeFound = (reply: unknown): KeptRecord | null => (reply === null ? null : formatted(RECORD, reply));
+
+/** The record of a live session. */
+export const GET = userScript<{ readonly handle: string }, KeptRecord | null>({
+  parameters: { handle: string(({ handle }) => handle) },
+  lua: `
+local entry = find(handle)
+return entry and isLive(entry) and entry.text or false
+`,
+  decode: decodeFound,
+});
+
+/** Names a live session. */
+export const LABEL = userScript<{ readonly handle: string; readonly label: string | null }, KeptRecord | null>({
+  parameters: { handle: string(({ handle }) => handle), label: string(({ label }) => keptLabel(label)) },
+  lua: `
+local entry = find(handle)
+if not entry or not isLive(entry) then return false end
+entry.label = label
+return writeRecord(entry)
+`,
+  decode: decodeFound,
+});
+
+interface Revoked {
+  readonly outcome: RevokeOutcome;
+  readonly tombstone: KeptTombstone | null;
+}
+
+/** Ends a session. */
+export const REVOKE = userScript<RevokeRequest, Revoked>({
+  parameters: {
+    handle: string(({ handle }) => handle),
+    by: string((request) => keptWords(request).by),
+    reason: string((request) => keptWords(request).reason),
+    hasToken: flag(({ token }) => token !== undefined),
+    issuedAt: numberOrNull(({ token }) => token?.issuedAt ?? null),
+    lifetime: numberOrNull(({ token }) => token?.lifetime ?? null),
+    tokensEndAt: numberOrNull(({ token }) => (token === undefined ? null : tokenEndsAt(token))),
+  },
+  lua: `
+local fromToken = hasToken and { startedAt = issuedAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt } or nil
+local known = find(handle)
+if not known and not fromToken then return { 'unknown', '' } end
+if not known then retireSome(handle) end
+
+local keptUntil = fromToken and tombstoneUntil(fromToken) or 0
+if known and known.isTombstone then return { 'already', extendTombstone(known, keptUntil) } end
+if known then
+  keptUntil = math.max(keptUntil, tombstoneUntil(known))
+  local endedBy = cutoffOf(known)
+  if endedBy then return { 'already', endByCutoff(known, endedBy, keptUntil) } end
+end
+return { 'ended', writeTombstone(handle, endingOf(known or fromToken, 'revoked', by, reason, keptUntil)) }
+`,
+  /** Reply: outcome; the tombstone, if any. */
+  decode(reply) {
+    const [outcome, text] = listOf(reply);
+    if (outcome !== 'ended' && outcome !== 'already') return { outcome: 'unknown', tombstone: null };
+    return { outcome, tombstone: formatted(TOMBSTONE, text) };
+  },
+});
+
+/**
+ * Writes back tombstones that were lost, and extends those that are there. It writes nothing else. Returns how many were
+ * missing.
+ */
+export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, number>({
+  parameters: {},
+  rest: ({ tombstones }) => tombstones.flatMap((tombstone) => [tombstone.handle, TOMBSTONE.write(kept(tombstone))]),
+  lua: `
+local missing = 0
+for i = firstOfRest, #ARGV, 2 do
+  local lost, known = parse(ARGV[i], ARGV[i + 1]), find(ARGV[i])
+  if known and known.isTombstone then extendTombstone(known, lost.keptUntil)
+  elseif lost.keptUntil >= past then
+    lost.keptUntil = math.max(lost.keptUntil, known and tombstoneUntil(known) or 0)
+    writeTombstone(lost.handle, lost)
+    missing = missing + 1
+  end
+end
+return digits(missing)
+`,
+  decode: (reply) => Number(stringOf(reply)),
+});
+
+function kept({ ending, until }: Tombstone): KeptTombstone {
+  const origin = ending.origin === null ? null : keptText(ending.origin, ORIGIN_LIMIT);
+  return { ending: { ...ending, ...keptWords(ending), origin }, until };
+}

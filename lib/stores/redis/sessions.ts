@@ -1,0 +1,183 @@
+/** What is done with the sessions of one user: one script each, or batches of them, and what is announced of it. */
+
+import { sessionRecord, type Cutoff } from '../../core/record.js';
+import type { SessionPolicy } from '../../core/policy.js';
+import type { SessionRecord, SessionUser } from '../../core/session.js';
+import type {
+  EndedByCutoff,
+  ListRequest,
+  Notice,
+  RestoreRequest,
+  RevokeAllRequest,
+  RevokeOutcome,
+  RevokeRequest,
+  SessionPage,
+  SightAnswer,
+  SightRequest,
+  Tombstone,
+} from '../store.js';
+import type { Announcer } from './announcer.js';
+import type { RunScript } from './connection.js';
+import { NO_PROGRESS, SET_CUTOFF, TOMBSTONE_BATCH, type CutoffSet, type CutoffToSet } from './cutoff-scripts.js';
+import type { KnownGlobalCutoff } from './global-cutoff.js';
+import type { Call } from './session-prelude.js';
+import { GET, LABEL, LIST, RESTORE, REVOKE, SIGHT } from './session-scripts.js';
+
+/** Tombstones written back by one script. */
+const RESTORE_BATCH = 100;
+
+export interface SessionsOptions {
+  readonly prefix: string;
+  readonly origin: string;
+  readonly run: RunScript;
+  /** The same, acknowledged by the replicas that were asked for. */
+  readonly runDurably: RunScript;
+  readonly announcer: Announcer;
+  readonly globalCutoff: KnownGlobalCutoff;
+}
+
+export class RedisSessions {
+  readonly #options: SessionsOptions;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  async sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer> {
+    const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
+    const announceEnded = (ended: readonly Tombstone[]): void => {
+      const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
+      // The sessions are ended, announced or not; this one neither waits nor pays for it.
+      inBackground(this.#options.announcer.announce(notices, this.#options.run));
+    };
+    for (;;) {
+      const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {
+        announceEnded(late.ended);
+        if (late.answer !== 'again') onLate?.(late.answer);
+      });
+      announceEnded(ended);
+      if (answer !== 'again') return answer;
+    }
+  }
+
+  async list(user: SessionUser, { limit, cursor, at, policy }: ListRequest): Promise<SessionPage> {
+    const found: SessionRecord[] = [];
+    let from = cursor;
+    do {
+      const input = { ...this.#call(at, policy), limit: limit + 1 - found.length, from };
+      const stretch = await this.#options.run(LIST, this.#keysOf(user), input);
+      found.push(...stretch.sessions);
+      from = stretch.next;
+    } while (from !== null && found.length <= limit);
+    const sessions = found.slice(0, limit);
+    const last = sessions.at(-1);
+    const hasMore = found.length > limit && last !== undefined;
+    return { sessions, next: hasMore ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null };
+  }
+
+  async get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null> {
+    const record = await this.#options.run(GET, this.#keysOf(user), { ...this.#call(at, policy), handle });
+    return record === null ? null : sessionRecord(handle, record);
+  }
+
+  async label(
+    user: SessionUser,
+    handle: string,
+    label: string | null,
+    at: number,
+    policy: SessionPolicy,
+  ): Promise<SessionRecord | null> {
+    const input = { ...this.#call(at, policy), handle, label };
+    const record = await this.#options.run(LABEL, this.#keysOf(user), input);
+    return record === null ? null : sessionRecord(handle, record);
+  }
+
+  async revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome> {
+    const { handle, at, policy } = request;
+    const { announcer, runDurably } = this.#options;
+    const tell = async ({ tombstone }: ReturnType<typeof REVOKE.decode>): Promise<void> => {
+      if (tombstone === null) return;
+      await announcer.announce([{ kind: 'ended', user, tombstone: { handle, ...tombstone } }], runDurably);
+    };
+    const input = { ...request, ...this.#call(at, policy) };
+    const revoked = await runDurably(REVOKE, this.#keysOf(user), input, (late) => inBackground(tell(late)));
+    await tell(revoked);
+    return revoked.outcome;
+  }
+
+  async revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ ended: number }> {
+    const { at, policy, except, reason, by } = request;
+    const cutoff = { at: null, except, reason, by, origin: this.#options.origin };
+    return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), this.#options.runDurably) };
+  }
+
+  async restore(user: SessionUser, request: RestoreRequest): Promise<{ missing: number }> {
+    const { tombstones, cutoff, at, policy } = request;
+    const call = this.#call(at, policy);
+    let missing = 0;
+    for (let from = 0; from < tombstones.length; from += RESTORE_BATCH) {
+      const batch = tombstones.slice(from, from + RESTORE_BATCH);
+      missing += await this.#options.run(RESTORE, this.#keysOf(user), { ...call, tombstones: batch });
+    }
+    if (cutoff !== null) await this.#setCutoff(user, cutoff, call, this.#options.run);
+    return { missing };
+  }
+
+  /**
+   * Sets a cutoff and writes the tombstones of all that it ends, after those of the cutoff before it. Announces all of
+   * them in this order, but a cutoff that is written back. Resolves to how many live sessions were ended.
+   */
+  async #setCutoff(user: SessionUser, cutoff: CutoffToSet, call: Call, run: RunScript): Promise<number> {
+    const keys = this.#keysOf(user);
+    const isNew = cutoff.at === null;
+    const tell = (answer: CutoffSet): Promise<void> =>
+      this.#options.announcer.announce(cutoffNotices(user, answer, isNew), run);
+
+    let progress = NO_PROGRESS;
+    let count = 0;
+    for (;;) {
+      const input = { ...call, cutoff, progress };
+      const answer = await run(SET_CUTOFF, keys, input, (late) => inBackground(tell(late)));
+      if (answer.state === 'standing') return count;
+      await tell(answer);
+      ({ progress } = answer);
+      count += answer.ended.length;
+      if (answer.state === 'again') continue;
+
+      const tellBatch = async ({ ended }: { readonly ended: readonly EndedByCutoff[] }): Promise<void> => {
+        if (ended.length > 0 && isNew) await tell({ ...answer, before: null, ended });
+      };
+      while (progress.cursor !== '0') {
+        const batch = await run(TOMBSTONE_BATCH, keys, { ...call, progress }, (late) => inBackground(tellBatch(late)));
+        await tellBatch(batch);
+        ({ progress } = batch);
+        count += batch.ended.length;
+      }
+      return count;
+    }
+  }
+
+  /** The keys of a user's scripts; one hash tag, so one slot. */
+  #keysOf(user: SessionUser): string[] {
+    return ['s', 'c', 'i', 'k'].map((part) => `${this.#options.prefix}:{${user.key}}:${part}`);
+  }
+
+  #call(at: number, policy: SessionPolicy): Call {
+    const { origin, globalCutoff } = this.#options;
+    return { at, policy, globalCutoff: globalCutoff.text, origin };
+  }
+}
+
+function cutoffNotices(user: SessionUser, answer: CutoffSet, isNew: boolean): Notice[] {
+  if (answer.state === 'standing') return [];
+  const notice = (cutoff: Cutoff, ended: readonly EndedByCutoff[]): Notice => ({ kind: 'cutoff', user, cutoff, ended });
+  if (answer.state === 'again') return [notice(answer.cutoff, answer.ended)];
+  if (!isNew) return [];
+  const { before, cutoff, ended } = answer;
+  return [...(before === null ? [] : [notice(before, [])]), notice(cutoff, ended)];
+}
+
+/** For what nobody waits for: who hears of it is told, as far as that goes. */
+function inBackground(work: Promise<void>): void {
+  work.catch(() => undefined);
+}

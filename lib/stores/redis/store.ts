@@ -1,0 +1,159 @@
+/** The session store in Redis: its options, its connections, and what each method is done by. */
+
+import { randomBytes } from 'node:crypto';
+
+import type { Health } from '../../core/health.js';
+import type { EndEverywhereRequest, FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
+import { Announcer } from './announcer.js';
+import {
+  COMMAND_CONNECTION,
+  duplicator,
+  durableRunner,
+  RedisConnection,
+  scriptRunner,
+  type ConnectionOptions,
+  type RedisClient,
+  type RunScript,
+} from './connection.js';
+import { FEED_CONNECTION, redisFeed } from './feed.js';
+import type { FeedKeys } from './feed-scripts.js';
+import { KnownGlobalCutoff } from './global-cutoff.js';
+import { RedisSessions } from './sessions.js';
+
+export type { RedisClient } from './connection.js';
+
+export interface RedisStoreOptions {
+  /** What every key begins with; no braces, which have a meaning in a Cluster. Default `'ms'`. */
+  readonly prefix?: string;
+  /**
+   * Replicas that must have what a revocation writes before it is acknowledged (Redis's `WAIT`); with fewer it rejects
+   * with `store_unavailable`. Default 0: an acknowledgement is as durable as the one Redis.
+   */
+  readonly minReplicas?: number;
+}
+
+/**
+ * Sessions in Redis 6.2 or later, or Valkey.
+ *
+ * `target`: a `redis://` or `rediss://` URL, for which connections are opened and closed here; or a `Redis` or `Cluster`
+ * of ioredis 5 or 6 (Sentinel through its options), which is used as it is and never closed: only duplicates of it are
+ * opened, one to read the feed and one to wait for replicas. Connects when first asked.
+ *
+ * @throws TypeError if the target or an option cannot be right.
+ */
+export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
+  return new RedisStore(target, checkedOptions(options), duplicator(target));
+}
+
+/** What a store consists of once it is configured. */
+interface Parts {
+  readonly settings: StoreSettings;
+  readonly commands: RedisConnection;
+  /** The connection on which replicas are waited for, if any are. */
+  readonly durable: RedisConnection | null;
+  readonly run: RunScript;
+  readonly runDurably: RunScript;
+  readonly announcer: Announcer;
+  readonly globalCutoff: KnownGlobalCutoff;
+  readonly sessions: RedisSessions;
+}
+
+class RedisStore implements SessionStore {
+  readonly origin = randomBytes(9).toString('base64url');
+  readonly #target: string | RedisClient;
+  readonly #options: Required<RedisStoreOptions>;
+  readonly #duplicate: (overrides: ConnectionOptions) => RedisClient;
+  #configured: Parts | null = null;
+  #feed: RevocationFeed | null = null;
+
+  constructor(
+    target: string | RedisClient,
+    options: Required<RedisStoreOptions>,
+    duplicate: (overrides: ConnectionOptions) => RedisClient,
+  ) {
+    this.#target = target;
+    this.#options = options;
+    this.#duplicate = duplicate;
+  }
+
+  configure(settings: StoreSettings): void {
+    if (this.#configured !== null) {
+      throw new TypeError('This redisStore is already in use: give each managedSessions a redisStore of its own');
+    }
+    const target = this.#target;
+    const { prefix, minReplicas } = this.#options;
+    const { storeTimeout: timeout, revocationBound } = settings;
+    const own = { open: () => this.#duplicate(COMMAND_CONNECTION), isOwn: true, timeout };
+    const commands = new RedisConnection(
+      typeof target === 'string' ? own : { open: () => target, isOwn: false, timeout },
+    );
+    const durable = minReplicas > 0 ? new RedisConnection(own) : null;
+    const run = scriptRunner(commands);
+    // The last quarter of the time is for the reply to come back.
+    const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
+    const announcer = new Announcer(this.#feedKeys(), revocationBound);
+    const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
+    const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
+    this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions };
+  }
+
+  sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
+  list: SessionStore['list'] = async (...args) => this.#parts().sessions.list(...args);
+  get: SessionStore['get'] = async (...args) => this.#parts().sessions.get(...args);
+  label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
+  revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
+  revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
+  restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
+
+  async endEverywhere(request: EndEverywhereRequest): Promise<void> {
+    const { globalCutoff, runDurably } = this.#parts();
+    await globalCutoff.set(request, this.origin, runDurably);
+  }
+
+  async catchUp(): Promise<void> {
+    const { globalCutoff, run } = this.#parts();
+    await globalCutoff.ask(run);
+  }
+
+  feed(listener: FeedListener): RevocationFeed {
+    const { announcer, globalCutoff, settings } = this.#parts();
+    announcer.listen(listener);
+    const open = (): RedisClient => this.#duplicate(FEED_CONNECTION);
+    this.#feed = redisFeed({ ...settings, open, keys: this.#feedKeys(), globalCutoff }, listener);
+    return this.#feed;
+  }
+
+  health(): Health {
+    return this.#parts().commands.health();
+  }
+
+  async close(): Promise<void> {
+    this.#configured?.commands.close();
+    this.#configured?.durable?.close();
+    await this.#feed?.close();
+  }
+
+  #parts(): Parts {
+    if (this.#configured === null) throw new TypeError('configure() comes before any other call of a store');
+    return this.#configured;
+  }
+
+  #feedKeys(): FeedKeys {
+    const key = (part: string): string => `${this.#options.prefix}:{feed}:${part}`;
+    return { stream: key('stream'), epoch: key('epoch'), counter: key('count'), globalCutoff: key('global-cutoff') };
+  }
+}
+
+function checkedOptions(options: RedisStoreOptions): Required<RedisStoreOptions> {
+  const { prefix = 'ms', minReplicas = 0, ...others } = options;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined)
+    throw new TypeError(`redisStore has no option ${unknown}: it takes prefix and minReplicas`);
+  if (typeof prefix !== 'string' || prefix === '' || /[{}\s]/.test(prefix)) {
+    throw new TypeError('prefix must be a string without braces and white space');
+  }
+  if (!Number.isInteger(minReplicas) || minReplicas < 0) {
+    throw new TypeError(`minReplicas must be a whole number from 0, got ${String(minReplicas)}`);
+  }
+  return { prefix, minReplicas };
+}
