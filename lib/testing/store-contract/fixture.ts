@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 
-import type { Cutoff, GlobalCutoff, SessionPolicy } from '../../core/policy.js';
+import type { SessionPolicy } from '../../core/policy.js';
+import type { Cutoff, GlobalCutoff } from '../../core/record.js';
 import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } from '../../core/session.js';
 import type {
   EndEverywhereRequest,
