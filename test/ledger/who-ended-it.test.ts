@@ -24,6 +24,9 @@ beforeAll(async () => {
   proxies = await Promise.all([1, 2, 3].map(() => startProxy(redis)));
   apps = await Promise.all(proxies.map(({ port }) => startApp(`redis://127.0.0.1:${String(port)}`, OPTIONS)));
 });
+afterEach(async () => {
+  await Promise.all(proxies.map((proxy) => proxy.heal()));
+});
 afterAll(async () => {
   await Promise.all(apps.map((app) => app.stop()));
   await Promise.all(proxies.map((proxy) => proxy.close()));
@@ -33,15 +36,28 @@ afterAll(async () => {
 type Act = (app: AppProcess, subject: string, handle: string) => Promise<unknown>;
 const ENDINGS: readonly [string, Act][] = [
   ['revoke', (app, subject, handle) => app.call('revoke', subject, handle)],
-  ['revokeAll', (app, subject) => app.call('revokeAll', subject, null)],
+  ['revokeAll', (app, subject) => app.call('revokeAll', subject)],
 ];
 
 const tokenOf = (subject: string): string =>
   jwt.sign({ sub: subject, sid: 's' }, SECRET, { issuer: ISSUER, expiresIn: '1h' });
 
+/** Repeats a call that a busy machine may have kept from its answer. */
+async function untilDone<T>(call: () => Promise<T>): Promise<T> {
+  let done: { readonly value: T } | undefined;
+  await eventually('it is done', async () => {
+    done = await call().then(
+      (value) => ({ value }),
+      () => undefined,
+    );
+    return done !== undefined;
+  });
+  return done!.value;
+}
+
 /** Every process has the session in use. */
 async function inUse(subject: string): Promise<string> {
-  const [handle] = await Promise.all(apps.map((app) => app.call('watch', tokenOf(subject))));
+  const [handle] = await Promise.all(apps.map((app) => untilDone(() => app.call('watch', tokenOf(subject)))));
   return String(handle);
 }
 
@@ -63,7 +79,7 @@ async function expectEndedBy(index: number, subject: string, handle: string): Pr
     await app.heard((event) => event.event === 'sessionEnded' && event.handle === handle);
   }
   // Whoever would say it twice says it now.
-  for (const app of apps) await app.call('revoke', subject, handle);
+  for (const app of apps) await untilDone(() => app.call('revoke', subject, handle));
   const told = apps.map(({ events }) =>
     events.filter(({ event, handle: of }) => event === 'sessionEnded' && of === handle).map(({ here }) => here),
   );
@@ -74,7 +90,7 @@ describe.each(ENDINGS)('%s', (name, end) => {
   test('in all three at once', async () => {
     const subject = `${name}-at-once`;
     const handle = await inUse(subject);
-    await Promise.all(apps.map((app) => end(app, subject, handle)));
+    await Promise.all(apps.map((app) => untilDone(() => end(app, subject, handle))));
     for (const app of apps) await untilRefused(app, subject);
     const acted = apps.map(({ events }) =>
       events.some(({ event, handle: of, here }) => event === 'sessionEnded' && of === handle && here === true),
@@ -88,7 +104,7 @@ describe.each(ENDINGS)('%s', (name, end) => {
     proxies[0]!.blackhole('down');
     const first = end(apps[0]!, subject, handle).catch((error: unknown) => error);
     await untilBuried(subject, handle);
-    await Promise.all([end(apps[1]!, subject, handle), end(apps[2]!, subject, handle)]);
+    await Promise.all([apps[1]!, apps[2]!].map((app) => untilDone(() => end(app, subject, handle))));
     await proxies[0]!.heal();
     await first;
     await expectEndedBy(0, subject, handle);
@@ -113,12 +129,7 @@ describe.each(ENDINGS)('%s', (name, end) => {
     expect(await first).toBeInstanceOf(Error);
     await proxies[0]!.heal();
     if (repetition === 'and is repeated') {
-      await eventually('it is acknowledged', () =>
-        end(apps[0]!, subject, handle).then(
-          () => true,
-          () => false,
-        ),
-      );
+      await untilDone(() => end(apps[0]!, subject, handle));
     }
     await expectEndedBy(0, subject, handle);
   });
