@@ -33,6 +33,8 @@ afterEach(async () => {
 });
 
 async function listening(server: Server): Promise<string> {
+  // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   closing.push(

@@ -40,6 +40,8 @@ function start(options: Options = {}): Processes {
 }
 
 async function listening(server: Server): Promise<number> {
+  // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+  server.keepAliveTimeout = 0;
   servers.push(server.listen(0, '127.0.0.1'));
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;

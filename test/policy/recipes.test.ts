@@ -75,6 +75,8 @@ app.post('/accounts/:id/disable', async (req, res) => {
 app.get('/', sessions.required(), (_req, res) => res.send('in'));
 app.use((error, _req, res, _next) => res.status(error.status).send(error.code));
 const server = app.listen(0, '127.0.0.1', () => tell({ port: server.address().port }));
+// A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+server.keepAliveTimeout = 0;
 `;
 
 interface Told {

@@ -34,6 +34,8 @@ app.get('/', (req, res) => {
   res.json({ handle: req.loginSession.handle });
 });
 const server = app.listen(0, '127.0.0.1');
+// A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+server.keepAliveTimeout = 0;
 await once(server, 'listening');
 const agent = new Agent({ keepAlive: true });
 

@@ -3,9 +3,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import { join } from 'node:path';
 
 const ROOT = join(__dirname, '../..');
+
+// Each request has a connection of its own: the site closes one that was idle, and a busy machine would use it just then.
+http.globalAgent = new http.Agent({ keepAlive: false });
 
 const running = new Set<ChildProcess>();
 process.once('exit', () => {

@@ -22,6 +22,8 @@ export async function createEndpoint(answer: Answer): Promise<Endpoint> {
     endpoint.answer(response, request);
   });
   let requests = 0;
+  // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const endpoint = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

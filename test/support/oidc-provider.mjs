@@ -10,6 +10,8 @@ import { Provider } from 'oidc-provider';
 let handle = (_request, response) => response.writeHead(503).end();
 
 const server = createServer((request, response) => handle(request, response));
+// A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', function announce() {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   handle = provider(issuer);

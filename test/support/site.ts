@@ -74,6 +74,8 @@ export async function startSite(options: Partial<ManagedSessionsOptions>): Promi
   app.get('/fresh', sessions.required({ fresh: true }), answerAccepted);
   app.get('/', sessions, answerAccepted);
   const server = app.listen(0, '127.0.0.1');
+  // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+  server.keepAliveTimeout = 0;
   await once(server, 'listening');
   const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
   const statuses = new Set<number>();

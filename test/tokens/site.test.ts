@@ -73,6 +73,8 @@ async function startSite(
     return sessions;
   });
   const server = app.listen(0, '127.0.0.1');
+  // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
+  server.keepAliveTimeout = 0;
   await once(server, 'listening');
   endings.push(async () => {
     server.close();
