@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 
 import { Redis } from 'ioredis';
 
+import { checkOptions, type OptionKinds } from '../core/check.js';
 import { tokenEndsAt, type SessionPolicy } from '../core/policy.js';
 import {
   IP_LIMIT,
@@ -365,17 +366,20 @@ function inBackground<T>(tell: (answer: T) => Promise<void>): (answer: T) => voi
   };
 }
 
+const OPTIONS: OptionKinds<RedisStoreOptions> = {
+  prefix: {
+    accepts: (value) => typeof value === 'string' && value !== '' && !/[{}\s]/.test(value),
+    words: 'a non-empty string without braces and white space',
+  },
+  minReplicas: {
+    accepts: (value) => Number.isInteger(value) && Number(value) >= 0,
+    words: 'an integer of at least 0',
+  },
+};
+
 function checkedOptions(options: RedisStoreOptions): Required<RedisStoreOptions> {
-  const { prefix = 'ms', minReplicas = 0, ...others } = options;
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined)
-    throw new TypeError(`redisStore has no option ${unknown}: it takes prefix and minReplicas`);
-  if (typeof prefix !== 'string' || prefix === '' || /[{}\s]/.test(prefix)) {
-    throw new TypeError('prefix must be a text without braces and white space');
-  }
-  if (!Number.isInteger(minReplicas) || minReplicas < 0) {
-    throw new TypeError(`minReplicas must be a whole number from 0, got ${String(minReplicas)}`);
-  }
+  checkOptions(options, 'redisStore()', OPTIONS);
+  const { prefix = 'ms', minReplicas = 0 } = options;
   return { prefix, minReplicas };
 }
 
