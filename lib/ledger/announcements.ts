@@ -16,8 +16,8 @@ export class Announcements {
     this.#emit = emit;
   }
 
-  started(of: Subject, { at, ip, userAgent }: Sighting, familiar: boolean): void {
-    this.#emit('sessionStarted', { ...named(of), at: new Date(at), ip, userAgent, familiar });
+  started(of: Subject, { at, ip, userAgent }: Sighting, knownClient: boolean): void {
+    this.#emit('sessionStarted', { ...named(of), at: new Date(at), ip, userAgent, knownClient });
   }
 
   moved(of: Subject, from: { ip: string | null; userAgent: string | null }, { at, ip, userAgent }: Sighting): void {
