@@ -80,7 +80,7 @@ interface UnverifiedToken {
   readonly signingInput: string;
   readonly alg: Algorithm;
   readonly kid: string | undefined;
-  /** Normalized; null where the header has none. */
+  /** Normalized; null if the header has none. */
   readonly type: string | null;
   readonly payload: Claims;
 }
