@@ -146,7 +146,7 @@ export function ordersPage() {
 /**
  * The account page around the list of sessions.
  * @param {string} sessions markup of managed-sessions, which escapes by itself
- * @param {{ name?: string, email?: string } | undefined} user absent where the list cannot be shown
+ * @param {{ name?: string, email?: string } | undefined} user absent if the list cannot be shown
  */
 export function accountPage(sessions, user) {
   return frame({

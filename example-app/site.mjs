@@ -120,7 +120,7 @@ export function createSite({ issuer, tokenUrl, store }) {
     if (signal?.aborted) return void farewell();
     signal?.addEventListener('abort', farewell, { once: true });
     const heartbeat = setInterval(() => res.write(': still here\n\n'), 20_000);
-    // Unlike 'close', this is called also where the tab was gone before we came here.
+    // Unlike 'close', this is also called if the tab was gone before this handler ran.
     finished(res, () => {
       clearInterval(heartbeat);
       signal?.removeEventListener('abort', farewell);
@@ -187,7 +187,7 @@ function sayWhatWentWrong(error, req, res, next) {
   res.status(500).send(problemPage('Something went wrong', 'It is our fault. Please try again shortly.'));
 }
 
-/** A form's field; empty where it was not sent, or more than once. @param {unknown} body @param {string} name */
+/** A form's field; empty if it was not sent, or sent more than once. @param {unknown} body @param {string} name */
 function fieldOf(body, name) {
   const value = typeof body === 'object' && body !== null && Object.hasOwn(body, name) ? Reflect.get(body, name) : '';
   return typeof value === 'string' ? value : '';

@@ -1,7 +1,6 @@
 export { managedSessions } from './managed-sessions.js';
 export type { HealthReport, ManagedSessions, UserReference } from './managed-sessions.js';
 export type { StoreCall } from './diagnostics.js';
-export type { Health } from './core/health.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';
@@ -25,19 +24,16 @@ export type {
 } from './stores/store.js';
 
 export { authRocket, authRocketV1, oidc } from './tokens/presets.js';
-export type {
-  AuthRocketOptions,
-  AuthRocketV1Options,
-  IssuerOptions,
-  OidcOptions,
-  TokenNaming,
-} from './tokens/presets.js';
-export type { Algorithm, PublicKey, Secret } from './tokens/keys.js';
+export type { AuthRocketOptions, AuthRocketV1Options, OidcOptions } from './tokens/presets.js';
+export type { IssuerOptions } from './tokens/issuer.js';
+export type { PublicKey, Secret } from './tokens/static-keys.js';
+export type { Algorithm } from './tokens/verification-key.js';
 
 export { LoginError } from './core/errors.js';
 export type { LoginErrorCode, LoginErrorDetails } from './core/errors.js';
 export type { Claims, Organization, Profile, RequiredClaim, Scalar } from './core/claims.js';
 export type { Duration } from './core/duration.js';
+export type { Health } from './core/health.js';
 export type {
   EventUser,
   KeySkipped,
@@ -64,17 +60,16 @@ export type {
 } from './http/account.js';
 export type { HandoffOptions } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
-export type { Login, RequestJudged, RequiredOptions, SightingHint, UpgradeOptions } from './http/middleware.js';
-export type {
-  LoginSession,
-  LoginUser,
-  TokenFunction,
-  TokenSourceOption,
-  TrustFunction,
-  TrustProxy,
-} from './http/request.js';
-export type { CookieAttributes, Handler, Next } from './http/respond.js';
+export type { AuthenticateOptions, Login, RequestJudged, SightingHint } from './http/authenticate.js';
+export type { TrustFunction, TrustProxy } from './http/client-address.js';
+export type { CookieOptions } from './http/cookie.js';
+export type { Origins } from './http/forgery.js';
+export type { RequiredOptions } from './http/gates.js';
+export type { LoginSession, LoginUser } from './http/request.js';
+export type { Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';
 export type { Done, Messages, MessagesOverride, Problem } from './http/messages.js';
-export type { Layout, RouterOptions } from './http/router.js';
+export type { RouterOptions } from './http/router.js';
+export type { Layout, PageOptions } from './http/serve-page.js';
+export type { TokenFunction, TokenSourceOption } from './http/token-source.js';
 export type { ClientDescription, ClientKind } from './http/user-agent.js';

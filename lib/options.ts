@@ -1,70 +1,94 @@
-/** Every option: its type, default, unit and check. A wrong one throws at construction and names itself. */
+/** Every option: its type, default, unit and check. An invalid one throws at construction, and the error names it. */
 
 import { createSecretKey, KeyObject } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  aBoolean,
+  aFunction,
+  anything,
+  checkOptions,
+  isObject,
+  kindOf,
+  oneOf,
+  type OptionKinds,
+} from './core/check.js';
 import type { Claims } from './core/claims.js';
 import { durationMs, type Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
-import type { LoginUser, TokenSourceOption, TrustProxy } from './http/request.js';
+import type { TrustProxy } from './http/client-address.js';
+import { checkCookieOptions, type CookieOptions } from './http/cookie.js';
+import { checkOrigins, type Origins } from './http/forgery.js';
+import type { LoginUser } from './http/request.js';
 import type { Next } from './http/respond.js';
+import type { TokenSourceOption } from './http/token-source.js';
 import type { WhenStoreDown } from './ledger/ledger.js';
 import type { SessionStore } from './stores/store.js';
-import type { IssuerOptions } from './tokens/presets.js';
+import type { IssuerOptions } from './tokens/issuer.js';
 
 export interface ManagedSessionsOptions<User = LoginUser> {
-  /** Who issues the tokens that are let in: one or several, each with a name of its own. */
+  /** Who issues the tokens: one issuer or several, each with a name of its own. */
   issuer: IssuerOptions | readonly IssuerOptions[];
-  /** Where sessions are kept. Default `memoryStore()`: for one process. */
+  /** Where sessions are kept. Default `memoryStore()`, for a single process. */
   store?: SessionStore;
-  /** Where a request carries its token, after `Authorization: Bearer`. Default `{ cookie: 'login_token' }`. A function replaces both. */
+  /**
+   * Where the token is if there is no `Authorization: Bearer`. A function replaces both. Default: the cookie of the option
+   * `cookie`, `{ cookie: 'login_token' }`.
+   */
   from?: TokenSourceOption;
-  /** What `req.user` is to be. Default {@link LoginUser}. Called for each request; the claims are frozen. */
+  /** Name and attributes of the login cookie, wherever it is written or cleared. */
+  cookie?: CookieOptions;
+  /**
+   * Origins such as `https://www.example.com`, besides the site's own, whose pages may send requests that change something
+   * with the cookie. `'any'` switches this protection off. Default: none.
+   */
+  origins?: Origins;
+  /** Returns `req.user`. Default: a {@link LoginUser}. Called for each request. The claims are frozen. */
   user?: (claims: Claims) => User;
-  /** Absolute lifetime of a session, `'1s'` to `'366d'`. Default: the token's `exp` alone limits it. */
+  /** Absolute lifetime of a session, `'1s'` to `'366d'`. Default: only the tokens' `exp` limits it. */
   lifetime?: Duration | ((claims: Claims) => Duration | null | undefined);
-  /** Ends a session that was not used for this long, `'1s'` to `'366d'`. Default: never. */
+  /** Ends a session that has not been used for this long, `'1s'` to `'366d'`. Default: never. */
   idleTimeout?: Duration;
-  /** Live sessions per user, 1 or more. Default 100; `Infinity` lifts the cap. */
+  /** The most live sessions per user, at least 1. Default 100; `Infinity` removes the limit. */
   maxSessionsPerUser?: number;
-  /** What a login beyond the cap does. Default `'end-oldest'`: it ends the session that was seen longest ago. */
+  /** What a login above that limit does. Default `'end-oldest'`: it ends the session that was last seen longest ago. */
   atSessionLimit?: 'end-oldest' | 'refuse';
   /**
-   * Whether the session of these claims is kept on record. Default: every one is. Where false, as for machine tokens, the
-   * token is verified and `revoke` and `revokeAll` end it as any other, but it is in no list, counts for no cap, has no
-   * idle timeout and is never told as started. Must return a boolean; asked whenever the store is.
+   * Whether the session of these claims is recorded. Default: every session is. If false, as for machine tokens, the token
+   * is verified, and `revoke` and `revokeAll` end its session like any other. But the session is in no list, does not count
+   * towards the limit, has no idle timeout and is not reported as started. Must return a boolean. Called whenever the store
+   * is.
    */
   track?: (claims: Claims) => boolean;
-  /** How often a session's last-seen time is written, `'100ms'` to `'1d'`. Default `'60s'`; a quarter of `idleTimeout` where that is less. */
+  /** How often a session's last-seen time is written, `'100ms'` to `'1d'`. Default `'60s'`, at most a quarter of `idleTimeout`. */
   activityInterval?: Duration;
-  /** How long an acknowledged revocation may take to be in force in every process, `'1s'` to `'1h'` and more than `storeTimeout`. Default `'5s'`. */
+  /** The longest time until an acknowledged revocation is in force in every process, `'1s'` to `'1h'` and more than `storeTimeout`. Default `'5s'`. */
   revocationBound?: Duration;
-  /** How long an ended session is remembered after the last token that was seen in it, `'1m'` to `'366d'`. Default `'24h'`. */
+  /** How long an ended session is remembered after its last known token, `'1m'` to `'366d'`. Default `'24h'`. */
   tombstoneFor?: Duration;
   /**
-   * What happens to requests when neither the feed nor the store can be reached. Default `'refuse'` (503). `{ allowFor }`:
-   * sessions that this process knew to be live go on that long. `'allow'`: every good token passes. A session known to be
-   * ended passes in none of them.
+   * What happens to requests if neither the feed nor the store can be reached. Default `'refuse'` (503). `{ allowFor }`:
+   * sessions that this process knew to be live pass for that long. `'allow'`: every valid token passes. A session known to
+   * be ended never passes.
    */
   whenStoreDown?: 'refuse' | 'allow' | { allowFor: Duration };
-  /** Longest wait for the store, `'50ms'` to `'1m'`. Default `'1s'`. */
+  /** The longest wait for the store, `'50ms'` to `'1m'`. Default `'1s'`. */
   storeTimeout?: Duration;
-  /** What is kept of an address: `'truncated'` keeps /24 or /48. Default `'full'`. */
+  /** How much of an address is recorded: `'truncated'` keeps its /24 or /48. Default `'full'`. */
   recordIp?: 'full' | 'truncated' | 'none';
-  /** Connect only, values as Express's `trust proxy`; under Express its own setting rules. Default: no proxy is trusted. */
+  /** As Express's `trust proxy`, for Connect; in Express its own setting applies. Default: no proxy is trusted. */
   trustProxy?: TrustProxy;
   /** Answers refused requests instead of the middleware. */
   onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
-  /** Where browsers are sent (303) instead of a 401. A path or an absolute http(s) URL. */
+  /** Where browsers are redirected (303) instead of a 401: a path or an absolute http(s) URL. */
   loginUrl?: string;
-  /** Makes handles an HMAC, so that nobody who knows a session id can compute its handle. At least 16 bytes. */
+  /** Makes handles an HMAC, so that a handle cannot be computed from a session id. At least 16 bytes. */
   handleSecret?: string | Buffer | KeyObject;
   /**
-   * Asks browsers by `Accept-CH` for what their user agent no longer tells: Windows 11 is then not called 10, and an
-   * Android phone has its model. They heed it on secure pages alone. Default false. Where an answer has an `Accept-CH`
-   * already, that one stays.
+   * Asks browsers by `Accept-CH` for what their user agent no longer contains: Windows 11 instead of 10, and the model of an
+   * Android phone. Browsers respond only on secure pages. An `Accept-CH` that a response already has is kept. Default false.
    */
   clientHints?: boolean;
-  /** Milliseconds since 1970. Governs every expiry, cooldown and staleness; default `Date`. */
+  /** Milliseconds since 1970, for every expiry, cooldown and age. Default `Date`. */
   clock?: Clock;
 }
 
@@ -72,7 +96,7 @@ export interface Clock {
   now(): number;
 }
 
-/** The options as the parts use them: checked, in milliseconds, with every default in place. */
+/** The options as the parts use them: checked, in milliseconds, with all defaults. */
 export interface Settings {
   readonly issuers: readonly IssuerOptions[];
   readonly lifetime: (claims: Claims) => number | null;
@@ -89,39 +113,50 @@ export interface Settings {
   readonly loginUrl: string | undefined;
   readonly handleSecret: KeyObject | undefined;
   readonly clientHints: boolean;
+  readonly cookie: CookieOptions;
+  readonly origins: Origins;
   readonly clock: Clock;
 }
 
-const NAMES = [
-  'issuer',
-  'store',
-  'from',
-  'user',
-  'lifetime',
-  'idleTimeout',
-  'maxSessionsPerUser',
-  'atSessionLimit',
-  'track',
-  'activityInterval',
-  'revocationBound',
-  'tombstoneFor',
-  'whenStoreDown',
-  'storeTimeout',
-  'recordIp',
-  'trustProxy',
-  'onRefused',
-  'loginUrl',
-  'handleSecret',
-  'clientHints',
-  'clock',
-] as const satisfies readonly (keyof ManagedSessionsOptions)[];
+/** Options of the kind `anything` have a check of their own, below or in the part that uses them. */
+const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
+  issuer: anything,
+  store: anything,
+  from: anything,
+  cookie: anything,
+  origins: anything,
+  user: aFunction('that takes the claims and returns req.user'),
+  lifetime: anything,
+  idleTimeout: anything,
+  maxSessionsPerUser: {
+    accepts: (value) => value === Infinity || (Number.isInteger(value) && Number(value) >= 1),
+    words: 'an integer of at least 1, or Infinity',
+  },
+  atSessionLimit: oneOf('end-oldest', 'refuse'),
+  track: aFunction('that takes the claims and returns a boolean'),
+  activityInterval: anything,
+  revocationBound: anything,
+  tombstoneFor: anything,
+  whenStoreDown: anything,
+  storeTimeout: anything,
+  recordIp: oneOf('full', 'truncated', 'none'),
+  trustProxy: anything,
+  onRefused: aFunction('that takes (error, req, res, next)'),
+  loginUrl: {
+    accepts: (value) => typeof value === 'string' && isLoginUrl(value),
+    words: 'a path that begins with one slash, or an absolute http(s) URL',
+  },
+  handleSecret: anything,
+  clientHints: aBoolean,
+  clock: { accepts: isClock, words: 'an object with a method now() that returns milliseconds since 1970' },
+};
 
 const YEAR = { min: '1s', max: '366d' } as const;
 
-/** Throws a `TypeError` that names the first option that is wrong. */
-export function checkOptions(options: unknown): Settings {
-  if (!isObject(options)) throw new TypeError(`managedSessions() takes an object of options, got ${kindOf(options)}`);
-  checkNames(options, NAMES, 'managedSessions()');
+/** Throws a `TypeError` that names the first invalid option. */
+export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Settings {
+  // What `user` returns does not matter here.
+  checkOptions<ManagedSessionsOptions>(options, 'managedSessions()', OPTIONS, '');
   const storeTimeout = duration(options, 'storeTimeout', '1s', { min: '50ms', max: '1m' });
   const revocationBound = duration(options, 'revocationBound', '5s', { min: '1s', max: '1h' });
   if (revocationBound <= storeTimeout) {
@@ -129,104 +164,50 @@ export function checkOptions(options: unknown): Settings {
       `revocationBound must be more than storeTimeout (${String(storeTimeout)} ms), got ${String(revocationBound)} ms`,
     );
   }
-  const idleTimeout =
-    options['idleTimeout'] === undefined ? null : durationMs(options['idleTimeout'], 'idleTimeout', YEAR);
+  const idleTimeout = options.idleTimeout === undefined ? null : durationMs(options.idleTimeout, 'idleTimeout', YEAR);
   const activityInterval = duration(options, 'activityInterval', '60s', { min: '100ms', max: '1d' });
-  checkStore(options['store']);
-  optionalFunction(options, 'user', 'the claims and returns what req.user is to be');
-  optionalFunction(options, 'onRefused', '(error, req, res, next)');
+  checkStore(options);
   return {
-    issuers: issuersOf(options['issuer']),
-    lifetime: lifetimeOf(options['lifetime']),
+    issuers: issuersOf(options.issuer),
+    lifetime: lifetimeOf(options.lifetime),
     idleTimeout,
-    maxSessionsPerUser: sessionCap(options['maxSessionsPerUser']),
-    atSessionLimit: oneOf(options, 'atSessionLimit', ['end-oldest', 'refuse']),
-    track: trackOf(options['track']),
-    // Written too rarely, the last-seen time would let another process take a used session for an idle one.
+    maxSessionsPerUser: options.maxSessionsPerUser ?? 100,
+    atSessionLimit: options.atSessionLimit ?? 'end-oldest',
+    track: trackOf(options.track),
+    // If the last-seen time were written too rarely, another process could take a session in use for an idle one.
     activityInterval: idleTimeout === null ? activityInterval : Math.min(activityInterval, idleTimeout / 4),
     revocationBound,
     tombstoneFor: duration(options, 'tombstoneFor', '24h', { min: '1m', max: '366d' }),
-    whenStoreDown: whenStoreDownOf(options['whenStoreDown']),
+    whenStoreDown: whenStoreDownOf(options.whenStoreDown),
     storeTimeout,
-    recordIp: oneOf(options, 'recordIp', ['full', 'truncated', 'none']),
-    loginUrl: loginUrlOf(options['loginUrl']),
-    handleSecret: handleSecretOf(options['handleSecret']),
-    clientHints: clientHintsOf(options['clientHints']),
-    clock: clockOf(options['clock']),
+    recordIp: options.recordIp ?? 'full',
+    loginUrl: options.loginUrl,
+    handleSecret: handleSecretOf(options.handleSecret),
+    clientHints: options.clientHints ?? false,
+    cookie: checkCookieOptions(options.cookie),
+    origins: checkOrigins(options.origins),
+    clock: options.clock ?? Date,
   };
-}
-
-/** Throws where an object has a member that is none of `names`, and says which was probably meant. */
-export function checkNames(options: object, names: readonly string[], owner: string): void {
-  for (const name of Object.keys(options)) {
-    if (names.includes(name)) continue;
-    const meant = names.find((known) => isLikely(name, known));
-    throw new TypeError(
-      `${owner} has no option ${JSON.stringify(name)}${meant === undefined ? '' : `: did you mean ${meant}?`}`,
-    );
-  }
-}
-
-/** What a value is, in words that give nothing of it away. */
-export function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
-  if (typeof value === 'number' && !Number.isInteger(value))
-    return Number.isNaN(value) ? 'NaN' : 'a number that is no whole one';
-  if (value === '') return 'an empty text';
-  const words = {
-    string: 'a text',
-    number: 'a number',
-    boolean: 'a boolean',
-    object: 'an object',
-    undefined: 'undefined',
-    function: 'a function',
-    symbol: 'a symbol',
-    bigint: 'a bigint',
-  };
-  return words[typeof value];
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function duration(
-  options: Record<string, unknown>,
-  name: string,
-  fallback: Duration,
+  options: ManagedSessionsOptions<unknown>,
+  name: 'activityInterval' | 'revocationBound' | 'storeTimeout' | 'tombstoneFor',
+  usual: Duration,
   range: { min: Duration; max: Duration },
 ): number {
-  return durationMs(options[name] === undefined ? fallback : options[name], name, range);
-}
-
-function oneOf<const Value extends string>(
-  options: Record<string, unknown>,
-  name: string,
-  values: readonly [Value, ...Value[]],
-): Value {
-  const value = options[name];
-  if (value === undefined) return values[0];
-  const found = values.find((known) => known === value);
-  if (found === undefined)
-    throw new TypeError(
-      `${name} must be one of ${values.map((known) => `'${known}'`).join(', ')}, got ${kindOf(value)}`,
-    );
-  return found;
-}
-
-function optionalFunction(options: Record<string, unknown>, name: string, takes: string): void {
-  const value = options[name];
-  if (value !== undefined && typeof value !== 'function')
-    throw new TypeError(`${name} must be a function that takes ${takes}, got ${kindOf(value)}`);
+  // Not ??, because null is invalid.
+  const { [name]: value = usual } = options;
+  return durationMs(value, name, range);
 }
 
 function issuersOf(value: unknown): readonly IssuerOptions[] {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (list.length === 0) throw new TypeError('issuer must be an issuer or a list of at least one, got an empty list');
   for (const issuer of list) {
-    if (!isObject(issuer))
+    if (!isObject(issuer)) {
       throw new TypeError(`issuer must be an object such as { issuer, jwksUri, audience }, got ${kindOf(issuer)}`);
+    }
   }
   return list as IssuerOptions[];
 }
@@ -246,107 +227,81 @@ function lifetimeOf(value: unknown): (claims: Claims) => number | null {
   };
 }
 
-function trackOf(value: unknown): (claims: Claims) => boolean {
-  if (value === undefined) return () => true;
-  if (typeof value !== 'function')
-    throw new TypeError(`track must be a function that takes the claims and returns a boolean, got ${kindOf(value)}`);
-  const byClaims = value as (claims: Claims) => unknown;
+function trackOf(track: ManagedSessionsOptions['track']): (claims: Claims) => boolean {
+  if (track === undefined) return () => true;
   return function trackByClaims(claims) {
-    const chosen = byClaims(claims);
+    const chosen: unknown = track(claims);
     if (typeof chosen !== 'boolean') throw new TypeError(`track must return true or false, got ${kindOf(chosen)}`);
     return chosen;
   };
 }
 
-function sessionCap(value: unknown): number {
-  if (value === undefined) return 100;
-  if (value === Infinity || (Number.isInteger(value) && (value as number) >= 1)) return value as number;
-  throw new TypeError(`maxSessionsPerUser must be a whole number of at least 1, or Infinity, got ${kindOf(value)}`);
-}
-
 function whenStoreDownOf(value: unknown): WhenStoreDown {
   if (value === undefined) return 'refuse';
   if (value === 'refuse' || value === 'allow') return value;
-  if (isObject(value)) {
-    checkNames(value, ['allowFor'], 'whenStoreDown');
-    return { allowFor: durationMs(value['allowFor'], 'whenStoreDown.allowFor', YEAR) };
+  if (!isObject(value)) {
+    throw new TypeError(`whenStoreDown must be 'refuse', 'allow' or { allowFor: '30s' }, got ${kindOf(value)}`);
   }
-  throw new TypeError(`whenStoreDown must be 'refuse', 'allow' or { allowFor: '30s' }, got ${kindOf(value)}`);
+  const { allowFor } = checkOptions<{ allowFor: Duration }>(value, 'whenStoreDown', { allowFor: anything });
+  return { allowFor: durationMs(allowFor, 'whenStoreDown.allowFor', YEAR) };
 }
 
-function loginUrlOf(value: unknown): string | undefined {
-  if (value === undefined) return undefined;
+function isLoginUrl(value: string): boolean {
   // A second slash or a backslash would make a path another host's address.
-  if (typeof value === 'string' && /^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) {
-    if (value.startsWith('/') || URL.canParse(value)) return value;
-  }
-  throw new TypeError(
-    `loginUrl must be a path that begins with one slash, or an absolute http(s) URL, got ${kindOf(value)}`,
-  );
+  if (!/^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) return false;
+  return value.startsWith('/') || URL.canParse(value);
 }
 
 function handleSecretOf(value: unknown): KeyObject | undefined {
   if (value === undefined) return undefined;
-  const isKey = value instanceof KeyObject;
-  if (!isKey && typeof value !== 'string' && !Buffer.isBuffer(value)) {
-    throw new TypeError(`handleSecret must be a text, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
+  const secret = secretKeyOf(value);
+  if (secret === undefined) {
+    throw new TypeError(`handleSecret must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
   }
-  if (isKey && value.type !== 'secret')
-    throw new TypeError(`handleSecret must be a secret KeyObject, got a ${value.type} one`);
-  const secret = isKey ? value : createSecretKey(typeof value === 'string' ? Buffer.from(value, 'utf8') : value);
   if ((secret.symmetricKeySize ?? 0) < 16) throw new TypeError('handleSecret must have at least 16 bytes');
   return secret;
 }
 
-function clientHintsOf(value: unknown): boolean {
-  if (value === undefined || typeof value === 'boolean') return value ?? false;
-  throw new TypeError(`clientHints must be true or false, got ${kindOf(value)}`);
+function secretKeyOf(value: unknown): KeyObject | undefined {
+  if (value instanceof KeyObject) return value.type === 'secret' ? value : undefined;
+  if (typeof value === 'string') return createSecretKey(Buffer.from(value, 'utf8'));
+  return Buffer.isBuffer(value) ? createSecretKey(value) : undefined;
 }
 
-function clockOf(value: unknown): Clock {
-  if (value === undefined) return Date;
-  if (isClock(value)) return value;
-  throw new TypeError(`clock must have a method now() that returns milliseconds since 1970, got ${kindOf(value)}`);
-}
-
-function isClock(value: unknown): value is Clock {
+function isClock(value: unknown): boolean {
   const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
   return isHolder && 'now' in value && typeof value.now === 'function';
 }
 
-const STORE_METHODS = [
-  'configure',
-  'sight',
-  'list',
-  'get',
-  'label',
-  'revoke',
-  'revokeAll',
-  'restore',
-  'feed',
-  'health',
-  'close',
-] as const satisfies readonly (keyof SessionStore)[];
+const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin'>, true>> = {
+  configure: true,
+  sight: true,
+  list: true,
+  get: true,
+  label: true,
+  revoke: true,
+  revokeAll: true,
+  restore: true,
+  endEverywhere: true,
+  catchUp: true,
+  feed: true,
+  health: true,
+  close: true,
+};
 
-function checkStore(value: unknown): void {
-  if (value === undefined) return;
-  const missing = isObject(value) ? STORE_METHODS.find((method) => typeof value[method] !== 'function') : undefined;
-  if (!isObject(value))
+function checkStore(options: { readonly store?: unknown }): void {
+  const { store } = options;
+  if (store === undefined) {
+    if (!Object.hasOwn(options, 'store')) return;
+    throw new TypeError('store is given as undefined: leave it out for memoryStore(), which serves a single process');
+  }
+  if (!isObject(store)) {
     throw new TypeError(
-      `store must be memoryStore(), redisStore(...) or a store of the same contract, got ${kindOf(value)}`,
+      `store must be memoryStore(), redisStore(...) or a store of the same contract, got ${kindOf(store)}`,
     );
-  if (missing !== undefined) throw new TypeError(`store must have the method ${missing}(): see SessionStore`);
-}
-
-/** One letter too many, too few or wrong, or only the case differs. */
-function isLikely(typed: string, known: string): boolean {
-  const a = typed.toLowerCase();
-  const b = known.toLowerCase();
-  if (a === b) return true;
-  if (Math.abs(a.length - b.length) > 1) return false;
-  let start = 0;
-  while (start < a.length && a[start] === b[start]) start += 1;
-  let end = 0;
-  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
-  return Math.max(a.length, b.length) - start - end <= 2;
+  }
+  const missing = Object.keys(STORE_METHODS).filter((method) => typeof store[method] !== 'function');
+  if (missing.length === 0) return;
+  const names = missing.map((method) => `${method}()`).join(', ');
+  throw new TypeError(`store must have every method of SessionStore, and lacks ${names}`);
 }

@@ -11,7 +11,19 @@ afterAll(() => sessions.close());
 
 /** As JavaScript calls it, whatever the types say. */
 function call(
-  name: 'list' | 'revoke' | 'revokeAll' | 'endEverywhere' | 'on' | 'logout' | 'router',
+  name:
+    | 'list'
+    | 'revoke'
+    | 'revokeAll'
+    | 'endEverywhere'
+    | 'verify'
+    | 'authenticate'
+    | 'on'
+    | 'logout'
+    | 'router'
+    | 'handoff'
+    | 'introspection'
+    | 'required',
   ...args: unknown[]
 ): unknown {
   return Reflect.apply(sessions[name], sessions, args);
@@ -19,19 +31,26 @@ function call(
 
 test.each([
   ['list', ['u', { limt: 1 }], /list\(\) has no option "limt": did you mean limit\?/],
-  ['list', ['u', { limit: 'abc' }], /limit must be a number, got a text/],
+  ['list', ['u', { limit: 'abc' }], /limit must be a number, got a string/],
   ['list', [undefined], /user must be a subject .* undefined/],
   ['list', [5], /user must be a subject .* a number/],
   ['list', [{ subject: 'u' }], /user must be \{ issuer, subject \}: or the subject alone/],
-  ['revoke', ['u', 'handle', { resaon: 'x' }], /revoke\(\) has no option "resaon"/],
-  ['revoke', ['u', 'handle', { reason: 5 }], /reason must be a text, got a number/],
+  ['revoke', ['u', 'handle', { resaon: 'x' }], /revoke\(\) has no option "resaon": did you mean reason\?/],
+  ['verify', ['token', { useragent: 'x' }], /verify\(\) has no option "useragent": did you mean userAgent\?/],
+  ['verify', ['token', { ip: 7 }], /verify\(\): ip must be a string or null, got a number/],
+  [
+    'authenticate',
+    [{ headers: {} }, { orgins: [] }],
+    /authenticate\(\) has no option "orgins": did you mean origins\?/,
+  ],
+  ['revoke', ['u', 'handle', { reason: 5 }], /reason must be a string, got a number/],
   ['revokeAll', ['u', { excpt: 'x' }], /revokeAll\(\) has no option "excpt": did you mean except\?/],
   ['revokeAll', ['u', null], /revokeAll\(\) takes an object of options, got null/],
-  ['endEverywhere', ['u'], /endEverywhere\(\) takes an object of options, got a text/],
+  ['endEverywhere', ['u'], /endEverywhere\(\) takes an object of options, got a string/],
   ['endEverywhere', [null], /endEverywhere\(\) takes an object of options, got null/],
   ['endEverywhere', [{ resaon: 'x' }], /endEverywhere\(\) has no option "resaon": did you mean reason\?/],
   ['endEverywhere', [{ except: 'handle' }], /endEverywhere\(\) has no option "except"/],
-  ['endEverywhere', [{ by: 5 }], /endEverywhere\(\): by must be a text, got a number/],
+  ['endEverywhere', [{ by: 5 }], /endEverywhere\(\): by must be a string, got a number/],
 ] as const)('%s(%j) rejects', async (name, args, message) => {
   const error: unknown = await Promise.resolve(call(name, ...args)).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(TypeError);
@@ -41,9 +60,12 @@ test.each([
 test.each([
   ['on', ['sessionstarted', () => undefined], /no event "sessionstarted": did you mean sessionStarted\?/],
   ['on', ['sessionStarted', 5], /listener .* function, got a number/],
-  ['logout', [{ pth: '/' }], /no attribute "pth"/],
-  ['logout', [{ domain: 5 }], /domain must be a text/],
-  ['router', [{ cookie: { path: 3 } }], /path must be a text/],
+  ['logout', [{ path: '/' }], /logout\(\) has no option "path"/],
+  ['router', [{ cookie: {} }], /router\(\) has no option "cookie"/],
+  ['handoff', [{ cookie: 'a' }], /handoff\(\) has no option "cookie"/],
+  ['introspection', [{ authorise: () => true }], /no option "authorise": did you mean authorize\?/],
+  ['introspection', [{}], /introspection\(\): authorize must be a function .* got undefined/],
+  ['required', [{ scopes: 'a' }], /required\(\) has no option "scopes": did you mean scope\?/],
   ['router', [{ stylesheet: 5 }], /stylesheet must be/],
   ['router', [null], /router\(\) takes an object/],
 ] as const)('%s(%j) throws', (name, args, message) => {
@@ -63,7 +85,7 @@ test.each([
 });
 
 test('authRocket() says that it takes options', () => {
-  expect(() => Reflect.apply(authRocket, undefined, [])).toThrow(/^authRocket takes an object of options/);
+  expect(() => Reflect.apply(authRocket, undefined, [])).toThrow(/^authRocket\(\) takes an object of options/);
 });
 
 test('isExpired(undefined) is true', () => {

@@ -1,6 +1,6 @@
 /** Every option wrong in kind or range throws at construction and names itself. */
 
-import { managedSessions } from '../lib/index.js';
+import { managedSessions, memoryStore } from '../lib/index.js';
 
 const SECRET = 'a secret that nobody may see in a message';
 const ISSUER = { issuer: 'https://id.example.com/', secret: SECRET };
@@ -9,7 +9,7 @@ const ISSUER = { issuer: 'https://id.example.com/', secret: SECRET };
 const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['no issuer', { issuer: undefined }, /^issuer must be an object/],
   ['an empty list of issuers', { issuer: [] }, /^issuer must be .* an empty list/],
-  ['an issuer that is a text', { issuer: 'https://id.example.com/' }, /^issuer must be an object .* a text/],
+  ['an issuer that is a text', { issuer: 'https://id.example.com/' }, /^issuer must be an object .* a string/],
   ['an issuer without a name', { issuer: { secret: SECRET } }, /issuer\.issuer/],
   ['an issuer without keys', { issuer: { issuer: 'x' } }, /exactly one of jwksUri, secret/],
   [
@@ -34,8 +34,61 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['a clockTolerance of a day', { issuer: { ...ISSUER, clockTolerance: '1d' } }, /issuer\.clockTolerance/],
   ['a misspelt option', { activityIntervall: '60s' }, /no option "activityIntervall": did you mean activityInterval\?/],
   ['an option of somebody else', { secret: SECRET }, /no option "secret"/],
-  ['a store that is a URL', { store: 'redis://127.0.0.1' }, /^store must be .* a text/],
-  ['half a store', { store: { sight() {} } }, /^store must have the method configure/],
+  ['a store that is a URL', { store: 'redis://127.0.0.1' }, /^store must be .* a string/],
+  [
+    'half a store',
+    { store: { sight() {} } },
+    /^store must have every method of SessionStore, and lacks configure\(\), list/,
+  ],
+  [
+    'a store without the later methods',
+    { store: { ...memoryStore(), endEverywhere: undefined, catchUp: undefined } },
+    /^store must have every method of SessionStore, and lacks endEverywhere\(\), catchUp\(\)$/,
+  ],
+  ['store: undefined', { store: undefined }, /^store is given as undefined: leave it out for memoryStore/],
+  ['audience: undefined', { issuer: { ...ISSUER, audience: undefined } }, /^issuer\.audience is given as undefined/],
+  ['secret: undefined', { issuer: { issuer: 'x', secret: undefined } }, /got none of them: secret is undefined$/],
+  ['naming', { issuer: { ...ISSUER, naming: {} } }, /^issuer has no option "naming": did you mean subject\?/],
+  ['subject: a number', { issuer: { ...ISSUER, subject: 7 } }, /^issuer\.subject must be .* got a number/],
+  [
+    'profile: an object',
+    { issuer: { ...ISSUER, profile: {} } },
+    /^issuer\.profile must be a function .* got an object/,
+  ],
+  [
+    'withoutIssuer: a text',
+    { issuer: { ...ISSUER, withoutIssuer: 'yes' } },
+    /^issuer\.withoutIssuer must be true or false/,
+  ],
+  ['cookie: a text', { cookie: 'login_token' }, /^cookie must be an object of options, got a string/],
+  ['cookie: misspelt', { cookie: { samesite: 'lax' } }, /^cookie has no option "samesite": did you mean sameSite\?/],
+  ['cookie.name: of two words', { cookie: { name: 'a b' } }, /^cookie\.name must be a valid cookie name/],
+  ['cookie.path: a number', { cookie: { path: 3 } }, /^cookie\.path must be a string .* got a number/],
+  ['cookie.path: relative', { cookie: { path: 'shop' } }, /^cookie\.path must be/],
+  ['cookie.domain: a number', { cookie: { domain: 5 } }, /^cookie\.domain must be a string/],
+  [
+    'cookie.sameSite: a boolean',
+    { cookie: { sameSite: true } },
+    /^cookie\.sameSite must be one of 'strict', 'lax', 'none'/,
+  ],
+  [
+    'cookie.secure: false with SameSite=None',
+    { cookie: { sameSite: 'none', secure: false } },
+    /^cookie\.secure must not/,
+  ],
+  [
+    'cookie.name: __Host- with a domain',
+    { cookie: { name: '__Host-a', domain: 'example.com' } },
+    /^cookie\.name begins/,
+  ],
+  [
+    'another cookie than the one that is read',
+    { cookie: { name: 'a' }, from: { cookie: 'b' } },
+    /^cookie\.name is 'a', but from reads the cookie 'b'/,
+  ],
+  ['origins: a text', { origins: 'https://www.example.com' }, /^origins must be 'any' or a list/],
+  ['origins: with a path', { origins: ['https://www.example.com/'] }, /^origins\[0\] must be an origin/],
+  ['from: misspelt', { from: { cokie: 'a' } }, /^from has no option "cokie": did you mean cookie\?/],
   ['from: a text', { from: 'login_token' }, /^from/],
   ['from: a cookie that is no name', { from: { cookie: 'a;b' } }, /^from/],
   ['user: an object', { user: {} }, /^user must be a function/],
@@ -83,7 +136,7 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['loginUrl: with a line feed', { loginUrl: '/a\nSet-Cookie: x' }, /^loginUrl/],
   ['handleSecret: too short', { handleSecret: 'short' }, /^handleSecret must have at least 16 bytes/],
   ['handleSecret: a number', { handleSecret: 7 }, /^handleSecret/],
-  ['clock: a number', { clock: 7 }, /^clock must have a method now\(\)/],
+  ['clock: a number', { clock: 7 }, /^clock must be an object with a method now\(\)/],
   ['clock: null', { clock: null }, /^clock/],
 ];
 
@@ -108,8 +161,11 @@ test('every option that is right is taken', async () => {
     issuer: [
       ISSUER,
       { issuer: 'other', secret: [SECRET, Buffer.alloc(32, 1)], audience: ['a', 'b'], clockTolerance: 0 },
+      { issuer: 'third', secret: SECRET, subject: 'oid', profile: () => ({ name: 'Ann' }), withoutIssuer: true },
     ],
     from: { cookie: '__Host-login' },
+    cookie: { name: '__Host-login', path: '/', sameSite: 'strict', secure: true, partitioned: true },
+    origins: ['https://www.example.com'],
     user: (claims) => ({ who: claims['sub'] }),
     lifetime: (claims) => (claims['admin'] === true ? '1h' : '30d'),
     idleTimeout: '30m',

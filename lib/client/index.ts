@@ -1,26 +1,26 @@
 /**
- * Reads login tokens in the browser, for display only: nothing here is verified, the server does that.
- * No dependencies; for a bundler, a plain `<script type="module">` and CommonJS alike.
+ * Reads login tokens in the browser, for display only. Nothing is verified here: that is the server's task.
+ * No dependencies. Works with a bundler, as a plain `<script type="module">`, and with CommonJS.
  */
 
-// Declared here, and no wider than used, so that the module needs neither the types of the DOM nor those of Node.
+// Declared here, as far as they are used, so that the module needs neither the types of the DOM nor those of Node.
 declare function atob(base64: string): string;
 declare class TextDecoder {
   constructor(label: string, options: { fatal: boolean });
   decode(bytes: Uint8Array): string;
 }
 
-/** What a token claims. Not verified and not checked: each claim is unknown until you look at it. */
+/** The claims of a token. They are not verified, and the type of each is unknown until you check it. */
 export type LoginClaims = Readonly<Record<string, unknown>>;
 
 export interface ExpiryOptions {
-  /** Milliseconds that clocks may disagree by; default 0. */
+  /** How far clocks may differ, in milliseconds. Default 0. */
   readonly clockTolerance?: number;
-  /** Milliseconds since 1970; default the present moment. */
+  /** Milliseconds since 1970. Default now. */
   readonly now?: number;
 }
 
-/** The claims of a JWT in its compact form (RFC 7519), in UTF-8; `null` for whatever is no such token. Verifies nothing. */
+/** The claims of a JWT in compact form (RFC 7519), in UTF-8; `null` for anything else. Verifies nothing. */
 export function parseLoginToken(token: unknown): LoginClaims | null {
   const payload = typeof token === 'string' && /^[\w-]+\.([\w-]+)\.[\w-]+$/.exec(token)?.[1];
   if (!payload) return null;
@@ -34,8 +34,8 @@ export function parseLoginToken(token: unknown): LoginClaims | null {
 }
 
 /**
- * Whether the claims ran out, by the clock of this device. Without `exp` they never do; an `exp` that is no number, and
- * nothing in place of claims, count as expired.
+ * Whether the claims have expired, by the clock of this device. Without `exp`, they never expire. If `exp` is not a number,
+ * or if there are no claims, they count as expired.
  */
 export function isExpired(
   claims: LoginClaims | null | undefined,

@@ -1,26 +1,26 @@
-/** An unknown payload becomes checked claims: a table of checks, each with the code that it refuses with (RFC 7519, section 4.1). */
+/** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
 import { LoginError, type LoginErrorCode } from './errors.js';
 import type { TokenTimes } from './session.js';
 
-/** A token's payload. Ask it by `claimOf`: names come from outside, `__proto__` and `constructor` too. */
+/** A token's payload. Read it with `claimOf`: names come from outside, such as `__proto__` and `constructor`. */
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** What a claim can be compared with. */
+/** What a claim can be compared to. */
 export type Scalar = string | number | boolean | null;
 
 /**
- * What a claim must be: this value, one of these, or what the predicate accepts (`undefined` is an absent claim; a
- * predicate that throws accepts nothing). A claim that holds a list equals no value: ask it by a predicate.
+ * What a claim must be: this value, one of these values, or what the predicate accepts. The predicate gets `undefined` for
+ * an absent claim; if it throws, the token is refused. A claim that is a list equals no value: use a predicate for it.
  */
 export type RequiredClaim = Scalar | readonly Scalar[] | ((value: unknown) => boolean);
 
-/** What a person is called and belongs to, for `req.user`. */
+/** A person's names and organizations, for `req.user`. */
 export interface Profile {
   readonly name?: string;
   readonly username?: string;
   readonly email?: string;
-  /** Set where the issuer tells of organizations: see `authRocket()`. Empty where the person is in none. */
+  /** Set if the issuer tells of organizations: see `authRocket()`. Empty if the person is not in any. */
   readonly orgs?: readonly Organization[];
 }
 
@@ -38,19 +38,19 @@ export interface Organization {
 
 /** What the tokens of one issuer must claim. Durations in milliseconds. */
 export interface ClaimRules {
-  /** The exact `iss`; undefined where this issuer's tokens carry none (one that does is then refused). */
-  readonly issuer: string | undefined;
-  /** What the issuer is called where its tokens do not say it; needed where `issuer` is undefined. */
-  readonly fixedIssuer?: string;
-  /** One of these must be in `aud`; left out: `aud` is not looked at. */
+  /** The exact `iss`. */
+  readonly issuer: string;
+  /** Whether its tokens have no `iss`; one that has is then refused, and `issuer` is only a name. Default false. */
+  readonly withoutIssuer?: boolean;
+  /** One of these must be in `aud`. Default: `aud` is not checked. */
   readonly audience?: string | readonly string[];
-  /** How far the issuer's clock may be from ours, either way. */
+  /** How far the issuer's clock may differ from ours, in either direction. */
   readonly clockTolerance: number;
-  /** The session's absolute lifetime: `iat` is then required and `exp` is not. Null: `exp` is required. */
+  /** The session's absolute lifetime: `iat` is then required, and `exp` is not. Null: `exp` is required. */
   readonly lifetime: (claims: Claims) => number | null;
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
-  /** The claim that names the user. Default `sub`. */
-  readonly subjectClaim?: string;
+  /** The claim that identifies the user, or a function that returns the subject. Default `sub`. */
+  readonly subject?: string | ((claims: Claims) => string);
   /** Default {@link standardProfile}. */
   readonly profile?: (claims: Claims) => Profile;
 }
@@ -60,7 +60,7 @@ export interface CheckedClaims {
   readonly issuer: string;
   readonly subject: string;
   readonly profile: Profile;
-  /** From `scope` (a text of words), else `scp` (a text or a list). What is neither grants nothing. */
+  /** From `scope` (words in a string), or else from `scp` (words in a string, or a list). */
   readonly scopes: readonly string[];
   readonly times: TokenTimes;
 }
@@ -77,69 +77,60 @@ const LAST_DATE = 8.64e12;
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 const CHECKS: readonly Check[] = [
-  { code: 'type_refused', says: 'A logout token is no login token', holds: (claims) => !isLogoutToken(claims) },
+  { code: 'type_refused', says: 'A logout token is not a login token', holds: (claims) => !isLogoutToken(claims) },
   { code: 'issuer_refused', says: 'The issuer is not configured', holds: hasIssuer },
-  { code: 'audience_refused', says: 'The token is not meant for this audience', holds: hasAudience },
-  { code: 'claim_invalid', says: 'The subject must be a non-empty string', holds: hasSubject },
-  {
+  { code: 'audience_refused', says: 'The token is for another audience', holds: hasAudience },
+  ...['exp', 'nbf', 'iat'].map((name): Check => ({
     code: 'claim_invalid',
-    says: 'The claim exp is no date',
-    holds: (claims) => isDateOrAbsent(claimOf(claims, 'exp')),
-  },
-  {
-    code: 'claim_invalid',
-    says: 'The claim nbf is no date',
-    holds: (claims) => isDateOrAbsent(claimOf(claims, 'nbf')),
-  },
-  {
-    code: 'claim_invalid',
-    says: 'The claim iat is no date',
-    holds: (claims) => isDateOrAbsent(claimOf(claims, 'iat')),
-  },
-  { code: 'claim_invalid', says: 'A required claim is not as it must be', holds: hasRequiredClaims },
+    says: `The claim ${name} is not a valid date`,
+    holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
+  })),
+  { code: 'claim_invalid', says: 'A claim does not have the required value', holds: hasRequiredClaims },
 ];
 
 /**
- * Checks what a token claims, the signature being good. `now` in milliseconds since 1970.
+ * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
  *
- * A token is good while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
+ * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
  * Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
- * `audience_refused`, `claim_invalid`, `token_expired`, `token_not_yet_valid`, or `session_expired` where the session's
- * lifetime is over. Throws `TypeError` where `lifetime` answers with anything but null or a positive, finite number.
+ * `audience_refused`, `claim_invalid`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
+ * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, or if
+ * `subject` returns a promise. Anything else that a function of the rules throws is passed on.
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
-  if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is no JSON object');
+  if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');
   for (const { code, says, holds } of CHECKS) {
     if (!holds(payload, rules)) throw new LoginError(code, says);
   }
+  const subject = subjectOf(payload, rules);
   const times = tokenTimes(payload, rules);
   refuseOutOfTime(times, momentOf(payload, 'nbf'), rules.clockTolerance, now);
   return {
-    issuer: rules.issuer ?? rules.fixedIssuer ?? '',
-    subject: textOf(payload, rules.subjectClaim ?? 'sub') ?? '',
+    issuer: rules.issuer,
+    subject,
     profile: (rules.profile ?? standardProfile)(payload),
     scopes: scopesOf(payload),
     times,
   };
 }
 
-/** A JSON object, as `JSON.parse` gives it: no array, no null. */
+/** A JSON object, as `JSON.parse` returns it: not an array, not null. */
 export function isClaims(value: unknown): value is Claims {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The claim itself; never what an object inherits. */
+/** An own property; never an inherited one. */
 export function claimOf(claims: Claims, name: string): unknown {
   return Object.hasOwn(claims, name) ? claims[name] : undefined;
 }
 
-/** The claim where it is a non-empty string. */
+/** The claim, if it is a non-empty string. */
 export function textOf(claims: Claims, name: string): string | undefined {
   const value = claimOf(claims, name);
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** The profile by OpenID Connect Core, section 5.1: `name`, `preferred_username`, `email`. */
+/** The profile from OpenID Connect Core, section 5.1: `name`, `preferred_username`, `email`. */
 export function standardProfile(claims: Claims): Profile {
   return profileOf({
     name: textOf(claims, 'name'),
@@ -150,7 +141,7 @@ export function standardProfile(claims: Claims): Profile {
 
 type Name = 'name' | 'username' | 'email';
 
-/** Leaves out what is not known. Without spreads, which are slow: this is done for every new token. */
+/** Leaves out what is unknown. Without spreads, because they are slow and this runs for every new token. */
 export function profileOf(found: Readonly<Record<Name, string | undefined>>): Profile {
   const profile: Partial<Record<Name, string>> = {};
   if (found.name !== undefined) profile.name = found.name;
@@ -159,14 +150,14 @@ export function profileOf(found: Readonly<Record<Name, string | undefined>>): Pr
   return profile;
 }
 
-/** OpenID Connect Back-Channel Logout 1.0, section 2.4: whatever its `typ` says. */
+/** OpenID Connect Back-Channel Logout 1.0, section 2.4. Its `typ` does not matter. */
 function isLogoutToken(claims: Claims): boolean {
   const events = claimOf(claims, 'events');
   return isClaims(events) && Object.hasOwn(events, LOGOUT_EVENT);
 }
 
 function hasIssuer(claims: Claims, rules: ClaimRules): boolean {
-  return rules.issuer === undefined ? !Object.hasOwn(claims, 'iss') : claimOf(claims, 'iss') === rules.issuer;
+  return rules.withoutIssuer === true ? !Object.hasOwn(claims, 'iss') : claimOf(claims, 'iss') === rules.issuer;
 }
 
 function hasAudience(claims: Claims, rules: ClaimRules): boolean {
@@ -177,9 +168,16 @@ function hasAudience(claims: Claims, rules: ClaimRules): boolean {
   return meant.every((name) => typeof name === 'string') && meant.some((name) => wanted.includes(name));
 }
 
-/** A lone surrogate is refused: databases keep UTF-8, in which two such subjects would be one user. */
-function hasSubject(claims: Claims, rules: ClaimRules): boolean {
-  return textOf(claims, rules.subjectClaim ?? 'sub')?.isWellFormed() ?? false;
+function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string {
+  const subject: unknown = typeof by === 'function' ? by(claims) : claimOf(claims, by);
+  if (subject instanceof Promise) {
+    // A rejection that nobody handles would end the process.
+    subject.catch(() => undefined);
+    throw new TypeError('subject must return the subject itself, not a promise of it');
+  }
+  // Databases store UTF-8, which turns every lone surrogate into the same character: two such subjects would be one user.
+  if (typeof subject === 'string' && subject !== '' && subject.isWellFormed()) return subject;
+  throw new LoginError('claim_invalid', 'The subject is not a non-empty string');
 }
 
 function isDateOrAbsent(value: unknown): boolean {
@@ -196,7 +194,7 @@ function isAsRequired(value: unknown, required: RequiredClaim): boolean {
   return allowed.includes(value);
 }
 
-/** The predicate is the application's, the value the sender's: one that it does not expect must make no 500. */
+/** The sender chooses the value: one that the predicate does not expect must not cause a 500. */
 function accepts(predicate: (value: unknown) => boolean, value: unknown): boolean {
   try {
     return predicate(value);
@@ -215,12 +213,12 @@ function tokenTimes(claims: Claims, rules: ClaimRules): TokenTimes {
     throw new LoginError('claim_invalid', 'The claim exp is missing, and no lifetime is set');
   }
   if (lifetime !== null && times.issuedAt === null) {
-    throw new LoginError('claim_invalid', 'The claim iat is missing, from which the lifetime counts');
+    throw new LoginError('claim_invalid', 'The claim iat is missing; the lifetime counts from it');
   }
   return times;
 }
 
-/** Each comparison asks whether the token is good, so that a clock that answers `NaN` refuses. */
+/** Each comparison asks whether the token is valid, so that it is refused if the clock returns `NaN`. */
 function refuseOutOfTime(times: TokenTimes, notBefore: number | null, tolerance: number, now: number): void {
   const { issuedAt, expiresAt, lifetime } = times;
   if (expiresAt !== null && !(now < expiresAt + tolerance)) {
@@ -228,7 +226,7 @@ function refuseOutOfTime(times: TokenTimes, notBefore: number | null, tolerance:
   }
   for (const from of [notBefore, issuedAt]) {
     if (from !== null && !(from <= now + tolerance)) {
-      throw new LoginError('token_not_yet_valid', `The token is not valid for another ${seconds(from - now)}`);
+      throw new LoginError('token_not_yet_valid', `The token becomes valid in ${seconds(from - now)}`);
     }
   }
   if (lifetime !== null && issuedAt !== null && !(now < issuedAt + lifetime + tolerance)) {

@@ -1,6 +1,6 @@
 /**
- * What can be wrong with a request's login: one table of codes, the status each answers with, and its
- * challenge by RFC 6750, section 3.
+ * What can be wrong with the login of a request: one table of codes, with the status and the challenge (RFC 6750,
+ * section 3) of each.
  */
 
 interface Kind {
@@ -37,8 +37,8 @@ const KINDS = {
   session_not_found: { status: 404, title: 'Session not found' },
   request_invalid: { status: 400, title: 'Invalid request' },
 
-  keys_unavailable: unavailable('The signing keys are out of reach'),
-  store_unavailable: unavailable('The session store is out of reach'),
+  keys_unavailable: unavailable('The signing keys cannot be reached'),
+  store_unavailable: unavailable('The session store cannot be reached'),
 } as const satisfies Record<string, Kind>;
 
 /** Every code a {@link LoginError} can carry. */
@@ -48,21 +48,21 @@ export type LoginErrorCode = keyof typeof KINDS;
 export const LOGIN_ERROR_CODES = Object.keys(KINDS) as readonly LoginErrorCode[];
 
 export interface LoginErrorDetails {
-  /** Scopes that the route requires; goes into the challenge of `scope_missing`. */
+  /** The scopes that the route requires, for the challenge of `scope_missing`. */
   readonly scope?: readonly string[];
-  /** Seconds for `Retry-After`, at least 1; default 1. Only used by the 503 codes. */
+  /** For `Retry-After`, in seconds, at least 1. Default 1. Used only by the 503 codes. */
   readonly retryAfter?: number;
-  /** Why the session ended, with `session_revoked`: `session_limit`, `signed_out`, ... or an administrator's own text. */
+  /** Why the session ended, for `session_revoked`: `session_limit`, `signed_out`, ... or an administrator's own reason. */
   readonly reason?: string;
   readonly cause?: unknown;
 }
 
 /**
- * A refused login. Never holds a token, a key or a claim's value.
+ * A refused login. Never contains a token, a key or the value of a claim.
  *
- * `code` says what is wrong, `status` is the HTTP status, `headers` those that belong to the answer
- * (`WWW-Authenticate` by RFC 6750, `Retry-After` by RFC 9110), `expose` whether `message` may be shown to the
- * client (as in http-errors: everything below 500).
+ * `code` says what is wrong. `status` is the HTTP status. `headers` are those of the response (`WWW-Authenticate` by RFC
+ * 6750, `Retry-After` by RFC 9110). `expose` says whether `message` may be shown to the client (as in http-errors: if the
+ * status is below 500).
  */
 export class LoginError extends Error {
   readonly code: LoginErrorCode;

@@ -1,5 +1,6 @@
-/** What happens to sessions, tokens, keys and the store, for whoever listens. No event carries a token or a key. */
+/** Events about sessions, tokens, keys and the store. No event contains a token or a key. */
 
+import { hint, kindOf, shownName } from './check.js';
 import type { LoginError, LoginErrorCode } from './errors.js';
 
 /** Whose session an event is about. */
@@ -16,8 +17,8 @@ export interface SessionStarted {
   readonly ip: string | null;
   readonly userAgent: string | null;
   /**
-   * This user was seen with such a client before: the same kind, name and system, within the last year and among the last
-   * 20. False for a user's first session, and where the client tells nothing of itself.
+   * Whether this user was seen with such a client before: the same kind, name and system, within the last year and among the
+   * last 20. False for a user's first session, and if the client says nothing about itself.
    */
   readonly knownClient: boolean;
 }
@@ -27,13 +28,13 @@ export interface SessionEnded {
   readonly handle: string;
   readonly at: Date;
   readonly cause: 'revoked' | 'expired' | 'idle';
-  /** `signed_out`, `session_limit`, ... or what `revoke` was given. */
+  /** `signed_out`, `session_limit`, ... or the `reason` of `revoke`. */
   readonly reason: string;
-  /** Who ended it, as `revoke` was told; null where nobody was named. */
+  /** Who ended it: the `by` of `revoke`; null if nobody was named. */
   readonly by: string | null;
-  /** When the session would have ended by itself; null where that is not known. */
+  /** When the session would have ended by itself; null if that is not known. */
   readonly expiresAt: Date | null;
-  /** True in the process that ended it: send mails from there, and they are sent once. */
+  /** True only in the process that ended it. A mail that is sent from there is sent once. */
   readonly here: boolean;
 }
 
@@ -50,10 +51,10 @@ export interface TokenRefused {
   readonly error: LoginError;
 }
 
-/** A key of a set cannot be used; the others are. */
+/** A key of a set cannot be used; the others are used. */
 export interface KeySkipped {
   readonly issuer: string;
-  /** Its place in the set, counted from 0: not every key has a `kid`. */
+  /** Its position in the set, from 0, because not every key has a `kid`. */
   readonly index: number;
   readonly kid: string | undefined;
   readonly why: string;
@@ -61,7 +62,7 @@ export interface KeySkipped {
 
 export interface SessionEvents {
   sessionStarted: SessionStarted;
-  /** In every process, once each. */
+  /** Once in every process that knew the session. */
   sessionEnded: SessionEnded;
   sessionMoved: SessionMoved;
   tokenRefused: TokenRefused;
@@ -70,7 +71,7 @@ export interface SessionEvents {
   keysDown: { readonly issuer: string; readonly error: Error };
   keysUp: { readonly issuer: string };
   keySkipped: KeySkipped;
-  /** This process holds more ended sessions than it can remember: those that expire soonest were left to the store alone. */
+  /** This process knows more ended sessions than it can remember: the store alone remembers those that expire soonest. */
   tombstonesDropped: { readonly count: number };
 }
 
@@ -78,7 +79,7 @@ export type SessionEventName = keyof SessionEvents;
 export type SessionEventListener<Name extends SessionEventName> = (event: SessionEvents[Name]) => unknown;
 export type Emit = <Name extends SessionEventName>(name: Name, event: SessionEvents[Name]) => void;
 
-/** Calls listeners in the order of their registration; what one throws or rejects with goes to `onListenerError` alone. */
+/** Calls listeners in the order of registration. What one throws or rejects with goes to `onListenerError`, nowhere else. */
 export class EventHub {
   readonly #listeners = new Map<SessionEventName, ((event: never) => unknown)[]>();
   readonly #onListenerError: (name: SessionEventName, error: unknown) => void;
@@ -87,7 +88,7 @@ export class EventHub {
     this.#onListenerError = onListenerError;
   }
 
-  /** Returns a function that takes the listener off again. */
+  /** Returns a function that removes the listener. */
   on<Name extends SessionEventName>(name: Name, listener: SessionEventListener<Name>): () => void {
     const before = this.#listeners.get(name) ?? [];
     this.#listeners.set(name, [...before, listener]);
@@ -113,9 +114,29 @@ export class EventHub {
       }
     }
   };
+}
 
-  /** Whether anybody listens: what is costly to tell need not be told otherwise. */
-  has(name: SessionEventName): boolean {
-    return (this.#listeners.get(name)?.length ?? 0) > 0;
+const EVENT_NAMES: Readonly<Record<SessionEventName, true>> = {
+  sessionStarted: true,
+  sessionEnded: true,
+  sessionMoved: true,
+  tokenRefused: true,
+  storeDown: true,
+  storeUp: true,
+  keysDown: true,
+  keysUp: true,
+  keySkipped: true,
+  tombstonesDropped: true,
+};
+
+/** Throws a `TypeError` for an unknown event, and for a listener that is not a function. */
+export function checkListener(event: unknown, listener: unknown): void {
+  const names = Object.keys(EVENT_NAMES);
+  if (typeof event !== 'string' || !names.includes(event)) {
+    const [shown, typed] = typeof event === 'string' ? [shownName(event), event] : [`that is ${kindOf(event)}`, ''];
+    throw new TypeError(`There is no event ${shown}: ${hint(typed, names)}`);
+  }
+  if (typeof listener !== 'function') {
+    throw new TypeError(`The listener of ${event} must be a function, got ${kindOf(listener)}`);
   }
 }

@@ -1,4 +1,4 @@
-/** What people and administrators do with sessions, in the shapes that the routes show. */
+/** What people and administrators do with sessions, in the JSON shapes of the routes. */
 
 import { LoginError } from '../core/errors.js';
 import {
@@ -14,10 +14,10 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { ListCursor } from '../stores/store.js';
 import { describeClient, type ClientDescription } from './user-agent.js';
 
-/** A session as the routes show it; moments by ISO 8601. */
+/** A session as the routes show it. Times are ISO 8601. */
 export interface SessionView {
   readonly handle: string;
-  /** The session that asks; always false where no session does. */
+  /** Whether the caller asks with this session; always false if the caller has no session. */
   readonly current: boolean;
   readonly label: string | null;
   readonly startedAt: string;
@@ -34,53 +34,53 @@ export interface SessionList {
   readonly next: string | null;
 }
 
-/** A place in words for an address; what throws, is slow or gives no text leaves null. */
+/** The location of an address in words. If it throws, takes longer than a second or returns no string, the location is null. */
 export type Locate = (ip: string) => string | null | undefined | Promise<string | null | undefined>;
 
-/** Who looks, and what helps to show it. */
+/** Who views the sessions, and with which locations. */
 export interface Viewer {
-  /** Handle of the session that asks. */
+  /** Handle of the caller's session. */
   readonly current?: string;
-  readonly placesOf?: PlacesOf;
+  readonly locate?: LocateAll;
 }
 
-/** Places of several addresses at once; never rejects. */
-export type PlacesOf = (ips: readonly (string | null)[]) => Promise<ReadonlyMap<string, string>>;
+/** The locations of several addresses. Never rejects. */
+export type LocateAll = (ips: readonly (string | null)[]) => Promise<ReadonlyMap<string, string>>;
 
 export interface ListOptions {
   /** Default 50; clamped to 1..200. */
   readonly limit?: number | undefined;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   readonly cursor?: string | null | undefined;
 }
 
 export interface RevokeOptions {
-  /** At most 200 characters; default `'revoked'`. Not shown to the session's client. */
+  /** At most 200 characters. Default `'revoked'`. Not shown to the session's client. */
   readonly reason?: string | undefined;
-  /** Who does it, at most 200 characters. */
+  /** Who ends it, at most 200 characters. */
   readonly by?: string | undefined;
-  /** Where the caller holds a token of the session: then one that is not on record is ended too. */
+  /** If the caller has a token of the session: a session that is not on record is then ended too. */
   readonly token?: TokenTimes;
 }
 
 export interface RevokeAllOptions extends Omit<RevokeOptions, 'token'> {
-  /** Handle of the session that stays. */
+  /** Handle of the session that stays live. */
   readonly except?: string | undefined;
 }
 
 export type EndEverywhereOptions = Pick<RevokeOptions, 'reason' | 'by'>;
 
 /**
- * All of it rejects with `LoginError`: `session_not_found` for a session that is unknown or has ended, `request_invalid`
- * for a cursor or label that cannot be right, `store_unavailable`.
+ * All methods reject with `LoginError`: `session_not_found` for a session that is unknown or has ended, `request_invalid`
+ * for an invalid cursor or label, `store_unavailable`.
  */
 export interface Account {
   /** Live sessions, most recently seen first. */
   list(user: SessionUser, options?: ListOptions, viewer?: Viewer): Promise<SessionList>;
   get(user: SessionUser, handle: string, viewer?: Viewer): Promise<SessionView>;
-  /** At most 64 code points on one line; null, or nothing but spaces, takes the name away. */
+  /** At most 64 code points on one line; null or nothing but spaces removes the label. */
   label(user: SessionUser, handle: string, text: unknown, viewer?: Viewer): Promise<SessionView>;
-  /** Resolves once the revocation is acknowledged; also for a session that was revoked before, while its tombstone stands. */
+  /** Resolves once the revocation is acknowledged, also if the session was revoked before and its tombstone exists. */
   revoke(user: SessionUser, handle: string, options?: RevokeOptions): Promise<void>;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
@@ -99,9 +99,9 @@ export function createAccount(ledger: Sessions): Account {
         cursor: cursor == null ? null : readCursor(cursor),
       });
       const { sessions } = page;
-      const places = await viewer.placesOf?.(sessions.map(({ ip }) => ip));
+      const locations = await viewer.locate?.(sessions.map(({ ip }) => ip));
       return {
-        sessions: sessions.map((session) => viewOf(session, viewer.current, places)),
+        sessions: sessions.map((session) => viewOf(session, viewer.current, locations)),
         next: page.next === null ? null : writeCursor(page.next),
       };
     },
@@ -136,12 +136,12 @@ export function createAccount(ledger: Sessions): Account {
   };
 }
 
-async function show(session: SessionRecord | null, { current, placesOf }: Viewer): Promise<SessionView> {
+async function show(session: SessionRecord | null, { current, locate }: Viewer): Promise<SessionView> {
   if (session === null) throw notFound();
-  return viewOf(session, current, await placesOf?.([session.ip]));
+  return viewOf(session, current, await locate?.([session.ip]));
 }
 
-function viewOf(session: SessionRecord, current?: string, places?: ReadonlyMap<string, string>): SessionView {
+function viewOf(session: SessionRecord, current?: string, locations?: ReadonlyMap<string, string>): SessionView {
   return {
     handle: session.handle,
     current: session.handle === current,
@@ -150,7 +150,7 @@ function viewOf(session: SessionRecord, current?: string, places?: ReadonlyMap<s
     lastSeenAt: new Date(session.lastSeenAt).toISOString(),
     expiresAt: new Date(session.expiresAt).toISOString(),
     ip: session.ip,
-    location: session.ip === null ? null : (places?.get(session.ip) ?? null),
+    location: session.ip === null ? null : (locations?.get(session.ip) ?? null),
     client: describeClient(session.userAgent),
   };
 }
@@ -163,7 +163,7 @@ function clampLimit(limit = DEFAULT_LIMIT): number {
   return Number.isNaN(limit) ? DEFAULT_LIMIT : Math.trunc(Math.min(Math.max(limit, 1), MAX_LIMIT));
 }
 
-/** What cannot be a handle gets the answer of one that is unknown. */
+/** What cannot be a handle is answered like an unknown one. */
 function checkHandle(handle: unknown): string {
   if (typeof handle !== 'string' || !HANDLE_PATTERN.test(handle)) throw notFound();
   return handle;
@@ -175,19 +175,19 @@ function notFound(): LoginError {
 
 function checkLabel(text: unknown): string | null {
   if (text === null) return null;
-  if (typeof text !== 'string') throw new LoginError('request_invalid', 'The label must be a text or null');
+  if (typeof text !== 'string') throw new LoginError('request_invalid', 'The label must be a string or null');
   const label = text.trim();
   if (!label.isWellFormed() || /[\p{Cc}\p{Zl}\p{Zp}]/u.test(label)) {
-    throw new LoginError('request_invalid', 'The label must be one line of text');
+    throw new LoginError('request_invalid', 'The label must be a single line');
   }
-  // A code point takes two units at most: a long text need not be spread out to be counted.
+  // A code point takes at most two units, so a long string is refused before it is spread.
   if (label.length > 2 * LABEL_LIMIT || Array.from(label).length > LABEL_LIMIT) {
     throw new LoginError('request_invalid', `The label is longer than ${LABEL_LIMIT} characters`);
   }
   return label === '' ? null : label;
 }
 
-// A cursor is opaque to clients: base64url of [lastSeenAt, handle] in JSON.
+// A cursor is opaque to clients: base64url of the JSON [lastSeenAt, handle].
 
 function writeCursor({ lastSeenAt, handle }: ListCursor): string {
   return Buffer.from(JSON.stringify([lastSeenAt, handle])).toString('base64url');
@@ -205,7 +205,7 @@ function readCursor(text: unknown): ListCursor {
       return { lastSeenAt, handle };
     }
   }
-  throw new LoginError('request_invalid', 'The cursor is none that was given out here');
+  throw new LoginError('request_invalid', 'The cursor is invalid');
 }
 
 function parsedList(json: string): unknown[] {
@@ -217,19 +217,19 @@ function parsedList(json: string): unknown[] {
   }
 }
 
-/** Milliseconds that a place is worth waiting for. */
+/** In milliseconds. */
 const LOCATE_TIMEOUT = 1000;
 
-/** Asks `locate` once per address, for all at once. */
-export function createPlaces(locate: Locate, timeout = LOCATE_TIMEOUT): PlacesOf {
-  async function placeOf(ip: string): Promise<string | null> {
+/** Calls `locate` once for each address, all at the same time. */
+export function createLocations(locate: Locate, timeout = LOCATE_TIMEOUT): LocateAll {
+  async function locationOf(ip: string): Promise<string | null> {
     let timer: NodeJS.Timeout | undefined;
     const tooSlow = new Promise<null>((resolve) => {
       timer = setTimeout(() => resolve(null), timeout);
     });
     try {
-      const place: unknown = await Promise.race([locate(ip), tooSlow]);
-      return typeof place === 'string' && place !== '' ? keptText(place, REASON_LIMIT) : null;
+      const location: unknown = await Promise.race([locate(ip), tooSlow]);
+      return typeof location === 'string' && location !== '' ? keptText(location, REASON_LIMIT) : null;
     } catch {
       return null;
     } finally {
@@ -237,15 +237,15 @@ export function createPlaces(locate: Locate, timeout = LOCATE_TIMEOUT): PlacesOf
     }
   }
 
-  return async function placesOf(ips) {
-    const places = new Map<string, string>();
+  return async function locateAll(ips) {
+    const locations = new Map<string, string>();
     const known = new Set(ips.filter((ip) => ip !== null));
     await Promise.all(
       [...known].map(async (ip) => {
-        const place = await placeOf(ip);
-        if (place !== null) places.set(ip, place);
+        const location = await locationOf(ip);
+        if (location !== null) locations.set(ip, location);
       }),
     );
-    return places;
+    return locations;
   };
 }

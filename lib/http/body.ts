@@ -1,13 +1,14 @@
-/** Reads the small bodies that the routes take, also where another parser was first. */
+/** Reads the small bodies of the routes, also after another body parser. */
 
 import type { IncomingMessage } from 'node:http';
 import { LoginError } from '../core/errors.js';
-import { FORM_TYPE, mediaType, type AppRequest } from './request.js';
+import { FORM_TYPE, mediaType } from './accept.js';
+import type { AppRequest } from './request.js';
 
-/** Longest body of the routes, in bytes. */
+/** The longest body of the routes, in bytes. */
 const BODY_LIMIT = 4096;
 
-/** The JSON body. Rejects with `LoginError` `request_invalid` for any other kind, malformed JSON and more than 4 KiB. */
+/** The JSON body. Rejects with `LoginError` `request_invalid` for another type, invalid JSON and more than 4 KiB. */
 export async function jsonOf(req: AppRequest): Promise<unknown> {
   const type = mediaType(req);
   if (type !== 'application/json' && !/^application\/[\w.-]+\+json$/.test(type)) {
@@ -18,11 +19,11 @@ export async function jsonOf(req: AppRequest): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    throw new LoginError('request_invalid', 'The body is no JSON');
+    throw new LoginError('request_invalid', 'The body is not valid JSON');
   }
 }
 
-/** The fields of a form; none where there is no body. Rejects like {@link jsonOf}; `limit` in bytes. */
+/** The fields of a form; none if there is no body. Rejects as {@link jsonOf} does. `limit` is in bytes. */
 export async function formOf(req: AppRequest, limit = BODY_LIMIT): Promise<unknown> {
   const type = mediaType(req);
   if (type === '') return {};
@@ -31,14 +32,7 @@ export async function formOf(req: AppRequest, limit = BODY_LIMIT): Promise<unkno
   return Object.fromEntries(new URLSearchParams(await textOf(req, limit)));
 }
 
-/** A member of a body; undefined where there is none. */
-export function fieldOf(body: unknown, name: string): unknown {
-  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return undefined;
-  const value: unknown = Reflect.get(body, name);
-  return value;
-}
-
-/** Whether another parser has had the stream: then what it made of the body is all there is. */
+/** Whether another parser has read the stream. Its result is then all there is. */
 function wasRead(req: IncomingMessage): boolean {
   return req.readableDidRead || req.readableEnded;
 }
@@ -52,11 +46,11 @@ async function textOf(req: IncomingMessage, limit: number): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new LoginError('request_invalid', 'The body is no UTF-8');
+    throw new LoginError('request_invalid', 'The body is not valid UTF-8');
   }
 }
 
-/** By events: ending an iteration early would destroy the connection before it could be answered. */
+/** With events: to leave an iteration early would destroy the connection before the response. */
 function bytesOf(req: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -71,11 +65,11 @@ function bytesOf(req: IncomingMessage, limit: number): Promise<Buffer> {
       settle(null);
     }
     function abort(): void {
-      settle(new LoginError('request_invalid', 'The body ended early'));
+      settle(new LoginError('request_invalid', 'The body is incomplete'));
     }
     function settle(error: LoginError | null): void {
       req.off('data', take).off('end', finish).off('close', abort).off('error', abort);
-      // What is left of a long body is read and dropped, so that its sender gets to the answer.
+      // The rest of a long body is read and dropped, so that its sender gets to the response.
       req.resume().on('error', ignore);
       if (error === null) resolve(Buffer.concat(chunks));
       else reject(error);
@@ -87,5 +81,5 @@ function bytesOf(req: IncomingMessage, limit: number): Promise<Buffer> {
 }
 
 function ignore(): void {
-  // The connection broke, and its request has been answered.
+  // The connection failed after its request was answered.
 }

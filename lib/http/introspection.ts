@@ -1,21 +1,22 @@
 /** Token introspection by RFC 7662, for services that cannot verify a login token themselves. */
 
 import type { IncomingMessage } from 'node:http';
+import { aFunction, checkOptions, required } from '../core/check.js';
 import { LoginError } from '../core/errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { TOKEN_LIMIT, type VerifiedToken, type Verifier } from '../tokens/verify.js';
-import { fieldOf, formOf } from './body.js';
+import { formOf } from './body.js';
+import { ownProperty } from './request.js';
 import { sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
 
 export interface IntrospectionOptions {
   /**
-   * Whether the caller may ask, by whatever your services prove themselves with. Everything but `true` is 401; what it
-   * throws goes to `next`.
+   * Whether the caller is one of your services. Anything but `true` is 401. What it throws or rejects with goes to `next`.
    */
   readonly authorize: (req: IncomingMessage) => boolean | Promise<boolean>;
 }
 
-/** What a caller is told of a live session (RFC 7662, section 2.2). Moments of the token in seconds, of the session as ISO 8601. */
+/** The response for a live session (RFC 7662, section 2.2). Times of the token are in seconds, those of the session ISO 8601. */
 export interface ActiveToken {
   readonly active: true;
   readonly token_type: 'Bearer';
@@ -37,16 +38,19 @@ export interface IntrospectionParts {
   readonly clock: { now(): number };
 }
 
-/** Room for the longest token, percent-encoded where a client overdoes it, and a hint. */
+/** Room for the longest token if a client percent-encodes all of it, and a hint. */
 const FORM_LIMIT = 3 * TOKEN_LIMIT + 1024;
 
 /**
- * Answers `POST` with a form's `token`: the claims and the session where both are good, `{ "active": false }` for every
- * token that is not, 503 where that cannot be told. Throws a `TypeError` where an option is wrong.
+ * Answers a POST form with a `token`: the claims and the session if both are valid, `{ "active": false }` for any other
+ * token, 503 if that cannot be known. Throws a `TypeError` if an option is invalid.
  */
 export function createIntrospection(parts: IntrospectionParts, options: IntrospectionOptions): Handler {
   const { verifier, ledger, clock } = parts;
-  const authorize = checkedAuthorize(options);
+  checkOptions<IntrospectionOptions>(options, 'introspection()', {
+    authorize: required(aFunction('that returns whether the caller may ask')),
+  });
+  const { authorize } = options;
 
   async function introspect(token: string): Promise<ActiveToken | { readonly active: false }> {
     try {
@@ -69,7 +73,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     }
 
     async function answer(): Promise<void> {
-      if ((await authorize(req)) !== true) {
+      const isAuthorized: unknown = await authorize(req);
+      if (isAuthorized !== true) {
         if (!res.headersSent && !res.hasHeader('WWW-Authenticate')) {
           res.setHeader('WWW-Authenticate', 'Bearer realm="introspection"');
         }
@@ -77,9 +82,9 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
         sendJson(res, { error: 'invalid_client' }, 401);
         return;
       }
-      const token = fieldOf(await formOf(req, FORM_LIMIT), 'token');
+      const token = ownProperty(await formOf(req, FORM_LIMIT), 'token');
       if (typeof token !== 'string' || token === '') {
-        throw new LoginError('request_invalid', 'The form must have one field token');
+        throw new LoginError('request_invalid', 'The form must have a field named token');
       }
       sendJson(res, await introspect(token));
     }
@@ -89,16 +94,6 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
       else next(error);
     });
   };
-}
-
-function checkedAuthorize(options: unknown): (req: IncomingMessage) => unknown {
-  const authorize: unknown =
-    typeof options === 'object' && options !== null && 'authorize' in options ? options.authorize : undefined;
-  if (typeof authorize !== 'function') {
-    throw new TypeError('introspection() takes { authorize }: a function that says whether the caller may ask');
-  }
-  // A function that the application declared: what it returns is compared with `true`.
-  return authorize as (req: IncomingMessage) => unknown;
 }
 
 function described({ user, claims, profile, scopes, times }: VerifiedToken): Omit<ActiveToken, 'session'> {

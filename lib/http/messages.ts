@@ -1,18 +1,19 @@
-/** The words of the page: English built in, every one of them replaceable, and which language a request gets. */
+/** The texts of the page: English by default, each can be replaced; and the language for a request. */
 
+import { checkNames, isObject, kindOf } from '../core/check.js';
 import type { LoginErrorCode } from '../core/errors.js';
 import type { ClientWords } from './user-agent.js';
 
-/** What was done before the page is shown; travels as `?done=`. */
+/** What was done before the page is shown, from `?done=`. */
 export const DONE = ['ended', 'others', 'renamed'] as const;
 export type Done = (typeof DONE)[number];
 
-/** What went wrong, as far as people can act on it. */
+/** What went wrong, as far as the reader can act on it. */
 export type Problem = 'not_found' | 'invalid' | 'refused' | 'unavailable' | 'signed_out';
 
-/** Every word of the page. Plain text, never HTML: it is escaped. `device` is such as "Firefox on Windows" or a label. */
+/** Every text of the page. Plain text, not HTML: it is escaped. `device` is "Firefox on Windows", for example, or a label. */
 export interface Messages extends ClientWords {
-  /** BCP 47 tag of the language that the words are in; dates follow the reader's region within it. */
+  /** BCP 47 tag of the language of these texts. Dates follow the reader's region within that language. */
   readonly language: string;
   readonly direction: 'ltr' | 'rtl';
 
@@ -51,7 +52,7 @@ export interface Messages extends ClientWords {
   readonly problems: Readonly<Record<Problem, string>>;
 }
 
-/** The words to replace; what is left out stays English. */
+/** The texts to replace. What is left out stays English. */
 export type MessagesOverride = Partial<Omit<Messages, 'kinds' | 'done' | 'problems'>> & {
   readonly kinds?: Partial<Messages['kinds']>;
   readonly done?: Partial<Messages['done']>;
@@ -119,8 +120,8 @@ export const englishMessages: Messages = {
 };
 
 /**
- * The languages that the option `messages` offers: one override or a list, the first being the default.
- * Throws a `TypeError` that names the word where one is not known or of the wrong kind.
+ * The languages of the option `messages`: one override or a list. The first is the default.
+ * Throws a `TypeError` that names the text if one is unknown or of the wrong kind.
  */
 export function messagesOffered(
   option: MessagesOverride | readonly MessagesOverride[] = englishMessages,
@@ -128,7 +129,7 @@ export function messagesOffered(
   const overrides = isList(option) ? option : [option];
   if (overrides.length === 0) throw new TypeError('messages must offer at least one language, got an empty list');
   return overrides.map((override) => {
-    checkWords('messages', override, englishMessages);
+    checkTexts('messages', override, englishMessages);
     return {
       ...englishMessages,
       ...override,
@@ -139,7 +140,7 @@ export function messagesOffered(
   });
 }
 
-/** The language for a reader, by their `Accept-Language` (RFC 9110, section 12.5.4), and the locale for dates within it. */
+/** The language for a reader by `Accept-Language` (RFC 9110, section 12.5.4), and the locale for its dates. */
 export function languageFor(
   offered: readonly Messages[],
   acceptLanguage: string | undefined,
@@ -153,19 +154,19 @@ export function languageFor(
   return { messages, locale: messages.language };
 }
 
-/** The reader's locale where it is one of the language that the words are in, else that language: one page, one language. */
+/** The reader's locale if it belongs to the language of the texts, or else that language: a page has one language. */
 export function localeWithin(messages: Messages, locale: string): string {
   for (const tag of [locale, messages.language]) {
     try {
       if (baseLanguage(tag) === baseLanguage(messages.language)) return new Intl.Locale(tag).toString();
     } catch {
-      // no language tag: the next one
+      // Not a language tag: try the next one.
     }
   }
   return englishMessages.language;
 }
 
-/** The closed set of {@link Done} out of a query's value: its text never reaches the page. */
+/** Only the known values of {@link Done}: other text from the query never reaches the page. */
 export function doneFrom(value: unknown): Done | null {
   return DONE.find((done) => done === value) ?? null;
 }
@@ -210,17 +211,16 @@ function isList(option: MessagesOverride | readonly MessagesOverride[]): option 
   return Array.isArray(option);
 }
 
-/** Compares what came from outside with the English of the same place: the same words, each of the same kind. */
-function checkWords(path: string, given: unknown, english: object): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`${path} must be an object of words, got ${given === null ? 'null' : typeof given}`);
-  }
-  const model = new Map<string, unknown>(Object.entries(english));
+/** Compares the override with the English texts: the same names, each of the same kind. */
+function checkTexts(path: string, given: unknown, english: object): void {
+  if (!isObject(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
+  const models: ReadonlyMap<string, unknown> = new Map(Object.entries(english));
+  checkNames(given, path, [...models.keys()], 'text');
   for (const [name, value] of Object.entries(given)) {
-    const like = model.get(name);
-    if (like === undefined) throw new TypeError(`${path}.${name} is no word of the page`);
-    if (typeof like === 'object' && like !== null) checkWords(`${path}.${name}`, value, like);
-    else if (typeof value !== typeof like)
-      throw new TypeError(`${path}.${name} must be a ${typeof like}, got ${typeof value}`);
+    const model = models.get(name);
+    if (isObject(model)) checkTexts(`${path}.${name}`, value, model);
+    else if (typeof value !== typeof model) {
+      throw new TypeError(`${path}.${name} must be ${kindOf(model)}, got ${kindOf(value)}`);
+    }
   }
 }

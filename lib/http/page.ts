@@ -1,42 +1,42 @@
-/** The page on which people see where they are signed in. Server-rendered, without JavaScript; pure: no I/O, no clock. */
+/** The page on which people see where they are signed in. Server-rendered, without JavaScript. Pure: no I/O, no clock. */
 
 import { createHash } from 'node:crypto';
 import type { LoginErrorCode } from '../core/errors.js';
 import { LABEL_LIMIT } from '../core/session.js';
 import type { SessionView } from './account.js';
+import { Html, markup } from './markup.js';
 import { localeWithin, problemOf, type Done, type Messages } from './messages.js';
+import { MomentsInWords } from './moments.js';
 import { KIND_ICONS, PAGE_STYLE } from './page-style.js';
 import { clientInWords, type ClientKind } from './user-agent.js';
 
-/** All that the page shows. Every text in it is taken for hostile. */
+/** Everything that the page shows. Every string in it is treated as hostile. */
 export interface PageView {
   readonly messages: Messages;
-  /** BCP 47. Followed where it is of the messages' language, else theirs is. */
+  /** BCP 47. Used if it is of the messages' language; otherwise that language is used. */
   readonly locale: string;
-  /** IANA name; default UTC. */
-  readonly timeZone?: string;
+  /** IANA name. */
+  readonly timeZone: string;
   /** Milliseconds since 1970. */
   readonly now: number;
   /** Path at which the router is mounted: `/account/sessions`, or empty at the root. */
   readonly base: string;
-  /** Most recently seen first; null where they cannot be shown, and `problem` says why. */
+  /** Most recently seen first; null if they cannot be shown, and `problem` says why. */
   readonly sessions: readonly SessionView[] | null;
   /** Cursor of the page after this one, null on the last. */
   readonly next: string | null;
-  /** Page length where the reader asked for one; kept in the link to the next page. */
+  /** The page length that the reader asked for, kept in the link to the next page. */
   readonly limit?: number | null;
-  /** False where a cursor was asked for. */
+  /** False if a cursor was given. */
   readonly firstPage: boolean;
   readonly done: Done | null;
   readonly problem: LoginErrorCode | null;
-  /** Goes with every form in the hidden field {@link FORM_TOKEN_FIELD}; null leaves the field out. */
-  readonly formToken: string | null;
-  /** URL or path of the site's own stylesheet; comes after ours. */
+  /** URL or path of the site's own stylesheet, linked after ours. */
   readonly stylesheet?: string | null;
 }
 
 export interface PageHeaderOptions {
-  /** URL or path of the site's own stylesheet. Fonts and images from its origin are allowed too. */
+  /** URL or path of the site's own stylesheet. Fonts and images from its origin are also allowed. */
   readonly stylesheet?: string | null;
   /**
    * URLs to which a form's answer may redirect, at any number of hops, such as `loginUrl` and the identity provider behind
@@ -45,14 +45,11 @@ export interface PageHeaderOptions {
   readonly formTargets?: readonly string[];
 }
 
-/** Name of the hidden field that carries {@link PageView.formToken}. */
-export const FORM_TOKEN_FIELD = 'form_token';
-
-/** CSP source for the stylesheet inside `renderFragment()`, for a site's own policy: `style-src 'sha256-...'`. */
+/** The CSP source of the stylesheet inside a `layout`, for a site's own policy: `style-src 'sha256-...'`. */
 export const PAGE_STYLE_SOURCE = `'sha256-${createHash('sha256').update(PAGE_STYLE).digest('base64')}'`;
 
 /**
- * The headers of an answer with {@link renderPage}; the same for every request, so to be made once.
+ * The headers of a response with {@link renderPage}. They are the same for every request.
  * Throws a `TypeError` for a URL that is neither a path nor http(s).
  */
 export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<string, string>> {
@@ -70,7 +67,7 @@ export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<st
     'Content-Type': 'text/html; charset=utf-8',
     'Content-Security-Policy': policy.join('; '),
     'Cache-Control': 'no-store',
-    // Not 'no-referrer': under it browsers send "Origin: null" with the page's own forms.
+    // Not 'no-referrer', because browsers would then send "Origin: null" with the page's own forms.
     'Referrer-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
     Vary: 'Accept, Accept-Language',
@@ -96,7 +93,7 @@ export function renderPage(view: PageView): string {
     </html> `.text;
 }
 
-/** What goes inside a site's own page: a section under that page's `h1`, with our stylesheet before it. */
+/** A section for a site's own page, below the `h1` of that page, with our stylesheet before it. */
 export function renderFragment(view: PageView): string {
   const { messages } = view;
   return markup`${style}
@@ -152,7 +149,7 @@ function lists(view: PageView, sessions: readonly SessionView[], headings: Headi
   const here = sessions.filter((session) => session.current);
   const others = sessions.filter((session) => !session.current);
   const somewhereElse = others.length > 0 || view.next !== null || !view.firstPage;
-  const words = new MomentsInWords(view);
+  const words = new MomentsInWords(localeWithin(messages, view.locale), view.timeZone, view.now);
   const nobody = view.firstPage ? messages.noOthers : messages.nothingHere;
   return markup`
     ${here.length === 0 ? null : group(headings, messages.thisDevice, null)} ${list(view, here, headings, words)}
@@ -208,7 +205,7 @@ function icon(kind: ClientKind): Html {
   return markup`<svg class="ms-icon" ${DRAWN}>${new Html(KIND_ICONS[kind])}</svg>`;
 }
 
-// ---- actions: each opens a panel, which is the confirmation; one is open at a time ----
+// ---- actions: each opens a panel with the confirmation; one panel is open at a time ----
 
 function rename(view: PageView, session: SessionView, name: string, times: string): Html {
   const { messages } = view;
@@ -242,7 +239,7 @@ function signOutOthers(view: PageView): Html {
 
 interface Opener {
   readonly text: string;
-  /** The same with the device in it, for those who hear the button without seeing what it stands beside. */
+  /** The same with the name of the device, for screen readers. */
   readonly spoken: string | null;
   readonly times: string | null;
 }
@@ -257,12 +254,8 @@ function disclosure(messages: Messages, classes: string, { text, spoken, times }
 }
 
 function post(view: PageView, path: string, submit: string, fields: Html | null): Html {
-  const token =
-    view.formToken === null
-      ? null
-      : markup`<input type="hidden" name="${FORM_TOKEN_FIELD}" value="${view.formToken}" />`;
   return markup`<form method="post" action="${mount(view)}${path}">
-    ${token}${fields}<button type="submit">${submit}</button>
+    ${fields}<button type="submit">${submit}</button>
   </form>`;
 }
 
@@ -276,7 +269,7 @@ function paging(view: PageView): Html | null {
   </nav>`;
 }
 
-/** A path of this site whatever the base is: `//host` would be another's. */
+/** Always a path of this site: `//host` would be another host. */
 function mount(view: PageView): string {
   const path = view.base.replace(/^[\\/]+|(?<![\\/])[\\/]+$/g, '');
   return path === '' ? '' : `/${path}`;
@@ -286,120 +279,6 @@ function pageUrl(view: PageView): string {
   return mount(view) || '/';
 }
 
-// ---- moments ----
-
-const UNITS = [
-  ['year', 365 * 86_400_000],
-  ['month', 30 * 86_400_000],
-  ['week', 7 * 86_400_000],
-  ['day', 86_400_000],
-  ['hour', 3_600_000],
-  ['minute', 60_000],
-] as const;
-const NEAR = 7 * 86_400_000;
-
-/** Moments as people read them, each a `<time>` with the exact one, and its time zone, in its title. */
-class MomentsInWords {
-  readonly #now: number;
-  // "yesterday" would be wrong for 47 hours: counts are spelled out, and only "now" is a word.
-  readonly #counted: Intl.RelativeTimeFormat;
-  readonly #present: string;
-  readonly #day: Intl.DateTimeFormat;
-  readonly #exact: Intl.DateTimeFormat;
-
-  constructor(view: PageView) {
-    const locale = localeWithin(view.messages, view.locale);
-    const timeZone = knownTimeZone(view.timeZone);
-    this.#now = view.now;
-    this.#counted = new Intl.RelativeTimeFormat(locale);
-    this.#present = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(0, 'second');
-    this.#day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone });
-    this.#exact = new Intl.DateTimeFormat(locale, {
-      year: 'numeric',
-      month: 'long',
-      day: 'numeric',
-      hour: '2-digit',
-      minute: '2-digit',
-      timeZoneName: 'short',
-      timeZone,
-    });
-  }
-
-  /** "3 minutes ago"; what is ahead, by a clock that differs, is "now". */
-  ago(moment: string): Html {
-    return this.at(moment, this.#distance(Math.min(0, Date.parse(moment) - this.#now)));
-  }
-
-  /** "in 23 hours", "2 days ago"; the date where it is a week or more away. */
-  near(moment: string): Html {
-    const away = Date.parse(moment) - this.#now;
-    return this.at(moment, Math.abs(away) < NEAR ? this.#distance(away) : this.#day.format(Date.parse(moment)));
-  }
-
-  at(moment: string, text: string): Html {
-    return markup`<time datetime="${moment}" title="${this.#exact.format(Date.parse(moment))}">${text}</time>`;
-  }
-
-  #distance(away: number): string {
-    for (const [unit, length] of UNITS) {
-      const count = Math.trunc(away / length);
-      if (count !== 0) return this.#counted.format(count, unit);
-    }
-    return this.#present;
-  }
-}
-
-function knownTimeZone(timeZone: string | undefined): string {
-  if (timeZone === undefined) return 'UTC';
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone;
-  } catch {
-    return 'UTC';
-  }
-}
-
-// ---- markup ----
-
-/** Text that is markup already. Everything else that {@link markup} is given gets escaped. */
-class Html {
-  constructor(readonly text: string) {}
-}
-
-type Fragment = Html | string | number | null | readonly Html[];
-
-function markup(parts: TemplateStringsArray, ...values: readonly Fragment[]): Html {
-  let text = parts[0] ?? '';
-  values.forEach((value, index) => {
-    text += markupOf(value) + (parts[index + 1] ?? '');
-  });
-  return new Html(text);
-}
-
-function markupOf(value: Fragment): string {
-  if (value === null) return '';
-  if (value instanceof Html) return value.text;
-  if (typeof value === 'object') return value.map((part) => part.text).join('');
-  return escaped(String(value));
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escaped(text: string): string {
-  return (
-    text
-      .toWellFormed()
-      .replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
-      // eslint-disable-next-line no-control-regex -- control characters are not allowed in HTML
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, '\ufffd')
-  );
-}
-
 const style = markup`<style>${new Html(PAGE_STYLE)}</style>`;
 const DRAWN = new Html(
   'viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false"',
@@ -407,7 +286,7 @@ const DRAWN = new Html(
 const HEADINGS_OF_PAGE: Headings = { title: new Html('h1'), group: new Html('h2'), session: new Html('h3') };
 const HEADINGS_OF_FRAGMENT: Headings = { title: new Html('h2'), group: new Html('h3'), session: new Html('h4') };
 
-/** The origin that a policy must allow for this URL. */
+/** The origin that the policy must allow for this URL. */
 function cspSource(option: string, url: string): string {
   const here = 'https://here.invalid';
   const target = URL.canParse(url, here) ? new URL(url, here) : null;

@@ -1,16 +1,16 @@
-/** From what a client says of itself to the words people use for it: "Firefox on Windows", "MyApp 1.2 on iPhone". */
+/** From the user agent to the name that people know: "Firefox on Windows", "MyApp 1.2 on iPhone". */
 
 import { hash } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import uaParser from 'ua-parser-js';
 import { USER_AGENT_LIMIT } from '../core/session.js';
+import { rawUserAgent, REDUCED_MODEL, unpackHints, type ClientHints } from './client-hints.js';
 
 export const CLIENT_KINDS = ['phone', 'tablet', 'desktop', 'television', 'app', 'robot', 'unknown'] as const;
-/** `app`: a native app or a web view in one, on whatever device; `television`: game consoles too; `robot`: a program without a person. */
+/** `app`: a native app or its web view, on any device; `television`: also a game console; `robot`: a program without a person. */
 export type ClientKind = (typeof CLIENT_KINDS)[number];
 
-/** What a session runs on, as far as its client says. All of it is the client's own claim. */
+/** What a session runs on. The client itself says so, and it is not verified. */
 export interface ClientDescription {
   readonly kind: ClientKind;
   /** Of the browser, app or program. */
@@ -24,99 +24,19 @@ export interface ClientDescription {
   readonly userAgent: string | null;
 }
 
-/** What a browser says in `Sec-CH-UA*` headers (User-Agent Client Hints). */
-export interface ClientHints {
-  /** The first brand that is neither made up (GREASE) nor Chromium, with its major version: `Brave/129`. */
-  readonly brand: string | null;
-  readonly platform: string | null;
-  readonly platformVersion: string | null;
-  readonly model: string | null;
-  readonly mobile: boolean;
-}
-
-/** The words {@link clientInWords} takes. */
+/** The texts for {@link clientInWords}. */
 export interface ClientWords {
   /** "Firefox on Windows" */
   clientOn(client: string, device: string): string;
-  /** What an app is called that names only the HTTP library it was built with. */
+  /** The name of an app that sends only the name of its HTTP library. */
   appUsing(library: string): string;
-  /** For a client of which nothing but its kind is known. */
+  /** For a client of which only the kind is known. */
   readonly kinds: Readonly<Record<ClientKind, string>>;
 }
 
-/** Value of an `Accept-CH` header that asks a browser for the hints which it does not send unasked. */
-export const ACCEPT_CH = 'Sec-CH-UA-Platform-Version, Sec-CH-UA-Model';
-
-// No header value contains this character (they are Latin-1): whatever follows it was written here, not by a client.
-const NOTE = '\u2016';
-
-const noted = new LRUCache<string, string>({ max: 500 });
 const described = new LRUCache<string, ClientDescription>({ max: 1000 });
 
-/** The client hints of a request, each null where the browser sends none. */
-export function clientHints(headers: IncomingHttpHeaders): ClientHints {
-  return {
-    brand: brandOf(header(headers, 'sec-ch-ua')),
-    platform: unquoted(header(headers, 'sec-ch-ua-platform')),
-    platformVersion: unquoted(header(headers, 'sec-ch-ua-platform-version')),
-    model: unquoted(header(headers, 'sec-ch-ua-model')),
-    mobile: header(headers, 'sec-ch-ua-mobile') === '?1',
-  };
-}
-
-/**
- * What a session's record keeps as its user agent: the header, cut at 512 characters, and, behind a mark that no header
- * can contain, a note of what the client hints add to it. {@link describeClient} reads it, {@link rawUserAgent} strips it.
- */
-export function sightedUserAgent(headers: IncomingHttpHeaders): string | null {
-  const raw = headers['user-agent'];
-  if (raw === undefined || raw === '') return null;
-  const brands = header(headers, 'sec-ch-ua');
-  if (brands === '') return raw.slice(0, USER_AGENT_LIMIT);
-
-  // Browsers with hints send them with every request: working out the note once per combination is enough.
-  const key = [
-    raw.slice(0, USER_AGENT_LIMIT),
-    brands,
-    header(headers, 'sec-ch-ua-platform'),
-    header(headers, 'sec-ch-ua-platform-version'),
-    header(headers, 'sec-ch-ua-model'),
-    header(headers, 'sec-ch-ua-mobile'),
-  ].join('\n');
-  const known = noted.get(key);
-  if (known !== undefined) return known;
-
-  const note = packHints(raw, clientHints(headers));
-  const kept =
-    note === '' ? raw.slice(0, USER_AGENT_LIMIT) : raw.slice(0, USER_AGENT_LIMIT - 1 - note.length) + NOTE + note;
-  if (key.length <= 4 * USER_AGENT_LIMIT) noted.set(key, kept);
-  return kept;
-}
-
-/** The note of what hints say and the user agent does not, at most 140 characters; empty where they add nothing. */
-export function packHints(userAgent: string, hints: ClientHints): string {
-  const hidden = hints.platform !== null && !PLATFORM.test(userAgent);
-  const fields = [
-    hints.brand !== null && !COMMON_BRAND.test(hints.brand) ? hints.brand : '',
-    hidden || (hints.platform === 'Windows' && hints.platformVersion !== null) ? hints.platform : '',
-    hints.platform === 'Windows' ? hints.platformVersion : '',
-    userAgent.includes(REDUCED_MODEL) ? hints.model : '',
-    hidden && hints.mobile ? 'mobile' : '',
-  ];
-  return fields
-    .map((field) => (field ?? '').replace(/[^\w ./()+-]/g, '').slice(0, 32))
-    .join(';')
-    .replace(/;+$/, '');
-}
-
-/** The header as the client sent it, of what {@link sightedUserAgent} gave. */
-export function rawUserAgent(kept: string | null): string | null {
-  if (kept === null) return null;
-  const mark = kept.indexOf(NOTE);
-  return mark === -1 ? kept : kept.slice(0, mark);
-}
-
-/** Describes a client by what a record keeps of it. Takes any text: what it cannot read is `unknown`. Memoised. */
+/** Describes the client of a record. Accepts any string: a client that cannot be recognized is `unknown`. Memoized. */
 export function describeClient(kept: string | null): ClientDescription {
   if (kept === null) return NOBODY;
   const text = kept.slice(0, USER_AGENT_LIMIT);
@@ -128,10 +48,10 @@ export function describeClient(kept: string | null): ClientDescription {
   return description;
 }
 
-/** Of the twenty clients of a user hardly two have the same 48 bits, and they are kept for each user. */
+/** 48 bits: enough to tell the twenty clients of one user apart. */
 const CLIENT_KEY_LENGTH = 8;
 
-/** Tells clients of another kind, name or system apart; null where nothing of these is told. Versions do not matter. */
+/** The same for clients of the same kind, name and system, whatever their version; null if name and system are unknown. */
 export function clientKeyOf(kept: string | null): string | null {
   const { kind, name, os } = describeClient(kept);
   if (name === null && os === null) return null;
@@ -149,7 +69,7 @@ export function clientInWords(client: ClientDescription, words: ClientWords): st
   return client.kind === 'app' ? words.clientOn(words.kinds.app, where) : where;
 }
 
-/** A build number or a browser's major version says nothing to people: only `1.2` and longer is shown, and that much of it. */
+/** People do not know build numbers or a browser's major version: only the `1.2` of a longer version is shown. */
 function nameInWords(client: ClientDescription, name: string, words: ClientWords): string {
   if (LIBRARIES.has(name)) return words.appUsing(name);
   const version = client.kind === 'app' ? /^\d+\.\d+/.exec(client.version ?? '') : null;
@@ -169,16 +89,10 @@ const NOBODY: ClientDescription = {
   userAgent: null,
 };
 
-/** Chrome says `K` for every model (User-Agent reduction). */
-const REDUCED_MODEL = '; K)';
-const PLATFORM = /Windows|Macintosh|iPhone|iPad|Android|CrOS|Linux/;
-/** Brands that the user agent names as well. */
-const COMMON_BRAND = /^(?:Google Chrome|Microsoft Edge|Opera|Android WebView|HeadlessChrome|YaBrowser|Yandex)\b/;
-const GREASE = /not.{0,3}a.{0,3}brand/i;
-/** A part such as `SM-S911B`, which people do not call their device by. */
+/** A part such as `SM-S911B`, which is not a name that people use. */
 const MODEL_NUMBER = /(?:^|\s)(?=\S*\d)(?=\S*[A-Z])[A-Z\d_-]{4,}(?:\s|$)/;
 
-/** Programs without a person, by how their user agent begins. */
+/** Programs without a person, by the beginning of their user agent. */
 const PROGRAMS: readonly (readonly [RegExp, string])[] = [
   [/^curl\b/i, 'curl'],
   [/^wget\b/i, 'Wget'],
@@ -199,18 +113,18 @@ const PROGRAMS: readonly (readonly [RegExp, string])[] = [
 const ROBOT =
   /[\w-]{0,40}(?<!\bcu)bot\b|[\w-]{0,40}(?:crawler|spider)\b|facebookexternalhit|Mediapartners-Google|Google-InspectionTool|Yahoo! Slurp|archive\.org/i;
 
-/** HTTP libraries of native apps: an app that names nothing else is told by them. */
+/** HTTP libraries of native apps. Some apps name nothing else. */
 const LIBRARIES: ReadonlySet<string> = new Set(['okhttp', 'Dart', 'CFNetwork', 'Alamofire', 'Ktor', 'ktor-client']);
 
-/** Tokens of a web view that are not the app's own name. */
+/** Products in the user agent of a web view that are not the app's own name. */
 const ENGINES =
   /^(?:Mozilla|AppleWebKit|Chrome|Chromium|CrMo|Safari|Mobile|Version|Gecko|Electron|KHTML|Trident|Presto|Build|CFNetwork|Darwin)$/;
 const WEB_VIEWS: ReadonlySet<string> = new Set(['WebKit', 'Chrome WebView', 'Electron']);
-/** Apps known for the browser inside them. */
+/** Apps with a browser of their own. */
 const APPS_WITH_BROWSER =
   /^(?:Facebook|Instagram|TikTok|WeChat|Line|Snapchat|LinkedIn|GSA|Twitter|Pinterest|KAKAOTALK|Kakao.*|NAVER|Alipay|Klarna|Teams)$/i;
 
-/** How the parser calls them, and how people do. */
+/** The parser's names, and the names that people use. */
 const BROWSER_NAMES: Readonly<Record<string, string>> = {
   'Mobile Safari': 'Safari',
   'Mobile Firefox': 'Firefox',
@@ -231,7 +145,7 @@ const OS_NAMES: Readonly<Record<string, string>> = {
   'Chrome OS': 'ChromeOS',
   'Firefox OS': 'Firefox OS',
 };
-/** Systems as native apps write them. */
+/** Systems, as native apps write them. */
 const NATIVE_SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/\biPadOS\b/i, 'iPadOS'],
   [/\biOS\b/i, 'iOS'],
@@ -290,7 +204,7 @@ function television(os: string | null, vendor: string | undefined, model: string
 function systemOf(text: string, parsed: ReturnType<typeof uaParser>, hints: ClientHints): string | null {
   const { name, version } = parsed.os;
   if (hints.platform === 'Windows' || name === 'Windows') {
-    // Every Windows since 10 calls itself "NT 10.0"; the hint counts on, and 13 is where 11 begins.
+    // Windows 10 and 11 both send "NT 10.0". In the hint, 13 and above is Windows 11.
     const hinted = Number.parseInt(hints.platformVersion ?? '', 10);
     if (hinted > 0) return hinted >= 13 ? 'Windows 11' : 'Windows 10';
     return version === undefined || version === '10' || version === 'NT' ? 'Windows' : `Windows ${version}`;
@@ -323,7 +237,7 @@ function browser(text: string, parsed: ReturnType<typeof uaParser>, hardware: Ha
   };
 }
 
-/** The first product that is not part of a browser's engine. */
+/** The first product that does not belong to a browser's engine. */
 function ownToken(text: string): { name: string; version: string } | undefined {
   for (const [, name = '', version = ''] of text
     .replace(/\([^()]*\)/g, ' ')
@@ -344,36 +258,4 @@ function native(text: string, hardware: Hardware): Parts {
   const name = product?.[1]?.trim() ?? '';
   if (!/\p{L}/u.test(name)) return { ...hardware, name: null, version: null };
   return { ...app, name, version: LIBRARIES.has(name) ? null : (product?.[2] ?? null) };
-}
-
-// ---- hints ----
-
-function unpackHints(kept: string): ClientHints {
-  const mark = kept.indexOf(NOTE);
-  const [brand, platform, platformVersion, model, mobile] = mark === -1 ? [] : kept.slice(mark + 1).split(';');
-  return {
-    brand: brand || null,
-    platform: platform || null,
-    platformVersion: platformVersion || null,
-    model: model || null,
-    mobile: mobile === 'mobile',
-  };
-}
-
-function brandOf(brands: string): string | null {
-  for (const [, brand = '', version = ''] of brands
-    .slice(0, USER_AGENT_LIMIT)
-    .matchAll(/"([^"]{1,40})"\s{0,4};\s{0,4}v="(\d{0,6})/g)) {
-    if (!GREASE.test(brand) && brand !== 'Chromium') return version === '' ? brand : `${brand}/${version}`;
-  }
-  return null;
-}
-
-function header(headers: IncomingHttpHeaders, name: string): string {
-  const value = headers[name];
-  return typeof value === 'string' ? value : '';
-}
-
-function unquoted(value: string): string | null {
-  return value.slice(0, 80).replace(/^"|"$/g, '').trim() || null;
 }

@@ -1,16 +1,16 @@
 import { durationMs, type Duration } from '../core/duration.js';
 
-/** A clock for the option `clock` that stands still until it is moved. */
+/** For the option `clock`: a clock that stands still until it is moved. */
 export interface TestClock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Moves it on, by milliseconds or a text such as `'15m'`; up to a hundred years. */
+  /** Moves it forward, by milliseconds or a string such as `'15m'`, up to a hundred years. */
   advance(duration: Duration): void;
-  /** Puts it to a moment, back too. */
+  /** Sets it to a time, which may be in the past. */
   set(moment: Date | number): void;
 }
 
-/** Begins at `start`, by default now: tokens and a Redis server of the same moment agree with it. */
+/** Begins at `start`. Default now, so that it agrees with the clock of a Redis server. */
 export function createTestClock(start: Date | number = Date.now()): TestClock {
   let time = Number(start);
   return {

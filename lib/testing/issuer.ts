@@ -1,15 +1,26 @@
-/** An issuer for tests: signs what it is told to, and publishes its keys over real HTTP, on loopback. */
+/** An issuer for tests: signs any claims, and publishes its keys over real HTTP, on loopback. */
 
 import { generateKeyPair, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
+import {
+  aBoolean,
+  anything,
+  aString,
+  checkOptions,
+  isObject,
+  oneOf,
+  type Kind,
+  type OptionKinds,
+} from '../core/check.js';
 
-export type TestAlgorithm = 'RS256' | 'RS384' | 'RS512' | 'PS256' | 'PS384' | 'PS512' | 'ES256' | 'ES384' | 'ES512';
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const;
+export type TestAlgorithm = (typeof ALGORITHMS)[number];
 
 export interface TestIssuerOptions {
   /** The `iss` of its tokens. Default: the URL it listens on, so that discovery works. */
   readonly issuer?: string;
-  /** One key is made for each. The first is the default of `issue`. Default `['RS256']`. */
+  /** One key is made for each. `issue` uses the first one by default. Default `['RS256']`. */
   readonly algorithms?: readonly [TestAlgorithm, ...TestAlgorithm[]];
   /** For `iat` and `exp`, in milliseconds since 1970. Default `Date`. */
   readonly clock?: { now(): number };
@@ -17,23 +28,23 @@ export interface TestIssuerOptions {
 
 export interface IssueOptions {
   readonly alg?: TestAlgorithm;
-  /** In place of the key's own. */
+  /** Instead of the key's own. */
   readonly kid?: string;
-  /** Further header parameters; `undefined` takes one away. */
+  /** Further header parameters; `undefined` removes one. */
   readonly header?: Readonly<Record<string, unknown>>;
 }
 
 export interface TestIssuer {
   readonly issuer: string;
   readonly jwksUri: string;
-  /** How often the key set was asked for, answered or not. */
+  /** How often the key set was requested, whether it was answered or not. */
   readonly requests: number;
   /**
-   * A signed token. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time: a session of its own), `iat` and
-   * `exp` (an hour later), with yours over them; `undefined` takes one away.
+   * A signed token. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time, so that each token is a session), `iat` and
+   * `exp` (an hour later). Your claims override them; `undefined` removes one.
    */
   issue(claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
-  /** From now on new keys sign. The old ones leave the set, unless `keepOld`. */
+  /** New keys sign from now on. The old keys are removed from the set, unless `keepOld` is true. */
   rotateKeys(options?: { readonly keepOld?: boolean }): Promise<void>;
   /** Answers 503 until {@link TestIssuer.keysUp}. */
   keysDown(): void;
@@ -54,14 +65,22 @@ const RSA_PKCS1_PSS_PADDING = 6;
 
 let latest: TestIssuer | undefined;
 
-/** The issuer that was created last. Throws where there is none. */
+/** The issuer that was created last. Throws if there is none. */
 export function latestTestIssuer(): TestIssuer {
   if (latest === undefined) throw new Error('There is no issuer yet: await createTestIssuer() first');
   return latest;
 }
 
-/** Starts an issuer, on a free port of 127.0.0.1. It does not keep the process alive; `close()` it all the same. */
+const ISSUER_OPTIONS: OptionKinds<TestIssuerOptions> = { issuer: aString, algorithms: anything, clock: anything };
+const anObject: Kind = { accepts: isObject, words: 'an object' };
+const ISSUE_OPTIONS: OptionKinds<IssueOptions> = { alg: oneOf(...ALGORITHMS), kid: aString, header: anObject };
+
+/**
+ * Starts an issuer on a free port of 127.0.0.1. It does not keep the process alive, but should be closed. Rejects with a
+ * `TypeError` if an option is invalid.
+ */
 export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
+  checkOptions(options, 'createTestIssuer()', ISSUER_OPTIONS);
   const { algorithms = ['RS256'], clock = Date } = options;
   const server = createServer(answer);
   const url = await listen();
@@ -79,7 +98,9 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
       return requests;
     },
     issue,
-    async rotateKeys({ keepOld = false } = {}) {
+    async rotateKeys(rotation = {}) {
+      checkOptions<{ keepOld?: boolean }>(rotation, 'rotateKeys()', { keepOld: aBoolean });
+      const { keepOld = false } = rotation;
       current = await makeKeys();
       published = keepOld ? [...current, ...published] : current;
     },
@@ -99,7 +120,9 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
   latest = created;
   return created;
 
-  function issue(claims: Readonly<Record<string, unknown>> = {}, { alg, kid, header }: IssueOptions = {}): string {
+  function issue(claims: Readonly<Record<string, unknown>> = {}, issueOptions: IssueOptions = {}): string {
+    checkOptions(issueOptions, 'issue()', ISSUE_OPTIONS);
+    const { alg, kid, header } = issueOptions;
     const key = alg === undefined ? current[0] : current.find((candidate) => candidate.alg === alg);
     if (key === undefined) {
       throw new Error(`This issuer has no key for ${alg ?? 'tokens'}: name it in createTestIssuer({ algorithms })`);

@@ -1,13 +1,13 @@
 import { latestTestIssuer, type TestIssuer } from './issuer.js';
 
-/** What is used of a `supertest` agent: headers that go with all of its requests. */
+/** The part of a `supertest` agent that is used: headers for all of its requests. */
 export interface TestAgent {
   set(name: string, value: string): unknown;
 }
 
 /**
- * Signs an agent in: a token with these claims goes with all of its requests from now on. Returns the token. Each call is
- * a new session, unless the claims say `sid`. `issuer`: default the one that was created last. Throws where there is none.
+ * Signs an agent in: from now on, it sends a token with these claims with every request. Returns the token. Each call is a
+ * new session, unless the claims have a `sid`. `issuer`: default the one that was created last. Throws if there is none.
  */
 export function signIn(
   agent: TestAgent,

@@ -1,12 +1,14 @@
-/** What is asked of an issuer over HTTP: bounded in time and size, with no redirect followed. */
+/** HTTP requests to an issuer: bounded in time and size, and redirects are not followed. */
 
-/** Largest answer that is read, in bytes: a key set of a hundred keys is a tenth of it. */
-export const ANSWER_LIMIT = 1024 * 1024;
+import { isObject } from '../core/check.js';
+
+/** Largest response that is read, in bytes: ten times a set of a hundred keys. */
+export const RESPONSE_LIMIT = 1024 * 1024;
 
 /**
- * The JSON object at a URL. `what` names the endpoint in the message of the error that this rejects with: for an
- * answer other than 2xx (a redirect too), one that is larger than {@link ANSWER_LIMIT} or no JSON object, and when
- * `signal` fires before all of it came.
+ * The JSON object at a URL. `what` names the endpoint in error messages. Rejects if the status is not 2xx (redirects
+ * included), if the response is larger than {@link RESPONSE_LIMIT} or not a JSON object, and if `signal` fires before the
+ * whole response has arrived.
  */
 export async function fetchJson(
   url: URL,
@@ -18,21 +20,21 @@ export async function fetchJson(
     headers: { accept: 'application/json, application/jwk-set+json' },
     signal,
   }).catch((error: unknown) => {
-    throw outOfReach(what, signal, error);
+    throw unreachable(what, signal, error);
   });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new Error(`${what} answered with status ${response.status}`);
+    throw new Error(`${what} responded with status ${response.status}`);
   }
   const text = await readText(response, what).catch((error: unknown) => {
-    throw error instanceof AnswerTooLarge ? error : outOfReach(what, signal, error);
+    throw error instanceof ResponseTooLarge ? error : unreachable(what, signal, error);
   });
   return parseObject(text, what);
 }
 
 /**
- * Where an issuer's keys are, by OpenID Connect Discovery 1.0, section 4. Rejects where the document names another
- * issuer (section 4.3), or no `jwks_uri` that is an https URL; http will do where the issuer's own URL is http.
+ * The URL of an issuer's keys, by OpenID Connect Discovery 1.0, section 4. Rejects if the document names another issuer
+ * (section 4.3), or if its `jwks_uri` is not an https URL. An http URL is accepted if the issuer's own URL is http.
  */
 export async function discoverJwksUri(issuer: string, signal: AbortSignal): Promise<URL> {
   const document = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
@@ -40,12 +42,12 @@ export async function discoverJwksUri(issuer: string, signal: AbortSignal): Prom
   if (metadata['issuer'] !== issuer) throw new Error('The discovery document names another issuer');
   const uri = httpUrl(metadata['jwks_uri']);
   if (uri === undefined || (uri.protocol === 'http:' && document.protocol === 'https:')) {
-    throw new Error('The discovery document has no jwks_uri that may be used');
+    throw new Error('The discovery document has no usable jwks_uri');
   }
   return uri;
 }
 
-/** The absolute http or https URL that a text spells, without user and password; undefined where it spells none. */
+/** An absolute http or https URL without user and password; undefined if the value is anything else. */
 export function httpUrl(value: unknown): URL | undefined {
   if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
   const url = new URL(value);
@@ -53,7 +55,7 @@ export function httpUrl(value: unknown): URL | undefined {
   return isHttp && url.username === '' && url.password === '' ? url : undefined;
 }
 
-class AnswerTooLarge extends Error {}
+class ResponseTooLarge extends Error {}
 
 async function readText(response: Response, what: string): Promise<string> {
   const decoder = new TextDecoder();
@@ -62,8 +64,8 @@ async function readText(response: Response, what: string): Promise<string> {
   const body: AsyncIterable<Uint8Array> | readonly Uint8Array[] = response.body ?? [];
   for await (const chunk of body) {
     size += chunk.byteLength;
-    // Leaving the loop ends the transfer.
-    if (size > ANSWER_LIMIT) throw new AnswerTooLarge(`${what} answered with more than ${ANSWER_LIMIT} bytes`);
+    // Leaving the loop aborts the transfer.
+    if (size > RESPONSE_LIMIT) throw new ResponseTooLarge(`${what} responded with more than ${RESPONSE_LIMIT} bytes`);
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
@@ -74,17 +76,13 @@ function parseObject(text: string, what: string): Readonly<Record<string, unknow
   try {
     value = JSON.parse(text);
   } catch {
-    // The parser's message would show a part of the answer.
-    throw new Error(`${what} answered with something else than JSON`);
+    // The parser's own message would show part of the response.
+    throw new Error(`${what} did not respond with JSON`);
   }
-  if (!isObject(value)) throw new Error(`${what} answered with JSON that is no object`);
+  if (!isObject(value)) throw new Error(`${what} responded with JSON that is not an object`);
   return value;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function outOfReach(what: string, signal: AbortSignal, cause: unknown): Error {
-  return new Error(`${what} ${signal.aborted ? 'took too long to answer' : 'cannot be reached'}`, { cause });
+function unreachable(what: string, signal: AbortSignal, cause: unknown): Error {
+  return new Error(`${what} ${signal.aborted ? 'took too long to respond' : 'cannot be reached'}`, { cause });
 }

@@ -1,9 +1,10 @@
-/** What a verifier asks for keys, and a set of keys at hand, wherever it came from. */
+/** Where a verifier gets its keys, and a set of keys in memory. */
 
 import { LoginError } from '../core/errors.js';
+import type { Health } from '../core/health.js';
 import type { VerificationKey } from './verification-key.js';
 
-/** What the key is wanted for: the header of a token of which nothing is believed yet. */
+/** What the key is needed for: the header of a token that is not verified yet. */
 export interface KeyRequest {
   readonly kid: string | undefined;
   readonly alg: string;
@@ -12,31 +13,25 @@ export interface KeyRequest {
 /** Where the keys of one issuer come from. */
 export interface KeySource {
   /**
-   * The keys that may verify a token with this header, never empty. Synchronous where the keys are at hand, so that
-   * the hot path makes no promise. Throws, or rejects with, `LoginError`: `key_unknown`, `algorithm_refused`, `keys_unavailable`.
+   * The keys that may verify a token with this header, never empty. Synchronous if the keys are in memory, so that the
+   * hot path creates no promise. Throws, or rejects with, `LoginError`: `key_unknown`, `algorithm_refused`, `keys_unavailable`.
    */
   candidates(header: KeyRequest): readonly VerificationKey[] | Promise<readonly VerificationKey[]>;
-  /** Whether this key is still in use: what it verified must be verified anew otherwise. Cheap: asked once per cached token and request. */
+  /** Whether this key is still in use; if not, what it verified must be verified again. Cheap: called for every request. */
   holds(key: VerificationKey): boolean;
   /**
-   * `ok`: tokens can be judged, as far as is known. `age` of the keys in milliseconds, `Infinity` before the first
-   * came. `lastError` of the last fetch, null where that went well. Asking counts as a use: a fetch that is due begins.
+   * `ok`: tokens can be verified, as far as is known. `age` of the keys in milliseconds, `Infinity` before the first
+   * fetch. `lastError` of the last fetch, null if it succeeded. Calling this counts as a use: a fetch that is due begins.
    */
-  health(): KeyHealth;
-  /** Ends fetches. */
+  health(): Health;
+  /** Aborts fetches. */
   close(): void;
-}
-
-export interface KeyHealth {
-  readonly ok: boolean;
-  readonly age: number;
-  readonly lastError: Error | null;
 }
 
 /** A set of keys, in the order of their source. */
 export class KeyRing {
   readonly all: readonly VerificationKey[];
-  /** Those without a `kid`. */
+  /** The keys without a `kid`. */
   readonly unnamed: readonly VerificationKey[];
   readonly #named = new Map<string, VerificationKey[]>();
   readonly #held: ReadonlySet<VerificationKey>;
@@ -58,17 +53,18 @@ export class KeyRing {
     return this.#named.get(kid);
   }
 
-  /** The key of this ring that is the same as `key` in all that counts, if there is one. */
+  /** The key of this ring with the same `kid`, material and algorithms, if there is one. */
   same(key: VerificationKey): VerificationKey | undefined {
     const namesakes = key.kid === undefined ? this.unnamed : this.named(key.kid);
     return namesakes?.find((known) => known.key.equals(key.key) && known.algorithms.join() === key.algorithms.join());
   }
 }
 
-/** Those of `keys` that serve `alg`, never none: throws `algorithm_refused` then. */
+/** The keys that can be used with `alg`. Throws `algorithm_refused` if there are none. */
 export function serving(keys: readonly VerificationKey[], alg: string): readonly VerificationKey[] {
   const fitting = keys.filter(({ algorithms }) => algorithms.some((algorithm) => algorithm === alg));
-  if (fitting.length === 0) throw new LoginError('algorithm_refused', 'No key of the issuer serves this algorithm');
+  if (fitting.length === 0)
+    throw new LoginError('algorithm_refused', 'No key of the issuer can be used with this algorithm');
   return fitting;
 }
 

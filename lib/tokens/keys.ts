@@ -1,34 +1,31 @@
-/** Where the keys of an issuer come from: its configuration, or its JWKS endpoint. The only user of jwks-rsa. */
+/** The keys of an issuer, fetched from its JWKS endpoint. The only user of jwks-rsa. */
 
 import { createPublicKey } from 'node:crypto';
 import { JwksClient } from 'jwks-rsa';
 import { LoginError } from '../core/errors.js';
+import type { Health } from '../core/health.js';
 import { discoverJwksUri, fetchJson, httpUrl } from './discovery.js';
-import { KeyRing, keyUnknown, serving, type KeyHealth, type KeyRequest, type KeySource } from './key-source.js';
+import { KeyRing, keyUnknown, serving, type KeyRequest, type KeySource } from './key-source.js';
 import { algorithmsOf, checkJwk, UnusableKey } from './verification-key.js';
 import type { Algorithm, JwkMaterial, VerificationKey } from './verification-key.js';
 
-export type { KeyHealth, KeyRequest, KeySource } from './key-source.js';
-export { staticKeys, type PublicKey, type Secret, type StaticKeyOptions } from './static-keys.js';
-export type { Algorithm, VerificationKey } from './verification-key.js';
-
-/** What befalls the keys of one issuer. */
+/** What happened to the keys of one issuer. */
 export type KeyEvent =
-  /** A fetch failed, the one before had not. */
+  /** A fetch failed after one that succeeded. */
   | { readonly kind: 'down'; readonly error: Error }
-  /** A fetch went well, the one before had not. */
+  /** A fetch succeeded after one that failed. */
   | { readonly kind: 'up' }
-  /** A key of the set cannot be used; the others are. Told once, not with every fetch. */
+  /** A key of the set cannot be used; the others are used. Reported once, not at every fetch. */
   | { readonly kind: 'skipped'; readonly index: number; readonly kid: string | undefined; readonly why: string };
 
 export interface JwksOptions {
   /** The endpoint, or the issuer whose discovery document names it (asked before each fetch). */
   readonly uri: string | { readonly discover: string };
-  /** The set is fetched anew, in the background, by the first use after three quarters of this. In milliseconds. */
+  /** The set is fetched again, in the background, at the first use after three quarters of this. In milliseconds. */
   readonly keysMaxAge: number;
-  /** How long the last good set serves while none can be fetched. In milliseconds. */
+  /** How long the last good set is used while none can be fetched. In milliseconds. */
   readonly keysMaxStale: number;
-  /** Default: what each key declares, else RS256 for RSA, and the curve's own for EC. */
+  /** Default: what each key declares, or else RS256 for RSA and the curve's own for EC. */
   readonly algorithms?: readonly Algorithm[] | undefined;
   /** In milliseconds since 1970. */
   readonly clock: { now(): number };
@@ -38,25 +35,25 @@ export interface JwksOptions {
   readonly fetchTimeout?: number;
 }
 
-/** Longest list of keys that one token is tried with, where it or the set does not tell them apart. */
+/** The most keys that one token is tried with, if neither it nor the set tells them apart. */
 const CANDIDATE_LIMIT = 16;
 
-/** An unknown `kid` causes one fetch in this time, for all requests together. */
+/** An unknown `kid` causes one fetch in this time, for all requests together. In milliseconds. */
 const UNKNOWN_KID_COOLDOWN = 30_000;
-/** After the first of several failures in a row; each more doubles it. */
+/** After the first of several failures in a row; each further one doubles it. */
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 30_000;
-/** Without a set nobody gets in: nobody is then to wait long for an endpoint that is back. */
+/** Without a set, nobody gets in: the endpoint must be noticed soon after it is back. */
 const LAST_RETRY_WITHOUT_KEYS = 5_000;
 
 /**
  * The key set of an issuer, fetched when it is first needed.
  *
- * Whoever names a known key is answered at once. An unknown `kid` waits for at most one fetch per 30 s, shared by all;
- * it is `key_unknown` where the set that came lacks it, `keys_unavailable` where none came. After a failed fetch the
- * next is tried after 1 s, then 2 s, 4 s, ... up to 30 s (5 s where no set is at hand). A key without `kid` serves only
- * tokens without. Throws a `TypeError` for a `uri` that is no http(s) URL, or has a user or password, and for an
- * algorithm that no public key serves.
+ * A known `kid` is never delayed. An unknown `kid` waits for at most one fetch per 30 s, shared by all requests; the
+ * result is `key_unknown` if the fetched set lacks it, and `keys_unavailable` if the fetch failed. After a failed fetch,
+ * the next is tried after 1 s, then 2 s, 4 s, ... up to 30 s (5 s if there is no set). A key without `kid` is used only for
+ * tokens without one. Throws a `TypeError` for a `uri` that is not an http(s) URL, or has a user or password, and for an
+ * algorithm that cannot be used with a public key.
  */
 export function jwksKeys(options: JwksOptions, optionName = 'issuer'): KeySource {
   const { uri, algorithms } = options;
@@ -64,8 +61,10 @@ export function jwksKeys(options: JwksOptions, optionName = 'issuer'): KeySource
   if (httpUrl(url) === undefined) {
     throw new TypeError(`${optionName}.${urlName} must be an absolute http(s) URL without user and password`);
   }
-  const shared = algorithms?.find((algorithm) => algorithm.startsWith('HS'));
-  if (shared !== undefined) throw new TypeError(`${optionName}.algorithms has '${shared}', which no public key serves`);
+  const symmetric = algorithms?.find((algorithm) => algorithm.startsWith('HS'));
+  if (symmetric !== undefined) {
+    throw new TypeError(`${optionName}.algorithms has '${symmetric}', which cannot be used with a public key`);
+  }
   return new RemoteKeys(options);
 }
 
@@ -99,7 +98,7 @@ class RemoteKeys implements KeySource {
     return this.#ring.holds(key);
   }
 
-  health(): KeyHealth {
+  health(): Health {
     const age = this.#sinceFetched.elapsed();
     this.#refreshIfDue(age);
     return { ok: age < this.#options.keysMaxStale || this.#failures === 0, age, lastError: this.#lastError };
@@ -109,13 +108,13 @@ class RemoteKeys implements KeySource {
     this.#closing.abort();
   }
 
-  /** Undefined where the set has no such key. */
+  /** Undefined if the set has no such key. */
   #find({ kid, alg }: KeyRequest): readonly VerificationKey[] | undefined {
     const found = kid === undefined ? this.#ring.all : this.#ring.named(kid);
     return found === undefined ? undefined : serving(found, alg).slice(0, CANDIDATE_LIMIT);
   }
 
-  /** There is no set, or it is older than may be. */
+  /** There is no set, or it is too old. */
   #firstCandidates(header: KeyRequest): Promise<readonly VerificationKey[]> {
     const wait = this.#retryIn();
     if (wait > 0) throw this.#unavailable(wait);
@@ -151,7 +150,7 @@ class RemoteKeys implements KeySource {
     if (age >= this.#options.keysMaxAge * 0.75 && this.#retryIn() <= 0) void this.#refresh();
   }
 
-  /** In milliseconds; 0 or less: now. While a fetch is under way it may be joined. */
+  /** In milliseconds; 0 or less means now. A fetch that is under way can be joined. */
   #retryIn(): number {
     if (this.#failures === 0 || this.#fetching !== undefined) return 0;
     const hasKeys = this.#sinceFetched.elapsed() < this.#options.keysMaxStale;
@@ -159,15 +158,15 @@ class RemoteKeys implements KeySource {
     return Math.min(FIRST_RETRY * 2 ** (this.#failures - 1), last) - this.#sinceFailed.elapsed();
   }
 
-  /** One at a time. Never rejects: what came of it stands in the fields. */
+  /** One at a time. Never rejects: the result is in the fields. */
   #refresh(): Promise<void> {
-    this.#fetching ??= this.#fetchAndTell().finally(() => {
+    this.#fetching ??= this.#fetchAndReport().finally(() => {
       this.#fetching = undefined;
     });
     return this.#fetching;
   }
 
-  async #fetchAndTell(): Promise<void> {
+  async #fetchAndReport(): Promise<void> {
     const { onEvent } = this.#options;
     try {
       this.#ring = await this.#fetchRing();
@@ -195,26 +194,26 @@ class RemoteKeys implements KeySource {
     for (const [index, jwk] of set.entries()) {
       try {
         const key = await importKey(jwk, algorithms);
-        // The same object as before, so that what it verified need not be verified anew.
+        // The same object as before, so that what it verified need not be verified again.
         keys.push(this.#ring.same(key) ?? key);
       } catch (error) {
         if (!(error instanceof UnusableKey)) throw error;
-        skipped.add(this.#tellSkipped(index, kidOf(jwk), error.message));
+        skipped.add(this.#reportSkipped(index, kidOf(jwk), error.message));
       }
     }
     this.#skipped = skipped;
-    if (keys.length === 0) throw new Error('The JWKS endpoint answered with no key that can be used');
+    if (keys.length === 0) throw new Error('The JWKS endpoint returned no usable key');
     return new KeyRing(keys);
   }
 
-  #tellSkipped(index: number, kid: string | undefined, why: string): string {
+  #reportSkipped(index: number, kid: string | undefined, why: string): string {
     const id = JSON.stringify([kid ?? index, why]);
     if (!this.#skipped.has(id)) this.#options.onEvent({ kind: 'skipped', index, kid, why });
     return id;
   }
 }
 
-/** By a clock that may be set back: what would then lie in the future is now. */
+/** For a clock that may be set back: a start in the future counts as now. */
 class Stopwatch {
   readonly #clock: { now(): number };
   #startedAt = -Infinity;
@@ -235,12 +234,12 @@ class Stopwatch {
   }
 }
 
-/** Its cache and its rate limit are off: one sender of unknown kids could lock out everybody by the latter. */
-const OURS_ALONE = { cache: false, rateLimit: false } as const;
+/** Its cache and its rate limit are off: with the rate limit, one sender of unknown kids could lock everybody out. */
+const NO_CACHE = { cache: false, rateLimit: false } as const;
 
 async function fetchSet(url: URL, signal: AbortSignal): Promise<readonly unknown[]> {
   const client = new JwksClient({
-    ...OURS_ALONE,
+    ...NO_CACHE,
     jwksUri: url.href,
     fetcher: async () => {
       const { keys } = await fetchJson(url, 'The JWKS endpoint', signal);
@@ -248,7 +247,7 @@ async function fetchSet(url: URL, signal: AbortSignal): Promise<readonly unknown
     },
   });
   const keys = await client.getKeys();
-  if (!isList(keys)) throw new Error('The JWKS endpoint answered without a list of keys');
+  if (!isList(keys)) throw new Error('The JWKS endpoint did not return a list of keys');
   return keys;
 }
 
@@ -262,9 +261,9 @@ async function importKey(jwk: unknown, algorithms: readonly Algorithm[] | undefi
   return Object.freeze({ key, kid, algorithms: algorithmsOf(key, alg, algorithms) });
 }
 
-/** One key at a time: of a set jwks-rsa does not say which keys it leaves out, nor why. */
+/** One key at a time: for a set, jwks-rsa does not say which keys it leaves out, nor why. */
 async function parseKey(material: JwkMaterial): Promise<string> {
-  const client = new JwksClient({ ...OURS_ALONE, fetcher: async () => ({ keys: [material] }) });
+  const client = new JwksClient({ ...NO_CACHE, fetcher: async () => ({ keys: [material] }) });
   const [parsed] = await client.getSigningKeys().catch(() => []);
   if (parsed === undefined) throw new UnusableKey('cannot be read as a public key');
   return parsed.getPublicKey();

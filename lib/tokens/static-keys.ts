@@ -1,20 +1,21 @@
-/** Keys that the configuration holds: secrets and public keys, checked once, at construction. */
+/** Keys in the configuration: secrets and public keys, checked once, at construction. */
 
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { types } from 'node:util';
+import { kindOf } from '../core/check.js';
 import { KeyRing, keyUnknown, serving, type KeySource } from './key-source.js';
 import { ALGORITHMS, algorithmsOf, checkJwk, isAlgorithm, UnusableKey } from './verification-key.js';
 import type { Algorithm, VerificationKey } from './verification-key.js';
 
-/** A text is its UTF-8 bytes. */
+/** A string stands for its UTF-8 bytes. */
 export type Secret = string | Uint8Array | KeyObject;
-/** PEM (a text or a file's bytes), a JWK, or a public `KeyObject`. */
+/** PEM (a string or the bytes of a file), a JWK, or a public `KeyObject`. */
 export type PublicKey = string | Uint8Array | Readonly<Record<string, unknown>> | KeyObject;
 
 export interface StaticKeyOptions {
-  /** One or several, the new and the old, for HS256 unless `algorithms` says more. */
+  /** One or several (new and old), for HS256 unless `algorithms` says more. */
   readonly secret?: Secret | readonly Secret[] | undefined;
-  /** One or several: RSA for RS256, EC for its curve's ES, unless `algorithms` says more; a JWK's own `alg` binds. */
+  /** One or several: RSA for RS256, EC for its curve's ES, unless `algorithms` says more; a JWK's own `alg` is binding. */
   readonly publicKey?: PublicKey | readonly PublicKey[] | undefined;
   readonly algorithms?: readonly Algorithm[] | undefined;
 }
@@ -22,9 +23,9 @@ export interface StaticKeyOptions {
 /**
  * Keys that do not change. A token whose `kid` names none of them may be signed with any that has no `kid`.
  *
- * Throws a `TypeError` that names the option and the kind of what it is, and shows nothing of the key: where not
- * exactly one of `secret` and `publicKey` is set, for what is no key, is too short (RFC 7518, section 3.2), too weak,
- * private, or serves none of `algorithms`, and where one of `algorithms` has no key.
+ * Throws a `TypeError` that names the option and shows nothing of the key: unless exactly one of `secret` and `publicKey`
+ * is set; for a key that is invalid, too short (RFC 7518, section 3.2), too weak, private, or of use for none of
+ * `algorithms`; and for one of `algorithms` that none of the keys can be used with.
  */
 export function staticKeys(options: StaticKeyOptions, optionName: string): KeySource {
   const { secret, publicKey } = options;
@@ -38,8 +39,10 @@ export function staticKeys(options: StaticKeyOptions, optionName: string): KeySo
     secret === undefined
       ? readKeys(publicKey, `${optionName}.publicKey`, (value, name) => publicKeyOf(value, name, algorithms))
       : readKeys(secret, `${optionName}.secret`, (value, name) => secretKeyOf(value, name, algorithms));
-  const idle = algorithms?.find((algorithm) => !keys.some((key) => key.algorithms.includes(algorithm)));
-  if (idle !== undefined) throw new TypeError(`${optionName}.algorithms has '${idle}', which none of the keys serves`);
+  const unused = algorithms?.find((algorithm) => !keys.some((key) => key.algorithms.includes(algorithm)));
+  if (unused !== undefined) {
+    throw new TypeError(`${optionName}.algorithms has '${unused}', which none of the keys can be used with`);
+  }
   const ring = new KeyRing(keys);
 
   return {
@@ -51,16 +54,18 @@ export function staticKeys(options: StaticKeyOptions, optionName: string): KeySo
     holds: (key) => ring.holds(key),
     health: () => ({ ok: true, age: 0, lastError: null }),
     close() {
-      // There is nothing to end.
+      // There is no fetch to abort.
     },
   };
 }
 
-/** Throws a `TypeError` for what is no list of supported algorithms. */
+/** Throws a `TypeError` for anything but a list of supported algorithms. */
 export function checkAlgorithms(value: unknown, optionName: string): readonly Algorithm[] | undefined {
   if (value === undefined) return undefined;
   if (!Array.isArray(value) || value.length === 0 || !value.every(isAlgorithm)) {
-    throw new TypeError(`${optionName}.algorithms must be a list of one or more of ${ALGORITHMS.join(', ')}`);
+    throw new TypeError(
+      `${optionName}.algorithms must be a list of one or more of ${ALGORITHMS.join(', ')}, got ${kindOf(value)}`,
+    );
   }
   return [...value];
 }
@@ -76,11 +81,11 @@ function readKeys(
 }
 
 function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorithm[] | undefined): VerificationKey {
-  const isText = typeof value === 'string';
-  if (!isText && !types.isUint8Array(value) && !(types.isKeyObject(value) && value.type === 'secret')) {
-    throw new TypeError(`${name} must be a text, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
+  const isString = typeof value === 'string';
+  if (!isString && !types.isUint8Array(value) && !(types.isKeyObject(value) && value.type === 'secret')) {
+    throw new TypeError(`${name} must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
   }
-  const key = isText || types.isUint8Array(value) ? createSecretKey(Buffer.from(value)) : value;
+  const key = isString || types.isUint8Array(value) ? createSecretKey(Buffer.from(value)) : value;
   return namingOption(name, () => ({ key, kid: undefined, algorithms: algorithmsOf(key, undefined, algorithms) }));
 }
 
@@ -100,7 +105,7 @@ interface PublicMaterial {
 function publicMaterial(value: unknown): PublicMaterial {
   const bare = { kid: undefined, alg: undefined };
   if (types.isKeyObject(value)) {
-    if (value.type === 'secret') throw new UnusableKey('is a secret KeyObject; it takes a public one');
+    if (value.type === 'secret') throw new UnusableKey('is a secret KeyObject; use a public one');
     return { key: value, ...bare };
   }
   if (typeof value === 'string') return { key: fromPem(value), ...bare };
@@ -113,15 +118,15 @@ function publicMaterial(value: unknown): PublicMaterial {
 }
 
 function fromPem(text: string): KeyObject {
-  if (!text.includes('-----BEGIN ')) throw new UnusableKey('is a text that is no PEM');
-  // Of a private key Node would take the public half: the private one would stay where it should not be.
+  if (!text.includes('-----BEGIN ')) throw new UnusableKey('is a string that is not a PEM');
+  // Node would take the public half of a private key, and the private key would stay in a place where it should not be.
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
-    throw new UnusableKey('is a private key; what verifies is the public one');
+    throw new UnusableKey('is a private key; use the public key');
   }
   return readable(() => createPublicKey(text));
 }
 
-/** OpenSSL's own words would name what it read. */
+/** OpenSSL's own message would show what it read. */
 function readable(read: () => KeyObject): KeyObject {
   try {
     return read();
@@ -136,11 +141,4 @@ function namingOption(name: string, read: () => VerificationKey): VerificationKe
   } catch (error) {
     throw error instanceof UnusableKey ? new TypeError(`${name} ${error.message}`) : error;
   }
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (types.isKeyObject(value)) return `a ${value.type} KeyObject`;
-  if (Array.isArray(value)) return 'a list';
-  return typeof value === 'undefined' ? 'undefined' : `a value of type ${typeof value}`;
 }

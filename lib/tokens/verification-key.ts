@@ -1,4 +1,4 @@
-/** What makes a key fit to verify tokens, and which algorithms it then serves (RFC 7517, RFC 7518, RFC 8725). */
+/** Which keys may verify tokens, and with which algorithms (RFC 7517, RFC 7518, RFC 8725). */
 
 import type { KeyObject } from 'node:crypto';
 
@@ -24,10 +24,10 @@ export interface VerificationKey {
   readonly algorithms: readonly Algorithm[];
 }
 
-/** Why a key cannot be used. The message goes on from the key's name, and shows nothing of the key. */
+/** Why a key cannot be used. The message continues a sentence that begins with the key's name. It shows nothing of the key. */
 export class UnusableKey extends Error {}
 
-/** What was read of a JWK: the members that are the key itself, and what it says of its use. */
+/** What was read from a JWK: the members that are the key itself, and its `kid` and `alg`. */
 export interface CheckedJwk {
   readonly material: JwkMaterial;
   readonly kid: string | undefined;
@@ -38,10 +38,10 @@ export type JwkMaterial =
   | { readonly kty: 'RSA'; readonly n: string; readonly e: string }
   | { readonly kty: 'EC'; readonly crv: string; readonly x: string; readonly y: string };
 
+/** What a type of key can be used for. */
 interface Service {
-  /** What the key can serve by its nature. */
   readonly possible: readonly Algorithm[];
-  /** What it serves where nothing more is said. */
+  /** The algorithm if nothing else is configured. */
   readonly usual: Algorithm;
 }
 
@@ -51,7 +51,7 @@ const RSA_BITS = 2048;
 const RSA: Service = { possible: ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'], usual: 'RS256' };
 const HMAC: Service = { possible: ['HS256', 'HS384', 'HS512'], usual: 'HS256' };
 
-/** By the names of OpenSSL. */
+/** By their names in OpenSSL. */
 const CURVES: ReadonlyMap<string | undefined, Service> = new Map([
   ['prime256v1', { possible: ['ES256'], usual: 'ES256' }],
   ['secp384r1', { possible: ['ES384'], usual: 'ES384' }],
@@ -62,8 +62,8 @@ const JWK_CURVES = ['P-256', 'P-384', 'P-521'];
 const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /**
- * The algorithms that a key serves: its own `alg` where it declares one, else those that are allowed, else the usual
- * one of its type. Throws {@link UnusableKey} where that leaves none, and for a key that is too weak.
+ * The algorithms that a key may be used with: its own `alg` if it declares one, or else those that are allowed, or else the
+ * usual one of its type. Throws {@link UnusableKey} if none is left, and for a key that is too weak.
  */
 export function algorithmsOf(
   key: KeyObject,
@@ -72,21 +72,21 @@ export function algorithmsOf(
 ): readonly Algorithm[] {
   const { possible, usual } = serviceOf(key);
   if (declared !== undefined && !possible.some((algorithm) => algorithm === declared)) {
-    throw new UnusableKey('declares an algorithm (alg) that its kind does not serve');
+    throw new UnusableKey('declares an algorithm (alg) that its type cannot be used with');
   }
   const wanted: readonly string[] = declared === undefined ? (allowed ?? [usual]) : [declared];
   const served = possible.filter((algorithm) => wanted.includes(algorithm) && allowed?.includes(algorithm) !== false);
-  if (served.length === 0) throw new UnusableKey('serves none of the algorithms that are configured');
+  if (served.length === 0) throw new UnusableKey('cannot be used with any of the configured algorithms');
   if (key.type === 'secret') served.forEach((algorithm) => requireLength(key, algorithm));
   return served;
 }
 
 function serviceOf(key: KeyObject): Service {
   if (key.type === 'secret') return HMAC;
-  if (key.type === 'private') throw new UnusableKey('is a private key; what verifies is the public one');
+  if (key.type === 'private') throw new UnusableKey('is a private key; use the public key');
   if (key.asymmetricKeyType === 'rsa') return rsaService(key);
   if (key.asymmetricKeyType !== 'ec') {
-    throw new UnusableKey('is neither an RSA nor an EC key (EdDSA, among others, is not supported)');
+    throw new UnusableKey('is neither an RSA nor an EC key (EdDSA, for example, is not supported)');
   }
   const service = CURVES.get(key.asymmetricKeyDetails?.namedCurve);
   if (service === undefined) throw new UnusableKey(`is on a curve other than ${JWK_CURVES.join(', ')}`);
@@ -96,9 +96,9 @@ function serviceOf(key: KeyObject): Service {
 function rsaService(key: KeyObject): Service {
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (modulusLength < RSA_BITS) {
-    throw new UnusableKey(`is an RSA key of ${modulusLength} bits, at least ${RSA_BITS} are needed`);
+    throw new UnusableKey(`is an RSA key of ${modulusLength} bits; at least ${RSA_BITS} are needed`);
   }
-  // With the exponent 1 everything is its own signature.
+  // With the exponent 1, every message is its own signature.
   if (publicExponent < 3n) throw new UnusableKey('is an RSA key whose exponent is too small');
   return RSA;
 }
@@ -113,31 +113,31 @@ function requireLength(secret: KeyObject, algorithm: Algorithm): void {
 }
 
 /**
- * Checks what a JWK says of itself and takes out the members that are the key. Certificates (`x5c`, `x5u`) are not
- * looked at: AuthRocket, for one, puts a bare public key there. Throws {@link UnusableKey}.
+ * Checks a JWK and takes out the members that are the key. Certificates (`x5c`, `x5u`) are ignored: AuthRocket, for
+ * example, puts a bare public key there. Throws {@link UnusableKey}.
  */
 export function checkJwk(value: unknown): CheckedJwk {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnusableKey('is no JWK object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnusableKey('is not a JWK object');
   const member = (name: string): unknown => (Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined);
 
   const use = member('use');
-  if (use !== undefined && use !== 'sig') throw new UnusableKey('is not meant for signatures (use)');
+  if (use !== undefined && use !== 'sig') throw new UnusableKey('is not for signatures (use)');
   const operations = member('key_ops');
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) {
-    throw new UnusableKey('is not meant to verify (key_ops)');
+    throw new UnusableKey('is not for verifying (key_ops)');
   }
   const kty = member('kty');
-  if (kty === 'oct') throw new UnusableKey('is a symmetric key, which is never public');
+  if (kty === 'oct') throw new UnusableKey('is a symmetric key, which must not be public');
   if (SECRET_MEMBERS.some((name) => member(name) !== undefined)) {
-    throw new UnusableKey('is a private key; what verifies is the public one');
+    throw new UnusableKey('is a private key; use the public key');
   }
-  const [kid, alg] = ['kid', 'alg'].map((name) => textOrNothing(member(name), name));
+  const [kid, alg] = ['kid', 'alg'].map((name) => stringOrNothing(member(name), name));
   return { material: materialOf(kty, member), kid, alg };
 }
 
 function materialOf(kty: unknown, member: (name: string) => unknown): JwkMaterial {
-  const text = function requiredText(name: string): string {
-    const value = textOrNothing(member(name), name);
+  const text = function requiredString(name: string): string {
+    const value = stringOrNothing(member(name), name);
     if (value === undefined) throw new UnusableKey(`has no ${name}`);
     return value;
   };
@@ -150,11 +150,11 @@ function materialOf(kty: unknown, member: (name: string) => unknown): JwkMateria
       return { kty, crv, x: text('x'), y: text('y') };
     }
     default:
-      throw new UnusableKey('is of a kind (kty) other than RSA and EC');
+      throw new UnusableKey('is of a type (kty) other than RSA and EC');
   }
 }
 
-function textOrNothing(value: unknown, name: string): string | undefined {
+function stringOrNothing(value: unknown, name: string): string | undefined {
   if (value === undefined || typeof value === 'string') return value;
-  throw new UnusableKey(`has a ${name} that is no text`);
+  throw new UnusableKey(`has a ${name} that is not a string`);
 }

@@ -1,4 +1,4 @@
-/** From a string to a verified token: form, header, key, signature, claims, in this order. The only user of jsonwebtoken. */
+/** From a string to a verified token: format, header, key, signature, claims, in this order. The only user of jsonwebtoken. */
 
 import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
@@ -14,35 +14,33 @@ import { isAlgorithm, type Algorithm, type VerificationKey } from './verificatio
 /** Longest token, in characters. */
 export const TOKEN_LIMIT = 8192;
 
-/** What `typ` may be by default; null stands for a header without it. Case and an `application/` prefix do not matter. */
+/** The default values of `typ`; null stands for a header without it. Case and an `application/` prefix do not matter. */
 export const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
 
-/** A token that passed every check. Frozen: it is shared by all requests that present it. */
+/** A token that passed every check. Frozen: all requests with this token share the object. */
 export interface VerifiedToken {
   readonly user: SessionUser;
-  /** Of the session that the token belongs to. */
+  /** The handle of the token's session. */
   readonly handle: string;
   /** The whole payload, deeply frozen. */
   readonly claims: Claims;
   readonly profile: Profile;
   readonly scopes: readonly string[];
   readonly times: TokenTimes;
-  /** Index into the configured issuers. */
-  readonly issuerIndex: number;
 }
 
 export interface Verifier {
   /**
-   * The checked token. Synchronous where it is cached or the keys are at hand. Throws, or rejects with, `LoginError`.
-   * Nothing is told of the claims, but that the issuer is known, before the signature is found good.
+   * The checked token. Synchronous if it is cached or the keys are in memory. Throws, or rejects with, `LoginError`. Until
+   * the signature is verified, an error reveals nothing about the claims, except whether the issuer is configured.
    */
   verify(token: string): VerifiedToken | Promise<VerifiedToken>;
 }
 
-/** One issuer: what its tokens must claim, what they are signed with, what they call themselves. */
+/** One issuer: its claims, its keys, and the types of its tokens. */
 export interface IssuerRules extends Omit<ClaimRules, 'lifetime'> {
   readonly keys: KeySource;
-  /** Narrows what the keys allow. Default: all that each key allows. */
+  /** Narrows what the keys allow. Default: everything that each key allows. */
   readonly algorithms?: readonly Algorithm[];
   /** Replaces {@link DEFAULT_TYPES}; `logout+jwt` stays refused (RFC 8725, section 3.11). */
   readonly types?: readonly (string | null)[];
@@ -53,7 +51,7 @@ export interface CacheBounds {
   readonly maxEntries?: number;
   /** Estimated memory. Default 32 MiB. */
   readonly maxBytes?: number;
-  /** Longest time without a new verification, in milliseconds. Default one minute. */
+  /** The longest time without verifying a token again, in milliseconds. Default one minute. */
   readonly maxAge?: number;
 }
 
@@ -64,31 +62,30 @@ export interface VerifierOptions {
   readonly clock: { now(): number };
   /** See {@link ClaimRules}. */
   readonly lifetime: ClaimRules['lifetime'];
-  /** Makes handles that nobody else can compute. */
+  /** Makes handles an HMAC, so that nobody else can compute them. */
   readonly handleSecret?: KeyObject;
   readonly cache?: CacheBounds;
 }
 
 interface Issuer {
-  readonly index: number;
   readonly rules: ClaimRules;
   readonly keys: KeySource;
   readonly algorithms: ReadonlySet<string> | null;
   readonly types: ReadonlySet<string | null>;
 }
 
-/** A token that has the right form; nothing of it is believed yet. */
+/** A token in the right format, whose contents are not verified yet. */
 interface UnverifiedToken {
   readonly text: string;
   readonly signingInput: string;
   readonly alg: Algorithm;
   readonly kid: string | undefined;
-  /** Normalized; null where the header has none. */
+  /** Normalized; null if the header has none. */
   readonly type: string | null;
   readonly payload: Claims;
 }
 
-/** Throws `TypeError` where an issuer has no name, or another one's. */
+/** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { clock, handleSecret } = options;
   const issuers = prepareIssuers(options);
@@ -96,7 +93,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   return {
     verify(text) {
-      if (typeof text !== 'string') throw malformed('The token is no string');
+      if (typeof text !== 'string') throw malformed('The token is not a string');
       const known = cache.find(text, clock.now());
       if (known !== undefined) return known;
       const token = parseToken(text);
@@ -113,7 +110,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const issuer = name === undefined || typeof name === 'string' ? issuers.get(name) : undefined;
     if (issuer === undefined) throw new LoginError('issuer_refused', 'The issuer is not configured');
     if (!issuer.types.has(token.type)) {
-      throw new LoginError('type_refused', 'Tokens of this type are no login tokens here');
+      throw new LoginError('type_refused', 'Tokens of this type are not accepted as login tokens');
     }
     if (issuer.algorithms?.has(token.alg) === false) {
       throw new LoginError('algorithm_refused', 'The issuer is not configured for this algorithm');
@@ -134,10 +131,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
       profile: deepFreeze(profile),
       scopes: Object.freeze(scopes),
       times: Object.freeze(times),
-      issuerIndex: issuer.index,
     });
     cache.add({
-      text: ownText(token.text),
+      text: copyOf(token.text),
       verified,
       key,
       keys: issuer.keys,
@@ -148,28 +144,28 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 }
 
+/** By `iss`; undefined for the issuer whose tokens have none. */
 function prepareIssuers(options: VerifierOptions): ReadonlyMap<string | undefined, Issuer> {
   const issuers = new Map<string | undefined, Issuer>();
   const names = new Set<string>();
-  options.issuers.forEach(function prepareIssuer(issuer, index) {
-    const name = issuer.issuer ?? issuer.fixedIssuer;
-    if (name === undefined) throw new TypeError('issuer: tokens without iss need a fixed name for their issuer');
-    if (names.has(name) || issuers.has(issuer.issuer)) throw new TypeError(`issuer: two are configured as '${name}'`);
-    names.add(name);
+  for (const issuer of options.issuers) {
+    const iss = issuer.withoutIssuer === true ? undefined : issuer.issuer;
+    if (names.has(issuer.issuer)) throw new TypeError(`issuer: two are configured as '${issuer.issuer}'`);
+    if (issuers.has(iss)) throw new TypeError('issuer: only one can have tokens without iss');
+    names.add(issuer.issuer);
     const types = new Set((issuer.types ?? DEFAULT_TYPES).map(normalizedType));
     types.delete('logout+jwt');
-    issuers.set(issuer.issuer, {
-      index,
+    issuers.set(iss, {
       rules: { ...issuer, lifetime: options.lifetime },
       keys: issuer.keys,
       algorithms: issuer.algorithms === undefined ? null : new Set(issuer.algorithms),
       types,
     });
-  });
+  }
   return issuers;
 }
 
-/** Three parts of base64url; the last may be empty, so that an unsecured token hears what is wrong with it. */
+/** Three parts of base64url; the last may be empty, so that an unsecured token gets a precise error. */
 const TOKEN_FORM = /^([\w-]+)\.([\w-]+)\.([\w-]*)$/;
 
 /** Header parameters that change what the payload means (RFC 7515, section 4.1.11; RFC 7797; RFC 7516). */
@@ -181,19 +177,19 @@ function parseToken(text: string): UnverifiedToken {
   }
   const [, headerPart = '', payloadPart = '', signature = ''] = TOKEN_FORM.exec(text) ?? [];
   const header = decodeObject(headerPart);
-  if (header === undefined) throw malformed('The token is not of the form header.payload.signature');
+  if (header === undefined) throw malformed('The token does not have the form header.payload.signature');
 
   if (REFUSED_PARAMETERS.some((name) => Object.hasOwn(header, name))) {
-    throw malformed('The header asks for an extension that is not supported');
+    throw malformed('The header requires an extension that is not supported');
   }
   const alg = claimOf(header, 'alg');
   if (!isAlgorithm(alg)) throw new LoginError('algorithm_refused', 'The algorithm is not supported');
   const kid = claimOf(header, 'kid');
-  if (kid !== undefined && typeof kid !== 'string') throw malformed('The key id is no string');
+  if (kid !== undefined && typeof kid !== 'string') throw malformed('The key id is not a string');
 
-  if (!isCanonical(signature)) throw malformed('The signature is missing or no base64url');
+  if (!isCanonical(signature)) throw malformed('The signature is missing or not base64url');
   const payload = decodeObject(payloadPart);
-  if (payload === undefined) throw malformed('The payload is no JSON object');
+  if (payload === undefined) throw malformed('The payload is not a JSON object');
   const signingInput = text.slice(0, headerPart.length + 1 + payloadPart.length);
   return { text, signingInput, alg, kid, type: typeOf(header), payload };
 }
@@ -203,13 +199,13 @@ function malformed(message: string): LoginError {
 }
 
 /**
- * The JSON object that a part of the token spells; undefined where it spells none. Of a name that occurs twice the last
- * counts (RFC 7515, section 4; RFC 7519, section 4), here as in jsonwebtoken, which parses once more.
+ * The JSON object in a part of the token; undefined if there is none. If a name occurs twice, the last one counts
+ * (RFC 7515, section 4; RFC 7519, section 4), as in jsonwebtoken, which parses the token again.
  */
 function decodeObject(part: string): Claims | undefined {
   if (!isCanonical(part)) return undefined;
   const bytes = Buffer.from(part, 'base64url');
-  // Decoding would turn what is no UTF-8 into U+FFFD, and with it two names into one.
+  // Decoding would turn invalid UTF-8 into U+FFFD, and so two different names into one.
   if (!isUtf8(bytes)) return undefined;
   try {
     const value: unknown = JSON.parse(bytes.toString());
@@ -219,7 +215,7 @@ function decodeObject(part: string): Claims | undefined {
   }
 }
 
-/** Non-empty base64url (of which only its characters are known so far) of which every bit counts (RFC 4648, section 3.5). */
+/** Whether base64url characters are a canonical, non-empty encoding: all unused bits are zero (RFC 4648, section 3.5). */
 function isCanonical(part: string): boolean {
   switch (part.length % 4) {
     case 0:
@@ -236,7 +232,7 @@ function isCanonical(part: string): boolean {
 function typeOf(header: Claims): string | null {
   const typ = claimOf(header, 'typ');
   if (typ === undefined) return null;
-  if (typeof typ !== 'string') throw new LoginError('type_refused', 'The token type is no string');
+  if (typeof typ !== 'string') throw new LoginError('type_refused', 'The token type is not a string');
   return normalizedType(typ);
 }
 
@@ -247,13 +243,13 @@ function normalizedType<Typ extends string | null>(typ: Typ): string | Typ {
 
 function signingKey(token: UnverifiedToken, candidates: readonly VerificationKey[]): VerificationKey {
   const fitting = candidates.filter((candidate) => candidate.algorithms.includes(token.alg));
-  if (fitting.length === 0) throw new LoginError('algorithm_refused', 'No key serves this algorithm');
+  if (fitting.length === 0) throw new LoginError('algorithm_refused', 'No key can be used with this algorithm');
   const key = fitting.find((candidate) => isSignedBy(token, candidate.key));
   if (key === undefined) throw new LoginError('signature_invalid', 'The signature is invalid');
   return key;
 }
 
-/** Of jsonwebtoken only the signature's check: time comes from the injected clock, claims from {@link checkClaims}. */
+/** jsonwebtoken checks only the signature: {@link checkClaims} checks times and claims, by the injected clock. */
 function isSignedBy(token: UnverifiedToken, key: KeyObject): boolean {
   try {
     jwt.verify(token.text, key, { algorithms: [token.alg], ignoreExpiration: true, ignoreNotBefore: true });
@@ -263,38 +259,38 @@ function isSignedBy(token: UnverifiedToken, key: KeyObject): boolean {
   }
 }
 
-/** A tree, as JSON is. Not recursive: a payload of 8 KiB nests deeply enough to fill the stack. */
+/** Not recursive: a payload of 8 KiB can nest deeply enough to overflow the stack. */
 function deepFreeze<T extends object>(root: T): Readonly<T> {
   const pending: object[] = [root];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const members: readonly unknown[] = Array.isArray(next) ? next : Object.values(next);
     for (const member of members) {
-      if (typeof member === 'object' && member !== null) pending.push(member);
+      if (typeof member === 'object' && member !== null && !Object.isFrozen(member)) pending.push(member);
     }
     Object.freeze(next);
   }
   return root;
 }
 
-/** A copy: the text may be a slice that keeps a whole cookie header in memory. */
-function ownText(text: string): string {
+/** A copy: the string may be a slice that keeps a whole cookie header in memory. */
+function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
 
 interface CachedToken {
   readonly text: string;
   readonly verified: VerifiedToken;
-  /** What it was verified with, and where that must still be in use. */
+  /** The key that verified it, and the source in which that key must still be in use. */
   readonly key: VerificationKey;
   readonly keys: KeySource;
   readonly verifiedAt: number;
-  /** The moment from which the token is refused. */
+  /** From this time on, the token is refused. */
   readonly until: number;
 }
 
 /**
- * Tokens that passed. Looked up by the end of their signature, which is quicker than by the whole, then compared in
- * full: no sender can choose where an entry goes without a key to sign with. Refusals are not kept.
+ * Tokens that passed. They are looked up by the end of their signature, which is faster than by the whole token, and then
+ * compared in full. Without a signing key, no sender can choose the cache key of an entry. Refusals are not cached.
  */
 class TokenCache {
   readonly #entries: LRUCache<string, CachedToken>;
@@ -305,28 +301,28 @@ class TokenCache {
     this.#maxAge = maxAge;
   }
 
-  /** The verified token while it is good; the clock may have gone back, too. */
+  /** The verified token while it is valid. The clock may have been set back. */
   find(text: string, now: number): VerifiedToken | undefined {
-    const place = placeOf(text);
-    const entry = this.#entries.get(place);
+    const key = cacheKey(text);
+    const entry = this.#entries.get(key);
     if (entry?.text !== text) return undefined;
-    const isGood = entry.verifiedAt <= now && now < entry.until && now < entry.verifiedAt + this.#maxAge;
-    if (isGood && entry.keys.holds(entry.key)) return entry.verified;
-    this.#entries.delete(place);
+    const isValid = entry.verifiedAt <= now && now < entry.until && now < entry.verifiedAt + this.#maxAge;
+    if (isValid && entry.keys.holds(entry.key)) return entry.verified;
+    this.#entries.delete(key);
     return undefined;
   }
 
   add(token: CachedToken): void {
-    this.#entries.set(placeOf(token.text), token);
+    this.#entries.set(cacheKey(token.text), token);
   }
 }
 
-/** 12 characters of a signature are 70 bits of chance: two tokens of one place are rare, and then only slow. */
-function placeOf(text: string): string {
+/** 12 characters of a signature are about 70 random bits: two tokens with the same key are rare, and then only slow. */
+function cacheKey(text: string): string {
   return text.slice(-12);
 }
 
-/** Measured, within a tenth: the text, the payload's objects and what is built around them. */
+/** Measured, within a tenth: the string, the payload's objects and what is built around them. */
 function estimatedBytes(entry: CachedToken): number {
   return 1024 + 2 * entry.text.length;
 }

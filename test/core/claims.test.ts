@@ -57,8 +57,8 @@ describe('refused with', () => {
     ['iss in other case', { ...good, iss: 'https://ID.example.com/' }],
     ['iss in a list', { ...good, iss: ['https://id.example.com/'] }],
     ['iss that is null', { ...good, iss: null }],
-    ['an iss where none is expected', good, { issuer: undefined, fixedIssuer: 'authrocket' }],
-    ['an iss that is null where none is expected', { ...good, iss: null }, { issuer: undefined, fixedIssuer: 'v1' }],
+    ['an iss where none is expected', good, { issuer: 'authrocket', withoutIssuer: true }],
+    ['an iss that is null where none is expected', { ...good, iss: null }, { issuer: 'v1', withoutIssuer: true }],
   ]);
 
   refused('audience_refused', [
@@ -89,8 +89,8 @@ describe('refused with', () => {
     ['a sub that is an object', { ...good, sub: {} }],
     ['a sub with a lone surrogate', { ...good, sub: 'usr_\ud800' }],
     ['a sub that is inherited', json('"sub":null,"__proto__":{"sub":"usr_1"}')],
-    ['no claim of the name that is configured', good, { subjectClaim: 'uid' }],
-    ['a claim that every object inherits', good, { subjectClaim: 'constructor' }],
+    ['no claim of the name that is configured', good, { subject: 'uid' }],
+    ['a claim that every object inherits', good, { subject: 'constructor' }],
 
     ['no exp', endless],
     ['exp as a text', { ...good, exp: String(S + 60) }],
@@ -194,7 +194,7 @@ describe('passes', () => {
   });
 
   test('a token without iss, whose issuer has a fixed name and names users by uid', () => {
-    const v1 = { ...rules, issuer: undefined, fixedIssuer: 'authrocket:rl_1', subjectClaim: 'uid', audience: 'rl_1' };
+    const v1 = { ...rules, issuer: 'authrocket:rl_1', withoutIssuer: true, subject: 'uid', audience: 'rl_1' };
     const checked = checkClaims({ uid: 'usr_1', sub: 'not me', aud: 'rl_1', exp: S + 60 }, v1, NOW);
     expect(checked).toMatchObject({ issuer: 'authrocket:rl_1', subject: 'usr_1' });
   });
@@ -256,9 +256,36 @@ describe('profile', () => {
     expect(standardProfile(json('"__proto__":{"name":"Ann"}'))).toStrictEqual({});
   });
 
-  test('by the issuer’s own naming', () => {
+  test('by the issuer’s own function', () => {
     const profile = (claims: Readonly<Record<string, unknown>>) => ({ name: `${String(claims['fn'])}!` });
     expect(checkClaims({ ...good, fn: 'Ann' }, { ...rules, profile }, NOW).profile).toEqual({ name: 'Ann!' });
+  });
+});
+
+describe('a subject by a function', () => {
+  const by = (subject: unknown): ClaimRules => ({ ...rules, subject: (() => subject) as never });
+
+  test('is what it returns', () => {
+    const subject = ({ oid, sub }: Readonly<Record<string, unknown>>) => `${String(oid)}/${String(sub)}`;
+    expect(checkClaims({ ...good, oid: 'o1' }, { ...rules, subject }, NOW).subject).toBe('o1/usr_1');
+  });
+
+  test.each([[undefined], [null], [''], [7], [{}], [['usr_1']], ['\ud800']])('%j is claim_invalid', (subject) => {
+    expect(() => checkClaims(good, by(subject), NOW)).toThrow(expect.objectContaining({ code: 'claim_invalid' }));
+  });
+
+  test.each([[Promise.resolve('usr_1')], [Promise.reject(new Error('late'))]])(
+    'a promise is a TypeError',
+    (subject) => {
+      expect(() => checkClaims(good, by(subject), NOW)).toThrow(/not a promise/);
+    },
+  );
+
+  test('what it throws is passed on', () => {
+    const subject = (): never => {
+      throw new RangeError('of the application');
+    };
+    expect(() => checkClaims(good, { ...rules, subject }, NOW)).toThrow(RangeError);
   });
 });
 

@@ -20,18 +20,18 @@ describe('durationMs', () => {
   it.each([
     [undefined, 'got undefined'],
     [null, 'got null'],
-    ['', "got ''"],
+    ['', 'got an empty string'],
     ['soon', "got 'soon'"],
     ['5 parsecs', "got '5 parsecs'"],
     [NaN, 'got NaN ms'],
     [Infinity, 'got Infinity ms'],
-    [`${'9'.repeat(99)}y`, 'got a text'],
-    ['1'.repeat(1000), 'got a text'],
-    [true, 'got a value of type boolean'],
-    [{}, 'got a value of type object'],
-    [['15m'], 'got a value of type object'],
-    [Symbol('15m'), 'got a value of type symbol'],
-    [15n, 'got a value of type bigint'],
+    [`${'9'.repeat(99)}y`, 'got a string'],
+    ['1'.repeat(1000), 'got a string'],
+    [true, 'got a boolean'],
+    [{}, 'got an object'],
+    [['15m'], 'got a list'],
+    [Symbol('15m'), 'got a symbol'],
+    [15n, 'got a bigint'],
   ])('refuses %p in a sentence', (value, got) => {
     const refused = expect(() => durationMs(value, 'lifetime', RANGE));
     refused.toThrow(TypeError);

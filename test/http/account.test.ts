@@ -1,4 +1,4 @@
-import { createAccount, createPlaces, type Account, type Locate } from '../../lib/http/account.js';
+import { createAccount, createLocations, type Account, type Locate } from '../../lib/http/account.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { ISSUER, makeSite, tokenOf, type Site } from './site.js';
 
@@ -81,7 +81,7 @@ test('keeps what was given as reason and by within bounds', async () => {
 describe('places', () => {
   test('of equal addresses are asked for once, of several at the same time', async () => {
     const waiting = new Map<string, (place: string) => void>();
-    const placesOf = createPlaces((ip) => new Promise((resolve) => waiting.set(ip, resolve)));
+    const placesOf = createLocations((ip) => new Promise((resolve) => waiting.set(ip, resolve)));
     const places = placesOf(['192.0.2.1', null, '192.0.2.2', '192.0.2.1']);
     expect([...waiting.keys()]).toEqual(['192.0.2.1', '192.0.2.2']);
     for (const [ip, resolve] of waiting) resolve(`at ${ip}`);
@@ -104,11 +104,11 @@ describe('places', () => {
     ],
     ['gives an object', (() => ({})) as never],
   ])('of a hook that %s are none', async (_what, locate) => {
-    expect((await createPlaces(locate, 5)(['192.0.2.1'])).size).toBe(0);
+    expect((await createLocations(locate, 5)(['192.0.2.1'])).size).toBe(0);
   });
 
   test('are one line of well-formed text', async () => {
-    const places = await createPlaces(() => `a\nb\ud800${'x'.repeat(500)}`)(['192.0.2.1']);
+    const places = await createLocations(() => `a\nb\ud800${'x'.repeat(500)}`)(['192.0.2.1']);
     expect(places.get('192.0.2.1')).toMatch(/^a b\ufffdx{100,200}$/);
   });
 });

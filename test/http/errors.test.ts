@@ -64,7 +64,7 @@ describeEachFramework((_name, makeApp) => {
       type: `urn:managed-sessions:problem:${code}`,
       title: error.title,
       status,
-      detail: status === 503 ? 'This cannot be decided at the moment. Try again shortly.' : 'what is wrong',
+      detail: status === 503 ? 'The login cannot be checked at the moment. Try again shortly.' : 'what is wrong',
       code,
     });
     expect(response.text).not.toMatch(/a\.token\.sent|secret cause/);

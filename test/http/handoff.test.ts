@@ -130,7 +130,7 @@ describeEachFramework((name, makeApp) => {
   });
 
   test('is Secure where its name demands it', async () => {
-    const answer = await siteOf({ cookie: '__Host-login' })
+    const answer = await siteOf({}, { cookie: { name: '__Host-login' } })
       .get(`/?token=${tokenOf('s1')}`)
       .expect(303);
     expect(cookiesOf(answer)).toEqual([expect.stringMatching(/^__Host-login=.*; Secure; /)]);
@@ -359,18 +359,29 @@ test('other cookies of the answer stay', async () => {
 
 test('where a function finds the token, the cookie must be named', async () => {
   newSessions({ from: () => undefined });
-  expect(() => sessions.handoff()).toThrow(/^handoff\(\) needs \{ cookie \}/);
-  expect(sessions.handoff({ cookie: 'mine' })).toBeInstanceOf(Function);
+  expect(() => sessions.handoff()).toThrow(/^handoff\(\) needs the option cookie\.name/);
+  await sessions.close();
+  newSessions({ from: () => undefined, cookie: { name: 'mine' } });
+  expect(sessions.handoff()).toBeInstanceOf(Function);
 });
 
 test.each([
-  [null, 'handoff() takes { cookie, parameter, state }'],
-  [{ cookies: 'a' }, 'handoff() has no option "cookies": it takes { cookie, parameter, state }'],
-  [{ cookie: 'a b' }, "handoff(): cookie must be a valid cookie name such as 'login_token'"],
-  [{ parameter: '' }, "handoff(): parameter must be the name of a query parameter other than 'state'"],
-  [{ parameter: 'state' }, "handoff(): parameter must be the name of a query parameter other than 'state'"],
-  [{ state: null }, "handoff(): state must be a function, or { cookie: 'name' } with a valid cookie name"],
-  [{ state: { cookie: '' } }, "handoff(): state must be a function, or { cookie: 'name' } with a valid cookie name"],
+  [null, 'handoff() takes an object of options, got null'],
+  [{ cookie: 'a' }, 'handoff() has no option "cookie": use one of parameter, state'],
+  [{ stat: 'a' }, 'handoff() has no option "stat": did you mean state?'],
+  [
+    { parameter: '' },
+    "handoff(): parameter must be the name of a query parameter other than 'state', got an empty string",
+  ],
+  [
+    { parameter: 'state' },
+    "handoff(): parameter must be the name of a query parameter other than 'state', got a string",
+  ],
+  [{ state: null }, "handoff(): state must be { cookie: 'name' } or a function, got null"],
+  [
+    { state: { cookie: '' } },
+    "handoff(): state.cookie must be a valid cookie name such as 'login_token', got an empty string",
+  ],
 ])('%j throws', (options, message) => {
   newSessions();
   expect(() => sessions.handoff(options as unknown as HandoffOptions)).toThrow(new TypeError(message));

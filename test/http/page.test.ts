@@ -3,14 +3,7 @@ import fc from 'fast-check';
 import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
 import { DONE, doneFrom, englishMessages, languageFor, messagesOffered, problemOf } from '../../lib/http/messages.js';
 import type { SessionView } from '../../lib/http/account.js';
-import {
-  FORM_TOKEN_FIELD,
-  PAGE_STYLE_SOURCE,
-  pageHeaders,
-  renderFragment,
-  renderPage,
-  type PageView,
-} from '../../lib/http/page.js';
+import { PAGE_STYLE_SOURCE, pageHeaders, renderFragment, renderPage, type PageView } from '../../lib/http/page.js';
 import { describeClient } from '../../lib/http/user-agent.js';
 import { germanMessages } from './german-messages.js';
 
@@ -54,7 +47,7 @@ function view(more: Partial<PageView> = {}): PageView {
     firstPage: true,
     done: null,
     problem: null,
-    formToken: 'token-of-this-session',
+    timeZone: 'UTC',
     ...more,
   };
 }
@@ -140,13 +133,6 @@ describe('the page', () => {
     const html = renderPage(view({ base, firstPage: false }));
     expect(actions(html)).toContain(end);
     expect(html).toContain(`<a href="${home}">Back to the most recent</a>`);
-  });
-
-  it('sends the form token with every form, and none where there is none', () => {
-    const field = `<input type="hidden" name="${FORM_TOKEN_FIELD}" value="token-of-this-session" />`;
-    const html = renderPage(view());
-    expect(html.split(field)).toHaveLength(1 + actions(html).length);
-    expect(renderPage(view({ formToken: null }))).not.toContain('type="hidden"');
   });
 
   it('asks before it signs out, and says to a screen reader which device', () => {
@@ -243,7 +229,7 @@ describe('what happened', () => {
   });
 
   it.each(LOGIN_ERROR_CODES)('%s: a page without sessions says why and leads on', (problem) => {
-    const html = renderPage(view({ sessions: null, problem, formToken: null }));
+    const html = renderPage(view({ sessions: null, problem }));
     const text = read(html);
     expect(text).toContain(englishMessages.problems[problemOf(problem)]);
     expect(text).toMatch(problem.endsWith('_unavailable') ? /Try again$/ : /Back to your devices$/);
@@ -280,7 +266,6 @@ describe('moments', () => {
       matches(renderPage(view({ sessions: [PHONE], ...more })), /<time [^>]*>/g)[0];
     expect(time({})).toBe('<time datetime="2026-03-01T09:39:10.000Z" title="1 March 2026 at 09:39 UTC">');
     expect(time({ timeZone: 'Europe/Berlin' })).toContain('10:39');
-    expect(time({ timeZone: 'Nowhere/"<b>' })).toContain('09:39 UTC');
   });
 });
 
@@ -345,13 +330,13 @@ describe('languages', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['a misspelt word', { titel: 'x' }, 'messages.titel is no word of the page'],
-    ['a word of another kind', { title: 1 }, 'messages.title must be a string, got number'],
-    ['a text for a function', { signOutDevice: 'x' }, 'messages.signOutDevice must be a function, got string'],
-    ['a text for a table', { done: 'x' }, 'messages.done must be an object of words, got string'],
-    ['a misspelt word in a table', { done: { endet: 'x' } }, 'messages.done.endet is no word of the page'],
-    ['null', [null], 'messages must be an object of words, got null'],
-    ['a text', 'de', 'messages must be an object of words, got string'],
+    ['a misspelt word', { titel: 'x' }, 'messages has no text "titel": did you mean title?'],
+    ['a word of another kind', { title: 1 }, 'messages.title must be a string, got a number'],
+    ['a text for a function', { signOutDevice: 'x' }, 'messages.signOutDevice must be a function, got a string'],
+    ['a text for a table', { done: 'x' }, 'messages.done must be an object of texts, got a string'],
+    ['a misspelt word in a table', { done: { endet: 'x' } }, 'messages.done has no text "endet": did you mean ended?'],
+    ['null', [null], 'messages must be an object of texts, got null'],
+    ['a text', 'de', 'messages must be an object of texts, got a string'],
     ['no language', [], 'messages must offer at least one language, got an empty list'],
   ])('refuses %s', (_what, option, message) => {
     const offer: (given: never) => unknown = messagesOffered;
@@ -383,11 +368,10 @@ describe('what is hostile', () => {
   it('whatever text comes, the page keeps its shape', () => {
     const text = fc.string({ unit: fc.constantFrom('<', '>', '"', "'", '&', '/', 'a', '\\', '`', '=', ' ', '\u202e') });
     fc.assert(
-      fc.property(text, text, text, text, text, (label, location, token, base, cursor) => {
+      fc.property(text, text, text, text, (label, location, base, cursor) => {
         const html = renderPage(
           view({
             sessions: [session('a', { label, location: `y${location}` })],
-            formToken: token,
             base,
             next: cursor,
             done: 'ended',

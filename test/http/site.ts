@@ -5,21 +5,19 @@ import jwt from 'jsonwebtoken';
 import type { LoginErrorCode } from '../../lib/core/errors.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import { createAccount, type Account } from '../../lib/http/account.js';
-import { createMiddleware, loginUser, type LoginMiddleware, type MiddlewareParts } from '../../lib/http/middleware.js';
-import {
-  compileTrust,
-  createClientAddress,
-  createOriginCheck,
-  createTokenSource,
-  type RecordIp,
-  type TokenSourceOption,
-  type TrustProxy,
-} from '../../lib/http/request.js';
+import { Authenticator, loginUser, type AuthenticatorParts } from '../../lib/http/authenticate.js';
+import { compileTrust, createClientAddress, type RecordIp, type TrustProxy } from '../../lib/http/client-address.js';
+import { createLoginCookie, type CookieOptions } from '../../lib/http/cookie.js';
+import { createForgeryCheck, type Origins } from '../../lib/http/forgery.js';
+import { createFail, createOptional, createRequired, type Fail, type RequiredOptions } from '../../lib/http/gates.js';
+import { createLogout, type LogoutParts } from '../../lib/http/logout.js';
+import { createHostOf, type AppRequest } from '../../lib/http/request.js';
 import { createRefuse, type Handler, type RefusalOptions } from '../../lib/http/respond.js';
 import { createRouter, type RouterOptions } from '../../lib/http/router.js';
+import { createTokenSource, type TokenSourceOption } from '../../lib/http/token-source.js';
 import { Ledger } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import { staticKeys } from '../../lib/tokens/keys.js';
+import { staticKeys } from '../../lib/tokens/static-keys.js';
 import { createVerifier } from '../../lib/tokens/verify.js';
 
 export const ISSUER = 'https://id.example.com/';
@@ -32,13 +30,29 @@ export interface SiteOptions extends RefusalOptions {
   readonly recordIp?: RecordIp;
   readonly router?: RouterOptions;
   readonly policy?: Partial<SessionPolicy>;
+  readonly origins?: Origins;
+  readonly cookie?: CookieOptions;
   /** Parts to put in place of the real ones, or around them. */
-  readonly parts?:
-    Partial<MiddlewareParts<unknown>> | ((real: MiddlewareParts<unknown>) => Partial<MiddlewareParts<unknown>>);
+  readonly parts?: Partial<SiteParts> | ((real: SiteParts) => Partial<SiteParts>);
+}
+
+export interface SiteParts extends Omit<AuthenticatorParts<unknown>, 'refuseForgery' | 'source'> {
+  readonly ledger: AuthenticatorParts<unknown>['ledger'] & LogoutParts['ledger'];
+  readonly hostOf: (req: AppRequest) => string;
+}
+
+/** The gates and what is around them, as `managedSessions()` puts them together. */
+export interface SiteLogin {
+  required(options?: RequiredOptions): Handler;
+  optional(): Handler;
+  logout(): Handler;
+  readonly verify: Authenticator<unknown>['verify'];
+  readonly authenticate: Authenticator<unknown>['authenticate'];
+  fail: Fail;
 }
 
 export interface Site {
-  readonly login: LoginMiddleware<unknown>;
+  readonly login: SiteLogin;
   readonly account: Account;
   readonly ledger: Ledger;
   readonly clock: { time: number; now(): number };
@@ -84,22 +98,32 @@ export function makeSite(options: SiteOptions = {}): Site {
   };
   const trust = compileTrust(options.trustProxy);
   const source = createTokenSource(options.from);
-  const parts: MiddlewareParts<unknown> = {
+  const real: SiteParts = {
     verifier: createVerifier({ issuers: [issuer], clock, lifetime: () => null }),
     ledger,
-    source,
     user: loginUser,
     clock,
     clientAddress: createClientAddress(trust, options.recordIp ?? 'full'),
-    originOf: createOriginCheck(trust),
-    refuse: createRefuse(options),
-    loginUrl: options.loginUrl,
+    hostOf: createHostOf(trust),
     emit: (name, event) => {
       if (name === 'tokenRefused' && 'code' in event) refused.push(event.code);
     },
   };
-  const others = typeof options.parts === 'function' ? options.parts(parts) : options.parts;
-  const login = createMiddleware<unknown>({ ...parts, ...others });
+  const others = typeof options.parts === 'function' ? options.parts(real) : options.parts;
+  const parts = { ...real, ...others };
+  const refuseForgery = createForgeryCheck(source, parts.hostOf, options.origins ?? []);
+  const authenticator = new Authenticator<unknown>({ ...parts, source, refuseForgery });
+  const name = options.cookie?.name ?? source.cookie;
+  const cookie = name === null ? null : createLoginCookie(name, options.cookie ?? {}, { clock, isSecure: () => false });
+  const { loginUrl } = options;
+  const login: SiteLogin = {
+    required: (requiredOptions) => createRequired(authenticator, login.fail, requiredOptions),
+    optional: () => createOptional(authenticator),
+    logout: () => createLogout({ ...parts, source, refuseForgery, cookie, fail: login.fail, loginUrl }),
+    verify: (token, sighting) => authenticator.verify(token, sighting),
+    authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
+    fail: createFail(authenticator, createRefuse(options)),
+  };
   const account = createAccount(ledger);
   return {
     login,
@@ -108,7 +132,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     clock,
     refused,
     router: (routerOptions) =>
-      createRouter({ login, account, source, clock, loginUrl: options.loginUrl }, routerOptions),
+      createRouter({ authenticator, account, cookie, fail: login.fail, clock, loginUrl }, routerOptions),
     close: () => ledger.close(),
   };
 }

@@ -5,12 +5,13 @@ import express from 'express';
 import passport from 'passport';
 import type { Organization } from '../../lib/core/claims.js';
 import type { LoginError } from '../../lib/core/errors.js';
-import type { LoginMiddleware } from '../../lib/http/middleware.js';
-import type { LoginSession, LoginUser, TokenSourceOption } from '../../lib/http/request.js';
+import type { LoginSession } from '../../lib/http/request.js';
 import type { Handler, OnRefused } from '../../lib/http/respond.js';
 import type { RouterOptions } from '../../lib/http/router.js';
+import type { TokenSourceOption } from '../../lib/http/token-source.js';
+import type { ManagedSessions } from '../../lib/managed-sessions.js';
 
-declare const login: LoginMiddleware<LoginUser>;
+declare const login: ManagedSessions;
 declare const router: Handler;
 
 const app = express();
@@ -18,7 +19,7 @@ app.use(passport.initialize());
 app.use(login.required());
 app.use('/api', login.required({ scope: ['a', 'b'], fresh: true }));
 app.use('/account', router);
-app.post('/logout', login.logout({ domain: 'example.com' }));
+app.post('/logout', login.logout());
 
 app.get('/', login.optional(), (req, res) => {
   const id: string | undefined = req.user?.id;
@@ -53,5 +54,5 @@ export const options: RouterOptions = { layout: async (html: string, req: expres
 
 // @ts-expect-error -- a misspelt option
 login.required({ scopes: 'a' });
-// @ts-expect-error -- a token is a text
+// @ts-expect-error -- a token is a string
 export const wrong: TokenSourceOption = () => 7;

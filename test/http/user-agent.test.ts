@@ -1,16 +1,7 @@
 import fc from 'fast-check';
 import { englishMessages } from '../../lib/http/messages.js';
-import {
-  ACCEPT_CH,
-  CLIENT_KINDS,
-  clientHints,
-  clientInWords,
-  describeClient,
-  packHints,
-  rawUserAgent,
-  sightedUserAgent,
-  type ClientKind,
-} from '../../lib/http/user-agent.js';
+import { ACCEPT_CH, clientHints, packHints, rawUserAgent, sightedUserAgent } from '../../lib/http/client-hints.js';
+import { CLIENT_KINDS, clientInWords, describeClient, type ClientKind } from '../../lib/http/user-agent.js';
 import { germanMessages } from './german-messages.js';
 
 const inWords = (kept: string | null): string => clientInWords(describeClient(kept), englishMessages);

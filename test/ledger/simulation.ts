@@ -386,7 +386,6 @@ export function token(
       expiresAt: times.expiresAt ?? STARTED + 30 * 86_400_000,
       lifetime: times.lifetime ?? null,
     },
-    issuerIndex: 0,
   };
 }
 

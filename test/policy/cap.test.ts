@@ -10,7 +10,7 @@ const TIMES: Options = { storeTimeout: '2s', revocationBound: '3s' };
 describe('an option', () => {
   test.each<[string, unknown, RegExp]>([
     ['maxSessionsPerUser', NaN, /got NaN$/],
-    ['maxSessionsPerUser', -Infinity, /^maxSessionsPerUser must be a whole number of at least 1, or Infinity/],
+    ['maxSessionsPerUser', -Infinity, /^maxSessionsPerUser must be an integer of at least 1, or Infinity/],
     ['maxSessionsPerUser', -1, /got a number$/],
     ['maxSessionsPerUser', null, /got null$/],
     ['maxSessionsPerUser', true, /got a boolean$/],
@@ -18,9 +18,9 @@ describe('an option', () => {
     ['maxSessionsPerUser', { valueOf: () => 10 }, /got an object$/],
     ['maxSessionsPerUser', 10n, /got a bigint$/],
     ['maxSessionsPerUser', () => 10, /got a function$/],
-    ['atSessionLimit', '', /^atSessionLimit must be one of 'end-oldest', 'refuse', got an empty text$/],
-    ['atSessionLimit', 'REFUSE', /got a text$/],
-    ['atSessionLimit', '__proto__', /got a text$/],
+    ['atSessionLimit', '', /^atSessionLimit must be one of 'end-oldest', 'refuse', got an empty string$/],
+    ['atSessionLimit', 'REFUSE', /got a string$/],
+    ['atSessionLimit', '__proto__', /got a string$/],
     ['atSessionLimit', null, /got null$/],
     ['atSessionLimit', ['refuse'], /got a list$/],
   ])('%s: %p is refused at construction', (name, value, message) => {

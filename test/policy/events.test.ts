@@ -1,4 +1,4 @@
-/** Familiar and unfamiliar clients, and sessions that move, in two processes on one real Redis. */
+/** Known and unknown clients, and sessions that move, in two processes on one real Redis. */
 
 import type { SessionMoved, SessionStarted } from '../../lib/index.js';
 import { ManualClock } from '../support/issuer.js';
@@ -46,7 +46,7 @@ interface Device {
 
 let sid = 0;
 
-/** Whether a new session of this user on this device is knownClient. */
+/** Whether a new session of this user on this device is one of a known client. */
 async function signIn(device: Device, sub = 'ann', process = at.here): Promise<boolean | undefined> {
   sid += 1;
   await process.verify(tokenOf(at.clock, { sub, sid: `s${String(sid)}` }), { ip: '203.0.113.7', ...device });

@@ -55,7 +55,7 @@ async function webSockets(sessions: ManagedSessions): Promise<string> {
   const sockets = new WebSocketServer({ noServer: true });
   const server = createServer();
   server.on('upgrade', (req: IncomingMessage, socket: Socket, head: Buffer) => {
-    sessions.authenticateUpgrade(req).then(
+    sessions.authenticate(req).then(
       ({ session }) => {
         sockets.handleUpgrade(req, socket, head, (client) => {
           session.signal.addEventListener('abort', () => client.close(4401, 'session ended'));

@@ -141,7 +141,7 @@ describe('connections', () => {
   async function upgrades(sessions: ManagedSessions): Promise<number> {
     const server = createServer().on('upgrade', (req, socket) => {
       socket.on('error', () => socket.destroy());
-      sessions.authenticateUpgrade(req).then(
+      sessions.authenticate(req).then(
         ({ session: { signal } }) => {
           socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nin ');
           const end = (): unknown => socket.end('out');

@@ -1,6 +1,7 @@
 import { LoginError } from '../../lib/core/errors.js';
 import { createTestIssuer, type TestIssuer, type TestIssuerOptions } from '../../lib/testing/issuer.js';
-import { issuerRules, oidc } from '../../lib/tokens/presets.js';
+import { issuerRules } from '../../lib/tokens/issuer.js';
+import { oidc } from '../../lib/tokens/presets.js';
 import { createVerifier, type Verifier } from '../../lib/tokens/verify.js';
 import { ManualClock } from '../support/issuer.js';
 

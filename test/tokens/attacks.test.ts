@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { LoginError, type LoginErrorCode } from '../../lib/core/errors.js';
-import { staticKeys } from '../../lib/tokens/keys.js';
+import { staticKeys } from '../../lib/tokens/static-keys.js';
 import { createVerifier, TOKEN_LIMIT, type VerifiedToken } from '../../lib/tokens/verify.js';
 import { encode, forge, resigned, type Forgery } from './forge.js';
 

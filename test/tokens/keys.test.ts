@@ -1,7 +1,9 @@
 import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { LoginError } from '../../lib/core/errors.js';
-import { jwksKeys, staticKeys } from '../../lib/tokens/keys.js';
-import type { JwksOptions, KeyEvent, KeySource, StaticKeyOptions, VerificationKey } from '../../lib/tokens/keys.js';
+import type { KeySource } from '../../lib/tokens/key-source.js';
+import { jwksKeys, type JwksOptions, type KeyEvent } from '../../lib/tokens/keys.js';
+import { staticKeys, type StaticKeyOptions } from '../../lib/tokens/static-keys.js';
+import type { VerificationKey } from '../../lib/tokens/verification-key.js';
 import { createEndpoint, halfAnswer, json, jwkOf, keySet, KEYS, ManualClock, noAnswer } from '../support/issuer.js';
 import type { Answer, Endpoint } from '../support/issuer.js';
 
@@ -73,16 +75,12 @@ describe('staticKeys', () => {
     ['nothing', {}, 'issuer must have one of secret and publicKey, not neither'],
     ['both', { secret, publicKey: pem }, 'issuer must have one of secret and publicKey, not both'],
     ['an empty list', { secret: [] }, 'issuer.secret must have at least one key, got an empty list'],
-    [
-      'a number',
-      { secret: 42 },
-      'issuer.secret must be a text, a Buffer or a secret KeyObject, got a value of type number',
-    ],
-    ['null', { secret: null }, 'issuer.secret must be a text, a Buffer or a secret KeyObject, got null'],
+    ['a number', { secret: 42 }, 'issuer.secret must be a string, a Buffer or a secret KeyObject, got a number'],
+    ['null', { secret: null }, 'issuer.secret must be a string, a Buffer or a secret KeyObject, got null'],
     [
       'a public KeyObject as secret',
       { secret: rsa.publicKey },
-      'issuer.secret must be a text, a Buffer or a secret KeyObject, got a public KeyObject',
+      'issuer.secret must be a string, a Buffer or a secret KeyObject, got a public KeyObject',
     ],
     ['an empty secret', { secret: '' }, 'issuer.secret has 0 bytes, HS256 needs at least 32 (RFC 7518, section 3.2)'],
     [
@@ -103,29 +101,29 @@ describe('staticKeys', () => {
     [
       'an RS secret',
       { secret, algorithms: ['RS256'] },
-      'issuer.secret serves none of the algorithms that are configured',
+      'issuer.secret cannot be used with any of the configured algorithms',
     ],
     [
       'an RS algorithm beside',
       { secret, algorithms: ['HS256', 'RS256'] },
-      "issuer.algorithms has 'RS256', which none of the keys serves",
+      "issuer.algorithms has 'RS256', which none of the keys can be used with",
     ],
     [
       'HS with a public key',
       { publicKey: pem, algorithms: ['RS256', 'HS256'] },
-      "issuer.algorithms has 'HS256', which none of the keys serves",
+      "issuer.algorithms has 'HS256', which none of the keys can be used with",
     ],
     [
       'an unknown algorithm',
       { secret, algorithms: ['none'] },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got a list',
     ],
     [
       'no algorithm',
       { secret, algorithms: [] },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got an empty list',
     ],
-    ['a private PEM', { publicKey: privatePem }, 'issuer.publicKey is a private key; what verifies is the public one'],
+    ['a private PEM', { publicKey: privatePem }, 'issuer.publicKey is a private key; use the public key'],
     [
       'an encrypted private PEM',
       {
@@ -133,57 +131,49 @@ describe('staticKeys', () => {
           .export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x' })
           .toString(),
       },
-      'issuer.publicKey is a private key; what verifies is the public one',
+      'issuer.publicKey is a private key; use the public key',
     ],
-    [
-      'a private KeyObject',
-      { publicKey: p256.privateKey },
-      'issuer.publicKey is a private key; what verifies is the public one',
-    ],
-    [
-      'a private JWK',
-      { publicKey: jwkOf(p256.privateKey) },
-      'issuer.publicKey is a private key; what verifies is the public one',
-    ],
+    ['a private KeyObject', { publicKey: p256.privateKey }, 'issuer.publicKey is a private key; use the public key'],
+    ['a private JWK', { publicKey: jwkOf(p256.privateKey) }, 'issuer.publicKey is a private key; use the public key'],
     [
       'a secret KeyObject',
       { publicKey: createSecretKey(Buffer.alloc(32)) },
-      'issuer.publicKey is a secret KeyObject; it takes a public one',
+      'issuer.publicKey is a secret KeyObject; use a public one',
     ],
     [
       'a symmetric JWK',
       { publicKey: { kty: 'oct', k: 'AAAA' } },
-      'issuer.publicKey is a symmetric key, which is never public',
+      'issuer.publicKey is a symmetric key, which must not be public',
     ],
     [
       'a JWK to encrypt',
       { publicKey: jwkOf(rsa.publicKey, { use: 'enc' }) },
-      'issuer.publicKey is not meant for signatures (use)',
+      'issuer.publicKey is not for signatures (use)',
     ],
     [
       'a JWK to sign',
       { publicKey: jwkOf(rsa.publicKey, { key_ops: ['sign'] }) },
-      'issuer.publicKey is not meant to verify (key_ops)',
+      'issuer.publicKey is not for verifying (key_ops)',
     ],
     [
       'a JWK of another algorithm',
       { publicKey: jwkOf(rsa.publicKey, { alg: 'RS256' }), algorithms: ['PS256'] },
-      'issuer.publicKey serves none of the algorithms that are configured',
+      'issuer.publicKey cannot be used with any of the configured algorithms',
     ],
     [
       'a JWK whose alg does not fit',
       { publicKey: jwkOf(rsa.publicKey, { alg: 'HS256' }) },
-      'issuer.publicKey declares an algorithm (alg) that its kind does not serve',
+      'issuer.publicKey declares an algorithm (alg) that its type cannot be used with',
     ],
     [
       'a JWK whose kid is a number',
       { publicKey: jwkOf(rsa.publicKey, { kid: 1 }) },
-      'issuer.publicKey has a kid that is no text',
+      'issuer.publicKey has a kid that is not a string',
     ],
     [
       'a key set',
       { publicKey: { keys: [jwkOf(rsa.publicKey)] } },
-      'issuer.publicKey is of a kind (kty) other than RSA and EC',
+      'issuer.publicKey is of a type (kty) other than RSA and EC',
     ],
     ['a JWK without key', { publicKey: { kty: 'RSA' } }, 'issuer.publicKey has no n'],
     [
@@ -191,17 +181,17 @@ describe('staticKeys', () => {
       { publicKey: { ...jwkOf(p256.publicKey), x: 'AAAA' } },
       'issuer.publicKey cannot be read as a public key',
     ],
-    ['a text', { publicKey: 'hunter2' }, 'issuer.publicKey is a text that is no PEM'],
+    ['a text', { publicKey: 'hunter2' }, 'issuer.publicKey is a string that is not a PEM'],
     ['a PEM cut short', { publicKey: pem.slice(0, 80) }, 'issuer.publicKey cannot be read as a public key'],
     [
       'a number',
       { publicKey: [pem, 7] },
-      'issuer.publicKey[1] must be a PEM, a JWK or a public KeyObject, got a value of type number',
+      'issuer.publicKey[1] must be a PEM, a JWK or a public KeyObject, got a number',
     ],
     [
       'RSA of 1024 bits',
       { publicKey: smallRsa.publicKey },
-      'issuer.publicKey is an RSA key of 1024 bits, at least 2048 are needed',
+      'issuer.publicKey is an RSA key of 1024 bits; at least 2048 are needed',
     ],
     [
       'RSA with the exponent 1',
@@ -211,22 +201,22 @@ describe('staticKeys', () => {
     [
       'RSA-PSS',
       { publicKey: generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, among others, is not supported)',
+      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
     ],
     [
       'Ed25519',
       { publicKey: ed25519.publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, among others, is not supported)',
+      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
     ],
     [
       'X25519',
       { publicKey: x25519.publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, among others, is not supported)',
+      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
     ],
     [
       'Ed25519, as a JWK',
       { publicKey: jwkOf(ed25519.publicKey) },
-      'issuer.publicKey is of a kind (kty) other than RSA and EC',
+      'issuer.publicKey is of a type (kty) other than RSA and EC',
     ],
     ['secp256k1', { publicKey: secp256k1.publicKey }, 'issuer.publicKey is on a curve other than P-256, P-384, P-521'],
   ])('refuses %s', (_name, options, message) => {
@@ -317,7 +307,7 @@ describe('jwksKeys', () => {
 
     it('refuses an algorithm of secrets', () => {
       expect(() => remoteKeys({ algorithms: ['RS256', 'HS256'] })).toThrow(
-        new TypeError("issuer.algorithms has 'HS256', which no public key serves"),
+        new TypeError("issuer.algorithms has 'HS256', which cannot be used with a public key"),
       );
     });
 
@@ -510,15 +500,15 @@ describe('jwksKeys', () => {
       [
         'answers 200 with HTML',
         (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
-        /else than JSON/,
+        /did not respond with JSON/,
       ],
-      ['answers with nothing', (response) => response.writeHead(204).end(), /else than JSON/],
-      ['answers with JSON null', json(null), /no object/],
-      ['answers with a list', json([a]), /no object/],
-      ['answers without keys', json({}), /without a list of keys/],
-      ['answers with keys that are no list', json({ keys: { 0: a, length: 1 } }), /without a list of keys/],
-      ['answers with an empty set', keySet(), /no key that can be used/],
-      ['answers with rubbish alone', keySet(null, 1, 'a', []), /no key that can be used/],
+      ['answers with nothing', (response) => response.writeHead(204).end(), /did not respond with JSON/],
+      ['answers with JSON null', json(null), /not an object/],
+      ['answers with a list', json([a]), /not an object/],
+      ['answers without keys', json({}), /not return a list of keys/],
+      ['answers with keys that are no list', json({ keys: { 0: a, length: 1 } }), /not return a list of keys/],
+      ['answers with an empty set', keySet(), /no usable key/],
+      ['answers with rubbish alone', keySet(null, 1, 'a', []), /no usable key/],
       ['answers with 10 MB', (response) => response.writeHead(200).end(huge), /more than 1048576 bytes/],
       ['never answers', noAnswer, /took too long/],
       ['answers half', halfAnswer, /took too long/],
@@ -611,7 +601,7 @@ describe('jwksKeys', () => {
       }
       expect(keys.health()).toMatchObject({
         ok: true,
-        lastError: { message: 'The JWKS endpoint answered with status 503' },
+        lastError: { message: 'The JWKS endpoint responded with status 503' },
       });
 
       clock.advance(24 * HOUR - elapsed - 1);
@@ -665,46 +655,42 @@ describe('jwksKeys', () => {
         { kty: 'EC', crv: '__proto__', x: 'AA', y: 'AA', kid: 'bad' },
         'is on a curve other than P-256, P-384, P-521',
       ],
-      ['for EdDSA', jwkOf(ed25519.publicKey, { kid: 'bad', alg: 'EdDSA' }), 'is of a kind (kty) other than RSA and EC'],
-      ['to encrypt', jwkOf(otherRsa.publicKey, { kid: 'bad', use: 'enc' }), 'is not meant for signatures (use)'],
+      ['for EdDSA', jwkOf(ed25519.publicKey, { kid: 'bad', alg: 'EdDSA' }), 'is of a type (kty) other than RSA and EC'],
+      ['to encrypt', jwkOf(otherRsa.publicKey, { kid: 'bad', use: 'enc' }), 'is not for signatures (use)'],
       [
         'to encrypt, by its alg',
         jwkOf(otherRsa.publicKey, { kid: 'bad', alg: 'RSA-OAEP-256' }),
-        'declares an algorithm (alg) that its kind does not serve',
+        'declares an algorithm (alg) that its type cannot be used with',
       ],
       [
         'with other key_ops',
         jwkOf(otherRsa.publicKey, { kid: 'bad', key_ops: ['encrypt'] }),
-        'is not meant to verify (key_ops)',
+        'is not for verifying (key_ops)',
       ],
       [
         'with key_ops that are a text',
         jwkOf(otherRsa.publicKey, { kid: 'bad', key_ops: 'verify' }),
-        'is not meant to verify (key_ops)',
+        'is not for verifying (key_ops)',
       ],
       [
         'of 1024 bits',
         jwkOf(smallRsa.publicKey, { kid: 'bad' }),
-        'is an RSA key of 1024 bits, at least 2048 are needed',
+        'is an RSA key of 1024 bits; at least 2048 are needed',
       ],
-      [
-        'that is private',
-        jwkOf(otherRsa.privateKey, { kid: 'bad' }),
-        'is a private key; what verifies is the public one',
-      ],
+      ['that is private', jwkOf(otherRsa.privateKey, { kid: 'bad' }), 'is a private key; use the public key'],
       [
         'that is symmetric',
         { kty: 'oct', k: 'c2VjcmV0', kid: 'bad', alg: 'HS256' },
-        'is a symmetric key, which is never public',
+        'is a symmetric key, which must not be public',
       ],
       ['without material', { kty: 'RSA', kid: 'bad' }, 'has no n'],
-      ['whose modulus is a number', { ...b, kid: 'bad', n: 7 }, 'has a n that is no text'],
+      ['whose modulus is a number', { ...b, kid: 'bad', n: 7 }, 'has a n that is not a string'],
       ['beside the curve', { ...jwkOf(p256.publicKey, { kid: 'bad' }), y: 'AAAA' }, 'cannot be read as a public key'],
-      ['of no kind', { kid: 'bad' }, 'is of a kind (kty) other than RSA and EC'],
+      ['of no kind', { kid: 'bad' }, 'is of a type (kty) other than RSA and EC'],
       [
         'of an algorithm that is not configured',
         { ...b, kid: 'bad', alg: 'PS256' },
-        'serves none of the algorithms that are configured',
+        'cannot be used with any of the configured algorithms',
       ],
     ])('is skipped when it is one %s', async (_name, bad, why) => {
       endpoint.answer = keySet(bad, a);
@@ -784,7 +770,7 @@ describe('jwksKeys', () => {
       serve(() => ({ issuer: endpoint.url, jwks_uri: `${endpoint.url}/keys` }), noAnswer);
       const keys = remoteKeys({ uri: { discover: endpoint.url }, fetchTimeout: 2000 });
       expect(await outcome(keys, 'a')).toBe('keys_unavailable');
-      expect(keys.health().lastError!.message).toBe('The JWKS endpoint took too long to answer');
+      expect(keys.health().lastError!.message).toBe('The JWKS endpoint took too long to respond');
     });
 
     it('keeps the last good set while the document is out of reach', async () => {
@@ -796,7 +782,7 @@ describe('jwksKeys', () => {
       await until(() => keys.health().lastError !== null);
       expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
       expect(events).toMatchObject([
-        { kind: 'down', error: { message: 'The discovery document answered with status 503' } },
+        { kind: 'down', error: { message: 'The discovery document responded with status 503' } },
       ]);
     });
   });

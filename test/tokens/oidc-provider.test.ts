@@ -1,8 +1,9 @@
 /** A real issuer: its discovery, its key set, its tokens, its rotation. */
 
 import { LoginError } from '../../lib/core/errors.js';
+import { issuerRules, type IssuerOptions } from '../../lib/tokens/issuer.js';
 import type { KeyEvent } from '../../lib/tokens/keys.js';
-import { issuerRules, oidc, type IssuerOptions } from '../../lib/tokens/presets.js';
+import { oidc } from '../../lib/tokens/presets.js';
 import { createVerifier, type Verifier } from '../../lib/tokens/verify.js';
 import { startOidcProvider, type OidcProvider } from '../support/provider.js';
 

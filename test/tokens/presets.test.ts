@@ -2,7 +2,8 @@
 
 import { createHmac, sign, type KeyObject } from 'node:crypto';
 import { LoginError } from '../../lib/core/errors.js';
-import { authRocket, authRocketV1, issuerRules, oidc, type IssuerOptions } from '../../lib/tokens/presets.js';
+import { issuerRules, type IssuerOptions } from '../../lib/tokens/issuer.js';
+import { authRocket, authRocketV1, oidc } from '../../lib/tokens/presets.js';
 import { createVerifier, type VerifiedToken, type Verifier } from '../../lib/tokens/verify.js';
 import { createEndpoint, jwkOf, keySet, KEYS, ManualClock } from '../support/issuer.js';
 
@@ -212,20 +213,20 @@ describe('authRocket', () => {
   });
 
   it.each<[unknown, string]>([
-    [{}, 'authRocket must have exactly one of loginRocketUrl, secret, got none of them'],
+    [{}, 'authRocket() must have exactly one of loginRocketUrl, secret, got none of them'],
     [
       { loginRocketUrl: 'https://a.loginrocket.com', secret: V2_SECRET },
-      'authRocket must have exactly one of loginRocketUrl, secret, got loginRocketUrl and secret',
+      'authRocket() must have exactly one of loginRocketUrl, secret, got loginRocketUrl and secret',
     ],
     [
       { loginRocketUrl: 'a.loginrocket.com' },
-      'authRocket: loginRocketUrl must be an absolute http(s) URL, such as https://my-app.loginrocket.com',
+      'authRocket(): loginRocketUrl must be an absolute http(s) URL, such as https://my-app.loginrocket.com',
     ],
     [
       { loginRocketUrl: 'https://a.loginrocket.com/?x' },
-      'authRocket: loginRocketUrl must be an absolute http(s) URL, such as https://my-app.loginrocket.com',
+      'authRocket(): loginRocketUrl must be an absolute http(s) URL, such as https://my-app.loginrocket.com',
     ],
-    [{ secret: V2_SECRET, realm: '' }, 'authRocket: realm must be a non-empty text'],
+    [{ secret: V2_SECRET, realm: '' }, 'authRocket(): realm must be a non-empty string, got an empty string'],
   ])('refuses the options %#', (options, message) => {
     expect(() => authRocket(options as Parameters<typeof authRocket>[0])).toThrow(new TypeError(message));
   });
@@ -300,8 +301,8 @@ describe('authRocketV1', () => {
 
   it('lives beside version 2, each with its own keys', () => {
     const verifier = verifierOf(authRocket({ secret: V2_SECRET }), authRocketV1({ secret: V1_SECRET }));
-    expect(verified(verifier, hs256(V2, V2_SECRET)).issuerIndex).toBe(0);
-    expect(verified(verifier, hs256(V1, V1_SECRET)).issuerIndex).toBe(1);
+    expect(verified(verifier, hs256(V2, V2_SECRET)).user.issuer).toBe('https://authrocket.com');
+    expect(verified(verifier, hs256(V1, V1_SECRET)).user.issuer).toBe('authrocket');
     expect(codeOf(() => verified(verifier, hs256(V2, V1_SECRET)))).toBe('signature_invalid');
     expect(codeOf(() => verified(verifier, hs256(V1, V2_SECRET)))).toBe('signature_invalid');
   });
@@ -313,12 +314,12 @@ describe('authRocketV1', () => {
   });
 
   it.each<[unknown, string]>([
-    [{}, 'authRocketV1 must have exactly one of secret, publicKey, got none of them'],
+    [{}, 'authRocketV1() must have exactly one of secret, publicKey, got none of them'],
     [
       { secret: V1_SECRET, publicKey: rsa.publicKey },
-      'authRocketV1 must have exactly one of secret, publicKey, got secret and publicKey',
+      'authRocketV1() must have exactly one of secret, publicKey, got secret and publicKey',
     ],
-    [{ secret: V1_SECRET, realm: 7 }, 'authRocketV1: realm must be a non-empty text'],
+    [{ secret: V1_SECRET, realm: 7 }, 'authRocketV1(): realm must be a non-empty string, got a number'],
   ])('refuses the options %#', (options, message) => {
     expect(() => authRocketV1(options as Parameters<typeof authRocketV1>[0])).toThrow(new TypeError(message));
   });
@@ -344,7 +345,7 @@ describe('oidc', () => {
     ['https://me:pw@id.example.com'],
   ])('refuses the issuer %p', (issuer) => {
     expect(() => oidc({ issuer: issuer! })).toThrow(
-      new TypeError('oidc: issuer must be an absolute http(s) URL without query and fragment'),
+      new TypeError('oidc(): issuer must be an absolute http(s) URL without query and fragment'),
     );
   });
 });
@@ -360,12 +361,12 @@ describe('issuerRules', () => {
   });
 
   it.each<[string, object, string]>([
-    ['no issuer', { issuer: undefined }, 'issuer.issuer must be a non-empty text'],
-    ['an empty issuer', { issuer: '' }, 'issuer.issuer must be a non-empty text'],
+    ['no issuer', { issuer: undefined }, 'issuer.issuer must be a non-empty string, got undefined'],
+    ['an empty issuer', { issuer: '' }, 'issuer.issuer must be a non-empty string, got an empty string'],
     [
       'no key',
       { secret: undefined },
-      'issuer must have exactly one of jwksUri, secret, publicKey, discover, got none of them',
+      'issuer must have exactly one of jwksUri, secret, publicKey, discover, got none of them: secret is undefined',
     ],
     [
       'two kinds of key',
@@ -377,33 +378,41 @@ describe('issuerRules', () => {
       { discover: true },
       'issuer must have exactly one of jwksUri, secret, publicKey, discover, got secret and discover',
     ],
-    ['an audience that is a number', { audience: 7 }, 'issuer.audience must be a non-empty text, or a list of such'],
-    ['an empty audience', { audience: [] }, 'issuer.audience must be a non-empty text, or a list of such'],
+    [
+      'an audience that is a number',
+      { audience: 7 },
+      'issuer.audience must be a non-empty string or a list of them, got a number',
+    ],
+    [
+      'an empty audience',
+      { audience: [] },
+      'issuer.audience must be a non-empty string or a list of them, got an empty list',
+    ],
     [
       'types that are a text',
       { types: 'JWT' },
-      "issuer.types must be a list of texts such as 'at+jwt', and null for tokens without a type",
+      "issuer.types must be a list of strings such as 'at+jwt', and null for tokens without a type, got a string",
     ],
     [
       'claims that are a list',
       { claims: ['a'] },
-      'issuer.claims must be an object: what each claim must be, by its name',
+      'issuer.claims must be an object with what each claim must be, got a list',
     ],
     [
       'a claim that must be an object',
       { claims: { a: {} } },
-      'issuer.claims.a must be a text, a number, a boolean, null, a list of them or a predicate',
+      'issuer.claims.a must be a string, a number, a boolean, null, a list of them or a predicate, got an object',
     ],
     [
       'a claim that must be one of none',
       { claims: { a: [] } },
-      'issuer.claims.a must be a text, a number, a boolean, null, a list of them or a predicate',
+      'issuer.claims.a must be a string, a number, a boolean, null, a list of them or a predicate, got an empty list',
     ],
     ['a wide tolerance', { clockTolerance: '2h' }, "issuer.clockTolerance must be between 0 ms and '1h', got '2h'"],
     [
       'algorithms that are a text',
       { algorithms: 'RS256' },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got a string',
     ],
     [
       'a short secret',
@@ -428,7 +437,7 @@ describe('issuerRules', () => {
     [
       'a secret algorithm for a key set',
       { secret: undefined, jwksUri: 'https://id.example.com/jwks', algorithms: ['HS256'] },
-      "issuer.algorithms has 'HS256', which no public key serves",
+      "issuer.algorithms has 'HS256', which cannot be used with a public key",
     ],
   ])('refuses %s', (_name, change, message) => {
     const options = { ...good, ...change } as IssuerOptions;

@@ -1,6 +1,6 @@
 import { constants, createHmac, createPrivateKey, createPublicKey, createSecretKey, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { staticKeys } from '../../lib/tokens/keys.js';
+import { staticKeys } from '../../lib/tokens/static-keys.js';
 import type { Algorithm } from '../../lib/tokens/verification-key.js';
 import { createVerifier, type IssuerRules, type Verifier } from '../../lib/tokens/verify.js';
 import { forge } from './forge.js';
@@ -47,7 +47,7 @@ test.each(vectors.filter(isPrivate))('$name: claims signed with its key pass', (
 
 describe.each(withClaims)('$name carries claims', (vector) => {
   test('it passes where the issuer names the user by iss', () => {
-    const verified = verifier(vector, { subjectClaim: 'iss' }).verify(vector.token);
+    const verified = verifier(vector, { subject: 'iss' }).verify(vector.token);
     expect(verified).toMatchObject({
       user: { subject: 'joe' },
       claims: vector.claims,
@@ -60,7 +60,7 @@ describe.each(withClaims)('$name carries claims', (vector) => {
   });
 
   test('it is refused from its expiry on', () => {
-    const late = verifier(vector, { subjectClaim: 'iss' }, THEN + 1000);
+    const late = verifier(vector, { subject: 'iss' }, THEN + 1000);
     expect(() => late.verify(vector.token)).toThrow(expect.objectContaining({ code: 'token_expired' }));
   });
 });

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { checkOptions, type OptionKinds } from '../../core/check.js';
 import type { Health } from '../../core/health.js';
 import type { EndEverywhereRequest, FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
@@ -144,16 +145,19 @@ class RedisStore implements SessionStore {
   }
 }
 
+const OPTIONS: OptionKinds<RedisStoreOptions> = {
+  prefix: {
+    accepts: (value) => typeof value === 'string' && value !== '' && !/[{}\s]/.test(value),
+    words: 'a non-empty string without braces and white space',
+  },
+  minReplicas: {
+    accepts: (value) => Number.isInteger(value) && Number(value) >= 0,
+    words: 'an integer of at least 0',
+  },
+};
+
 function checkedOptions(options: RedisStoreOptions): Required<RedisStoreOptions> {
-  const { prefix = 'ms', minReplicas = 0, ...others } = options;
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined)
-    throw new TypeError(`redisStore has no option ${unknown}: it takes prefix and minReplicas`);
-  if (typeof prefix !== 'string' || prefix === '' || /[{}\s]/.test(prefix)) {
-    throw new TypeError('prefix must be a string without braces and white space');
-  }
-  if (!Number.isInteger(minReplicas) || minReplicas < 0) {
-    throw new TypeError(`minReplicas must be a whole number from 0, got ${String(minReplicas)}`);
-  }
+  checkOptions(options, 'redisStore()', OPTIONS);
+  const { prefix = 'ms', minReplicas = 0 } = options;
   return { prefix, minReplicas };
 }

@@ -7,21 +7,10 @@ import cookieParser from 'cookie-parser';
 import supertest from 'supertest';
 import { LoginError } from '../../lib/core/errors.js';
 import { sessionUser } from '../../lib/core/session.js';
-import type { RequiredOptions } from '../../lib/http/middleware.js';
+import type { RequiredOptions } from '../../lib/http/gates.js';
 import type { AppRequest, LoginSession } from '../../lib/http/request.js';
 import { describeEachFramework } from '../support/frameworks.js';
-import {
-  bearer,
-  cookie,
-  ISSUER,
-  makeSite,
-  sameOrigin,
-  showLogin,
-  START,
-  tokenOf,
-  type Site,
-  type SiteOptions,
-} from './site.js';
+import { bearer, cookie, ISSUER, makeSite, showLogin, START, tokenOf, type Site, type SiteOptions } from './site.js';
 
 const HTML = 'text/html,application/xhtml+xml,*/*;q=0.8';
 const ANN = sessionUser(ISSUER, 'ann');
@@ -396,6 +385,41 @@ describeEachFramework((name, makeApp) => {
     });
   });
 
+  describe('a request that another site may have made', () => {
+    const crossSite = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' };
+
+    test('is refused by required() if it can change something and has a cookie', async () => {
+      const agent = guarded();
+      const sent = { ...cookie(tokenOf('s1')), ...crossSite };
+      expect((await agent.post('/').set(sent).expect(403)).body.code).toBe('cross_site');
+      expect(site.refused).toEqual(['cross_site']);
+      await agent.get('/').set(sent).expect(200);
+      await agent
+        .post('/')
+        .set({ ...bearer(tokenOf('s1')), ...crossSite })
+        .expect(200);
+    });
+
+    test('has no user after optional(), and is refused by a required() behind it', async () => {
+      const { login } = newSite();
+      const app = makeApp();
+      app.mount('/', login.optional());
+      app.mount('/inner', login.required());
+      app.mount('/', showLogin);
+      const agent = supertest(app.listener);
+      const sent = { ...cookie(tokenOf('s1')), ...crossSite };
+      expect((await agent.post('/').set(sent).expect(200)).body).toEqual({ code: 'cross_site' });
+      await agent.post('/inner').set(sent).expect(403);
+    });
+
+    test('passes if its origin is one of origins', async () => {
+      const sent = { ...cookie(tokenOf('s1')), ...crossSite };
+      for (const origins of ['any', ['https://evil.example']] as const) {
+        await guarded({ origins }).post('/').set(sent).expect(200);
+      }
+    });
+  });
+
   describe('loginUrl and onRefused', () => {
     test('a browser on its way to a page is sent to the login', async () => {
       const agent = guarded({ loginUrl: '/login?from=shop' });
@@ -460,121 +484,6 @@ describeEachFramework((name, makeApp) => {
     });
   });
 
-  describe('logout()', () => {
-    const CLEARED = 'login_token=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax';
-
-    function leaving(options?: SiteOptions): ReturnType<typeof supertest> {
-      const { login } = newSite(options);
-      const app = makeApp();
-      app.mount('/logout', login.logout());
-      app.mount('/', login.required(), showLogin);
-      return supertest(app.listener);
-    }
-
-    test('ends the session and clears the cookie', async () => {
-      const agent = leaving();
-      const token = tokenOf('s1');
-      await agent.get('/').set(cookie(token)).expect(200);
-      const { headers } = await agent
-        .post('/logout')
-        .set({ ...cookie(token), ...sameOrigin })
-        .expect(204);
-      expect(headers['set-cookie']).toEqual([CLEARED]);
-      expect(headers['cache-control']).toBe('no-store');
-      const { body } = await agent.get('/').set(cookie(token)).expect(401);
-      expect(body).toMatchObject({ code: 'session_revoked', reason: 'signed_out' });
-    });
-
-    test('ends a session that was never seen here', async () => {
-      const agent = leaving();
-      await agent
-        .post('/logout')
-        .set(bearer(tokenOf('s1')))
-        .expect(204);
-      await agent
-        .get('/')
-        .set(bearer(tokenOf('s1')))
-        .expect(401);
-    });
-
-    test.each<[string, Record<string, string>]>([
-      ['without a token', {}],
-      ['with rubbish', cookie('rubbish')],
-      ['with an expired token', { ...cookie(tokenOf('s1', { exp: START / 1000 - 1 })) }],
-    ])('clears the cookie %s', async (_name, headers) => {
-      const response = await leaving().post('/logout').set(headers).expect(204);
-      expect(response.headers['set-cookie']).toEqual([CLEARED]);
-    });
-
-    test('clears the cookie of a session that has already ended', async () => {
-      const agent = leaving();
-      const sent = { ...cookie(tokenOf('s1')), ...sameOrigin };
-      for (const _again of [1, 2]) {
-        const { headers } = await agent.post('/logout').set(sent).expect(204);
-        expect(headers['set-cookie']).toEqual([CLEARED]);
-      }
-    });
-
-    test('sends a form on', async () => {
-      const toLogin = await leaving({ loginUrl: '/login' })
-        .post('/logout')
-        .type('form')
-        .set({ ...cookie(tokenOf('s1')), ...sameOrigin })
-        .expect(303);
-      expect(toLogin.headers['location']).toBe('/login');
-      const toRoot = await leaving().post('/logout').set('Accept', HTML).expect(303);
-      expect(toRoot.headers['location']).toBe('/');
-    });
-
-    test.each<[string, Record<string, string>]>([
-      ['a cookie and nothing else', cookie(tokenOf('s1'))],
-      ['another site', { ...cookie(tokenOf('s1')), 'Sec-Fetch-Site': 'cross-site' }],
-      ['another origin', { ...cookie(tokenOf('s1')), Origin: 'https://evil.example' }],
-      ['another site, without the cookie that SameSite kept back', { 'Sec-Fetch-Site': 'cross-site' }],
-    ])('refuses %s', async (_name, headers) => {
-      const agent = leaving();
-      const { body, headers: answered } = await agent.post('/logout').set(headers).expect(403);
-      expect(body.code).toBe('cross_site');
-      expect(answered['set-cookie']).toBeUndefined();
-      await agent
-        .get('/')
-        .set(bearer(tokenOf('s1')))
-        .expect(200);
-    });
-
-    test('takes no GET, which any picture could send', async () => {
-      const agent = leaving();
-      const { headers } = await agent
-        .get('/logout')
-        .set({ ...cookie(tokenOf('s1')), ...sameOrigin })
-        .expect(405);
-      expect(headers['allow']).toBe('POST');
-      await agent
-        .get('/')
-        .set(cookie(tokenOf('s1')))
-        .expect(200);
-    });
-
-    test('keeps the cookie where the session could not be ended', async () => {
-      const { body, headers } = await leaving({ parts: { ledger: failing(storeDown) } })
-        .post('/logout')
-        .set(bearer(tokenOf('s1')))
-        .expect(503);
-      expect(body.code).toBe('store_unavailable');
-      expect(headers['set-cookie']).toBeUndefined();
-    });
-
-    test('clears a cookie as it was set', async () => {
-      const { login } = newSite({ from: { cookie: '__Secure-login' } });
-      const app = makeApp();
-      app.mount('/logout', login.logout({ domain: 'example.com', path: '/shop', sameSite: 'strict' }));
-      const { headers } = await supertest(app.listener).post('/logout').expect(204);
-      expect(headers['set-cookie']).toHaveLength(2);
-      expect(headers['set-cookie']?.[0]).toMatch(/Path=\/shop.*Secure; SameSite=Strict/);
-      expect(headers['set-cookie']?.[1]).toContain('Domain=example.com');
-    });
-  });
-
   test('a client that goes away while the store is asked harms nothing', async () => {
     let release = (): void => undefined;
     const asked = new Promise<void>((arrived) => {
@@ -631,7 +540,7 @@ describeEachFramework((name, makeApp) => {
 });
 
 test('a known session passes without a promise, and reads nothing that the ledger does not ask for', async () => {
-  const { login } = newSite({ parts: { originOf: fails } });
+  const { login } = newSite({ parts: { hostOf: fails } });
   const token = tokenOf('s1');
   await login.verify(token);
   const request = { headers: { authorization: `Bearer ${token}` }, rawHeaders: [] };
@@ -648,77 +557,26 @@ function fails(): never {
   throw new Error('was asked');
 }
 
-describe('outside of a handler', () => {
-  test('verify() resolves to user and session, with a signal that fires when it ends', async () => {
-    const { login, account } = newSite();
-    const token = tokenOf('s1');
-    const { user, session } = await login.verify(token, { ip: '192.0.2.1', userAgent: 'Test/1.0' });
-    expect(user).toMatchObject({ id: 'ann' });
-    expect(session.startedAt).toEqual(new Date(START));
-    expect(session.signal.aborted).toBe(false);
-    expect(await account.get(ANN, session.handle)).toMatchObject({
-      ip: '192.0.2.1',
-      client: { userAgent: 'Test/1.0' },
-    });
-    await account.revoke(ANN, session.handle);
-    expect(session.signal.aborted).toBe(true);
-    await expect(login.verify(token)).rejects.toMatchObject({ code: 'session_revoked' });
-  });
+test.each<[unknown, RegExp]>([
+  [null, /takes an object of options, got null/],
+  ['orders', /takes an object of options, got a string/],
+  [{ scopes: 'a' }, /no option "scopes"/],
+  [{ fresh: 1 }, /fresh must be/],
+  [{ scope: '' }, /scope must be/],
+  [{ scope: ' ' }, /scope must be/],
+  [{ scope: [] }, /scope must be/],
+  [{ scope: ['a b'] }, /scope must be/],
+  [{ scope: ['a', 7] }, /scope must be/],
+  [{ scope: 'a"b' }, /scope must be/],
+  [{ scope: 7 }, /scope must be/],
+])('required(%j) throws', (options, message) => {
+  expect(() => newSite().login.required(options as RequiredOptions)).toThrow(message);
+});
 
-  test.each([
-    ['', 'no_token'],
-    [undefined, 'no_token'],
-    [null, 'no_token'],
-    [7, 'token_malformed'],
-    [{}, 'token_malformed'],
-    ['rubbish', 'token_malformed'],
-    ['x'.repeat(9000), 'token_too_large'],
-  ])('verify(%p) rejects', async (token, code) => {
-    await expect(newSite().login.verify(token as string)).rejects.toMatchObject({ code });
-  });
-
-  function upgrade(headers: Record<string, string>, options?: { origins: string[] }): Promise<unknown> {
-    const req = { headers: { host: 'shop.example', upgrade: 'websocket', ...headers }, rawHeaders: [], socket: {} };
-    return newSite().login.authenticateUpgrade(req as unknown as IncomingMessage, options);
-  }
-
-  test.each<[string, Record<string, string>]>([
-    ['bearer', { authorization: `Bearer ${tokenOf('s1')}` }],
-    ['bearer from anywhere', { authorization: `Bearer ${tokenOf('s1')}`, origin: 'https://evil.example' }],
-    ['a cookie from our own page', { cookie: `login_token=${tokenOf('s1')}`, origin: 'https://shop.example' }],
-    ['a cookie of a client that is no browser', { cookie: `login_token=${tokenOf('s1')}` }],
-  ])('authenticateUpgrade() lets in %s', async (_name, headers) => {
-    await expect(upgrade(headers)).resolves.toMatchObject({ user: { id: 'ann' } });
-  });
-
-  test("authenticateUpgrade() refuses another site's page, unless it is named", async () => {
-    const headers = { cookie: `login_token=${tokenOf('s1')}`, origin: 'https://www.shop.example' };
-    await expect(upgrade(headers)).rejects.toMatchObject({ code: 'cross_site' });
-    await expect(upgrade(headers, { origins: ['https://www.shop.example'] })).resolves.toBeDefined();
-    await expect(upgrade({})).rejects.toMatchObject({ code: 'no_token' });
-  });
-
-  test.each<[unknown, RegExp]>([
-    [null, /takes \{ scope, fresh \}/],
-    ['orders', /takes \{ scope, fresh \}/],
-    [{ scopes: 'a' }, /no option "scopes"/],
-    [{ fresh: 1 }, /fresh must be/],
-    [{ scope: '' }, /scope must be/],
-    [{ scope: ' ' }, /scope must be/],
-    [{ scope: [] }, /scope must be/],
-    [{ scope: ['a b'] }, /scope must be/],
-    [{ scope: ['a', 7] }, /scope must be/],
-    [{ scope: 'a"b' }, /scope must be/],
-    [{ scope: 7 }, /scope must be/],
-  ])('required(%j) throws', (options, message) => {
-    expect(() => newSite().login.required(options as RequiredOptions)).toThrow(message);
-  });
-
-  test('a middleware that was not called is told of, and hangs no request', () => {
-    const { login } = newSite();
-    const required = login.required as (req: unknown) => unknown;
-    expect(() => required({ headers: {}, url: '/' })).toThrow(/required\(\) has no option/);
-  });
+test('a middleware that was not called is told of, and hangs no request', () => {
+  const { login } = newSite();
+  const required = login.required as (req: unknown) => unknown;
+  expect(() => required({ headers: {}, url: '/' })).toThrow(/required\(\) has no option/);
 });
 
 function failing(error: Error): { judge: () => Promise<never>; revoke: () => Promise<never> } {

@@ -1,0 +1,288 @@
+/** Who sent a request: from the token to the live session, and what of it is put on the request. */
+
+import { channel } from 'node:diagnostics_channel';
+import type { IncomingMessage } from 'node:http';
+import { anything, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
+import { LoginError, type LoginErrorCode } from '../core/errors.js';
+import type { Emit } from '../core/events.js';
+import type { Ledger, LiveSession } from '../ledger/ledger.js';
+import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import type { ClientAddress } from './client-address.js';
+import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
+import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
+import type { TokenSource } from './token-source.js';
+
+/** Each part is prepared once. */
+export interface AuthenticatorParts<User> {
+  readonly verifier: Pick<Verifier, 'verify'>;
+  readonly ledger: Pick<Ledger, 'judge'>;
+  readonly source: Pick<TokenSource, 'read'>;
+  readonly refuseForgery: ForgeryCheck;
+  /** Returns `req.user`. Called once per request; whatever it throws goes to `next`. */
+  readonly user: (token: VerifiedToken) => User;
+  readonly clock: { now(): number };
+  readonly clientAddress: ClientAddress;
+  readonly emit: Emit;
+}
+
+export interface AuthenticateOptions {
+  /**
+   * Origins such as `https://www.example.com` whose pages may send this request with the cookie, or `'any'`. Default: the
+   * option `origins` of `managedSessions()`.
+   */
+  readonly origins?: Origins;
+}
+
+/** What is known of a request outside of a handler. What is left out is null. */
+export interface SightingHint {
+  readonly ip?: string | null;
+  readonly userAgent?: string | null;
+}
+
+export interface Login<User> {
+  readonly user: User;
+  readonly session: LoginSession;
+}
+
+/** Message of the channel `managed-sessions:request`: the result for one request. */
+export interface RequestJudged {
+  readonly outcome: 'live' | LoginErrorCode;
+  /** What knew the session: this process or the store; `none` if neither had to be asked. */
+  readonly source: 'ledger' | 'store' | 'none';
+}
+
+const requestsJudged = channel('managed-sessions:request');
+
+/** `req.loginSession`. Whatever only this package may know is private, so that no log shows it. */
+export class CurrentSession implements LoginSession {
+  readonly #live: LiveSession;
+  readonly #token: VerifiedToken;
+  readonly #issuedBy: object;
+  readonly #fresh: boolean;
+
+  constructor(live: LiveSession, token: VerifiedToken, issuedBy: object, fresh: boolean) {
+    this.#live = live;
+    this.#token = token;
+    this.#issuedBy = issuedBy;
+    this.#fresh = fresh;
+  }
+
+  get handle(): string {
+    return this.#live.handle;
+  }
+
+  get startedAt(): Date {
+    return new Date(this.#live.startedAt);
+  }
+
+  get expiresAt(): Date {
+    return new Date(this.#live.expiresAt);
+  }
+
+  get signal(): AbortSignal {
+    return this.#live.signal;
+  }
+
+  toJSON(): Pick<LoginSession, 'handle' | 'startedAt' | 'expiresAt'> {
+    return { handle: this.handle, startedAt: this.startedAt, expiresAt: this.expiresAt };
+  }
+
+  /** Undefined for a session that another authenticator put on the request. */
+  static of(value: unknown, issuedBy: object): CurrentSession | undefined {
+    return value instanceof CurrentSession && value.#issuedBy === issuedBy ? value : undefined;
+  }
+
+  static tokenOf(session: CurrentSession): VerifiedToken {
+    return session.#token;
+  }
+
+  static isFresh(session: CurrentSession): boolean {
+    return session.#fresh;
+  }
+}
+
+/** The default of `req.user`. A new object for each request, because applications write to it. */
+export function loginUser({ user, profile, claims }: VerifiedToken): LoginUser {
+  return { id: user.subject, issuer: user.issuer, ...profile, claims };
+}
+
+/** A single error for all requests: to capture a stack would be most of the cost of an anonymous request. */
+const NO_TOKEN = new LoginError('no_token', 'A login is required, and no token was sent');
+
+type Identified = CurrentSession | Promise<CurrentSession>;
+type Judge = (token: VerifiedToken, sighting: RequestSighting, fresh: boolean) => Identified;
+
+export class Authenticator<User> {
+  readonly #parts: AuthenticatorParts<User>;
+  /** What {@link excuse} found: a second gate must not wait for an unreachable store again. */
+  readonly #refusals = new WeakMap<AppRequest, { readonly token: string | undefined; readonly error: LoginError }>();
+  readonly #judge: Judge;
+
+  constructor(parts: AuthenticatorParts<User>) {
+    this.#parts = parts;
+    this.#judge = (token, sighting, fresh) => {
+      const live = parts.ledger.judge(token, sighting, fresh);
+      if (!isPending(live)) return new CurrentSession(live, token, this, fresh);
+      sighting.settle();
+      return live.then((session) => new CurrentSession(session, token, this, fresh));
+    };
+  }
+
+  /**
+   * The live session of a request. Creates no promise if neither verifier nor ledger does. However many gates a request
+   * passes, its token is verified once. `fresh` asks the store. Throws, or rejects with, `LoginError`.
+   */
+  identify(req: AppRequest, fresh: boolean, origins?: Origins): Identified {
+    const { source, clock, clientAddress } = this.#parts;
+    const known = CurrentSession.of(ownProperty(req, 'loginSession'), this);
+    if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
+    const sighting = new RequestSighting(req, clock.now(), clientAddress);
+    if (known !== undefined) return this.#judge(CurrentSession.tokenOf(known), sighting, true);
+    const token = source.read(req);
+    if (ownProperty(req, 'loginError') !== undefined) {
+      const refused = this.#refusals.get(req);
+      if (refused !== undefined && refused.token === token) throw refused.error;
+    }
+    if (!requestsJudged.hasSubscribers) return this.#verify(req, token, sighting, fresh, origins, this.#judge);
+    return published(this.#judge, (judge) => this.#verify(req, token, sighting, fresh, origins, judge));
+  }
+
+  #verify(
+    req: AppRequest,
+    token: string | undefined,
+    sighting: RequestSighting,
+    fresh: boolean,
+    origins: Origins | undefined,
+    judge: Judge,
+  ): Identified {
+    if (token === undefined) throw NO_TOKEN;
+    this.#parts.refuseForgery(req, origins);
+    const verified = this.#parts.verifier.verify(token);
+    if (!isPending(verified)) return judge(verified, sighting, fresh);
+    sighting.settle();
+    return verified.then((checked) => judge(checked, sighting, fresh));
+  }
+
+  /** Puts user and session on the request. A user that the application has changed since an earlier gate is kept. */
+  admit(req: AppRequest, session: CurrentSession): void {
+    const before = ownProperty(req, 'loginSession');
+    if (before === session) return;
+    if (CurrentSession.of(before, this) === undefined) {
+      put(req, 'user', this.#parts.user(CurrentSession.tokenOf(session)));
+    }
+    put(req, 'loginSession', session);
+    if (ownProperty(req, 'loginError') !== undefined) req.loginError = undefined;
+  }
+
+  /** Reports a refusal. After a 401, it takes back what an earlier gate put on the request. */
+  dismiss(req: AppRequest, error: LoginError): void {
+    if (error.status === 401) this.#takeBack(req);
+    this.#report(error);
+  }
+
+  /** Lets the request pass without a user, and says why in `req.loginError`. */
+  excuse(req: AppRequest, error: LoginError): void {
+    this.#takeBack(req);
+    this.#report(error);
+    if (error !== NO_TOKEN) this.#remember(req, error);
+    req.loginError = error;
+  }
+
+  /** The same check outside of a request. Rejects with `LoginError`. */
+  async verify(token: unknown, { ip = null, userAgent = null }: SightingHint = {}): Promise<Login<User>> {
+    const { verifier, ledger, clock } = this.#parts;
+    return this.#reporting(async () => {
+      if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
+      if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
+      const verified = await verifier.verify(token);
+      const live = await ledger.judge(verified, { at: clock.now(), ip, userAgent }, false);
+      return this.#loginOf(new CurrentSession(live, verified, this, false));
+    });
+  }
+
+  /** The same check for any request. Rejects with `LoginError`, and with `TypeError` if an option is invalid. */
+  async authenticate(req: IncomingMessage, options: AuthenticateOptions = {}): Promise<Login<User>> {
+    const { origins } = checkOptions<AuthenticateOptions>(options, 'authenticate()', { origins: anything });
+    const own = origins === undefined ? undefined : checkOrigins(origins, 'authenticate(): origins');
+    return this.#reporting(async () => this.#loginOf(await this.identify(req, false, own)));
+  }
+
+  #loginOf(session: CurrentSession): Login<User> {
+    return { user: this.#parts.user(CurrentSession.tokenOf(session)), session };
+  }
+
+  #takeBack(req: AppRequest): void {
+    if (CurrentSession.of(req.loginSession, this) === undefined) return;
+    req.user = undefined;
+    req.loginSession = undefined;
+  }
+
+  #report(error: LoginError): void {
+    if (error.status < 500 && !UNREPORTED.has(error.code)) {
+      this.#parts.emit('tokenRefused', { code: error.code, error });
+    }
+  }
+
+  async #reporting<Outcome>(work: () => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof LoginError) this.#report(error);
+      throw error;
+    }
+  }
+
+  #remember(req: AppRequest, error: LoginError): void {
+    try {
+      this.#refusals.set(req, { token: this.#parts.source.read(req), error });
+    } catch {
+      // A token that cannot be read is refused again, at no cost.
+    }
+  }
+}
+
+/** Refusals that say nothing about a token. */
+const UNREPORTED: ReadonlySet<LoginErrorCode> = new Set(['no_token', 'session_not_found', 'request_invalid']);
+
+const stringOrNull: Kind = {
+  accepts: (value) => value === null || typeof value === 'string',
+  words: 'a string or null',
+};
+const SIGHTING_HINT: OptionKinds<SightingHint> = { ip: stringOrNull, userAgent: stringOrNull };
+
+/** Throws a `TypeError` if an option of `verify()` is invalid. */
+export function checkSightingHint(value: unknown = {}): void {
+  checkOptions<SightingHint>(value, 'verify()', SIGHTING_HINT);
+}
+
+/** Publishes the result of `work`, and whether the judge that it calls had to ask the store. */
+function published(judge: Judge, work: (judge: Judge) => Identified): Identified {
+  let source: RequestJudged['source'] = 'none';
+  function observedJudge(...args: Parameters<Judge>): Identified {
+    source = 'ledger';
+    const session = judge(...args);
+    if (isPending(session)) source = 'store';
+    return session;
+  }
+  function publish(outcome: RequestJudged['outcome']): void {
+    const message: RequestJudged = { outcome, source };
+    requestsJudged.publish(message);
+  }
+  function publishRefused(error: unknown): void {
+    if (error instanceof LoginError) publish(error.code);
+  }
+  try {
+    const session = work(observedJudge);
+    if (isPending(session)) session.then(() => publish('live'), publishRefused);
+    else publish('live');
+    return session;
+  } catch (error) {
+    publishRefused(error);
+    throw error;
+  }
+}
+
+/** Whether a value is a thenable: a promise of another realm is not an instance of our `Promise`. */
+export function isPending<Value extends object>(value: Value | Promise<Value>): value is Promise<Value> {
+  return 'then' in value && typeof value.then === 'function';
+}

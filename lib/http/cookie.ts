@@ -1,0 +1,113 @@
+/** The login cookie: its name and attributes, writing and clearing. */
+
+import type { ServerResponse } from 'node:http';
+import { stringifySetCookie } from 'cookie';
+import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
+import type { AppRequest } from './request.js';
+
+/** The login cookie, wherever it is written or cleared. A browser deletes a cookie only if path and domain are the same. */
+export interface CookieOptions {
+  /** Default: the name that the option `from` reads. Without `from`, this name is read: default `'login_token'`. */
+  readonly name?: string;
+  /** Default `/`. */
+  readonly path?: string;
+  /** Default: the host alone. With a domain, the cookie of the host alone is cleared too. */
+  readonly domain?: string;
+  /** Default `'lax'`. `'none'` makes the cookie `Secure`, because browsers require it. */
+  readonly sameSite?: 'strict' | 'lax' | 'none';
+  /** Default: if the request came over https, and always if the name or another attribute requires it. */
+  readonly secure?: boolean;
+  /** A cookie of its own for each top-level site (CHIPS). Makes the cookie `Secure`. Default false. */
+  readonly partitioned?: boolean;
+}
+
+export interface LoginCookie {
+  readonly name: string;
+  /** Sets the cookie until a time, in milliseconds since 1970. */
+  write(req: AppRequest, res: ServerResponse, value: string, endsAt: number): void;
+  clear(res: ServerResponse): void;
+}
+
+/** The longest name and value together that browsers keep (RFC 6265bis, section 5.6). */
+export const COOKIE_LIMIT = 4096;
+
+/** RFC 6265, section 4.1.1, as far as all browsers follow it. */
+const COOKIE_NAME = /^[\w!#$%&'*+.^`|~-]{1,256}$/;
+
+export const cookieName: Kind = {
+  accepts: (value) => typeof value === 'string' && COOKIE_NAME.test(value),
+  words: "a valid cookie name such as 'login_token'",
+};
+
+const COOKIE_OPTIONS: OptionKinds<CookieOptions> = {
+  name: cookieName,
+  path: {
+    accepts: (value) => typeof value === 'string' && /^\/[\x20-\x3a\x3c-\x7e]*$/.test(value),
+    words: "a string that is a path such as '/shop'",
+  },
+  domain: {
+    accepts: (value) => typeof value === 'string' && /^\.?[a-z\d][a-z\d.-]*$/i.test(value),
+    words: "a string that is a domain such as 'example.com'",
+  },
+  sameSite: oneOf('strict', 'lax', 'none'),
+  secure: aBoolean,
+  partitioned: aBoolean,
+};
+
+/** Throws a `TypeError` for an invalid option, and for attributes that no browser accepts together. */
+export function checkCookieOptions(value: unknown = {}): CookieOptions {
+  // Each value was checked for the type that the interface says.
+  const options = checkOptions<CookieOptions>(value, 'cookie', COOKIE_OPTIONS) as CookieOptions;
+  if (options.secure === false && requiresSecure(options, options.name ?? '')) {
+    throw new TypeError('cookie.secure must not be false: the name, sameSite or partitioned requires a Secure cookie');
+  }
+  if (/^__Host-/i.test(options.name ?? '') && (options.domain !== undefined || (options.path ?? '/') !== '/')) {
+    throw new TypeError("cookie.name begins with __Host-: the cookie must have no domain, and the path '/'");
+  }
+  return options;
+}
+
+function requiresSecure({ sameSite, partitioned = false }: CookieOptions, name: string): boolean {
+  return sameSite === 'none' || partitioned || /^__(?:Host|Secure)-/i.test(name);
+}
+
+/** What the cookie is made with. */
+export interface CookieParts {
+  readonly clock: { now(): number };
+  readonly isSecure: (req: AppRequest) => boolean;
+}
+
+export function createLoginCookie(name: string, options: CookieOptions, { clock, isSecure }: CookieParts): LoginCookie {
+  const { path = '/', domain, sameSite = 'lax', partitioned = false } = options;
+  const mustBeSecure = requiresSecure(options, name);
+  const always = { path, sameSite, httpOnly: true, ...(partitioned && { partitioned }) };
+  return {
+    name,
+    write(req, res, value, endsAt) {
+      const cookie = stringifySetCookie({
+        ...always,
+        name,
+        value,
+        ...(domain !== undefined && { domain }),
+        secure: options.secure ?? (mustBeSecure || isSecure(req)),
+        maxAge: Math.max(0, Math.floor((endsAt - clock.now()) / 1000)),
+        expires: new Date(endsAt),
+      });
+      if (!res.headersSent) res.appendHeader('Set-Cookie', cookie);
+    },
+    clear: createCookieClearer(name, options),
+  };
+}
+
+/** Clears a cookie that was set with these attributes. A page on https can clear it whether it is `Secure` or not. */
+export function createCookieClearer(name: string, options: CookieOptions = {}): (res: ServerResponse) => void {
+  const { path = '/', domain, sameSite = 'lax', partitioned = false } = options;
+  const secure = options.secure ?? requiresSecure(options, name);
+  const cleared = { name, value: '', path, sameSite, secure, httpOnly: true, maxAge: 0, expires: new Date(0) };
+  const whole = { ...cleared, ...(partitioned && { partitioned }) };
+  const headers = [stringifySetCookie(whole)];
+  if (domain !== undefined) headers.push(stringifySetCookie({ ...whole, domain }));
+  return function clearCookie(res) {
+    if (!res.headersSent) res.appendHeader('Set-Cookie', headers);
+  };
+}

@@ -1,0 +1,126 @@
+/** The gates in front of an application's handlers: `required()` refuses, `optional()` never does. */
+
+import type { ServerResponse } from 'node:http';
+import { aBoolean, checkOptions, type OptionKinds } from '../core/check.js';
+import { LoginError } from '../core/errors.js';
+import type { VerifiedToken } from '../tokens/verify.js';
+import { CurrentSession, isPending, type Authenticator } from './authenticate.js';
+import type { AppRequest } from './request.js';
+import type { Handler, Next, Present, Refuse } from './respond.js';
+
+export interface RequiredOptions {
+  /** Scopes that the token must all have: a list, or words in a string. Default: none. */
+  readonly scope?: string | readonly string[];
+  /** Asks the store on this request, whatever this process knows. Default false. */
+  readonly fresh?: boolean;
+}
+
+/** What a gate uses of the authenticator. */
+type Gatekeeper = Pick<Authenticator<unknown>, 'identify' | 'admit' | 'dismiss' | 'excuse'>;
+
+/** Answers a `LoginError`; anything else goes to `next`. */
+export type Fail = (error: unknown, req: AppRequest, res: ServerResponse, next: Next, present?: Present) => void;
+
+export function createFail(authenticator: Pick<Gatekeeper, 'dismiss'>, refuse: Refuse): Fail {
+  return function fail(error, req, res, next, present) {
+    if (!(error instanceof LoginError)) {
+      next(error);
+      return;
+    }
+    authenticator.dismiss(req, error);
+    refuse(error, req, res, next, present);
+  };
+}
+
+/** Refuses a request without a live session. Throws a `TypeError` if an option is invalid. */
+export function createRequired(authenticator: Gatekeeper, fail: Fail, options: RequiredOptions = {}): Handler {
+  const { scope, fresh } = checkRequired(options);
+
+  function enter(req: AppRequest, session: CurrentSession): void {
+    if (scope.length > 0) requireScope(CurrentSession.tokenOf(session), scope);
+    authenticator.admit(req, session);
+  }
+
+  return function requiredMiddleware(req, res, next) {
+    try {
+      const session = authenticator.identify(req, fresh);
+      if (isPending(session)) {
+        const entered = session.then((found) => enter(req, found));
+        entered.then(
+          () => next(),
+          (error: unknown) => fail(error, req, res, next),
+        );
+        return;
+      }
+      enter(req, session);
+    } catch (error) {
+      fail(error, req, res, next);
+      return;
+    }
+    next();
+  };
+}
+
+/**
+ * Never refuses: `req.user` is set, or `req.loginError` says why not. If nobody is logged in, a `req.user` of another
+ * middleware is kept.
+ */
+export function createOptional(authenticator: Gatekeeper): Handler {
+  function excuse(error: unknown, req: AppRequest, next: Next): void {
+    if (!(error instanceof LoginError)) {
+      next(error);
+      return;
+    }
+    authenticator.excuse(req, error);
+    next();
+  }
+
+  return function optionalMiddleware(req, _res, next) {
+    try {
+      const session = authenticator.identify(req, false);
+      if (isPending(session)) {
+        const admitted = session.then((found) => authenticator.admit(req, found));
+        admitted.then(
+          () => next(),
+          (error: unknown) => excuse(error, req, next),
+        );
+        return;
+      }
+      authenticator.admit(req, session);
+    } catch (error) {
+      excuse(error, req, next);
+      return;
+    }
+    next();
+  };
+}
+
+/** RFC 6749, section 3.3. */
+const SCOPE_WORD = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+const REQUIRED_OPTIONS: OptionKinds<RequiredOptions> = {
+  scope: {
+    accepts: (value) => {
+      const words = wordsOf(value);
+      return words.length > 0 && words.every((word) => typeof word === 'string' && SCOPE_WORD.test(word));
+    },
+    words: "a string of words such as 'orders:read', or a list of them, with at least one",
+  },
+  fresh: aBoolean,
+};
+
+function checkRequired(value: unknown): { readonly scope: readonly string[]; readonly fresh: boolean } {
+  const { scope, fresh } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS);
+  return { scope: scope === undefined ? [] : wordsOf(scope).map(String), fresh: fresh === true };
+}
+
+function wordsOf(scope: unknown): readonly unknown[] {
+  if (typeof scope === 'string') return scope.split(' ').filter((word) => word !== '');
+  return Array.isArray(scope) ? scope : [];
+}
+
+function requireScope({ scopes }: VerifiedToken, scope: readonly string[]): void {
+  const missing = scope.filter((word) => !scopes.includes(word));
+  if (missing.length === 0) return;
+  throw new LoginError('scope_missing', `The token lacks the scope ${missing.join(' ')}`, { scope });
+}

@@ -1,0 +1,107 @@
+/** Answers a request with the page: the reader's language, the page's headers, the site's layout. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { kindOf } from '../core/check.js';
+import type { SessionList } from './account.js';
+import { doneFrom, languageFor, messagesOffered, type MessagesOverride } from './messages.js';
+import { pageHeaders, renderFragment, renderPage, type PageView } from './page.js';
+import { pathOf, wholeUrl, type AppRequest } from './request.js';
+import { redirect, sendHtml, type Present } from './respond.js';
+
+/** Puts the page's HTML inside the site's own. A method, so that it may require its framework's own request type. */
+export type Layout = { wrap(html: string, req: IncomingMessage): string | Promise<string> }['wrap'];
+
+export interface PageOptions {
+  /** The page's texts, in one language or several. Default English. */
+  readonly messages?: MessagesOverride | readonly MessagesOverride[];
+  /** URL or path of the site's own stylesheet. */
+  readonly stylesheet?: string;
+  /** With a layout, the response has no Content-Security-Policy of ours, because the page is the site's. */
+  readonly layout?: Layout;
+  /**
+   * Where `loginUrl` itself redirects to, as paths or absolute http(s) URLs: for example, the identity provider's login
+   * page. The page's policy allows them, because Chromium applies `form-action` to every redirect after a form. Default none.
+   */
+  readonly formTargets?: readonly string[];
+  /** The time zone of the times on the page, an IANA name such as `'Europe/Berlin'`. Default `'UTC'`. */
+  readonly timeZone?: string;
+}
+
+export interface PageParts {
+  readonly clock: { now(): number };
+  readonly loginUrl?: string | undefined;
+}
+
+export interface Page {
+  readonly show: (req: AppRequest, res: ServerResponse, list: SessionList) => Promise<void>;
+  readonly showProblem: Present;
+}
+
+/** Throws a `TypeError` if an option is invalid. */
+export function createPage({ clock, loginUrl }: PageParts, options: PageOptions): Page {
+  const { messages, stylesheet = null, layout, formTargets = [], timeZone = 'UTC' } = options;
+  const offered = messagesOffered(messages);
+  // The form that signs the reader out is answered with a redirect to the login page.
+  const targets = loginUrl === undefined ? formTargets : [loginUrl, ...formTargets];
+  const headers = Object.entries(pageHeaders({ stylesheet, formTargets: targets }));
+
+  function viewOf(req: AppRequest): Omit<PageView, 'sessions' | 'problem'> {
+    const query = queryOf(req);
+    return {
+      ...languageFor(offered, req.headers['accept-language']),
+      timeZone,
+      now: clock.now(),
+      base: mountOf(req),
+      next: null,
+      limit: null,
+      firstPage: !query.has('cursor'),
+      done: doneFrom(query.get('done')),
+      stylesheet,
+    };
+  }
+
+  async function send(req: AppRequest, res: ServerResponse, status: number, view: PageView): Promise<void> {
+    const html: unknown = layout === undefined ? renderPage(view) : await layout(renderFragment(view), req);
+    if (typeof html !== 'string') throw new TypeError(`layout must return a string, got ${kindOf(html)}`);
+    if (res.headersSent) return;
+    for (const [name, value] of headers) {
+      // Inside a layout, the site's own policy applies.
+      if (layout === undefined || name !== 'Content-Security-Policy') res.setHeader(name, value);
+    }
+    sendHtml(res, status, html);
+  }
+
+  return {
+    async show(req, res, { sessions, next }) {
+      const limit = Number(queryOf(req).get('limit'));
+      await send(req, res, 200, { ...viewOf(req), sessions, next, limit: limit >= 1 ? limit : null, problem: null });
+    },
+
+    async showProblem(error, req, res) {
+      if (error.status === 401 && loginUrl !== undefined) {
+        redirect(res, loginUrl);
+        return;
+      }
+      for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
+      await send(req, res, error.status, { ...viewOf(req), sessions: null, problem: error.code });
+    },
+  };
+}
+
+export function queryOf(req: IncomingMessage): URLSearchParams {
+  const url = req.url ?? '';
+  const start = url.indexOf('?');
+  return new URLSearchParams(start === -1 ? '' : url.slice(start + 1));
+}
+
+/**
+ * The path at which the router is mounted, without a trailing slash: the original URL without the router's own part, in
+ * Express and in Connect. Never another host, as `//host` and `/\host` would be.
+ */
+export function mountOf(req: AppRequest): string {
+  const whole = pathOf(wholeUrl(req));
+  const inner = pathOf(req.url ?? '');
+  const mount = whole.endsWith(inner) ? whole.slice(0, whole.length - inner.length) : whole;
+  const path = mount.replace(/^[/\\]+|\/+$/g, '');
+  return path === '' ? '' : `/${path}`;
+}

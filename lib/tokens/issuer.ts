@@ -1,0 +1,185 @@
+/** The options of one issuer, checked, and the rules and keys that follow from them. */
+
+import {
+  aBoolean,
+  aFilledString,
+  aFunction,
+  anything,
+  checkKind,
+  checkOptions,
+  isObject,
+  kindOf,
+  required,
+  type Kind,
+  type OptionKinds,
+} from '../core/check.js';
+import { profileOf, textOf, type Claims, type Profile, type RequiredClaim } from '../core/claims.js';
+import { durationMs, type Duration } from '../core/duration.js';
+import type { KeySource } from './key-source.js';
+import { jwksKeys, type KeyEvent } from './keys.js';
+import { checkAlgorithms, staticKeys, type PublicKey, type Secret } from './static-keys.js';
+import type { Algorithm } from './verification-key.js';
+import type { IssuerRules } from './verify.js';
+
+/** An issuer of login tokens. Exactly one of `jwksUri`, `secret`, `publicKey` and `discover` says how they are signed. */
+export interface IssuerOptions {
+  /** The exact `iss` of its tokens. */
+  readonly issuer: string;
+  /** One of these must be in `aud`. Default: `aud` is not checked, so a token for another application is accepted. */
+  readonly audience?: string | readonly string[];
+  /** The URL of its JSON Web Key Set: https, or http if the network is trusted. */
+  readonly jwksUri?: string;
+  /** A string (its UTF-8 bytes), a Buffer or a secret `KeyObject`, at least as long as the hash; or a list of them. */
+  readonly secret?: Secret | readonly Secret[];
+  /** PEM, JWK or a public `KeyObject`; or a list of them. */
+  readonly publicKey?: PublicKey | readonly PublicKey[];
+  /** True: `jwksUri` is read from the issuer's `/.well-known/openid-configuration`. */
+  readonly discover?: boolean;
+  /** Default: HS256 for a secret; for a public key its own `alg`, or else RS256 for RSA and the curve's own for EC. */
+  readonly algorithms?: readonly Algorithm[];
+  /** How far its clock may differ from ours, up to `'1h'`. Default `'5s'`. */
+  readonly clockTolerance?: Duration;
+  /** The accepted values of `typ`; null stands for a header without it. Default `['JWT', 'at+jwt', null]`. */
+  readonly types?: readonly (string | null)[];
+  /** What other claims must be: a value, one of several, or whatever a predicate accepts. */
+  readonly claims?: Readonly<Record<string, RequiredClaim>>;
+  /** The age at which a key set is fetched again, in the background, `'1s'` to `'1y'`. Default `'10m'`. */
+  readonly keysMaxAge?: Duration;
+  /** How long the last good key set is used if none can be fetched, `keysMaxAge` or more. Default `'24h'`. */
+  readonly keysMaxStale?: Duration;
+  /**
+   * What identifies the user: the name of a claim, or a function of the claims. A token whose subject is not a non-empty
+   * string is refused with `claim_invalid`; what the function throws goes to `next`. Default `'sub'`.
+   */
+  readonly subject?: string | ((claims: Claims) => string);
+  /** The names and organizations of `req.user`. Default: the claims `name`, `preferred_username` and `email`. */
+  readonly profile?: (claims: Claims) => Profile;
+  /** True if its tokens have no `iss`; `issuer` is then only its name here, and a token with `iss` is refused. Default false. */
+  readonly withoutIssuer?: boolean;
+}
+
+const filledStrings: Kind = {
+  words: 'a non-empty string or a list of them',
+  accepts: (value) => listOf(value).every(aFilledString.accepts) && listOf(value).length > 0,
+};
+
+const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
+  issuer: required(aFilledString),
+  audience: filledStrings,
+  jwksUri: anything,
+  secret: anything,
+  publicKey: anything,
+  discover: aBoolean,
+  algorithms: anything,
+  clockTolerance: anything,
+  types: {
+    words: "a list of strings such as 'at+jwt', and null for tokens without a type",
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isType),
+  },
+  claims: { words: 'an object with what each claim must be', accepts: isObject },
+  keysMaxAge: anything,
+  keysMaxStale: anything,
+  subject: {
+    words: 'the name of a claim, or a function that returns the subject',
+    accepts: (value) => typeof value === 'function' || aFilledString.accepts(value),
+  },
+  profile: aFunction('that returns an object such as { name, email }'),
+  withoutIssuer: aBoolean,
+};
+
+const requiredClaim: Kind = {
+  words: 'a string, a number, a boolean, null, a list of them or a predicate',
+  accepts: (value) => typeof value === 'function' || (listOf(value).length > 0 && listOf(value).every(isScalar)),
+};
+
+export interface IssuerSurroundings {
+  /** In milliseconds since 1970. */
+  readonly clock: { now(): number };
+  /** Must not throw. */
+  readonly onKeyEvent: (event: KeyEvent) => void;
+}
+
+/**
+ * The rules that an issuer's options make, including its keys. Throws a `TypeError` that names the option, under
+ * `optionName`, if one is invalid. The message never contains a key.
+ */
+export function issuerRules(options: IssuerOptions, optionName: string, surroundings: IssuerSurroundings): IssuerRules {
+  checkOptions<IssuerOptions>(options, optionName, ISSUER_OPTIONS);
+  const { issuer, audience, types, claims, subject, profile, withoutIssuer, clockTolerance = '5s' } = options;
+  const algorithms = checkAlgorithms(options.algorithms, optionName);
+  refuseUndefined(options, 'audience', optionName);
+  for (const [claim, value] of Object.entries(claims ?? {})) {
+    checkKind(value, `${optionName}.claims.${claim}`, required(requiredClaim));
+  }
+  return {
+    issuer,
+    ...(withoutIssuer === true && { withoutIssuer }),
+    ...(audience !== undefined && { audience }),
+    ...(algorithms !== undefined && { algorithms }),
+    ...(types !== undefined && { types }),
+    ...(claims !== undefined && { claims }),
+    ...(subject !== undefined && { subject }),
+    ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
+    clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
+    keys: keySource(options, optionName, surroundings),
+  };
+}
+
+/** An unset environment variable must not switch a check off. */
+function refuseUndefined(options: IssuerOptions, name: keyof IssuerOptions, optionName: string): void {
+  if (!Object.hasOwn(options, name) || options[name] !== undefined) return;
+  throw new TypeError(`${optionName}.${name} is given as undefined: leave it out if ${name} is not to be checked`);
+}
+
+const KEY_OPTIONS = ['jwksUri', 'secret', 'publicKey', 'discover'] as const;
+
+function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEvent }: IssuerSurroundings): KeySource {
+  const given = KEY_OPTIONS.filter((name) => options[name] !== undefined && options[name] !== false);
+  if (given.length !== 1) {
+    throw new TypeError(
+      `${optionName} must have exactly one of ${KEY_OPTIONS.join(', ')}, got ${gotOf(options, given, KEY_OPTIONS)}`,
+    );
+  }
+  const { jwksUri, discover, algorithms, keysMaxAge: maxAge = '10m' } = options;
+  if (jwksUri === undefined && discover !== true) return staticKeys(options, optionName);
+  const keysMaxAge = durationMs(maxAge, `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
+  const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
+  const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
+  const uri = jwksUri ?? { discover: options.issuer };
+  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent: onKeyEvent }, optionName);
+}
+
+/** Which of several options were given, for a message; and which were given as undefined, if that is all. */
+export function gotOf(options: object, given: readonly string[], names: readonly string[]): string {
+  if (given.length > 0) return given.join(' and ');
+  const unset = names.find((name) => Object.hasOwn(options, name) && Reflect.get(options, name) === undefined);
+  return unset === undefined ? 'none of them' : `none of them: ${unset} is undefined`;
+}
+
+const DAY = 86_400_000;
+
+/** Takes over only what a profile has, and never freezes an object of the application. */
+function checkedProfile(profile: (claims: Claims) => unknown, path: string): (claims: Claims) => Profile {
+  return function checkedProfileOf(claims) {
+    const found = profile(claims);
+    if (!isObject(found) || found instanceof Promise) {
+      if (found instanceof Promise) found.catch(() => undefined);
+      throw new TypeError(`${path} must return an object such as { name, email }, got ${kindOf(found)}`);
+    }
+    const [name, username, email] = ['name', 'username', 'email'].map((member) => textOf(found, member));
+    const { orgs }: Pick<Profile, 'orgs'> = found;
+    return { ...profileOf({ name, username, email }), ...(Array.isArray(orgs) && { orgs: structuredClone(orgs) }) };
+  };
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value];
+}
+
+function isType(value: unknown): boolean {
+  return value === null || typeof value === 'string';
+}
+
+function isScalar(value: unknown): boolean {
+  return value === null || ['string', 'number', 'boolean'].includes(typeof value);
+}
