@@ -50,16 +50,12 @@ const CALL: ParametersOf<Call> = {
 };
 
 /**
+ * Finds, judges and writes records: what every script here begins with.
+ *
  * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten before the caller's clock and
  * Redis's both say so (`past`).
  */
-const PRELUDE = `
-${CAUSES_IN_LUA}
-${DIGITS_IN_LUA}
-${RECORD.lua}
-${TOMBSTONE.lua}
-${CUTOFF.lua}
-${GLOBAL_CUTOFF.lua}
+const PRELUDE = `${DIGITS_IN_LUA}${RECORD.parser}${RECORD.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
 local sessions, cutoffKey, index, clients = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -159,6 +155,18 @@ local function find(handle)
   return entry
 end
 
+-- Of a session that is new, indexIfMany() is then due.
+local function writeRecord(record)
+  local text = formatRecord(record)
+  redis.call('HSET', sessions, record.handle, text)
+  if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
+  keepKeysUntil(tombstoneUntil(record))
+  return text
+end
+`;
+
+/** Ends sessions, and reads all of a user's. Apart, because a script that needs none of it takes a third less time. */
+export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
 -- If the hash has come to hold many fields. Prunes in passing.
 local function indexIfMany()
   if isIndexed or redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
@@ -174,15 +182,6 @@ local function indexIfMany()
   for _, record in ipairs(records) do redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
   redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
   isIndexed = true
-end
-
-local function writeRecord(record)
-  local text = formatRecord(record)
-  redis.call('HSET', sessions, record.handle, text)
-  if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
-  keepKeysUntil(tombstoneUntil(record))
-  indexIfMany()
-  return text
 end
 
 local function writeTombstone(handle, tombstone)

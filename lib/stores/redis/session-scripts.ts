@@ -23,11 +23,14 @@ import {
 } from '../store.js';
 import { ORIGIN_LIMIT, RECORD, TOMBSTONE, type KeptTombstone } from './records.js';
 import { flag, formatted, groupsOf, listOf, number, numberOrNull, string, stringOf } from './script.js';
-import { BATCH, userScript } from './session-prelude.js';
+import { BATCH, ENDING, userScript } from './session-prelude.js';
 
 const DAY = 24 * 3600 * 1000;
 
-type Sighted = { readonly answer: SightAnswer | 'again'; readonly ended: readonly Tombstone[] };
+interface Sighted {
+  readonly answer: SightAnswer | 'again';
+  readonly ended: readonly Tombstone[];
+}
 
 /**
  * Records a sighting. Ends the sessions for which there is no place under the cap; 'again' if they are more than one script
@@ -48,35 +51,64 @@ export const SIGHT = userScript<SightRequest, Sighted>({
   },
   lua: `
 local known = find(handle)
-if known and known.isTombstone then
-  return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) }
+local wasEnded = known and known.isTombstone
+local record, keptUntil, endedBy, before, standing
+
+if not wasEnded then
+  record = { handle = handle, startedAt = issuedAt or at, lastSeenAt = at, lifetime = lifetime,
+    tokensEndAt = tokensEndAt, survivedCutoffAt = cutoff and cutoff.at or 0, hasIssuedAt = issuedAt ~= nil, ip = ip,
+    userAgent = userAgent, label = '' }
+  keptUntil = tombstoneUntil(record)
+  if known then
+    if not issuedAt then record.startedAt = known.startedAt
+    elseif known.hasIssuedAt then record.startedAt = math.min(known.startedAt, issuedAt) end
+    record.lastSeenAt = math.max(known.lastSeenAt, at)
+    record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
+    record.survivedCutoffAt = math.max(record.survivedCutoffAt, known.survivedCutoffAt)
+    record.hasIssuedAt = known.hasIssuedAt or record.hasIssuedAt
+    if ip == '' then record.ip = known.ip end
+    if userAgent == '' then record.userAgent = known.userAgent end
+    record.label = known.label
+    keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
+  end
+  -- First by the record as it stands, then by what this token shows of when the session began.
+  endedBy = known and cutoffOf(known) or endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
+  before = known and decide(known) or 'new'
+  standing = (before == 'expired' or before == 'idle') and before or decide(record)
+  if standing == 'live' and not endedBy and not isTracked then
+    local text = formatRecord(record)
+    return { 'live', text, text, {}, '' }
+  end
 end
 
-local record = { handle = handle, startedAt = issuedAt or at, lastSeenAt = at, lifetime = lifetime,
-  tokensEndAt = tokensEndAt, survivedCutoffAt = cutoff and cutoff.at or 0, hasIssuedAt = issuedAt ~= nil, ip = ip,
-  userAgent = userAgent, label = '' }
-local keptUntil = tombstoneUntil(record)
-if known then
-  if not issuedAt then record.startedAt = known.startedAt
-  elseif known.hasIssuedAt then record.startedAt = math.min(known.startedAt, issuedAt) end
-  record.lastSeenAt = math.max(known.lastSeenAt, at)
-  record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
-  record.survivedCutoffAt = math.max(record.survivedCutoffAt, known.survivedCutoffAt)
-  record.hasIssuedAt = known.hasIssuedAt or record.hasIssuedAt
-  if ip == '' then record.ip = known.ip end
-  if userAgent == '' then record.userAgent = known.userAgent end
-  record.label = known.label
-  keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
+local function noteClient()
+  local today, notes, isKnown = math.floor(at / ${DAY}), {}, ''
+  local noted = redis.call('GET', clients) or ''
+  for note in string.gmatch(noted, '%S+') do
+    local key, day = string.match(note, '^(.*)%.(%d+)$')
+    if day and today - tonumber(day) <= ${CLIENT_NOTED_FOR / DAY} then
+      if key == clientKey then isKnown = '1'
+      elseif #notes < ${CLIENTS_NOTED - 1} then notes[#notes + 1] = note end
+    end
+  end
+  table.insert(notes, 1, clientKey .. '.' .. digits(today))
+  local text = table.concat(notes, ' ')
+  if text ~= noted then redis.call('SET', clients, text, 'PX', ${CLIENT_NOTED_FOR}) end
+  return isKnown
 end
 
--- First by the record as it stands, then by what this token shows of when the session began. Kept also if it was not on
--- record: a token refreshed later would not show that the session began before.
-local endedBy = known and cutoffOf(known) or
-  endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
+local function live(ended)
+  local isKnownClient = clientKey ~= '' and noteClient() or ''
+  return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
+end
+
+-- The common case: it was live and is.
+if before == 'live' and standing == 'live' and not endedBy then return live({}) end
+
+${ENDING}
+if wasEnded then return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) } end
+-- Kept also if it was not on record: a token refreshed later would not show that the session began before.
 if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
-
-local before = known and decide(known) or 'new'
-local standing = (before == 'expired' or before == 'idle') and before or decide(record)
 if standing ~= 'live' then
   if known and standing ~= 'lapsed' then
     return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
@@ -84,10 +116,6 @@ if standing ~= 'live' then
   local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
   ending.origin = ''
   return { 'ended', formatTombstone(ending) }
-end
-if not isTracked then
-  local text = formatRecord(record)
-  return { 'live', text, text, {}, '' }
 end
 
 local ended = {}
@@ -125,33 +153,15 @@ local function makeRoomByIndex()
   return excess > #oldest and 'again' or 'room'
 end
 
-if before ~= 'live' then
-  if known then unlist(handle) end
-  retireSome(handle)
-  if maxSessions then
-    local outcome = isIndexed and makeRoomByIndex() or makeRoom()
-    if outcome ~= 'room' then return { outcome, '', '', ended, '' } end
-  end
+if known then unlist(handle) end
+retireSome(handle)
+if maxSessions then
+  local outcome = isIndexed and makeRoomByIndex() or makeRoom()
+  if outcome ~= 'room' then return { outcome, '', '', ended, '' } end
 end
-
-local function noteClient()
-  local today, notes, isKnown = math.floor(at / ${DAY}), {}, ''
-  local noted = redis.call('GET', clients) or ''
-  for note in string.gmatch(noted, '%S+') do
-    local key, day = string.match(note, '^(.*)%.(%d+)$')
-    if day and today - tonumber(day) <= ${CLIENT_NOTED_FOR / DAY} then
-      if key == clientKey then isKnown = '1'
-      elseif #notes < ${CLIENTS_NOTED - 1} then notes[#notes + 1] = note end
-    end
-  end
-  table.insert(notes, 1, clientKey .. '.' .. digits(today))
-  local text = table.concat(notes, ' ')
-  if text ~= noted then redis.call('SET', clients, text, 'PX', ${CLIENT_NOTED_FOR}) end
-  return isKnown
-end
-
-local isKnownClient = clientKey ~= '' and noteClient() or ''
-return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
+local answer = live(ended)
+indexIfMany()
+return answer
 `,
   /** Reply: state; the record or tombstone; the record before, if any; what the cap ended; '1' if the client is known. */
   decode(reply) {
@@ -190,7 +200,7 @@ export const LIST = userScript<{ readonly limit: number; readonly from: ListCurs
     fromSeenAt: numberOrNull(({ from }) => from?.lastSeenAt ?? null),
     fromHandle: string(({ from }) => from?.handle ?? null),
   },
-  lua: `
+  lua: `${ENDING}
 local page = {}
 local function add(entry)
   page[#page + 1] = entry.handle
@@ -273,7 +283,7 @@ export const REVOKE = userScript<RevokeRequest, Revoked>({
     lifetime: numberOrNull(({ token }) => token?.lifetime ?? null),
     tokensEndAt: numberOrNull(({ token }) => (token === undefined ? null : tokenEndsAt(token))),
   },
-  lua: `
+  lua: `${ENDING}
 local fromToken = hasToken and { startedAt = issuedAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt } or nil
 local known = find(handle)
 if not known and not fromToken then return { 'unknown', '' } end
@@ -303,7 +313,7 @@ return { 'ended', writeTombstone(handle, endingOf(known or fromToken, 'revoked',
 export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, number>({
   parameters: {},
   rest: ({ tombstones }) => tombstones.flatMap((tombstone) => [tombstone.handle, TOMBSTONE.write(kept(tombstone))]),
-  lua: `
+  lua: `${ENDING}
 local missing = 0
 for i = firstOfRest, #ARGV, 2 do
   local lost, known = parse(ARGV[i], ARGV[i + 1]), find(ARGV[i])
