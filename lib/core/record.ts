@@ -158,7 +158,7 @@ export function endedByGlobalCutoff(
   cutoff: GlobalCutoff | null,
   startedAt: number | null,
   { clockTolerance }: SessionPolicy,
-): boolean {
+): cutoff is GlobalCutoff {
   return cutoff !== null && (startedAt === null || startedAt <= cutoff.at + clockTolerance);
 }
 
