@@ -194,8 +194,8 @@ beforeAll(async () => {
       notice(notice) {
         if (notice.kind !== 'cutoff' || notice.cutoff.origin !== store.origin) return;
         const cutoffs = actors.get(`${String(index)} ${notice.user.key}`)?.cutoffs ?? [];
-        // It comes more than once: for each batch of what it ended, before a later one, and by the feed.
-        if (!cutoffs.some(({ at }) => at === notice.cutoff.at)) cutoffs.push(notice.cutoff);
+        // It comes once for each batch of what it ended.
+        if (cutoffs.at(-1)?.at !== notice.cutoff.at) cutoffs.push(notice.cutoff);
       },
       globalCutoff: () => undefined,
       gap: () => undefined,
