@@ -1,4 +1,4 @@
-/** The scripts about the sessions of one user, but those that set a cutoff. Each is atomic. */
+/** The scripts about the sessions of one user, except those that set a cutoff. Each is atomic. */
 
 import { expiresAt, tokenEndsAt } from '../../core/policy.js';
 import { movedFrom, sessionRecord, type KeptRecord } from '../../core/record.js';
@@ -71,7 +71,7 @@ if not wasEnded then
     record.label = known.label
     keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
   end
-  -- First by the record as it stands, then by what this token shows of when the session began.
+  -- First by the record as it stands, then by when the session began according to this token.
   endedBy = known and cutoffOf(known) or endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
   before = known and decide(known) or 'new'
   standing = (before == 'expired' or before == 'idle') and before or decide(record)
@@ -102,12 +102,12 @@ local function live(ended)
   return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
 end
 
--- The common case: it was live and is.
+-- The common case: the session was live and still is.
 if before == 'live' and standing == 'live' and not endedBy then return live({}) end
 
 ${ENDING}
 if wasEnded then return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) } end
--- Kept also if it was not on record: a token refreshed later would not show that the session began before.
+-- The tombstone is kept even if the session was not on record: a token refreshed later would not show when it began.
 if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
 if standing ~= 'live' then
   if known and standing ~= 'lapsed' then
@@ -133,8 +133,8 @@ local function makeRoom()
   return 'room'
 end
 
--- Those seen longest ago come first. Of an index longer than a batch, what is over and stands further up counts as live
--- until a script meets it.
+-- Those seen longest ago come first. In an index longer than a batch, sessions further up that are over count as live
+-- until a script meets them.
 local function makeRoomByIndex()
   -- The member without a session stands for the new one.
   local excess = redis.call('ZCARD', index) - maxSessions
@@ -193,7 +193,7 @@ interface Stretch {
   readonly next: ListCursor | null;
 }
 
-/** A stretch of the live sessions behind `from`, most recently seen first. */
+/** The live sessions after `from`, most recently seen first, up to a batch. */
 export const LIST = userScript<{ readonly limit: number; readonly from: ListCursor | null }, Stretch>({
   parameters: {
     limit: number(({ limit }) => limit),
@@ -217,7 +217,7 @@ end
 
 local first = 0
 if fromSeenAt then
-  -- The session there may have moved or gone: a member that sorts just behind it tells the place.
+  -- That session may have moved or gone: a member that sorts just after it finds the position.
   local member = fromHandle .. ' '
   redis.call('ZADD', index, digits(-fromSeenAt), member)
   first = redis.call('ZRANK', index, member)

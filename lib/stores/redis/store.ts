@@ -150,7 +150,7 @@ function checkedOptions(options: RedisStoreOptions): Required<RedisStoreOptions>
   if (unknown !== undefined)
     throw new TypeError(`redisStore has no option ${unknown}: it takes prefix and minReplicas`);
   if (typeof prefix !== 'string' || prefix === '' || /[{}\s]/.test(prefix)) {
-    throw new TypeError('prefix must be a string without braces and white space');
+    throw new TypeError('prefix must be a string that is not empty and has no braces and no white space');
   }
   if (!Number.isInteger(minReplicas) || minReplicas < 0) {
     throw new TypeError(`minReplicas must be a whole number from 0, got ${String(minReplicas)}`);
