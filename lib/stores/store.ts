@@ -25,8 +25,8 @@ export interface SightRequest {
    */
   readonly track?: boolean;
   /**
-   * What the client is, as a digest of at most 22 base64url characters; null or left out where that is not to be noted. A
-   * live sighting that is tracked notes it for its user: the 20 last noted, each for a year, give or take a day.
+   * What the client is, as a digest of at most 22 base64url characters; null or left out if it is not to be noted. A
+   * tracked sighting of a live session notes it for its user: the last 20, each for a year, give or take a day.
    */
   readonly clientKey?: string | null;
 }
@@ -47,7 +47,7 @@ export type SightAnswer =
       readonly created: boolean;
       /** The user's client was noted before, by this or an earlier session. */
       readonly knownClient: boolean;
-      /** What the record said before, where this sighting came from another address or user agent. */
+      /** What the record said before, if this sighting came from another address or user agent; else null. */
       readonly moved: { readonly ip: string | null; readonly userAgent: string | null } | null;
       /** See `KeptRecord.survivedCutoffAt`; a later cutoff ends the session. */
       readonly survivedCutoffAt: number;
@@ -70,7 +70,7 @@ export interface RevokeRequest {
   /** Now, by the caller's clock. */
   readonly at: number;
   readonly policy: SessionPolicy;
-  /** The token of the session to end, where the caller holds it: then also a session that is not on record is ended. */
+  /** The token of the session to end, if the caller has it. A session that is not on record is then ended too. */
   readonly token?: TokenTimes;
 }
 
@@ -100,13 +100,13 @@ export interface RestoreRequest {
 export interface ListRequest {
   /** 1 to 200. */
   readonly limit: number;
-  /** Where the last page ended, from {@link SessionPage.next}. */
+  /** The end of the last page, from {@link SessionPage.next}; null for the first page. */
   readonly cursor: ListCursor | null;
   readonly at: number;
   readonly policy: SessionPolicy;
 }
 
-/** The last session of a page: the next page begins behind it. */
+/** The last session of a page: the next page begins after it. */
 export interface ListCursor {
   readonly lastSeenAt: number;
   readonly handle: string;
@@ -147,7 +147,7 @@ export interface FeedListener {
   notice(notice: Notice): void;
   /** A later global cutoff than was told before. */
   globalCutoff(cutoff: GlobalCutoff): void;
-  /** Entries were missed, or may have been: whatever was learnt before this moment must be asked for again. */
+  /** Entries were missed, or may have been: what was learnt before this moment must be asked for again. */
   gap(cause: string): void;
 }
 
@@ -164,9 +164,9 @@ export interface RevocationFeed {
 }
 
 /**
- * Keeps the sessions of all users. Every method is atomic for one user unless its text says otherwise, and rejects
- * with `LoginError` `store_unavailable` where it cannot know the outcome within `storeTimeout`. Texts are kept on one
- * line, well-formed and cut at the limits of core/session.ts; an empty one is kept as null.
+ * Keeps the sessions of all users. Every method is atomic for one user unless its description says otherwise. It rejects
+ * with `LoginError` `store_unavailable` if it cannot know the outcome within `storeTimeout`. Strings are kept on one line,
+ * well-formed and cut at the limits of core/session.ts; an empty one is kept as null.
  */
 export interface SessionStore {
   /**
@@ -182,12 +182,12 @@ export interface SessionStore {
   configure(settings: StoreSettings): void;
 
   /**
-   * Records a sighting and answers whether the session is live. Creates what is not known, updates what is live, never
-   * brings back what is ended; a tombstone met by a token that is good for longer is prolonged. Atomic, one round trip.
-   * Where the cap ends other sessions, this store object's own listener has been told before the answer resolves; the
-   * answer does not wait for the feed entries, and where these cannot be written other processes learn of it when they
-   * next ask. `onLate` is told an answer that came after the call was rejected, where there is one: what was done is then
-   * done all the same.
+   * Records a sighting and answers whether the session is live. Creates a record if there is none, updates that of a live
+   * session, and never brings back an ended one: a token that is good for longer extends the tombstone, and does nothing
+   * else. Atomic, one round trip. If the cap ends other sessions, this store object's own listener has been told before
+   * the answer resolves. The answer does not wait for the feed entries; if they cannot be written, other processes learn
+   * of it when they next ask. `onLate` is told an answer that comes after the call was rejected: the sighting was then
+   * recorded nevertheless.
    */
   sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer>;
 
@@ -197,7 +197,7 @@ export interface SessionStore {
   /** The live session, or null. */
   get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null>;
 
-  /** Names a live session (null takes the name away) and resolves to it; null where it is not live. */
+  /** Names a live session (null removes the name) and resolves to its record; to null if it is not live. */
   label(
     user: SessionUser,
     handle: string,
@@ -214,33 +214,35 @@ export interface SessionStore {
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
 
   /**
-   * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one, also what merely
-   * ran out: a token refreshed later does not take that on. Atomic: from the
-   * first write on all of them are ended, also where thousands are turned into tombstones in batches. Resolves, once the
-   * feed entries are written and this store object's own listener has been told, to how many live sessions it ended. Safe
-   * to repeat after a rejection. Of several cutoffs the earliest that ends a session is the one whose words and origin its
-   * tombstone has; a later one is announced behind the one before it.
+   * Sets the user's cutoff by the store's own clock and ends every known session but the excepted one, also a lapsed one:
+   * a token refreshed later does not continue it. Atomic: from the moment the cutoff is set all of them are ended, also if
+   * there are thousands, whose tombstones are written in batches. Resolves, once the feed entries are written and this
+   * store object's own listener has been told, to how many live sessions it ended: each is counted once, by the call that
+   * wrote its tombstone. Safe to repeat after a rejection. If several cutoffs end a session on record, its tombstone has
+   * the words and the origin of the earliest. A later cutoff is announced after the one before it, which may be announced
+   * again for that.
    */
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 
   /**
-   * Writes what a process knows to be ended to a store that may have lost it, or does not know that it must be remembered
-   * for longer. Never shortens a tombstone, never moves a cutoff back, never records a session. Resolves to how many of the
-   * tombstones were missing. Not announced on the feed.
+   * Writes what a process knows to be ended to a store that may have lost it, or that must remember it for longer. Origins
+   * stay as they are. Never shortens a tombstone, never moves a cutoff back, never records a session and never takes a
+   * place under the cap. Not atomic, but safe to repeat. Resolves to how many of the tombstones were missing. Not announced
+   * on the feed.
    */
   restore(user: SessionUser, request: RestoreRequest): Promise<{ readonly missing: number }>;
 
   /**
-   * Sets the global cutoff by the store's own clock: the sessions that `endedByGlobalCutoff` says, of all users, are
-   * ended. Resolves once every process is being told; this store object's own listener has been told by then. From when a
-   * store object knows of it, by this call, by its feed or by {@link catchUp}, each of its answers is by it. A session
+   * Sets the global cutoff by the store's own clock. It ends the sessions of all users for which `endedByGlobalCutoff`
+   * holds. Resolves once every process is being told; this store object's own listener has been told by then. As soon as
+   * a store object knows of it, by this call, by its feed or by {@link catchUp}, all its answers respect it. A session
    * becomes a tombstone when somebody next asks for it. Safe to repeat after a rejection, which may leave it in force.
    */
   endEverywhere(request: EndEverywhereRequest): Promise<void>;
 
   /**
-   * For where the feed is not fresh: when it resolves, the listener has been told of every global cutoff that was
-   * acknowledged before the call. Writes back one that is known here to a store that lost it, as the feed does.
+   * For use while the feed is not fresh. When it resolves, the listener has been told of every global cutoff that was
+   * acknowledged before the call. If the store lost one that is known here, it is written back, as the feed does.
    */
   catchUp(): Promise<void>;
 

@@ -86,12 +86,16 @@ export class RedisConnection {
    */
   run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.#isClosed) return void reject(this.#unavailable('The store is closed', undefined));
+      if (this.#isClosed) {
+        reject(this.#unavailable('The store is closed', undefined));
+        return;
+      }
       const { timeout } = this.#options;
       const held = this.#current();
       const isReady = held.client.status === 'ready';
       if (held.overdue >= OVERDUE_LIMIT || (!isReady && !this.#mayWait(held.client))) {
-        return void reject(this.#unavailable('Redis is out of reach', this.#connectionError));
+        reject(this.#unavailable('Redis is out of reach', this.#connectionError));
+        return;
       }
 
       let state: 'waiting' | 'sent' | 'over' = 'waiting';
@@ -213,8 +217,7 @@ export function duplicator(target: string | RedisClient): (overrides: Connection
     return (overrides) => new Redis(target, overrides);
   }
   if (!isClient(target)) {
-    const kind = target === null ? 'null' : typeof target;
-    throw new TypeError(`redisStore takes a redis:// or rediss:// URL, or an ioredis client, got ${kind}`);
+    throw new TypeError(`redisStore takes a redis:// or rediss:// URL, or an ioredis client, got ${kindOf(target)}`);
   }
   if (!target.isCluster) return (overrides) => target.duplicate(overrides);
   return (overrides) => {
@@ -222,6 +225,10 @@ export function duplicator(target: string | RedisClient): (overrides: Connection
     const ofCluster = { lazyConnect, enableOfflineQueue, enableAutoPipelining, clusterRetryStrategy: retryStrategy };
     return target.duplicate([], { ...ofCluster, scaleReads: 'master', redisOptions });
   };
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? 'null' : typeof value;
 }
 
 function isClient(target: unknown): target is RedisClient {

@@ -5,14 +5,14 @@ import { keptText, keptWords } from '../../core/session.js';
 import type { EndedByCutoff } from '../store.js';
 import { CUTOFF, ORIGIN_LIMIT, type KeptCutoff } from './records.js';
 import { formatted, groupsOf, listOf, number, numberOrNull, string, stringOf, type ParametersOf } from './script.js';
-import { BATCH, userScript } from './session-prelude.js';
+import { BATCH, ENDING, userScript } from './session-prelude.js';
 
 /**
  * Writes the tombstones of a batch of the sessions on record that the standing cutoff ends. A scan that begins at cursor
  * '0' and comes to '0' again has met every field that was there throughout: the cutoff then is complete. Sessions put on
  * record in between have survived it.
  */
-const SWEEP = `
+const SWEEP = `${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
   redis.call('SET', cutoffKey, formatCutoff(cutoff), ...)
 end

@@ -65,21 +65,21 @@ end
 `;
 
 /** Writes entries of the feed. */
-export const PUBLISH = script<Publishing, void>({
+export const PUBLISH = script<Publishing, null>({
   parameters: PUBLISHING,
   rest: entriesOf,
   lua: `${PUBLISH_IN_LUA}
 publish()
 return false
 `,
-  decode: () => undefined,
+  decode: () => null,
 });
 
 /**
  * Defines `standingGlobalCutoff(known)`: the text of the global cutoff, the later of what is kept and what the caller
  * knows. What the store lost is so written back. Empty if there is none, or what is kept is not one.
  */
-const GLOBAL_CUTOFF_IN_LUA = `${GLOBAL_CUTOFF.lua}
+const GLOBAL_CUTOFF_IN_LUA = `${GLOBAL_CUTOFF.parser}
 local function momentOf(text)
   local cutoff = parseGlobalCutoff(text)
   return cutoff and cutoff.at > 0 and cutoff.at <= ${LAST_MOMENT} and cutoff.at or 0
@@ -119,7 +119,7 @@ export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
     reason: string(({ reason }) => reason),
   },
   rest: entriesOf,
-  lua: `${PUBLISH_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
+  lua: `${PUBLISH_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}${GLOBAL_CUTOFF.formatter}
 local before = standingGlobalCutoff(known)
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local text = formatGlobalCutoff({ at = math.max(now, momentOf(before) + 1), origin = origin, by = by, reason = reason })

@@ -106,11 +106,11 @@ class RedisFeed implements RevocationFeed {
 
   async #keepReading(): Promise<void> {
     const longestPause = Math.min(1000, this.#options.revocationBound / 4);
-    while (!this.#waits.isEnded) {
+    while (!this.#waits.isEnded()) {
       try {
         await this.#readOneConnection();
       } catch (error) {
-        if (this.#waits.isEnded) return;
+        if (this.#waits.isEnded()) return;
         this.#lastError = failure(error);
         await this.#waits.pause(Math.min(longestPause, SHORTEST_PAUSE * 2 ** this.#failures++));
       }
@@ -124,7 +124,7 @@ class RedisFeed implements RevocationFeed {
     connection.on('connect', () => connection.stream?.unref());
     try {
       // The first round on a connection does not block: it tells at once what was missed.
-      for (let wait = false; !this.#waits.isEnded;) wait = await this.#round(connection, wait);
+      for (let wait = false; !this.#waits.isEnded();) wait = await this.#round(connection, wait);
     } catch (error) {
       throw broken ?? error;
     } finally {
@@ -143,7 +143,7 @@ class RedisFeed implements RevocationFeed {
     const reading = READ.decode(
       await this.#waits.inTime(this.#ask(connection, wait), this.#block + storeTimeout, late),
     );
-    if (this.#waits.isEnded || !this.#reader.take(reading)) return false;
+    if (this.#waits.isEnded() || !this.#reader.take(reading)) return false;
     this.#countedAt = sentAt;
     this.#lastError = null;
     if (wait) this.#failures = 0;
@@ -241,7 +241,7 @@ class Waits {
   #isEnded = false;
   #interrupt = (): void => undefined;
 
-  get isEnded(): boolean {
+  isEnded(): boolean {
     return this.#isEnded;
   }
 

@@ -25,8 +25,10 @@ export interface Format<T> {
   write(value: T): string;
   /** Undefined if the text is not of this format. */
   read(text: string): T | undefined;
-  /** Defines `parse<Name>(text)`, which returns a table or nil, and `format<Name>(table)`. */
-  readonly lua: string;
+  /** Lua that defines `parse<Name>(text)`, which returns a table or nil. */
+  readonly parser: string;
+  /** Lua that defines `format<Name>(table)`. */
+  readonly formatter: string;
 }
 
 /** Longest origin kept, in characters. */
@@ -158,13 +160,14 @@ function formatOf<T extends object>(name: string, mark: string, fields: FieldsOf
       if (values.includes(undefined)) return undefined;
       return Object.fromEntries(names.map((field, index) => [field, values[index]])) as T;
     },
-    lua: `
+    parser: `
 local function parse${name}(text)
   local ${names.join(', ')} = string.match(text, '^${mark}${names.map((field) => fields[field].lua.pattern).join('\\n')}$')
   if not ${names[0]} then return nil end
   return { ${each((field) => `${field} = ${fields[field].lua.read(field)}`)} }
 end
-
+`,
+    formatter: `
 local function format${name}(value)
   return '${mark}' .. table.concat({ ${each((field) => fields[field].lua.write(`value.${field}`))} }, '\\n')
 end

@@ -13,7 +13,7 @@ export interface Script<In, Out> {
 
 /** A named argument: what of the input it is, and how Lua reads it. */
 export interface Parameter<In> {
-  from(input: In): string;
+  readonly from: (input: In) => string;
   readonly lua: (argument: string) => string;
 }
 

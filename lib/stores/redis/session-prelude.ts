@@ -9,7 +9,7 @@
  *   once the hash has held more than INDEX_FROM fields. From then on every script maintains it.
  * - `clients`: key.day of each client that was noted, divided by spaces, the last noted first.
  *
- * What the texts hold is defined in records.ts. The judgements are those of core/policy.ts and core/record.ts.
+ * What the values hold is defined in records.ts. The rules are those of core/policy.ts and core/record.ts.
  */
 
 import { LAST_MOMENT, type SessionPolicy } from '../../core/policy.js';
@@ -50,16 +50,12 @@ const CALL: ParametersOf<Call> = {
 };
 
 /**
+ * Finds, judges and writes records: what every script here begins with.
+ *
  * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten before the caller's clock and
  * Redis's both say so (`past`).
  */
-const PRELUDE = `
-${CAUSES_IN_LUA}
-${DIGITS_IN_LUA}
-${RECORD.lua}
-${TOMBSTONE.lua}
-${CUTOFF.lua}
-${GLOBAL_CUTOFF.lua}
+const PRELUDE = `${DIGITS_IN_LUA}${RECORD.parser}${RECORD.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
 local sessions, cutoffKey, index, clients = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -132,7 +128,7 @@ local function isLive(entry)
   return not entry.isTombstone and not cutoffOf(entry) and decide(entry) == 'live'
 end
 
--- The keys live until what they hold may be forgotten by both clocks. Their time is only ever raised.
+-- The keys live until both clocks agree that what they hold may be forgotten. Their time to live is never lowered.
 local function keepKeysUntil(moment)
   local ttl = math.max(moment - past, 1)
   if ttl > redis.call('PTTL', sessions) then
@@ -159,7 +155,19 @@ local function find(handle)
   return entry
 end
 
--- If the hash has come to hold many fields. Prunes in passing.
+-- After the record of a new session, indexIfMany() is due.
+local function writeRecord(record)
+  local text = formatRecord(record)
+  redis.call('HSET', sessions, record.handle, text)
+  if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
+  keepKeysUntil(tombstoneUntil(record))
+  return text
+end
+`;
+
+/** Ends sessions, and reads all of a user's. Apart: what a script defines costs time even if it is not called. */
+export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
+-- Makes the index if the hash now has many fields. Prunes while it reads them.
 local function indexIfMany()
   if isIndexed or redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
   local records, flat = {}, redis.call('HGETALL', sessions)
@@ -169,20 +177,11 @@ local function indexIfMany()
     elseif not entry.isTombstone then records[#records + 1] = entry end
   end
   if redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
-  -- A member that no session has keeps the index in being while no session is live.
+  -- A member without a session keeps the index in existence while no session is live.
   redis.call('ZADD', index, '+inf', '')
   for _, record in ipairs(records) do redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
   redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
   isIndexed = true
-end
-
-local function writeRecord(record)
-  local text = formatRecord(record)
-  redis.call('HSET', sessions, record.handle, text)
-  if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
-  keepKeysUntil(tombstoneUntil(record))
-  indexIfMany()
-  return text
 end
 
 local function writeTombstone(handle, tombstone)
@@ -199,7 +198,7 @@ local function endByCutoff(record, endedBy, keptUntil)
     expiresAt = expiresAtOf(record), by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin })
 end
 
--- What the caller ends: by is empty for nobody.
+-- An ending by the caller; by is empty if nobody is named.
 local function endingOf(times, cause, by, reason, keptUntil)
   return { cause = CAUSES[cause], at = at, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = by,
     reason = reason, origin = origin }
@@ -221,7 +220,7 @@ local function isListedBefore(a, b)
   return false
 end
 
--- Without an index: every live session in the order of lists. Prunes in passing.
+-- Without an index: every live session in the order of lists. Prunes while it reads them.
 local function allLive()
   local all, flat = {}, redis.call('HGETALL', sessions)
   for i = 1, #flat, 2 do
@@ -233,7 +232,7 @@ local function allLive()
   return all
 end
 
--- With an index: takes what is over off it, so that its length stays the number of live sessions.
+-- With an index: removes what is over from it, so that its length stays the number of live sessions.
 local function retire(entry)
   if isForgotten(entry) then return drop(entry.handle) end
   if entry.isTombstone then return unlist(entry.handle) end
@@ -246,7 +245,7 @@ local function retire(entry)
   end
 end
 
--- With an index nothing reads all of them: a few at random, whenever a session is added.
+-- With an index no script reads all sessions: a few at random are looked at whenever a session is added.
 local function retireSome(added)
   if not isIndexed then return end
   local sample = redis.call('HRANDFIELD', sessions, 16, 'WITHVALUES')

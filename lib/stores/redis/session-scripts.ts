@@ -1,4 +1,4 @@
-/** The scripts about the sessions of one user, but those that set a cutoff. Each is atomic. */
+/** The scripts about the sessions of one user, except those that set a cutoff. Each is atomic. */
 
 import { expiresAt, tokenEndsAt } from '../../core/policy.js';
 import { movedFrom, sessionRecord, type KeptRecord } from '../../core/record.js';
@@ -23,11 +23,14 @@ import {
 } from '../store.js';
 import { ORIGIN_LIMIT, RECORD, TOMBSTONE, type KeptTombstone } from './records.js';
 import { flag, formatted, groupsOf, listOf, number, numberOrNull, string, stringOf } from './script.js';
-import { BATCH, userScript } from './session-prelude.js';
+import { BATCH, ENDING, userScript } from './session-prelude.js';
 
 const DAY = 24 * 3600 * 1000;
 
-type Sighted = { readonly answer: SightAnswer | 'again'; readonly ended: readonly Tombstone[] };
+interface Sighted {
+  readonly answer: SightAnswer | 'again';
+  readonly ended: readonly Tombstone[];
+}
 
 /**
  * Records a sighting. Ends the sessions for which there is no place under the cap; 'again' if they are more than one script
@@ -48,89 +51,33 @@ export const SIGHT = userScript<SightRequest, Sighted>({
   },
   lua: `
 local known = find(handle)
-if known and known.isTombstone then
-  return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) }
-end
+local wasEnded = known and known.isTombstone
+local record, keptUntil, endedBy, before, standing
 
-local record = { handle = handle, startedAt = issuedAt or at, lastSeenAt = at, lifetime = lifetime,
-  tokensEndAt = tokensEndAt, survivedCutoffAt = cutoff and cutoff.at or 0, hasIssuedAt = issuedAt ~= nil, ip = ip,
-  userAgent = userAgent, label = '' }
-local keptUntil = tombstoneUntil(record)
-if known then
-  if not issuedAt then record.startedAt = known.startedAt
-  elseif known.hasIssuedAt then record.startedAt = math.min(known.startedAt, issuedAt) end
-  record.lastSeenAt = math.max(known.lastSeenAt, at)
-  record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
-  record.survivedCutoffAt = math.max(record.survivedCutoffAt, known.survivedCutoffAt)
-  record.hasIssuedAt = known.hasIssuedAt or record.hasIssuedAt
-  if ip == '' then record.ip = known.ip end
-  if userAgent == '' then record.userAgent = known.userAgent end
-  record.label = known.label
-  keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
-end
-
--- First by the record as it stands, then by what this token shows of when the session began. Kept also if it was not on
--- record: a token refreshed later would not show that the session began before.
-local endedBy = known and cutoffOf(known) or
-  endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
-if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
-
-local before = known and decide(known) or 'new'
-local standing = (before == 'expired' or before == 'idle') and before or decide(record)
-if standing ~= 'live' then
-  if known and standing ~= 'lapsed' then
-    return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
+if not wasEnded then
+  record = { handle = handle, startedAt = issuedAt or at, lastSeenAt = at, lifetime = lifetime,
+    tokensEndAt = tokensEndAt, survivedCutoffAt = cutoff and cutoff.at or 0, hasIssuedAt = issuedAt ~= nil, ip = ip,
+    userAgent = userAgent, label = '' }
+  keptUntil = tombstoneUntil(record)
+  if known then
+    if not issuedAt then record.startedAt = known.startedAt
+    elseif known.hasIssuedAt then record.startedAt = math.min(known.startedAt, issuedAt) end
+    record.lastSeenAt = math.max(known.lastSeenAt, at)
+    record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
+    record.survivedCutoffAt = math.max(record.survivedCutoffAt, known.survivedCutoffAt)
+    record.hasIssuedAt = known.hasIssuedAt or record.hasIssuedAt
+    if ip == '' then record.ip = known.ip end
+    if userAgent == '' then record.userAgent = known.userAgent end
+    record.label = known.label
+    keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
   end
-  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
-  ending.origin = ''
-  return { 'ended', formatTombstone(ending) }
-end
-if not isTracked then
-  local text = formatRecord(record)
-  return { 'live', text, text, {}, '' }
-end
-
-local ended = {}
-local function endForRoom(oldest)
-  local tombstone = endingOf(oldest, 'revoked', '', 'session_limit', tombstoneUntil(oldest))
-  ended[#ended + 1] = oldest.handle
-  ended[#ended + 1] = writeTombstone(oldest.handle, tombstone)
-end
-
-local function makeRoom()
-  local all = allLive()
-  if #all < maxSessions then return 'room' end
-  if isRefusing then return 'refused' end
-  for i = #all, math.max(maxSessions, 1), -1 do endForRoom(all[i]) end
-  return 'room'
-end
-
--- Those seen longest ago come first. Of an index longer than a batch, what is over and stands further up counts as live
--- until a script meets it.
-local function makeRoomByIndex()
-  -- The member without a session stands for the new one.
-  local excess = redis.call('ZCARD', index) - maxSessions
-  if excess <= 0 then return 'room' end
-  local oldest = {}
-  for _, member in ipairs(redis.call('ZREVRANGE', index, 1, ${BATCH})) do
-    local entry = parse(member, redis.call('HGET', sessions, member))
-    if entry and isLive(entry) then oldest[#oldest + 1] = entry
-    else
-      if entry then retire(entry) else unlist(member) end
-      excess = excess - 1
-    end
-  end
-  if excess > 0 and isRefusing then return 'refused' end
-  for i = 1, math.min(excess, #oldest) do endForRoom(oldest[i]) end
-  return excess > #oldest and 'again' or 'room'
-end
-
-if before ~= 'live' then
-  if known then unlist(handle) end
-  retireSome(handle)
-  if maxSessions then
-    local outcome = isIndexed and makeRoomByIndex() or makeRoom()
-    if outcome ~= 'room' then return { outcome, '', '', ended, '' } end
+  -- First by the record as it stands, then by when the session began according to this token.
+  endedBy = known and cutoffOf(known) or endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
+  before = known and decide(known) or 'new'
+  standing = (before == 'expired' or before == 'idle') and before or decide(record)
+  if standing == 'live' and not endedBy and not isTracked then
+    local text = formatRecord(record)
+    return { 'live', text, text, {}, '' }
   end
 end
 
@@ -150,8 +97,71 @@ local function noteClient()
   return isKnown
 end
 
-local isKnownClient = clientKey ~= '' and noteClient() or ''
-return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
+local function live(ended)
+  local isKnownClient = clientKey ~= '' and noteClient() or ''
+  return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
+end
+
+-- The common case: the session was live and still is.
+if before == 'live' and standing == 'live' and not endedBy then return live({}) end
+
+${ENDING}
+if wasEnded then return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) } end
+-- The tombstone is kept even if the session was not on record: a token refreshed later would not show when it began.
+if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
+if standing ~= 'live' then
+  if known and standing ~= 'lapsed' then
+    return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
+  end
+  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
+  ending.origin = ''
+  return { 'ended', formatTombstone(ending) }
+end
+
+local ended = {}
+local function endForRoom(oldest)
+  local tombstone = endingOf(oldest, 'revoked', '', 'session_limit', tombstoneUntil(oldest))
+  ended[#ended + 1] = oldest.handle
+  ended[#ended + 1] = writeTombstone(oldest.handle, tombstone)
+end
+
+local function makeRoom()
+  local all = allLive()
+  if #all < maxSessions then return 'room' end
+  if isRefusing then return 'refused' end
+  for i = #all, math.max(maxSessions, 1), -1 do endForRoom(all[i]) end
+  return 'room'
+end
+
+-- Those seen longest ago come first. In an index longer than a batch, sessions further up that are over count as live
+-- until a script meets them.
+local function makeRoomByIndex()
+  -- The member without a session stands for the new one.
+  local excess = redis.call('ZCARD', index) - maxSessions
+  if excess <= 0 then return 'room' end
+  local oldest = {}
+  for _, member in ipairs(redis.call('ZREVRANGE', index, 1, ${BATCH})) do
+    local entry = parse(member, redis.call('HGET', sessions, member))
+    if entry and isLive(entry) then oldest[#oldest + 1] = entry
+    else
+      if entry then retire(entry) else unlist(member) end
+      excess = excess - 1
+    end
+  end
+  if excess > 0 and isRefusing then return 'refused' end
+  for i = 1, math.min(excess, #oldest) do endForRoom(oldest[i]) end
+  return excess > #oldest and 'again' or 'room'
+end
+
+if known then unlist(handle) end
+retireSome(handle)
+if maxSessions then
+  local outcome = isIndexed and makeRoomByIndex() or makeRoom()
+  if outcome ~= 'room' then return { outcome, '', '', ended, '' } end
+end
+local answer = live(ended)
+indexIfMany()
+return answer
 `,
   /** Reply: state; the record or tombstone; the record before, if any; what the cap ended; '1' if the client is known. */
   decode(reply) {
@@ -183,14 +193,14 @@ interface Stretch {
   readonly next: ListCursor | null;
 }
 
-/** A stretch of the live sessions behind `from`, most recently seen first. */
+/** The live sessions after `from`, most recently seen first, up to a batch. */
 export const LIST = userScript<{ readonly limit: number; readonly from: ListCursor | null }, Stretch>({
   parameters: {
     limit: number(({ limit }) => limit),
     fromSeenAt: numberOrNull(({ from }) => from?.lastSeenAt ?? null),
     fromHandle: string(({ from }) => from?.handle ?? null),
   },
-  lua: `
+  lua: `${ENDING}
 local page = {}
 local function add(entry)
   page[#page + 1] = entry.handle
@@ -207,7 +217,7 @@ end
 
 local first = 0
 if fromSeenAt then
-  -- The session there may have moved or gone: a member that sorts just behind it tells the place.
+  -- That session may have moved or gone: a member that sorts just after it finds the position.
   local member = fromHandle .. ' '
   redis.call('ZADD', index, digits(-fromSeenAt), member)
   first = redis.call('ZRANK', index, member)
@@ -273,7 +283,7 @@ export const REVOKE = userScript<RevokeRequest, Revoked>({
     lifetime: numberOrNull(({ token }) => token?.lifetime ?? null),
     tokensEndAt: numberOrNull(({ token }) => (token === undefined ? null : tokenEndsAt(token))),
   },
-  lua: `
+  lua: `${ENDING}
 local fromToken = hasToken and { startedAt = issuedAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt } or nil
 local known = find(handle)
 if not known and not fromToken then return { 'unknown', '' } end
@@ -303,7 +313,7 @@ return { 'ended', writeTombstone(handle, endingOf(known or fromToken, 'revoked',
 export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, number>({
   parameters: {},
   rest: ({ tombstones }) => tombstones.flatMap((tombstone) => [tombstone.handle, TOMBSTONE.write(kept(tombstone))]),
-  lua: `
+  lua: `${ENDING}
 local missing = 0
 for i = firstOfRest, #ARGV, 2 do
   local lost, known = parse(ARGV[i], ARGV[i + 1]), find(ARGV[i])

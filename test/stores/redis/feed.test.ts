@@ -737,7 +737,11 @@ describe('a notice in the stream', () => {
     .tuple(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }))
     .map(([i, s]) => sessionUser(i, s));
   const by = fc.option(words.filter((text) => text !== ''));
-  const origin = fc.string({ unit: fc.constantFrom(...'azAZ09-_'), minLength: 1, maxLength: 22 });
+  const origin = fc.string({
+    unit: fc.constantFrom('a', 'z', 'A', 'Z', '0', '9', '-', '_'),
+    minLength: 1,
+    maxLength: 22,
+  });
 
   const notice: fc.Arbitrary<Notice> = fc.oneof(
     fc.record({
