@@ -1,7 +1,7 @@
 export { managedSessions } from './managed-sessions.js';
-export type { Health, ManagedSessions, UserReference } from './managed-sessions.js';
-export type { StoreCall } from './ledger/diagnostics.js';
-export type { Health as PartHealth } from './core/health.js';
+export type { HealthReport, ManagedSessions, UserReference } from './managed-sessions.js';
+export type { StoreCall } from './diagnostics.js';
+export type { Health } from './core/health.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';

@@ -8,7 +8,6 @@ import {
   type SessionEventName,
   type SessionEvents,
 } from './core/events.js';
-import type { Health as PartHealth } from './core/health.js';
 import { sessionUser, type SessionUser } from './core/session.js';
 import {
   createAccount,
@@ -41,7 +40,8 @@ import {
 import { createRefuse, type CookieAttributes, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
 import { ACCEPT_CH, clientKeyOf, rawUserAgent } from './http/user-agent.js';
-import { measured, published } from './ledger/diagnostics.js';
+import { measured, published } from './diagnostics.js';
+import type { Health } from './core/health.js';
 import { Ledger } from './ledger/ledger.js';
 import { checkNames, checkOptions, kindOf, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
@@ -51,13 +51,13 @@ import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/v
 /** Whose sessions: the subject, or with its issuer where several are configured. */
 export type UserReference = string | { readonly issuer: string; readonly subject: string };
 
-export interface Health {
+export interface HealthReport {
   /** `ok` while the last command to the store succeeded; `age` in milliseconds since then. */
-  readonly store: PartHealth;
+  readonly store: Health;
   /** `ok` while every acknowledged revocation older than the bound is in force here; `age` of what it tells. */
-  readonly feed: PartHealth;
+  readonly feed: Health;
   /** `ok` while every issuer's keys are at hand and the last fetch succeeded; `age` of the oldest set. */
-  readonly keys: PartHealth;
+  readonly keys: Health;
   /** How many sessions this process knows to be live. */
   readonly sessions: number;
 }
@@ -118,7 +118,7 @@ export interface ManagedSessions<User = LoginUser> {
   /** Returns a function that takes the listener off again. What a listener throws becomes a process warning, nothing else. */
   on<Name extends SessionEventName>(event: Name, listener: SessionEventListener<Name>): () => void;
   /** For a readiness probe; asks nobody. */
-  health(): Health;
+  health(): HealthReport;
   /** Writes pending last-seen times, ends timers, closes the connections that this package opened. */
   close(): Promise<void>;
 }
@@ -361,7 +361,7 @@ function userReferred(user: UserReference, issuers: readonly string[]): SessionU
   return sessionUser(issuer, subject);
 }
 
-function keysHealth(issuers: readonly IssuerRules[]): PartHealth {
+function keysHealth(issuers: readonly IssuerRules[]): Health {
   const each = issuers.map(({ keys }) => keys.health());
   return {
     ok: each.every(({ ok }) => ok),

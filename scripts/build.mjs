@@ -1,37 +1,128 @@
 /**
- * Builds `lib/` into `dist/esm` and `dist/cjs` with plain `tsc`, both at once. The ESM build checks the types as Node
- * resolves them; the CommonJS build only emits the same sources again. Both are incremental.
+ * Builds `lib/` into `dist/esm` and `dist/cjs`, unless `dist/` already holds that build.
+ *
+ * `dist/.stamp` holds two digests: one of everything the build reads, one of everything it writes. It is written last, so a
+ * failed or interrupted build does not count as done. Nothing is written until the types are checked, and each file is
+ * replaced atomically: two builds at the same time write the same files, and no process reads half a file.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import process from 'node:process';
 
-process.chdir(join(import.meta.dirname, '..'));
-const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+const root = join(import.meta.dirname, '..');
+const require = createRequire(import.meta.url);
+const STAMP = 'dist/.stamp';
 
-/** An incremental build leaves the output of a source that is gone, and it would be packed. */
-async function removeOrphans(outDir) {
-  for (const file of await readdir(outDir, { recursive: true })) {
-    const source = file.replace(/(\.d\.ts|\.js)$/, '.ts');
-    if (source !== file && !existsSync(join('lib', source))) await rm(join(outDir, file));
+process.chdir(root);
+
+/** All files in a folder, except dotfiles: those in `dist/` belong to this script and are not packed. */
+async function filesIn(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.'))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+}
+
+/** The content of each file by its name; null if it does not exist. */
+async function read(names) {
+  const texts = names.map((name) => readFile(name, 'utf8').catch(() => null));
+  return new Map((await Promise.all(texts)).map((text, index) => [names[index], text]));
+}
+
+function digest(files) {
+  const sorted = [...files].sort(([one], [other]) => (one < other ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex');
+}
+
+async function inputs() {
+  const configs = (await readdir('.')).filter((name) => /^tsconfig.*\.json$/.test(name));
+  // npm lists the installed packages, which bring types, in node_modules/.package-lock.json.
+  const installed = ['node_modules/typescript/package.json', 'node_modules/.package-lock.json'];
+  return read([...(await filesIn('lib')), ...configs, 'package.json', 'scripts/build.mjs', ...installed]);
+}
+
+/** The content of each output by its name. Prints the errors and returns null if there are any. */
+function compile() {
+  const ts = require('typescript');
+  const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: report };
+  const files = new Map();
+  let errors = 0;
+
+  function report(diagnostic) {
+    errors += 1;
+    const format = process.stderr.isTTY ? ts.formatDiagnosticsWithColorAndContext : ts.formatDiagnostics;
+    const names = { getCurrentDirectory: () => root, getCanonicalFileName: (name) => name, getNewLine: () => '\n' };
+    process.stderr.write(format([diagnostic], names));
+  }
+
+  function configOf(format) {
+    const config = ts.getParsedCommandLineOfConfigFile(`tsconfig.${format}.json`, {}, host);
+    config?.errors.forEach(report);
+    return config;
+  }
+
+  const esm = configOf('esm');
+  const cjs = configOf('cjs');
+  if (errors > 0) return null;
+
+  const program = ts.createProgram(esm.fileNames, esm.options);
+  ts.getPreEmitDiagnostics(program).forEach(report);
+  const emitted = program.emit(undefined, (path, text) => {
+    const name = relative(root, path);
+    files.set(name, text);
+    if (name.endsWith('.d.ts')) files.set(join('dist', 'cjs', relative('dist/esm', name)), text);
+  });
+  emitted.diagnostics.forEach(report);
+  if (errors > 0) return null;
+
+  // Not checked again: the CommonJS build has the same sources and the same types.
+  for (const path of cjs.fileNames.filter((name) => !name.endsWith('.d.ts'))) {
+    const source = program.getSourceFile(path).text;
+    const { outputText } = ts.transpileModule(source, { fileName: path, compilerOptions: cjs.options });
+    files.set(join('dist', 'cjs', relative('lib', path).replace(/\.ts$/, '.js')), outputText);
+  }
+  for (const [format, type] of Object.entries({ esm: 'module', cjs: 'commonjs' })) {
+    files.set(join('dist', format, 'package.json'), `${JSON.stringify({ type, sideEffects: false })}\n`);
+  }
+  return files;
+}
+
+/** Atomic: a reader sees either the old content or the new. */
+async function replace(name, text) {
+  await mkdir(dirname(name), { recursive: true });
+  const unfinished = join(dirname(name), `.${basename(name)}.${process.pid}`);
+  await writeFile(unfinished, text);
+  await rename(unfinished, name);
+}
+
+async function install(files, stamp) {
+  const present = await read(await filesIn('dist'));
+  for (const name of present.keys()) if (!files.has(name)) await rm(name, { force: true });
+  for (const [name, text] of files) if (present.get(name) !== text) await replace(name, text);
+  await replace(STAMP, stamp);
+}
+
+async function build() {
+  for (;;) {
+    const sources = digest(await inputs());
+    const stamp = await readFile(STAMP, 'utf8').catch(() => null);
+    if (stamp === `${sources} ${digest(await read(await filesIn('dist')))}`) return;
+
+    const began = performance.now();
+    console.error('Building managed-sessions, which takes about 5 seconds...');
+    const files = compile();
+    // A source that changed during the build may or may not be in it.
+    if (digest(await inputs()) !== sources) continue;
+    if (files === null) {
+      console.error('The build failed: dist/ was not changed.');
+      process.exitCode = 1;
+      return;
+    }
+    await install(files, `${sources} ${digest(files)}`);
+    console.error(`Built in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
   }
 }
 
-async function build(format, type) {
-  const outDir = join('dist', format);
-  await mkdir(outDir, { recursive: true });
-  await writeFile(join(outDir, 'package.json'), `${JSON.stringify({ type, sideEffects: false })}\n`);
-  await removeOrphans(outDir);
-  const [status] = await once(
-    spawn(process.execPath, [tsc, '-p', `tsconfig.${format}.json`], { stdio: 'inherit' }),
-    'exit',
-  );
-  return status === 0;
-}
-
-const built = await Promise.all([build('esm', 'module'), build('cjs', 'commonjs')]);
-if (built.includes(false)) process.exitCode = 1;
+await build();

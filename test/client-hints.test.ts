@@ -17,9 +17,11 @@ const UNASKED = {
 };
 const ASKED = { ...UNASKED, 'Sec-CH-UA-Platform-Version': '"15.0.0"' };
 
+/** Of the issuer and of the sessions: a clock that stands still and one that goes on would soon disagree. */
+const clock = createTestClock();
 let issuer: TestIssuer;
 beforeAll(async () => {
-  issuer = await createTestIssuer();
+  issuer = await createTestIssuer({ clock });
 });
 afterAll(() => issuer.close());
 
@@ -75,7 +77,6 @@ test.each(['yes', 1, null])('clientHints: %j throws a TypeError that names it', 
 });
 
 describe('events', () => {
-  const clock = createTestClock();
   let sessions: ManagedSessions;
   let started: SessionEvents['sessionStarted'][];
   let moved: SessionEvents['sessionMoved'][];

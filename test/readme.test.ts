@@ -97,7 +97,7 @@ async function freePort(): Promise<number> {
 
 /** Asks until somebody listens, unless the process that should has ended. */
 async function statusOf(url: string, server: ChildProcess): Promise<number> {
-  const deadline = AbortSignal.timeout(60_000);
+  const deadline = AbortSignal.timeout(240_000);
   for (;;) {
     try {
       return (await fetch(url, { redirect: 'manual', signal: deadline })).status;
@@ -206,7 +206,7 @@ async function runs(block: CodeBlock, run: Run | null): Promise<void> {
     cwd: join(folder, 'app'),
     env: { ...process.env, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'inherit'],
-    timeout: 60_000,
+    timeout: 240_000,
   });
   const ended = once(program, 'exit');
   try {

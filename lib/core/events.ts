@@ -19,7 +19,7 @@ export interface SessionStarted {
    * This user was seen with such a client before: the same kind, name and system, within the last year and among the last
    * 20. False for a user's first session, and where the client tells nothing of itself.
    */
-  readonly familiar: boolean;
+  readonly knownClient: boolean;
 }
 
 export interface SessionEnded {

@@ -1,4 +1,4 @@
-/** The events about sessions, in the shapes that listeners are told. */
+/** The events about sessions, as listeners get them. */
 
 import type { Emit, EventUser } from '../core/events.js';
 import type { Ending, SessionUser, Sighting } from '../core/session.js';

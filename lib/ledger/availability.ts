@@ -1,4 +1,4 @@
-/** Whether the store can be asked, as its answers show it; told by `storeDown` and `storeUp`. */
+/** Whether the store can be reached, as its answers show. The events `storeDown` and `storeUp` report changes. */
 
 import { LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
@@ -26,22 +26,22 @@ export class Availability {
     return this.#down.has(part);
   }
 
-  /** The answer, within `storeTimeout`; notes whether there was one. Rejects with `LoginError` `store_unavailable`. */
-  async asked<Answer>(reply: Promise<Answer>): Promise<Answer> {
+  /** The answer, within `storeTimeout`. Notes whether there was one. Rejects with `LoginError` `store_unavailable`. */
+  async withTimeout<Answer>(reply: Promise<Answer>): Promise<Answer> {
     const { storeTimeout } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
-      // A process that was held up reads first what has arrived meanwhile.
+      // A process that was held up first reads what arrived meanwhile.
       timer = setTimeout(() => setImmediate(giveUp), storeTimeout);
       function giveUp(): void {
         reject(new LoginError('store_unavailable', 'The session store did not answer in time'));
       }
     });
-    return this.noted(Promise.race([reply, timeout]).finally(() => clearTimeout(timer)));
+    return this.observed(Promise.race([reply, timeout]).finally(() => clearTimeout(timer)));
   }
 
-  /** The same without a limit of its own, for what the store itself limits. */
-  async noted<Answer>(reply: Promise<Answer>): Promise<Answer> {
+  /** The same without a limit of its own, for calls that the store itself limits. */
+  async observed<Answer>(reply: Promise<Answer>): Promise<Answer> {
     try {
       const answer = await reply;
       this.noteUp('commands');
@@ -56,7 +56,7 @@ export class Availability {
     this.#options.emit('storeUp', { downFor: this.#options.monotonic() - this.#downSince });
   }
 
-  /** The refusal that it means. */
+  /** Returns the refusal that it means. */
   noteDown(part: Part, cause: unknown): LoginError {
     const error =
       cause instanceof LoginError
@@ -71,7 +71,7 @@ export class Availability {
   }
 }
 
-/** Of a store that breaks the contract and throws, too. */
-export async function attempt<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+/** Rejects if a store breaks the contract and throws. */
+export async function callAsync<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   return ask();
 }

@@ -1,7 +1,7 @@
-/** What this process has seen ended: refused until the tombstone's end, whatever the store says later. Bounded. */
+/** What this process knows to be ended: it refuses that until the tombstone's end, whatever the store says later. Bounded. */
 
-import type { Cutoff } from '../core/policy.js';
-import type { Ending, SessionUser } from '../core/session.js';
+import type { Cutoff } from '../core/record.js';
+import type { SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
 
 /** How much is remembered: about 100,000 endings of usual size. */
@@ -14,9 +14,9 @@ export const ENDED_LIMITS: EndedLimits = { count: 100_000, bytes: 64 * 1024 * 10
 
 export interface KnownEnding {
   readonly user: SessionUser;
-  tombstone: Tombstone;
-  /** `sessionEnded` was told of it. */
-  isTold: boolean;
+  readonly tombstone: Tombstone;
+  /** It follows from a cutoff: nobody here has read its tombstone yet. */
+  readonly isInferred: boolean;
 }
 
 interface KnownCutoff {
@@ -37,6 +37,8 @@ export class EndedSessions {
   readonly #cutoffs = new Map<string, KnownCutoff>();
   readonly #limits: EndedLimits;
   readonly #onDropped: (count: number) => void;
+  /** Handles, the oldest first. Kept beyond their tombstones: another process may have extended these. */
+  readonly #announced = new Set<string>();
   #bytes = 0;
 
   constructor(limits: EndedLimits, onDropped: (count: number) => void) {
@@ -49,34 +51,42 @@ export class EndedSessions {
   }
 
   find(handle: string, now: number): Tombstone | undefined {
-    const known = this.#endings.get(handle);
-    return known !== undefined && now < known.tombstone.until ? known.tombstone : undefined;
+    return this.#standing(handle, now)?.tombstone;
   }
 
   cutoffOf(userKey: string): Cutoff | undefined {
     return this.#cutoffs.get(userKey)?.cutoff;
   }
 
-  /** The ending as it is known from now on: one that stands is only ever prolonged. */
-  add(user: SessionUser, tombstone: Tombstone, now: number): KnownEnding {
-    const known = this.#endings.get(tombstone.handle);
-    if (known !== undefined && now < known.tombstone.until) {
-      const { until } = tombstone;
-      if (until > known.tombstone.until) known.tombstone = { ...known.tombstone, until };
-      return known;
-    }
-    const news = { user, tombstone, isTold: false };
-    this.#endings.set(tombstone.handle, news);
-    this.#bytes += sizeOf(news) - (known === undefined ? 0 : sizeOf(known));
+  /** Adds an ending, or extends the one that is known. A tombstone that was read replaces an ending that was inferred. */
+  add(user: SessionUser, tombstone: Tombstone, isInferred: boolean, now: number): KnownEnding {
+    const { handle } = tombstone;
+    const before = this.#endings.get(handle);
+    const standing = this.#standing(handle, now);
+    const known = merged(standing, { user, tombstone, isInferred });
+    if (known === standing) return known;
+    this.#endings.set(handle, known);
+    this.#bytes += sizeOf(known) - (before === undefined ? 0 : sizeOf(before));
     this.#bound(now);
-    return news;
+    return known;
   }
 
-  /** How it ended, by who knows better. */
-  correct(known: KnownEnding, ending: Ending): void {
-    this.#bytes -= sizeOf(known);
-    known.tombstone = { ...known.tombstone, ending };
-    this.#bytes += sizeOf(known);
+  /** Whether `sessionEnded` is still to be emitted. Returns true once. R9. */
+  announce(handle: string): boolean {
+    if (this.#announced.has(handle)) return false;
+    this.#announced.add(handle);
+    const [oldest] = this.#announced;
+    if (this.#announced.size > this.#limits.count && oldest !== undefined) this.#announced.delete(oldest);
+    return true;
+  }
+
+  isAnnounced(handle: string): boolean {
+    return this.#announced.has(handle);
+  }
+
+  /** The session is live: its tombstone was forgotten everywhere. */
+  revived(handle: string): void {
+    this.#announced.delete(handle);
   }
 
   /** Whether this cutoff is later than the one known here. */
@@ -91,12 +101,17 @@ export class EndedSessions {
     return true;
   }
 
+  #standing(handle: string, now: number): KnownEnding | undefined {
+    const known = this.#endings.get(handle);
+    return known !== undefined && now < known.tombstone.until ? known : undefined;
+  }
+
   forgetRunOut(now: number): void {
     for (const [handle, known] of this.#endings) if (now >= known.tombstone.until) this.#forgetEnding(handle, known);
     for (const [key, known] of this.#cutoffs) if (now >= known.until) this.#forgetCutoff(key);
   }
 
-  /** Everything that still stands, a user at a time. */
+  /** Everything that still stands, by user. */
   byUser(now: number): KnownOfUser[] {
     const users = new Map<string, KnownOfUser>();
     const of = (user: SessionUser): KnownOfUser => {
@@ -150,11 +165,20 @@ export class EndedSessions {
   }
 }
 
+function merged(standing: KnownEnding | undefined, news: KnownEnding): KnownEnding {
+  if (standing === undefined) return news;
+  const isRead = standing.isInferred && !news.isInferred;
+  const until = Math.max(standing.tombstone.until, news.tombstone.until);
+  if (!isRead && until === standing.tombstone.until) return standing;
+  const { tombstone, isInferred } = isRead ? news : standing;
+  return { user: standing.user, tombstone: { ...tombstone, until }, isInferred };
+}
+
 const CUTOFF_BYTES = 600;
 
 /** An estimate of the heap that an ending takes, objects and map slot included. */
 function sizeOf({ user, tombstone }: KnownEnding): number {
-  const texts =
+  const characters =
     user.issuer.length + user.subject.length + tombstone.ending.reason.length + (tombstone.ending.by?.length ?? 0);
-  return 400 + 2 * texts;
+  return 400 + 2 * characters;
 }

@@ -1,17 +1,26 @@
-/** When the store lost data: what is known here to be ended is written back, and what is in use is asked for again. */
+/** After the store lost data: writes back what is known to be ended, and asks again about what is in use. */
 
-import type { KnownOfUser } from './ended.js';
-import type { Entry } from './entry.js';
+import type { SessionPolicy } from '../core/policy.js';
+import type { SessionStore } from '../stores/store.js';
+import { callAsync, type Availability } from './availability.js';
+import type { EndedSessions, KnownOfUser } from './ended.js';
+import type { FeedFreshness } from './freshness.js';
+import type { Entry, SessionTable } from './table.js';
+import type { WatchedEntries } from './watchers.js';
 
 export interface RecoveryOptions {
-  /** What is known to be ended, a user at a time. */
-  readonly ended: () => KnownOfUser[];
-  readonly writeBack: (known: KnownOfUser) => Promise<void>;
-  /** Sessions in use that were not asked for since. */
-  readonly unseen: () => Entry[];
+  readonly store: Pick<SessionStore, 'restore'>;
+  readonly clock: { now(): number };
+  readonly policyOf: (issuer: string) => SessionPolicy;
+  readonly availability: Availability;
+  readonly ended: EndedSessions;
+  readonly freshness: FeedFreshness;
+  readonly table: SessionTable;
+  readonly watched: WatchedEntries;
+  readonly activityInterval: number;
+  /** Also the pause before what failed is tried again. */
+  readonly storeTimeout: number;
   readonly confirm: (entry: Entry) => Promise<void>;
-  /** The pause before what failed is tried again, in milliseconds. */
-  readonly pause: number;
 }
 
 /** Users written back, and sessions sighted, at one time. */
@@ -42,15 +51,15 @@ export class Recovery {
 
   /** Until everything is done; what fails does not hold up the rest, and is tried again alone. */
   async #run(): Promise<void> {
-    const { ended, writeBack, unseen, confirm } = this.#options;
+    const { ended, clock, confirm } = this.#options;
     this.#isRunning = true;
     let lost: KnownOfUser[] = [];
     let losses = 0;
     while (!this.#isStopped) {
-      if (losses !== this.#losses) lost = ended();
+      if (losses !== this.#losses) lost = ended.byUser(clock.now());
       losses = this.#losses;
-      lost = await inBatches(lost, writeBack);
-      const failed = await inBatches(unseen(), confirm);
+      lost = await inBatches(lost, (known) => this.#writeBack(known));
+      const failed = await inBatches(this.#unseen(), confirm);
       const isDone = lost.length === 0 && failed.length === 0;
       if (isDone && losses === this.#losses) break;
       if (!isDone) await this.#pause();
@@ -58,9 +67,22 @@ export class Recovery {
     this.#isRunning = false;
   }
 
+  async #writeBack({ user, tombstones, cutoff }: KnownOfUser): Promise<void> {
+    const { store, clock, policyOf, availability } = this.#options;
+    const known = { tombstones, cutoff, at: clock.now(), policy: policyOf(user.issuer) };
+    await availability.withTimeout(callAsync(() => store.restore(user, known)));
+  }
+
+  /** Sessions in use, without waiting for their next request: somebody may hold a connection open. */
+  #unseen(): Entry[] {
+    const { table, watched, clock, activityInterval, freshness } = this.#options;
+    const inUse = table.seenSince(clock.now() - 2 * activityInterval);
+    return [...new Set([...inUse, ...watched.held()])].filter(({ knowledge }) => !freshness.isCurrent(knowledge));
+  }
+
   #pause(): Promise<void> {
     return new Promise((resolve) => {
-      this.#timer = setTimeout(resolve, this.#options.pause).unref();
+      this.#timer = setTimeout(resolve, this.#options.storeTimeout).unref();
     });
   }
 }

@@ -39,7 +39,7 @@ beforeEach(async () => {
     loginUrl: '/login',
   });
   context = await browser.newContext();
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(120_000);
   page = await context.newPage();
 });
 afterEach(async () => {

@@ -24,7 +24,7 @@ afterAll(async () => {
 async function open(options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext({ baseURL: site.url, ...options });
   contexts.push(context);
-  context.setDefaultTimeout(60_000);
+  context.setDefaultTimeout(120_000);
   return context.newPage();
 }
 

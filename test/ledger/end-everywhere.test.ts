@@ -1,6 +1,6 @@
 /** The global cutoff in the ledger: how old what is known of it may be, and what it does to the sessions in use. */
 
-import { endingByCutoff } from '../../lib/core/policy.js';
+import { endingByCutoff } from '../../lib/core/record.js';
 import {
   BOUND,
   microtasks,

@@ -29,9 +29,8 @@ type Step =
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'trim' | 'flush' };
 
-const process = fc.nat({ max: 1 });
 const session = fc.nat({ max: TOKENS.length - 1 });
-const usual: fc.WeightedArbitrary<Step>[] = [
+const usual = (process = fc.nat({ max: 1 })): fc.WeightedArbitrary<Step>[] => [
   { weight: 8, arbitrary: fc.record({ do: fc.constant('request' as const), process, session, fresh: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('revoke' as const), process, session }) },
   {
@@ -54,8 +53,8 @@ const usual: fc.WeightedArbitrary<Step>[] = [
   { weight: 1, arbitrary: fc.record({ do: fc.constant('trim' as const) }) },
 ];
 const withGlobalCutoff: fc.WeightedArbitrary<Step>[] = [
-  ...usual,
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('endEverywhere' as const), process }) },
+  ...usual(),
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('endEverywhere' as const), process: fc.nat({ max: 1 }) }) },
 ];
 const withLoss: fc.WeightedArbitrary<Step>[] = [
   ...withGlobalCutoff,
@@ -68,16 +67,61 @@ const schedule = (steps: fc.WeightedArbitrary<Step>[]): fc.Arbitrary<Step[]> =>
 interface Promises {
   /** Whether a revocation that was acknowledged holds in every process within the bound: not while the store lost it. */
   readonly everywhere: boolean;
+  /** Whether each ending is announced exactly once in a fleet as `here: true`. */
+  readonly announced?: boolean;
 }
 
-async function play(steps: readonly Step[], promises: Promises): Promise<{ accepted: number; refused: number }> {
+/** R9: each process announces an ending at most once, and exactly one says that it was the one that ended it. */
+async function announcements(
+  time: VirtualTime,
+  processes: readonly Process[],
+  wereLive: ReadonlySet<string>,
+): Promise<string[]> {
+  const violations: string[] = [];
+  const outcomes = new Map<string, unknown>();
+  for (let turn = 0; turn < 3; turn += 1) {
+    for (const each of processes) {
+      await each.round();
+      for (const one of TOKENS) {
+        const answer = each.request(one, time.clock.now(), true);
+        await each.settle();
+        outcomes.set(one.handle, await answer);
+      }
+      await time.advance(1_100);
+      await each.settle();
+    }
+  }
+  for (const { handle } of TOKENS) {
+    const told = processes.map(({ events }) =>
+      events.filter(({ name, event }) => name === 'sessionEnded' && isAbout(event, handle)).map(({ event }) => event),
+    );
+    const here = told.flat().filter((event) => isHere(event)).length;
+    if (told.some(({ length }) => length > 1)) violations.push(`a process announced the end of ${handle} twice`);
+    const isLive = outcomes.get(handle) === 'live';
+    if (here > (isLive ? 0 : 1) || (here === 0 && !isLive && wereLive.has(handle))) {
+      violations.push(`${here} processes say that they ended ${handle}, which is ${isLive ? 'live' : 'ended'}`);
+    }
+  }
+  return violations;
+}
+
+const isAbout = (event: unknown, handle: string): boolean =>
+  Object.entries(event as object).some(([name, value]) => name === 'handle' && value === handle);
+const isHere = (event: unknown): boolean => (event as { here: boolean }).here;
+
+async function play(
+  steps: readonly Step[],
+  promises: Promises,
+  count = 2,
+): Promise<{ accepted: number; refused: number }> {
   const server = new Server();
   const time = new VirtualTime();
-  const processes = [new Process(0, server, time), new Process(1, server, time)];
+  const processes = Array.from({ length: count }, (_, index) => new Process(index, server, time));
   const endedAt = new Map<string, number>();
   let globalCutoffAt = Infinity;
   const refusedBy = processes.map(() => new Set<string>());
   const violations: string[] = [];
+  const wereLive = new Set<string>();
   let accepted = 0;
   let refused = 0;
 
@@ -89,6 +133,7 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
     const answer = await processes[index]!.request(TOKENS[which]!, time.clock.now(), fresh);
     if (answer === 'live') {
       accepted += 1;
+      wereLive.add(handle);
       const ended = endedAt.get(handle);
       if (promises.everywhere && arrivedAt > globalCutoffAt + BOUND) {
         violations.push(
@@ -181,6 +226,9 @@ async function play(steps: readonly Step[], promises: Promises): Promise<{ accep
     await microtasks();
     if (violations.length > 0) break;
   }
+  if (promises.announced === true && violations.length === 0) {
+    violations.push(...(await announcements(time, processes, wereLive)));
+  }
   for (const each of processes) each.wire.cut();
   for (const each of processes) each.feedWire.cut();
   await microtasks();
@@ -193,7 +241,7 @@ const RUNS = Number(globalThis.process.env['MODEL_RUNS'] ?? 250);
 
 describe('ledger, feed and store over a network that does what it likes', () => {
   test.each([
-    ['an acknowledged revocation', usual],
+    ['an acknowledged revocation', usual()],
     ['an acknowledged global cutoff', withGlobalCutoff],
   ])(
     '%s is in force in every process within the bound',
@@ -212,10 +260,19 @@ describe('ledger, feed and store over a network that does what it likes', () => 
       expect(accepted).toBeGreaterThan(RUNS / 10);
       expect(refused).toBeGreaterThan(RUNS / 50);
     },
-    120_000,
+    300_000,
   );
 
-  test('what a process has refused as ended it never lets pass again, even when the store loses everything', async () => {
+  test('R9: of three processes each announces an ending once, and exactly one as `here: true`', async () => {
+    await fc.assert(
+      fc.asyncProperty(schedule(usual(fc.nat({ max: 2 }))), async (steps) => {
+        await play(steps, { everywhere: true, announced: true }, 3);
+      }),
+      { numRuns: Math.ceil(RUNS / 3) },
+    );
+  }, 300_000);
+
+  test('R3: what a process has refused as ended it never lets pass again, even when the store loses everything', async () => {
     await fc.assert(
       fc.asyncProperty(schedule(withLoss), async (steps) => {
         await play(steps, { everywhere: false });

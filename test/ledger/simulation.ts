@@ -4,7 +4,8 @@
  */
 
 import { LoginError } from '../../lib/core/errors.js';
-import type { GlobalCutoff, SessionPolicy } from '../../lib/core/policy.js';
+import type { SessionPolicy } from '../../lib/core/policy.js';
+import type { GlobalCutoff } from '../../lib/core/record.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
@@ -30,9 +31,10 @@ export class VirtualTime {
   readonly monotonic = (): number => this.elapsed;
 
   async advance(ms: number): Promise<void> {
-    // In steps, so that a timer sees the time at which it fires.
-    for (let left = ms; left > 0; left -= 250) {
-      const step = Math.min(250, left);
+    // In steps, so that a timer sees about the time at which it fires; days in a thousand of them.
+    const most = Math.max(250, ms / 1000);
+    for (let left = ms; left > 0; left -= most) {
+      const step = Math.min(most, left);
       this.elapsed += step;
       await jest.advanceTimersByTimeAsync(step);
     }
@@ -62,6 +64,11 @@ export class Server {
 
   get store(): SessionStore {
     return this.#store;
+  }
+
+  /** What is written from now on is written by this store object. */
+  actFor(origin: string): void {
+    Object.assign(this.#store, { origin });
   }
 
   /** Everything is lost. */
@@ -109,6 +116,7 @@ class Wire {
   /** First the operation, then what it announces, then the reply. */
   send<Answer>(
     server: Server,
+    origin: string,
     operation: (store: SessionStore) => Promise<Answer> | Answer,
   ): Promise<{ answer: Answer; notices: Notice[] }> {
     return new Promise((resolve, reject) => {
@@ -117,6 +125,7 @@ class Wire {
       this.messages.push({
         atServer: [
           () => {
+            server.actFor(origin);
             answer = operation(server.store);
             notices = server.announced();
             if (notices.length === 0) return;
@@ -155,10 +164,10 @@ class KnownGlobalCutoff {
   cutoff: GlobalCutoff | null = null;
   listener!: FeedListener;
 
-  learn(cutoff: GlobalCutoff | null, own: boolean): void {
+  learn(cutoff: GlobalCutoff | null): void {
     if (cutoff === null || cutoff.at <= (this.cutoff?.at ?? 0)) return;
     this.cutoff = cutoff;
-    this.listener.globalCutoff(cutoff, own);
+    this.listener.globalCutoff(cutoff);
   }
 }
 
@@ -206,7 +215,7 @@ class SimulatedFeed implements RevocationFeed {
       ],
       deliver: () => {
         this.#inFlight = false;
-        this.#globalCutoff.learn(globalCutoff, false);
+        this.#globalCutoff.learn(globalCutoff);
         this.#judge(seen, sentAt);
       },
       fail: () => {
@@ -218,7 +227,7 @@ class SimulatedFeed implements RevocationFeed {
   #judge(seen: { epoch: number; counter: number; entries: { notice: Notice }[] }, sentAt: number): void {
     const base = this.#base;
     const counts = base !== null && base.epoch === seen.epoch && base.counter + seen.entries.length === seen.counter;
-    if (counts) for (const { notice } of seen.entries) this.#listener.notice(notice, false);
+    if (counts) for (const { notice } of seen.entries) this.#listener.notice(notice);
     else if (base !== null) this.#listener.gap('test');
     this.#base = { epoch: seen.epoch, counter: seen.counter };
     this.#freshAt = sentAt;
@@ -241,23 +250,30 @@ class SimulatedFeed implements RevocationFeed {
   }
 }
 
+let processesMade = 0;
+
 export class Process {
   readonly wire = new Wire();
   readonly feedWire = new Wire();
   readonly ledger: Ledger;
+  readonly origin: string;
   feed!: SimulatedFeed;
   readonly events: { name: string; event: unknown }[] = [];
 
   constructor(index: number, server: Server, time: VirtualTime, options: Partial<LedgerOptions> = {}) {
     const { wire } = this;
+    processesMade += 1;
+    const origin = `process-${String(processesMade)}`;
+    this.origin = origin;
     let listener: FeedListener;
     const globalCutoff = new KnownGlobalCutoff();
     const announce = async <Answer>(operation: (store: SessionStore) => Promise<Answer>): Promise<Answer> => {
-      const { answer, notices } = await wire.send(server, operation);
-      for (const notice of notices) listener.notice(notice, true);
+      const { answer, notices } = await wire.send(server, origin, operation);
+      for (const notice of notices) listener.notice(notice);
       return answer;
     };
     const store: SessionStore = {
+      origin,
       configure: () => undefined,
       sight: (user, request) => announce((to) => to.sight(user, request)),
       list: (user, request) => announce((to) => to.list(user, request)),
@@ -267,15 +283,15 @@ export class Process {
       revokeAll: (user, request) => announce((to) => to.revokeAll(user, request)),
       restore: (user, known) => announce((to) => to.restore(user, known)),
       endEverywhere: async ({ reason, by }) => {
-        const { answer } = await wire.send(server, () => {
+        const { answer } = await wire.send(server, origin, () => {
           const at = Math.max(time.clock.now(), (server.standingGlobalCutoff(globalCutoff.cutoff)?.at ?? 0) + 1);
-          return server.standingGlobalCutoff({ at, reason, by });
+          return server.standingGlobalCutoff({ at, reason, by, origin });
         });
-        globalCutoff.learn(answer, true);
+        globalCutoff.learn(answer);
       },
       catchUp: async () => {
-        const { answer } = await wire.send(server, () => server.standingGlobalCutoff(globalCutoff.cutoff));
-        globalCutoff.learn(answer, false);
+        const { answer } = await wire.send(server, origin, () => server.standingGlobalCutoff(globalCutoff.cutoff));
+        globalCutoff.learn(answer);
       },
       feed: (told) => {
         listener = told;

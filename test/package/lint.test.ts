@@ -83,7 +83,7 @@ beforeAll(() => {
     cwd: root,
   });
   reported = JSON.parse(output.toString());
-}, 120_000);
+});
 
 it.each(ROWS.map((each, index) => ({ ...each, index })))('$file, $code: $rule', ({ rule, index }) => {
   expect(reported[index]).toEqual(rule === null ? [] : expect.arrayContaining([rule]));

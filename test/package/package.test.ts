@@ -123,7 +123,7 @@ const EXPORTS = {
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
   const { NODE_OPTIONS: _, ...env } = process.env;
   try {
-    return (await promisify(execFile)(command, args, { cwd, env: { ...env, NO_COLOR: '1' }, timeout: 120_000 })).stdout;
+    return (await promisify(execFile)(command, args, { cwd, env: { ...env, NO_COLOR: '1' }, timeout: 240_000 })).stdout;
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string; stderr: string };
     throw new Error(`${command} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error });
@@ -160,7 +160,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'managed-sessions-packed-'));
   await pack();
   await install();
-}, 180_000);
+});
 
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });

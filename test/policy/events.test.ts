@@ -46,14 +46,14 @@ interface Device {
 
 let sid = 0;
 
-/** Whether a new session of this user on this device is familiar. */
+/** Whether a new session of this user on this device is knownClient. */
 async function signIn(device: Device, sub = 'ann', process = at.here): Promise<boolean | undefined> {
   sid += 1;
   await process.verify(tokenOf(at.clock, { sub, sid: `s${String(sid)}` }), { ip: '203.0.113.7', ...device });
-  return started.at(-1)?.familiar;
+  return started.at(-1)?.knownClient;
 }
 
-describe('familiar', () => {
+describe('knownClient', () => {
   it('is what the user was seen with before, in whatever process', async () => {
     expect(await signIn({ userAgent: FIREFOX })).toBe(false);
     expect(await signIn({ userAgent: FIREFOX }, 'ann', at.there)).toBe(true);
@@ -95,7 +95,7 @@ describe('familiar', () => {
       at.here.verify(tokenOf(at.clock, { sid: 'x' }), { userAgent: FIREFOX }),
       at.there.verify(tokenOf(at.clock, { sid: 'y' }), { userAgent: FIREFOX }),
     ]);
-    expect(started.map(({ familiar }) => familiar).sort()).toEqual([false, true]);
+    expect(started.map(({ knownClient }) => knownClient).sort()).toEqual([false, true]);
   });
 
   it('is as it was after an outage: what was not recorded is not noted', async () => {
@@ -108,7 +108,7 @@ describe('familiar', () => {
     redis.resume();
     expect(refused).toBe('store_unavailable');
     await untilLive(at.here, token);
-    expect(started.filter(({ familiar }) => familiar)).toEqual([]);
+    expect(started.filter(({ knownClient }) => knownClient)).toEqual([]);
   });
 });
 

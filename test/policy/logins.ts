@@ -27,7 +27,7 @@ export type Options = Omit<Partial<ManagedSessionsOptions>, 'issuer' | 'user'>;
 /** So that a machine that is busy is not taken for a Redis that is away. */
 const PATIENT: Options = { storeTimeout: 5000, revocationBound: '20s' };
 /** For a Redis that is to be away: nobody waits long for it. What comes before is asked until it works. */
-export const HASTY: Options = { storeTimeout: 200, revocationBound: '1s' };
+export const HASTY: Options = { storeTimeout: 500, revocationBound: '20s' };
 
 /** Two app processes on one store, as far as anybody outside can tell. */
 export class Processes {

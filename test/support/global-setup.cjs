@@ -1,26 +1,37 @@
-/** Finds, or as root on a Debian system installs, what the suite needs besides npm packages: a Redis and a Chromium. */
+/** Finds what the suite needs besides npm packages, a Redis and a Chromium, or installs it as root on a Debian system. */
 
 const { spawnSync } = require('node:child_process');
-const { chmodSync, existsSync, rmSync, writeFileSync } = require('node:fs');
 
 const NEEDED = [
   {
     variable: 'REDIS_SERVER',
     names: ['redis-server', 'valkey-server'],
-    packages: ['redis-server', 'redis-sentinel'],
+    package: 'redis-server',
   },
   {
     variable: 'CHROMIUM',
     names: ['chromium', 'chromium-browser', 'google-chrome'],
-    packages: ['chromium'],
+    package: 'chromium',
   },
 ];
 
-/** apt asks this before it starts a service; 101 forbids it. */
-const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
+/** The second of two runs that start at the same time waits here, and then finds everything installed. */
+const LOCK = '/tmp/managed-sessions-install.lock';
 
-function succeeds(command, args) {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+/** apt asks policy-rc.d before it starts a service, and 101 forbids it. */
+const INSTALL = `
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' >"$policy"
+  chmod 755 "$policy"
+fi
+apt-get update
+apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+`;
+
+function succeeds(command, args, env = process.env) {
+  return spawnSync(command, args, { stdio: 'ignore', env }).status === 0;
 }
 
 function found({ variable, names }) {
@@ -28,29 +39,21 @@ function found({ variable, names }) {
 }
 
 function install(packages) {
-  const isOurs = !existsSync(SERVICE_POLICY);
-  if (isOurs) {
-    writeFileSync(SERVICE_POLICY, '#!/bin/sh\nexit 101\n');
-    chmodSync(SERVICE_POLICY, 0o755);
-  }
-  try {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    spawnSync('apt-get', ['update'], { stdio: 'ignore', env });
-    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { stdio: 'ignore', env });
-  } finally {
-    if (isOurs) rmSync(SERVICE_POLICY, { force: true });
-  }
+  process.stderr.write(`Installing ${packages.join(' and ')} with apt-get: the tests need what is missing here...\n`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  succeeds('flock', [LOCK, 'sh', '-c', INSTALL, 'sh', ...packages], env);
 }
 
 module.exports = function globalSetup() {
   let missing = NEEDED.filter((need) => !found(need));
   if (missing.length > 0 && process.getuid?.() === 0 && succeeds('apt-get', ['--version'])) {
-    install(missing.flatMap(({ packages }) => packages));
+    install(missing.map((need) => need.package));
     missing = missing.filter((need) => !found(need));
   }
   if (missing.length > 0) {
     const wanted = missing.map(({ variable, names }) => `${names.join(' or ')} (or set ${variable} to its path)`);
-    throw new Error(`The tests need ${wanted.join(', and ')} on PATH: please install what is missing.`);
+    process.stderr.write(`The tests need ${wanted.join(', and ')} on PATH: please install what is missing.\n`);
+    process.exit(1);
   }
   for (const need of NEEDED) process.env[need.variable] = found(need);
 };

@@ -50,7 +50,7 @@ export interface RedisSentinel {
 
 const HOST = '127.0.0.1';
 /** For a machine that is busy with something else, and a Sentinel that waits half a minute after it stood still. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** Resolves with what `ask` gives once it gives something; the pause between is what asking again costs the machine. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined | false>): Promise<T> {

@@ -6,6 +6,7 @@ import express from 'express';
 import jwt from 'jsonwebtoken';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { LoginError, managedSessions, type ManagedSessions, type ManagedSessionsOptions } from '../../lib/index.js';
+import { machineNow } from './machine.js';
 import { eventually } from './redis.js';
 
 export const ISSUER = 'https://id.example.com/';
@@ -21,7 +22,7 @@ export interface Answer {
   readonly code: string | undefined;
   /** When the request was let in, by `performance.now()`. */
   readonly acceptedAt: number;
-  /** In milliseconds. */
+  /** In milliseconds by `machineNow()`. */
   readonly took: number;
   /** In the same turn of the event loop in which the request came: nobody was waited for. */
   readonly atOnce: boolean;
@@ -82,7 +83,7 @@ export async function startSite(options: Partial<ManagedSessionsOptions>): Promi
     events,
     statuses,
     async ask(token, path = '/') {
-      const sentAt = performance.now();
+      const sentAt = machineNow();
       const number = (asked += 1);
       const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
       const headers = { 'x-number': String(number), ...authorization };
@@ -90,7 +91,7 @@ export async function startSite(options: Partial<ManagedSessionsOptions>): Promi
       const { acceptedAt = NaN, code } = (await answer.json()) as Body;
       statuses.add(answer.status);
       const atOnce = answeredAtOnce[number] === true;
-      return { status: answer.status, code, acceptedAt, took: performance.now() - sentAt, atOnce };
+      return { status: answer.status, code, acceptedAt, took: machineNow() - sentAt, atOnce };
     },
     async revoke(token) {
       const { sub = '', sid } = jwt.decode(token, { json: true }) ?? {};

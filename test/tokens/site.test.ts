@@ -20,10 +20,20 @@ import { forge } from './forge.js';
 const MINUTE = 60_000;
 const HEARD = ['keysDown', 'keysUp', 'keySkipped', 'tokenRefused'] as const;
 
-/** In step with the real one, which the issuers use, until it is moved. */
+/** The clock of the test issuers stands still: how long the machine takes decides nothing. */
+const START = Math.floor(Date.now() / 1000) * 1000;
+const still = { now: (): number => START };
+
+/** In step with the clock of the issuers until it is moved. */
 class MovableClock {
+  readonly #issuers: { now(): number };
   ahead = 0;
-  readonly now = (): number => Date.now() + this.ahead;
+
+  constructor(issuers: { now(): number }) {
+    this.#issuers = issuers;
+  }
+
+  readonly now = (): number => this.#issuers.now() + this.ahead;
 }
 
 interface Answer {
@@ -47,8 +57,11 @@ afterEach(async () => {
 });
 
 /** An Express app that requires a login on `/`, or for each of several issuers on a path of its own. */
-async function startSite(issuer: IssuerOptions | Readonly<Record<string, IssuerOptions>>): Promise<Site> {
-  const clock = new MovableClock();
+async function startSite(
+  issuer: IssuerOptions | Readonly<Record<string, IssuerOptions>>,
+  issuers: { now(): number } = still,
+): Promise<Site> {
+  const clock = new MovableClock(issuers);
   const app = express();
   const events: (readonly [string, unknown])[] = [];
   const byPath = isOne(issuer) ? { '/': issuer } : issuer;
@@ -90,7 +103,7 @@ function told(name: string, event: object): readonly [string, unknown] {
 }
 
 async function newIssuer(): Promise<TestIssuer> {
-  const issuer = await createTestIssuer();
+  const issuer = await createTestIssuer({ clock: still });
   endings.push(() => issuer.close());
   return issuer;
 }
@@ -168,7 +181,7 @@ describe('an endpoint that is down', () => {
   test('later: the keys at hand go on, for a day; only what they cannot judge is 503', async () => {
     const issuer = await newIssuer();
     const site = await startSite(byKeySet(issuer));
-    const tokens = [0, 1].map(() => issuer.issue({ exp: Math.floor(Date.now() / 1000) + 3 * 86_400 }));
+    const tokens = [0, 1].map(() => issuer.issue({ exp: START / 1000 + 3 * 86_400 }));
     expect(await site.get(tokens[0]!)).toMatchObject({ status: 200 });
 
     issuer.keysDown();
@@ -196,7 +209,7 @@ test('an operator hears which key of a set cannot be used, with its place in the
   endings.push(() => endpoint.close());
   const issuer = 'https://id.example.com/';
   const site = await startSite({ issuer, jwksUri: endpoint.url });
-  const payload = { iss: issuer, sub: 'ann', exp: Math.floor(Date.now() / 1000) + 60 };
+  const payload = { iss: issuer, sub: 'ann', exp: START / 1000 + 60 };
   const token = forge({ alg: 'RS256', key: KEYS.rsa.privateKey, header: { kid: 'a' }, payload });
   expect(await site.get(token)).toMatchObject({ status: 200, body: { user: { id: 'ann' } } });
   expect(site.events).toEqual([
@@ -210,7 +223,7 @@ describe('two realms of AuthRocket, which name the same issuer and may name thei
     iss: 'https://authrocket.com',
     sub: 'usr_1',
     rid: realm,
-    exp: Math.floor(Date.now() / 1000) + 60,
+    exp: START / 1000 + 60,
     orgs: [{ oid: 'org_1', mid: 'mb_1', perm: ['ar:owner'], selected: true, name: 'Widgets Inc' }],
   });
 
@@ -280,7 +293,7 @@ describe('a real OpenID provider', () => {
     ['RS256', API],
     ['ES256', `${API}/ec`],
   ])('its access token, %s, is a login; another audience’s is none', async (_alg, audience) => {
-    const site = await startSite(oidc({ issuer: provider.issuer, audience }));
+    const site = await startSite(oidc({ issuer: provider.issuer, audience }), Date);
     expect(await site.get(await provider.accessToken(audience))).toMatchObject({
       status: 200,
       body: { user: { id: 'orders-job', issuer: provider.issuer }, scope: 'orders:read' },
@@ -293,7 +306,7 @@ describe('a real OpenID provider', () => {
   });
 
   test('rotates its keys: the new ones are let in at once, the old ones refused from then on', async () => {
-    const site = await startSite(oidc({ issuer: provider.issuer, audience: API }));
+    const site = await startSite(oidc({ issuer: provider.issuer, audience: API }), Date);
     const before = await provider.accessToken(API);
     expect(await site.get(before)).toMatchObject({ status: 200 });
     await provider.rotateKeys();
@@ -305,7 +318,7 @@ describe('a real OpenID provider', () => {
   });
 
   test('rotates its keys, and nobody brings a new one: the old ones are refused with the next refresh', async () => {
-    const site = await startSite(oidc({ issuer: provider.issuer, audience: API }));
+    const site = await startSite(oidc({ issuer: provider.issuer, audience: API }), Date);
     const token = await provider.accessToken(API);
     expect(await site.get(token)).toMatchObject({ status: 200 });
     await provider.rotateKeys();

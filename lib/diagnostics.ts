@@ -1,8 +1,8 @@
 /** What monitoring reads: events and store calls on `node:diagnostics_channel`, under names that stay. */
 
 import { channel, type Channel } from 'node:diagnostics_channel';
-import type { Emit, SessionEventName } from '../core/events.js';
-import type { SessionStore } from '../stores/store.js';
+import type { Emit, SessionEventName } from './core/events.js';
+import type { SessionStore } from './stores/store.js';
 
 /** Message of the channel `managed-sessions:store`. */
 export interface StoreCall {

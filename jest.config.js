@@ -2,13 +2,13 @@
 const tsconfig = { module: 'commonjs', target: 'es2023', esModuleInterop: true, isolatedModules: true };
 
 /** @type {import('jest').Config} */
-module.exports = {
+export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig }] },
   globalSetup: '<rootDir>/test/support/global-setup.cjs',
   // A hang ends here; a busy machine must not.
-  testTimeout: 120_000,
+  testTimeout: 300_000,
   maxWorkers: '100%',
 };

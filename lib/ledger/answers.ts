@@ -1,0 +1,94 @@
+/** What an answer of the store changes here. */
+
+import type { Sighting } from '../core/session.js';
+import type { SightAnswer } from '../stores/store.js';
+import type { UnwrittenActivity } from './activity.js';
+import type { Announcements } from './announcements.js';
+import type { EndedSessions } from './ended.js';
+import type { Endings } from './endings.js';
+import type { FeedFreshness } from './freshness.js';
+import {
+  judgeAnswer,
+  learn,
+  meaningOfCreated,
+  type Effect,
+  type PresentedToken,
+  type SightQuestion,
+  type Verdict,
+} from './knowledge.js';
+import type { Recovery } from './recovery.js';
+import type { Entry, SessionTable } from './table.js';
+
+export interface AnswersOptions {
+  readonly ended: EndedSessions;
+  readonly endings: Endings;
+  readonly freshness: FeedFreshness;
+  readonly table: SessionTable;
+  readonly unwritten: UnwrittenActivity;
+  readonly announcements: Announcements;
+  readonly recovery: Recovery;
+}
+
+export class Answers {
+  readonly #options: AnswersOptions;
+
+  constructor(options: AnswersOptions) {
+    this.#options = options;
+  }
+
+  /** Applies the answer to a sighting, however late it comes. */
+  apply(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void {
+    const { ended, endings, freshness, unwritten } = this.#options;
+    const { user, handle, policy, activity } = entry;
+    const token = { user, handle, times: question.token };
+    const verdict = judgeAnswer(answer, endings, token, question, policy, sighting.at);
+    this.take(token, verdict);
+    const { knowledge, effects } = learn(entry, verdict, question, freshness.generation, sighting.at);
+    entry.knowledge = knowledge;
+    if (verdict.as === 'live') {
+      ended.revived(handle);
+      activity.written(sighting.at, question.token);
+      if (!activity.isUnwritten) unwritten.delete(entry);
+    }
+    for (const effect of effects) this.#carryOut(effect, entry, sighting);
+  }
+
+  /** Nobody waits for the answer any more: it is not believed, but what it tells of was done. */
+  applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
+    const { user, handle } = entry;
+    if (answer.state === 'live' && answer.created) {
+      this.#carryOut(meaningOfCreated(entry, answer, sighting.at), entry, sighting);
+    }
+    if (answer.state !== 'ended') return;
+    this.#options.endings.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
+  }
+
+  /** Remembers an ending that a verdict tells of. */
+  take(token: PresentedToken, verdict: Verdict): void {
+    const { endings } = this.#options;
+    if (verdict.as === 'ended') endings.learnTombstone(token.user, verdict.tombstone, 'answer');
+    if (verdict.as === 'cut-off') endings.learnInferred(token, verdict.inferred);
+  }
+
+  /** An entry that was never answered only holds its question. */
+  releaseIfUnused(entry: Entry): void {
+    const { table, unwritten } = this.#options;
+    if (entry.call !== null || (table.holds(entry) && entry.knowledge.state === 'live')) return;
+    table.detach(entry);
+    unwritten.delete(entry);
+  }
+
+  #carryOut(effect: Effect, entry: Entry, sighting: Sighting): void {
+    const { announcements, recovery } = this.#options;
+    switch (effect.kind) {
+      case 'recover':
+        recovery.start();
+        return;
+      case 'started':
+        announcements.started(entry, sighting, effect.knownClient);
+        return;
+      case 'moved':
+        announcements.moved(entry, effect.from, sighting);
+    }
+  }
+}

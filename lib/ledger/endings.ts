@@ -1,0 +1,184 @@
+/** What happens when this process learns that a session ended: it is refused, its signal fires, and it is announced once. */
+
+import { tombstoneUntil } from '../core/policy.js';
+import {
+  CUTOFF_FOR,
+  endedByCutoff,
+  endedByGlobalCutoff,
+  endingByCutoff,
+  issuedAtOf,
+  type Cutoff,
+  type GlobalCutoff,
+} from '../core/record.js';
+import type { Ending, SessionUser } from '../core/session.js';
+import type { Notice, Tombstone } from '../stores/store.js';
+import type { UnwrittenActivity } from './activity.js';
+import type { Announcements } from './announcements.js';
+import { Attribution } from './attribution.js';
+import type { EndedSessions } from './ended.js';
+import type { KnownGlobalCutoff } from './global-cutoff.js';
+import { timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
+import type { Questions } from './questions.js';
+import type { Recovery } from './recovery.js';
+import type { Entry, SessionTable } from './table.js';
+import type { WatchedEntries } from './watchers.js';
+
+export interface EndingsOptions {
+  readonly clock: { now(): number };
+  /** This process's own: of the store object that it uses. */
+  readonly origin: string;
+  readonly ended: EndedSessions;
+  readonly globalCutoff: KnownGlobalCutoff;
+  readonly table: SessionTable;
+  readonly watched: WatchedEntries;
+  readonly questions: Questions;
+  readonly announcements: Announcements;
+  readonly unwritten: UnwrittenActivity;
+  readonly recovery: Recovery;
+}
+
+export class Endings implements KnownEndings {
+  readonly #options: EndingsOptions;
+  readonly #attribution: Attribution;
+
+  constructor(options: EndingsOptions) {
+    this.#options = options;
+    this.#attribution = new Attribution((entry) => this.#attribute(entry));
+  }
+
+  get globalCutoff(): GlobalCutoff | null {
+    return this.#options.globalCutoff.cutoff;
+  }
+
+  find(handle: string, now: number): Tombstone | undefined {
+    return this.#options.ended.find(handle, now);
+  }
+
+  cutoffOf(userKey: string): Cutoff | undefined {
+    return this.#options.ended.cutoffOf(userKey);
+  }
+
+  isEnded(handle: string): boolean {
+    return this.find(handle, this.#options.clock.now()) !== undefined;
+  }
+
+  /** The session where this process told somebody that it is live. */
+  inUse(user: SessionUser, handle: string): Entry | undefined {
+    const { table, watched } = this.#options;
+    const entry = table.peek(handle) ?? watched.find(handle);
+    return entry?.user.key === user.key && entry.isInUse ? entry : undefined;
+  }
+
+  /** Forgets the session and fires its signal. */
+  letGo(entry: Entry): void {
+    const { table, watched, unwritten } = this.#options;
+    table.detach(entry);
+    watched.remove(entry);
+    unwritten.delete(entry);
+    entry.end();
+  }
+
+  onNotice(notice: Notice): void {
+    const { user } = notice;
+    this.#options.questions.overtake(user.key);
+    if (notice.kind === 'ended') this.learnTombstone(user, notice.tombstone, 'notice');
+    else this.#learnCutoff(notice);
+  }
+
+  /** The store has this tombstone: its origin says who ended the session. */
+  learnTombstone(user: SessionUser, tombstone: Tombstone, by: 'notice' | 'answer'): void {
+    const { handle } = tombstone;
+    const known = this.#add(user, tombstone, false);
+    const wasInUse = this.#retire(user, handle) !== undefined || this.#attribution.settle(handle);
+    const isOwn = known.ending.origin === this.#options.origin;
+    if (by === 'notice' || wasInUse || isOwn) this.#announce(user, known);
+  }
+
+  /** An ending of this process's own: the session ran out, and nobody wrote a tombstone. */
+  learnRunOut(entry: Entry, ending: Ending, until: number): void {
+    const { user, handle } = entry;
+    const known = this.#add(user, { handle, ending, until }, false);
+    this.#retire(user, handle);
+    this.#announce(user, known);
+  }
+
+  /** Remembers what is refused because of a cutoff: a store that lost data would call it live. */
+  learnInferred({ user, handle }: PresentedToken, { ending, until, isByGlobalCutoff }: InferredEnding): void {
+    const known = this.#add(user, { handle, ending, until }, true);
+    const entry = this.#retire(user, handle);
+    if (entry === undefined) return;
+    if (isByGlobalCutoff) this.#announce(user, known);
+    else this.#attribution.add(entry);
+  }
+
+  learnGlobalCutoff(cutoff: GlobalCutoff): void {
+    const { globalCutoff, questions, table, watched } = this.#options;
+    globalCutoff.learn(cutoff);
+    questions.overtakeAll();
+    for (const entry of new Set([...table.all(), ...watched.held()])) {
+      if (endedByGlobalCutoff(cutoff, issuedAtOf(entry.knowledge.facts), entry.policy))
+        this.#cutOff(entry, cutoff, true);
+    }
+  }
+
+  /** Asks again who ended the sessions of which that is not known yet. */
+  retryAttribution(): void {
+    this.#attribution.retry();
+  }
+
+  async #attribute(entry: Entry): Promise<void> {
+    const { questions, clock, recovery } = this.#options;
+    const { user, handle, policy, activity } = entry;
+    const { answer } = await questions.peek({ user, handle, times: activity.token }, policy, clock.now());
+    if (answer.state === 'ended') {
+      this.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
+      return;
+    }
+    // The store has neither the tombstone nor the cutoff any more. What is written back carries the cutoff's origin.
+    recovery.start();
+    const tombstone = this.find(handle, clock.now());
+    if (this.#attribution.settle(handle) && tombstone !== undefined) this.#announce(user, tombstone);
+  }
+
+  #learnCutoff({ user, cutoff, ended: batch }: Extract<Notice, { kind: 'cutoff' }>): void {
+    const { clock, ended, table, watched } = this.#options;
+    for (const { handle, expiresAt, until } of batch) {
+      this.learnTombstone(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, 'notice');
+    }
+    const now = clock.now();
+    if (!ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
+    for (const entry of new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)])) {
+      const { facts } = entry.knowledge;
+      if (endedByCutoff(cutoff, entry.handle, issuedAtOf(facts), facts.survivedCutoffAt))
+        this.#cutOff(entry, cutoff, false);
+    }
+  }
+
+  #cutOff(entry: Entry, cutoff: GlobalCutoff, isByGlobalCutoff: boolean): void {
+    if (!entry.isInUse) return;
+    const ending = endingByCutoff(cutoff, entry.expiresAt);
+    const until = tombstoneUntil(timesOf(entry), entry.policy);
+    this.learnInferred(
+      { user: entry.user, handle: entry.handle, times: entry.activity.token },
+      { ending, until, isByGlobalCutoff },
+    );
+  }
+
+  #add(user: SessionUser, tombstone: Tombstone, isInferred: boolean): Tombstone {
+    const { ended, clock } = this.#options;
+    return ended.add(user, tombstone, isInferred, clock.now()).tombstone;
+  }
+
+  /** R9. */
+  #announce(user: SessionUser, { handle, ending }: Tombstone): void {
+    const { ended, announcements, origin } = this.#options;
+    if (ended.announce(handle)) announcements.ended({ user, handle }, ending, ending.origin === origin);
+  }
+
+  /** Returns the session if it was in use. */
+  #retire(user: SessionUser, handle: string): Entry | undefined {
+    const entry = this.inUse(user, handle);
+    if (entry !== undefined) this.letGo(entry);
+    return entry;
+  }
+}

@@ -1,0 +1,45 @@
+/** How fresh memory is: computed at each request, on a monotonic clock. */
+
+import type { RevocationFeed } from '../stores/store.js';
+import type { Freshness, Knowledge, Vouch } from './knowledge.js';
+
+export class FeedFreshness implements Freshness {
+  readonly bound: number;
+  readonly #feed: Pick<RevocationFeed, 'age'>;
+  readonly #monotonic: () => number;
+  #generation = 0;
+
+  constructor(feed: Pick<RevocationFeed, 'age'>, bound: number, monotonic: () => number) {
+    this.#feed = feed;
+    this.bound = bound;
+    this.#monotonic = monotonic;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get isFeedFresh(): boolean {
+    return this.#feed.age() <= this.bound;
+  }
+
+  /** Whether the session was asked about since the last gap. */
+  isCurrent(knowledge: Knowledge): boolean {
+    return knowledge.state === 'live' && knowledge.vouch?.generation === this.#generation;
+  }
+
+  ageOf(vouch: Vouch): number {
+    const age = this.#monotonic() - vouch.asOf;
+    return vouch.isCovered ? Math.min(age, this.#feed.age()) : age;
+  }
+
+  /** What was learned up to now vouches for nothing any more. */
+  startGeneration(): void {
+    this.#generation += 1;
+  }
+
+  /** What the answer to a question that is sent now will be worth. */
+  vouch(asOf: number): Vouch {
+    return { generation: this.#generation, asOf, isCovered: this.#feed.age() < Infinity };
+  }
+}

@@ -1,0 +1,57 @@
+/** The global cutoff as this process knows it. In a Cluster it lies in another slot than the sessions that it ends. */
+
+import type { SessionPolicy } from '../core/policy.js';
+import { endedByGlobalCutoff, type GlobalCutoff } from '../core/record.js';
+
+export interface GlobalCutoffOptions {
+  readonly monotonic: () => number;
+  readonly feedAge: () => number;
+  /** How old the knowledge of it may be before the store is asked, in milliseconds. */
+  readonly longestAge: number;
+  /** Asks the store; by the time it resolves, {@link KnownGlobalCutoff.learn} has been called. */
+  readonly catchUp: () => Promise<void>;
+}
+
+/** As of when it is known, on the monotonic clock, and what to wait for until then. */
+export interface CaughtUp {
+  readonly asOf: number;
+  readonly caughtUp?: Promise<void>;
+}
+
+export class KnownGlobalCutoff {
+  readonly #options: GlobalCutoffOptions;
+  #cutoff: GlobalCutoff | null = null;
+  #lastAsked: Required<CaughtUp> | null = null;
+
+  constructor(options: GlobalCutoffOptions) {
+    this.#options = options;
+  }
+
+  get cutoff(): GlobalCutoff | null {
+    return this.#cutoff;
+  }
+
+  learn(cutoff: GlobalCutoff): void {
+    this.#cutoff = cutoff;
+  }
+
+  /** `startedAt` is null for a session of which nobody knows when it began. */
+  ends(startedAt: number | null, policy: SessionPolicy): boolean {
+    return endedByGlobalCutoff(this.#cutoff, startedAt, policy);
+  }
+
+  /** There is nothing to wait for while the feed tells of it. Otherwise questions share one call. */
+  caughtUp(): CaughtUp {
+    const { monotonic, feedAge, longestAge, catchUp } = this.#options;
+    const now = monotonic();
+    const age = feedAge();
+    if (age <= longestAge) return { asOf: now - age };
+    if (this.#lastAsked !== null && now - this.#lastAsked.asOf <= longestAge) return this.#lastAsked;
+    const asked = { asOf: now, caughtUp: catchUp() };
+    this.#lastAsked = asked;
+    asked.caughtUp.catch(() => {
+      if (this.#lastAsked === asked) this.#lastAsked = null;
+    });
+    return asked;
+  }
+}

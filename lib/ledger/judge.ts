@@ -1,0 +1,230 @@
+/** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
+
+import type { Sighting } from '../core/session.js';
+import { tokenEndsAt, tombstoneUntil } from '../core/policy.js';
+import type { SessionStore, Tombstone } from '../stores/store.js';
+import type { VerifiedToken } from '../tokens/verify.js';
+import type { UnwrittenActivity } from './activity.js';
+import type { Answers } from './answers.js';
+import { callAsync, type Availability } from './availability.js';
+import type { EndedSessions } from './ended.js';
+import type { Endings } from './endings.js';
+import type { FeedFreshness } from './freshness.js';
+import {
+  assess,
+  endedError,
+  inferEnding,
+  isPastLifetime,
+  judgeAnswer,
+  outlivedError,
+  refusalOf,
+  type LiveAnswer,
+} from './knowledge.js';
+import type { Call, Questions } from './questions.js';
+import type { Recovery } from './recovery.js';
+import { Entry, type LiveSession, type SessionTable } from './table.js';
+import type { WatchedEntries } from './watchers.js';
+
+/**
+ * What to do with a session about which the store cannot be asked: refuse it, go on for a while if it was known to be
+ * live, or let every good token pass.
+ */
+export type WhenStoreDown = 'refuse' | 'allow' | { readonly allowFor: number };
+
+export interface JudgeOptions {
+  readonly store: Pick<SessionStore, 'restore'>;
+  readonly whenStoreDown: WhenStoreDown;
+  readonly activityInterval: number;
+  readonly track: (token: VerifiedToken) => boolean;
+  readonly freshness: FeedFreshness;
+  readonly table: SessionTable;
+  readonly watched: WatchedEntries;
+  readonly ended: EndedSessions;
+  readonly endings: Endings;
+  readonly questions: Questions;
+  readonly answers: Answers;
+  readonly availability: Availability;
+  readonly unwritten: UnwrittenActivity;
+  readonly recovery: Recovery;
+}
+
+export class Judge {
+  readonly #options: JudgeOptions;
+  #isProbing = false;
+
+  constructor(options: JudgeOptions) {
+    this.#options = options;
+  }
+
+  /** The hot path: synchronous if memory can answer. */
+  judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
+    const { table, freshness } = this.#options;
+    const entry = table.get(token.handle);
+    if (entry !== undefined && !fresh && assess(entry, token.times, sighting.at, freshness) === 'vouched') {
+      this.#recordActivity(entry, token, sighting);
+      return entry;
+    }
+    return this.#ask(entry, token, sighting, fresh);
+  }
+
+  /** The same judgement without a sighting: nothing is recorded, extended or counted. */
+  async peek(token: VerifiedToken, at: number): Promise<LiveAnswer | LiveSession> {
+    const { table, freshness, questions, answers, endings } = this.#options;
+    const entry = table.peek(token.handle);
+    if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
+    this.#refuseKnownEnded(token, at);
+    const policy = table.policyOf(token.user);
+    const { answer, question } = await questions.peek(token, policy, at);
+    const verdict = judgeAnswer(answer, endings, token, question, policy, at);
+    answers.take(token, verdict);
+    if (verdict.as !== 'live') throw refusalOf(verdict);
+    return verdict.answer;
+  }
+
+  /** Writes a sighting that nobody waits for. */
+  async confirm(entry: Entry): Promise<void> {
+    const { lastSeenAt, ip, userAgent, token } = entry.activity;
+    const { questions, answers } = this.#options;
+    await questions.send(entry, { at: lastSeenAt, ip, userAgent }, token, answers).outcome;
+  }
+
+  confirmInBackground(entry: Entry): void {
+    if (entry.call !== null && !entry.call.question.isOvertaken) return;
+    this.confirm(entry).catch(() => {
+      // Reported as storeDown. Asked again when it is due.
+    });
+  }
+
+  #recordActivity(entry: Entry, { times }: VerifiedToken, sighting: Sighting): void {
+    const { activity } = entry;
+    const wasWritten = activity.lastSeenAt <= activity.writtenAt;
+    const isDue = activity.note(times, sighting, this.#options.activityInterval);
+    if (wasWritten && activity.isUnwritten) this.#options.unwritten.add(entry);
+    if (isDue) this.confirmInBackground(entry);
+  }
+
+  #ask(
+    entry: Entry | undefined,
+    token: VerifiedToken,
+    sighting: Sighting,
+    fresh: boolean,
+  ): LiveSession | Promise<LiveSession> {
+    const { availability, questions, answers, track } = this.#options;
+    this.#refuseKnownEnded(token, sighting.at);
+    if (entry !== undefined && !fresh) {
+      if (availability.isDown('commands') && this.#mayGoOn(entry)) return this.#goOn(entry, token, sighting);
+      const { call } = entry;
+      if (call !== null && questions.mayShare(call, token.times)) {
+        return this.#answered(entry, call, token, sighting, fresh);
+      }
+    }
+    const isTracked = track(token);
+    const asked = entry ?? this.#attach(token, sighting.at);
+    const { ip, userAgent } = sighting;
+    asked.activity.isTracked ||= isTracked;
+    asked.activity.locate({ ip, userAgent });
+    const call = questions.send(asked, { at: sighting.at, ip, userAgent }, token.times, answers);
+    return this.#answered(asked, call, token, sighting, fresh);
+  }
+
+  #attach(token: VerifiedToken, now: number): Entry {
+    const { table, watched } = this.#options;
+    return table.attach(
+      token,
+      watched.find(token.handle),
+      (userSessions) => new Entry(token, userSessions, now, (entry) => watched.add(entry)),
+    );
+  }
+
+  async #answered(
+    entry: Entry,
+    { question, outcome }: Call,
+    token: VerifiedToken,
+    sighting: Sighting,
+    fresh: boolean,
+  ): Promise<LiveSession> {
+    const { endings, answers, freshness } = this.#options;
+    let answer;
+    try {
+      answer = await outcome;
+    } catch (error) {
+      // A notice may have come while the question was out.
+      this.#refuseKnownEnded(token, sighting.at);
+      this.#refusePastLifetime(entry, token, sighting.at);
+      if (fresh || !this.#mayGoOn(entry)) throw error;
+      if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
+      return entry;
+    }
+    const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
+    answers.take(token, verdict);
+    if (verdict.as !== 'live') throw refusalOf(verdict);
+    if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
+    return entry;
+  }
+
+  /** What is certain without the store. R3. */
+  #refuseKnownEnded(token: VerifiedToken, now: number): void {
+    const { table, endings } = this.#options;
+    const tombstone = endings.find(token.handle, now);
+    if (tombstone !== undefined) {
+      this.#extendTombstone(tombstone, token, now);
+      throw endedError(tombstone.ending);
+    }
+    const inferred = inferEnding(endings, token, table.policyOf(token.user), now);
+    if (inferred === null) return;
+    endings.learnInferred(token, inferred);
+    throw endedError(inferred.ending);
+  }
+
+  /** A token that is good for longer than the tombstone stands makes it stand longer, here and in the store. */
+  #extendTombstone(tombstone: Tombstone, { user, handle, times }: VerifiedToken, now: number): void {
+    const { store, table, ended, availability, recovery } = this.#options;
+    const policy = table.policyOf(user);
+    const until = tombstoneUntil({ startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(times) }, policy);
+    if (until <= tombstone.until) return;
+    const { isInferred } = ended.add(user, { ...tombstone, until }, true, now);
+    const extended = { ...tombstone, handle, until };
+    availability
+      .withTimeout(callAsync(() => store.restore(user, { tombstones: [extended], cutoff: null, at: now, policy })))
+      .then(
+        ({ missing }) => {
+          if (missing > 0 && !isInferred) recovery.start();
+        },
+        () => {
+          // Reported as storeDown. The tombstone stands here.
+        },
+      );
+  }
+
+  // When the store cannot be asked
+
+  /** By `whenStoreDown`. */
+  #mayGoOn({ knowledge }: Entry): boolean {
+    const { whenStoreDown, freshness } = this.#options;
+    if (whenStoreDown === 'refuse') return false;
+    if (whenStoreDown === 'allow') return true;
+    if (knowledge.state !== 'live' || knowledge.vouch?.generation !== freshness.generation) return false;
+    return freshness.ageOf(knowledge.vouch) <= freshness.bound + whenStoreDown.allowFor;
+  }
+
+  /** The store is known to be down: no request waits for it, and one at a time finds out whether it is back. */
+  #goOn(entry: Entry, token: VerifiedToken, sighting: Sighting): LiveSession {
+    this.#refusePastLifetime(entry, token, sighting.at);
+    if (!this.#isProbing) {
+      this.#isProbing = true;
+      this.confirm(entry)
+        .catch(() => {
+          // Still down.
+        })
+        .finally(() => {
+          this.#isProbing = false;
+        });
+    }
+    this.#recordActivity(entry, token, sighting);
+    return entry;
+  }
+
+  #refusePastLifetime(entry: Entry, { times }: VerifiedToken, at: number): void {
+    if (isPastLifetime(entry, times, at)) throw outlivedError();
+  }
+}

@@ -1,0 +1,351 @@
+/**
+ * What this process knows of one session, and what it may conclude. Pure: no clock, no events, no I/O.
+ *
+ * The invariants, by the names that the tests use:
+ *
+ * - R1: An answer that a notice overtook never vouches.
+ * - R2: An answer to a question asked before a gap never vouches after it.
+ * - R3: What this process knows to be ended is refused, whatever the store answers.
+ * - R4: A vouch holds only while its age is within the bound.
+ * - R5: A token that may show an earlier start than is known is asked about.
+ * - R6: Memory never answers for a session that is past its lifetime, idle or lapsed.
+ * - R7: The store has lost data if it calls live what was known to be ended when it was asked.
+ * - R8: The store has lost data if it creates a session that is on record and in use. This is not a new session.
+ * - R9: An ending is announced once, and `here` is true only for what this store object wrote.
+ */
+
+import { LoginError } from '../core/errors.js';
+import { decide, tokenEndsAt, tombstoneUntil, type SessionPolicy, type SessionTimes } from '../core/policy.js';
+import {
+  endedByCutoff,
+  endedByGlobalCutoff,
+  endingByCutoff,
+  issuedAtOf,
+  type Cutoff,
+  type GlobalCutoff,
+} from '../core/record.js';
+import type { Ending, SessionUser, TokenTimes } from '../core/session.js';
+import type { SightAnswer, Tombstone } from '../stores/store.js';
+
+/** Replaced as a whole, and only by an answer. */
+export interface SessionFacts {
+  readonly startedAt: number;
+  /** False: no token of the session says when it began, and `startedAt` is its first sighting. */
+  readonly hasIssuedAt: boolean;
+  /** The latest cutoff that it is known to have survived; 0: none. */
+  readonly survivedCutoffAt: number;
+  readonly expiresAt: number;
+  /** A live answer said that it is on record. */
+  readonly isRecorded: boolean;
+}
+
+/** Why memory may answer for the store. One fact, whole or absent. */
+export interface Vouch {
+  /** The ledger's generation when the store was asked. */
+  readonly generation: number;
+  /** When the answer was true, on the monotonic clock. */
+  readonly asOf: number;
+  /** The feed was being read by then, and tells everything that came after. */
+  readonly isCovered: boolean;
+}
+
+export type Knowledge =
+  /** The facts are what the first token claims. */
+  | { readonly state: 'unasked'; readonly facts: SessionFacts }
+  | { readonly state: 'live'; readonly facts: SessionFacts; readonly vouch: Vouch | null }
+  | { readonly state: 'ended'; readonly facts: SessionFacts };
+
+/** How fresh memory is. */
+export interface Freshness {
+  /** Counts the gaps of the feed. */
+  readonly generation: number;
+  /** `revocationBound`, in milliseconds. */
+  readonly bound: number;
+  /** How long ago the session is known to have been live, in milliseconds. */
+  ageOf(vouch: Vouch): number;
+}
+
+/** The token of a session, as far as it is judged. */
+export interface PresentedToken {
+  readonly user: SessionUser;
+  readonly handle: string;
+  readonly times: TokenTimes;
+}
+
+/** What each request may move on: see activity.ts. */
+export interface SessionUse {
+  readonly lastSeenAt: number;
+  /** The token that ends last. */
+  readonly token: TokenTimes;
+  readonly tokensEndAt: number;
+}
+
+/** A session with everything by which it is judged. */
+export interface KnownSession {
+  readonly knowledge: Knowledge;
+  readonly activity: SessionUse;
+  readonly policy: SessionPolicy;
+}
+
+/** What was asked of the store about one session. */
+export interface SightQuestion extends Vouch {
+  readonly token: TokenTimes;
+  /** It puts the session on record. */
+  readonly isTracked: boolean;
+  /** A notice about this user, or all users, has arrived since it was asked. */
+  readonly isOvertaken: boolean;
+}
+
+/** What this process knows to be ended. */
+export interface KnownEndings {
+  readonly globalCutoff: GlobalCutoff | null;
+  find(handle: string, now: number): Tombstone | undefined;
+  cutoffOf(userKey: string): Cutoff | undefined;
+}
+
+export function factsOf(token: TokenTimes, now: number): SessionFacts {
+  return {
+    startedAt: token.issuedAt ?? now,
+    hasIssuedAt: token.issuedAt !== null,
+    survivedCutoffAt: 0,
+    expiresAt: tokenEndsAt(token),
+    isRecorded: false,
+  };
+}
+
+export function timesOf({ knowledge: { facts }, activity }: Omit<KnownSession, 'policy'>): SessionTimes {
+  const { lastSeenAt, token, tokensEndAt } = activity;
+  return { startedAt: facts.startedAt, lastSeenAt, lifetime: token.lifetime, tokensEndAt };
+}
+
+/** R4, R5, R6. The hot path: allocates nothing. */
+export function assess(
+  { knowledge, activity, policy }: KnownSession,
+  { issuedAt, lifetime }: TokenTimes,
+  at: number,
+  freshness: Freshness,
+): 'vouched' | 'ask' {
+  if (knowledge.state !== 'live') return 'ask';
+  const { facts, vouch } = knowledge;
+  if (vouch?.generation !== freshness.generation) return 'ask';
+  if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
+  if (issuedAt !== null && (issuedAt < facts.startedAt || !facts.hasIssuedAt)) return 'ask';
+  if (hasOutlived(facts, activity, policy, lifetime, at)) return 'ask';
+  // A lapsed session must find a place under the cap again.
+  if (lifetime === null && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
+  return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
+}
+
+/** Whether the session is past its lifetime, by this token's or by an earlier one's. */
+export function isPastLifetime({ knowledge, activity, policy }: KnownSession, token: TokenTimes, at: number): boolean {
+  return hasOutlived(knowledge.facts, activity, policy, token.lifetime, at);
+}
+
+function hasOutlived(
+  { startedAt }: SessionFacts,
+  { token }: SessionUse,
+  { clockTolerance }: SessionPolicy,
+  lifetime: number | null,
+  at: number,
+): boolean {
+  const shortest = Math.min(lifetime ?? Infinity, token.lifetime ?? Infinity);
+  return at >= startedAt + shortest + clockTolerance;
+}
+
+/** An ending that follows from a cutoff. Nobody has read a tombstone of it yet. */
+export interface InferredEnding {
+  readonly ending: Ending;
+  readonly until: number;
+  readonly isByGlobalCutoff: boolean;
+}
+
+/** What is certain before the store is asked; null if it has to be asked. */
+export function inferEnding(
+  ended: KnownEndings,
+  token: PresentedToken,
+  policy: SessionPolicy,
+  now: number,
+): InferredEnding | null {
+  const { issuedAt } = token.times;
+  // Without `iat`, and in the cutoff's own second, only the store can tell.
+  if (issuedAt === null) return null;
+  const { globalCutoff } = ended;
+  if (endedByGlobalCutoff(globalCutoff, issuedAt, policy)) return endedBy(globalCutoff, true, token, policy, now, null);
+  const cutoff = ended.cutoffOf(token.user.key);
+  if (cutoff === undefined || !endedByCutoff(cutoff, token.handle, issuedAt, cutoff.at)) return null;
+  return endedBy(cutoff, false, token, policy, now, null);
+}
+
+function endedBy(
+  cutoff: GlobalCutoff,
+  isByGlobalCutoff: boolean,
+  { times }: PresentedToken,
+  policy: SessionPolicy,
+  now: number,
+  expiresAt: number | null,
+): InferredEnding {
+  const { issuedAt, lifetime } = times;
+  const session = { startedAt: issuedAt ?? now, lifetime, tokensEndAt: tokenEndsAt(times) };
+  const until = tombstoneUntil(session, policy);
+  return { ending: endingByCutoff(cutoff, expiresAt), until, isByGlobalCutoff };
+}
+
+export type LiveAnswer = Extract<SightAnswer, { state: 'live' }>;
+
+export type Verdict =
+  | { readonly as: 'live'; readonly answer: LiveAnswer }
+  | { readonly as: 'ended'; readonly tombstone: Tombstone }
+  /** The store calls it live, but this process knows better. */
+  | { readonly as: 'remembered'; readonly tombstone: Tombstone; readonly storeLostData: boolean }
+  | { readonly as: 'cut-off'; readonly inferred: InferredEnding; readonly storeLostData: boolean }
+  /** Past the lifetime that this token gives the session. */
+  | { readonly as: 'outlived' }
+  /** The cap is reached. */
+  | { readonly as: 'limit' };
+
+/** The one place that reads a store's answer. R3, R7. */
+export function judgeAnswer(
+  answer: SightAnswer,
+  ended: KnownEndings,
+  token: PresentedToken,
+  question: Pick<SightQuestion, 'isOvertaken'>,
+  policy: SessionPolicy,
+  at: number,
+): Verdict {
+  const { handle, times } = token;
+  if (answer.state === 'refused') return { as: 'limit' };
+  if (answer.state === 'ended') {
+    const { ending, until } = answer;
+    return { as: 'ended', tombstone: { handle, ending, until } };
+  }
+
+  const storeLostData = !question.isOvertaken;
+  const tombstone = ended.find(handle, at);
+  if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData };
+
+  const { globalCutoff } = ended;
+  if (endedByGlobalCutoff(globalCutoff, issuedAtOf(answer), policy)) {
+    // It lies in another slot than the session: the store may not have known of it.
+    const inferred = endedBy(globalCutoff, true, token, policy, at, answer.expiresAt);
+    return { as: 'cut-off', inferred, storeLostData: false };
+  }
+  const cutoff = ended.cutoffOf(token.user.key);
+  if (cutoff !== undefined && isCutOff(cutoff, token, answer, question.isOvertaken)) {
+    return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
+  }
+  // A shared answer was judged when its question was sent; this request may have come at the very end of the lifetime.
+  const { lifetime } = times;
+  if (lifetime !== null && at >= answer.startedAt + lifetime + policy.clockTolerance) return { as: 'outlived' };
+  return { as: 'live', answer };
+}
+
+/** Whether a cutoff known here ends a session that the store called live. */
+function isCutOff(cutoff: Cutoff, token: PresentedToken, answer: LiveAnswer, isOvertaken: boolean): boolean {
+  const { issuedAt } = token.times;
+  if (!endedByCutoff(cutoff, token.handle, issuedAt, answer.survivedCutoffAt)) return false;
+  if (isOvertaken || issuedAt === null) return true;
+  // A store that did not know the cutoff had lost it, and with it which cutoffs the session survived.
+  return Math.floor(answer.startedAt / 1000) <= Math.floor(cutoff.at / 1000);
+}
+
+/** What is left to do after an answer. */
+export type Effect =
+  | { readonly kind: 'started'; readonly knownClient: boolean }
+  | { readonly kind: 'moved'; readonly from: NonNullable<LiveAnswer['moved']> }
+  | { readonly kind: 'recover' };
+
+/** What is known after an answer that was judged, and what has to be done. R1, R2, R8. */
+export function learn(
+  session: KnownSession,
+  verdict: Verdict,
+  question: SightQuestion,
+  generation: number,
+  at: number,
+): { readonly knowledge: Knowledge; readonly effects: readonly Effect[] } {
+  const { knowledge } = session;
+  const isOver = knowledge.state === 'ended';
+  switch (verdict.as) {
+    case 'ended':
+      return { knowledge: { state: 'ended', facts: knowledge.facts }, effects: [] };
+    case 'remembered':
+    case 'cut-off':
+      return {
+        knowledge: { state: 'ended', facts: knowledge.facts },
+        effects: verdict.storeLostData ? [{ kind: 'recover' }] : [],
+      };
+    case 'limit':
+      return { knowledge: isOver ? knowledge : { state: 'unasked', facts: knowledge.facts }, effects: [] };
+    case 'outlived':
+      return { knowledge, effects: [] };
+    case 'live': {
+      if (isOver) return { knowledge, effects: [] };
+      const { answer } = verdict;
+      const effects: Effect[] = [];
+      if (answer.created) effects.push(meaningOfCreated(session, answer, at));
+      if (answer.moved !== null) effects.push({ kind: 'moved', from: answer.moved });
+      const earlier = knowledge.state === 'live' ? knowledge.vouch : null;
+      const vouches = !question.isOvertaken && question.generation === generation;
+      const vouch = vouches ? stronger(earlier, question) : earlier;
+      return { knowledge: { state: 'live', facts: mergeFacts(knowledge.facts, answer, question), vouch }, effects };
+    }
+  }
+}
+
+/** R8. */
+export function meaningOfCreated(session: KnownSession, { knownClient }: LiveAnswer, at: number): Effect {
+  const { knowledge, policy } = session;
+  const isLost =
+    knowledge.state === 'live' && knowledge.facts.isRecorded && decide(timesOf(session), policy, at).state === 'live';
+  return isLost ? { kind: 'recover' } : { kind: 'started', knownClient };
+}
+
+function mergeFacts(facts: SessionFacts, answer: LiveAnswer, { token, isTracked }: SightQuestion): SessionFacts {
+  return {
+    startedAt: answer.startedAt,
+    hasIssuedAt: facts.hasIssuedAt || answer.hasIssuedAt,
+    survivedCutoffAt: answer.survivedCutoffAt,
+    expiresAt: token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt,
+    isRecorded: facts.isRecorded || isTracked,
+  };
+}
+
+/** Answers may come in another order than their questions. */
+function stronger(earlier: Vouch | null, { generation, asOf, isCovered }: Vouch): Vouch {
+  const isStronger = earlier?.generation === generation && earlier.asOf >= asOf && (earlier.isCovered || !isCovered);
+  return isStronger ? earlier : { generation, asOf, isCovered };
+}
+
+/** Nothing vouches for the session any more; what is known of it stays. */
+export function withoutVouch(knowledge: Knowledge): Knowledge {
+  return knowledge.state === 'live' ? { ...knowledge, vouch: null } : knowledge;
+}
+
+/** The refusal that an ending means. */
+export function endedError({ cause, reason }: Ending): LoginError {
+  switch (cause) {
+    case 'expired':
+      return outlivedError();
+    case 'idle':
+      return new LoginError('session_idle', 'The session was not used for too long');
+    case 'revoked':
+      return new LoginError('session_revoked', 'The session was ended', { reason });
+  }
+}
+
+export function outlivedError(): LoginError {
+  return new LoginError('session_expired', 'The session reached the end of its lifetime');
+}
+
+export function refusalOf(verdict: Exclude<Verdict, { as: 'live' }>): LoginError {
+  switch (verdict.as) {
+    case 'ended':
+    case 'remembered':
+      return endedError(verdict.tombstone.ending);
+    case 'cut-off':
+      return endedError(verdict.inferred.ending);
+    case 'outlived':
+      return outlivedError();
+    case 'limit':
+      return new LoginError('session_limit', 'This user has too many live sessions');
+  }
+}

@@ -1,0 +1,166 @@
+/** What this process is asking the store. Requests of one session share a question. */
+
+import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
+import type { SessionStore, SightAnswer } from '../stores/store.js';
+import { callAsync, type Availability } from './availability.js';
+import type { FeedFreshness } from './freshness.js';
+import type { KnownGlobalCutoff } from './global-cutoff.js';
+import type { PresentedToken, SightQuestion } from './knowledge.js';
+import type { Entry } from './table.js';
+
+/** Anything asked about one user. */
+export interface Question {
+  /** Something was announced for this user since it was asked: the answer may be older than that. */
+  isOvertaken: boolean;
+}
+
+/** A question about one session, and its answer within `storeTimeout`. */
+export interface Call {
+  readonly question: SightQuestion;
+  readonly outcome: Promise<SightAnswer>;
+}
+
+/** Questions without an answer, by user: few at any time, while users are many. */
+class OpenQuestions {
+  readonly #byUser = new Map<string, Set<Question>>();
+
+  add(userKey: string, question: Question): void {
+    const questions = this.#byUser.get(userKey);
+    if (questions === undefined) this.#byUser.set(userKey, new Set([question]));
+    else questions.add(question);
+  }
+
+  remove(userKey: string, question: Question): void {
+    const questions = this.#byUser.get(userKey);
+    questions?.delete(question);
+    if (questions?.size === 0) this.#byUser.delete(userKey);
+  }
+
+  overtake(userKey: string): void {
+    for (const question of this.#byUser.get(userKey) ?? []) question.isOvertaken = true;
+  }
+
+  overtakeAll(): void {
+    for (const userKey of this.#byUser.keys()) this.overtake(userKey);
+  }
+}
+
+export interface QuestionsOptions {
+  readonly store: Pick<SessionStore, 'sight'>;
+  readonly availability: Availability;
+  readonly freshness: FeedFreshness;
+  readonly globalCutoff: KnownGlobalCutoff;
+  readonly activityInterval: number;
+  readonly monotonic: () => number;
+  /** From 0 to 1. */
+  readonly random: () => number;
+  readonly clientKeyOf: (userAgent: string | null) => string | null;
+}
+
+/** Who takes the answers. */
+export interface AnswerListener {
+  apply(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
+  /** Nobody waits for the answer any more. */
+  applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
+  /** This question about the entry is settled. */
+  releaseIfUnused(entry: Entry): void;
+}
+
+export class Questions {
+  readonly #options: QuestionsOptions;
+  readonly #open = new OpenQuestions();
+
+  constructor(options: QuestionsOptions) {
+    this.#options = options;
+  }
+
+  /** Something was announced for this user. */
+  overtake(userKey: string): void {
+    this.#open.overtake(userKey);
+  }
+
+  /** Something was announced for all users. */
+  overtakeAll(): void {
+    this.#open.overtakeAll();
+  }
+
+  /** Sends a sighting. Whoever asks about this session next may share the call. */
+  send(entry: Entry, sighting: Sighting, token: TokenTimes, listener: AnswerListener): Call {
+    const { store, availability, freshness, globalCutoff, activityInterval, random } = this.#options;
+    const { handle, user, policy, activity } = entry;
+    const { asOf, caughtUp } = globalCutoff.caughtUp();
+    const { isTracked } = activity;
+    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false };
+    const isFirst = isTracked && entry.knowledge.state !== 'live';
+    const clientKey = isFirst ? this.#options.clientKeyOf(sighting.userAgent) : null;
+    const request = { handle, sighting, token, policy, track: isTracked, clientKey };
+    activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
+
+    const onLate = (answer: SightAnswer): void => {
+      listener.applyLate(entry, sighting, answer);
+    };
+    const answered = callAsync(() => store.sight(user, request, onLate)).then(async (answer) => {
+      try {
+        await caughtUp;
+      } catch (error) {
+        onLate(answer);
+        throw error;
+      }
+      listener.apply(entry, question, sighting, answer);
+      return answer;
+    });
+    const settled = answered.finally(() => {
+      this.#open.remove(user.key, question);
+      if (entry.call === call) entry.call = null;
+      listener.releaseIfUnused(entry);
+    });
+    const call: Call = { question, outcome: availability.withTimeout(settled) };
+    call.outcome.catch(() => {
+      // Whoever waits for it learns of it.
+    });
+    this.#open.add(user.key, question);
+    entry.call = call;
+    return call;
+  }
+
+  /** Within the bound any answer will do, unless something was announced since the question was sent. */
+  mayShare({ question }: Call, { issuedAt }: TokenTimes): boolean {
+    const { freshness, monotonic } = this.#options;
+    const asked = question.token.issuedAt;
+    // An older token may show that the session began before a cutoff.
+    const isOlder = issuedAt === null || asked === null ? issuedAt !== asked : issuedAt < asked;
+    return (
+      !isOlder &&
+      !question.isOvertaken &&
+      question.generation === freshness.generation &&
+      monotonic() - question.asOf <= freshness.bound
+    );
+  }
+
+  /** Asks about a session without recording anything. */
+  async peek(
+    { user, handle, times }: PresentedToken,
+    policy: Entry['policy'],
+    at: number,
+  ): Promise<{ answer: SightAnswer; question: Question }> {
+    const sighting = { at, ip: null, userAgent: null };
+    const request = { handle, sighting, token: times, policy, track: false };
+    const { caughtUp } = this.#options.globalCutoff.caughtUp();
+    return this.ask(user, async () => {
+      const [answer] = await Promise.all([this.#options.store.sight(user, request), caughtUp]);
+      return answer;
+    });
+  }
+
+  /** Asks anything about a user, within `storeTimeout`. */
+  async ask<Answer>(user: SessionUser, call: () => Promise<Answer>): Promise<{ answer: Answer; question: Question }> {
+    const question: Question = { isOvertaken: false };
+    this.#open.add(user.key, question);
+    try {
+      const answer = await this.#options.availability.withTimeout(callAsync(call));
+      return { answer, question };
+    } finally {
+      this.#open.remove(user.key, question);
+    }
+  }
+}
