@@ -1,7 +1,7 @@
 /** The table of verdicts, judged by the core's pure functions, by the memory store, and by the Lua in a real Redis. */
 
 import { decide, expiresAt } from '../../lib/core/policy.js';
-import { endingCutoff, mergeSighting, type KeptRecord } from '../../lib/core/record.js';
+import { endedByCutoff, endingCutoff, mergeSighting, type KeptRecord } from '../../lib/core/record.js';
 import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { CUTOFF, GLOBAL_CUTOFF, RECORD, TOMBSTONE } from '../../lib/stores/redis/records.js';
@@ -26,6 +26,20 @@ describe('the core', () => {
     // A tombstone's end is for the stores to say.
     const expected = verdict.state === 'ended' ? { ...verdict, until: null } : verdict;
     expect(verdictOfCore(row)).toEqual(expected);
+  });
+});
+
+/** The ledger judges by a user's latest cutoff alone, and by the token alone. */
+const OF_ONE_CUTOFF = VERDICTS.filter(
+  ({ tombstone, globalCutoff }) => tombstone === null && globalCutoff === null,
+).flatMap(({ cutoff, ...row }) =>
+  cutoff === null || cutoff.isRestored || cutoff.priorCutoffAt > 0 ? [] : [{ ...row, cutoff }],
+);
+
+describe('the core, by a cutoff and a token', () => {
+  test.each(OF_ONE_CUTOFF)('$name', ({ cutoff, token, record, verdict }) => {
+    const isEnded = endedByCutoff(cutoff, HANDLE, token.issuedAt, record?.survivedCutoffAt);
+    expect(isEnded).toBe(verdict.state === 'ended');
   });
 });
 

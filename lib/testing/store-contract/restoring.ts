@@ -125,14 +125,17 @@ export function restoring(test: DeclareTest): void {
     assert.deepEqual([ending.at, ending.reason], [at, 'everywhere']);
   });
 
-  test('of the standing cutoff changes nothing', async ({ sight, live, listed, revokeAll, restore, lastCutoff }) => {
+  test('of the standing cutoff changes nothing', async (fixture) => {
+    const { sight, live, ended, listed, revokeAll, restore, lastCutoff } = fixture;
     await revokeAll();
     const standing = lastCutoff();
     // In the cutoff's own second, first seen after it.
     const began = { at: standing.at, token: { issuedAt: standing.at } };
     await sight(handle(1), began);
-    await restore({ cutoff: { ...standing, except: handle(1), reason: 'other' } });
+    await restore({ cutoff: { ...standing, except: handle(2), reason: 'other' } });
     assert.deepEqual(await listed(), [handle(1)]);
     assert.equal((await live(handle(1), began)).survivedCutoffAt, standing.at);
+    const old = { token: { issuedAt: standing.at - MINUTE } };
+    assert.equal((await ended(handle(2), old)).ending.reason, 'everywhere');
   });
 }
