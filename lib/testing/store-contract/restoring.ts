@@ -108,6 +108,17 @@ export function restoring(test: DeclareTest): void {
     assert.deepEqual(await revokeAll(), { ended: 2 });
   });
 
+  test('leaves a session that began after a cutoff to the exceptions of later ones', async (fixture) => {
+    const { now, sight, live, listed, restore, revokeAll } = fixture;
+    await sight(handle(1), { token: { issuedAt: now - SECOND } });
+    await restore({ cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE } });
+    for (let time = 0; time < 2; time += 1) {
+      assert.deepEqual(await revokeAll({ except: handle(1) }), { ended: 0 });
+      assert.deepEqual(await listed(), [handle(1)]);
+    }
+    assert.equal((await live(handle(1))).created, false);
+  });
+
   test('puts a cutoff back over an earlier one', async ({ now, live, ended, restore }) => {
     const cutoff = { at: now - HOUR, except: null, reason: 'first', by: null, origin: ELSEWHERE };
     await restore({ cutoff });
