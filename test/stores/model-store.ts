@@ -231,6 +231,7 @@ export function modelStore(): SessionStore {
   /** Ends what has to go under the cap. */
   function hasRoom(of: SessionUser, user: User, now: Now): boolean {
     const { at, policy } = now;
+    if (policy.maxSessions === Infinity) return true;
     const tooMany = liveOf(user, now).slice(policy.maxSessions - 1);
     if (tooMany.length > 0 && policy.atSessionLimit === 'refuse') return false;
     for (const { handle, expiresAt: expires } of tooMany.reverse()) {
