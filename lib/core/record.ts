@@ -50,6 +50,8 @@ export interface GlobalCutoff {
 export interface StandingCutoff extends Cutoff {
   /** The earlier cutoff that still concerns the excepted session; 0 if there is none. */
   readonly priorCutoffAt: number;
+  /** The same as `isRestored`, for the earlier cutoff. */
+  readonly isPriorRestored: boolean;
   /** Written back after a loss of data. Records do not tell then whether they are older; their `iat` does. */
   readonly isRestored: boolean;
 }
@@ -140,8 +142,9 @@ export function endedByStandingCutoff(
 ): boolean {
   if (cutoff === null) return false;
   if (handle === cutoff.except) {
-    const prior = { ...cutoff, at: cutoff.priorCutoffAt, except: null };
-    return prior.at > 0 && endedByCutoff(prior, handle, issuedAt, survivedCutoffAt);
+    const { priorCutoffAt, isPriorRestored } = cutoff;
+    const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored: isPriorRestored };
+    return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, issuedAt, survivedCutoffAt);
   }
   if (cutoff.isRestored && survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) {
     return issuedAt === null || secondOf(issuedAt) <= secondOf(cutoff.at);
@@ -183,12 +186,17 @@ export function endingCutoff(
 
 /** A new cutoff of a user, with what it must know of the one that it replaces. */
 export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff, isRestored: boolean): StandingCutoff {
-  return { ...cutoff, priorCutoffAt: priorCutoffAt(earlier, cutoff), isRestored };
+  return { ...cutoff, ...priorOf(earlier, cutoff), isRestored };
 }
 
-function priorCutoffAt(earlier: StandingCutoff | null, { except }: Cutoff): number {
-  if (earlier === null || except === null) return 0;
-  return earlier.except === except ? earlier.priorCutoffAt : earlier.at;
+function priorOf(
+  earlier: StandingCutoff | null,
+  { except }: Cutoff,
+): Pick<StandingCutoff, 'priorCutoffAt' | 'isPriorRestored'> {
+  if (earlier === null || except === null) return { priorCutoffAt: 0, isPriorRestored: false };
+  if (earlier.except !== except) return { priorCutoffAt: earlier.at, isPriorRestored: earlier.isRestored };
+  const { priorCutoffAt, isPriorRestored } = earlier;
+  return { priorCutoffAt, isPriorRestored };
 }
 
 /** The ending that a cutoff gives. */

@@ -131,8 +131,9 @@ export function assess(
   if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
   if (issuedAt !== null && (issuedAt < facts.startedAt || !facts.hasIssuedAt)) return 'ask';
   if (hasOutlived(facts, activity, policy, lifetime, at)) return 'ask';
-  // A lapsed session must find a place under the cap again.
-  if (lifetime === null && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
+  // A lapsed session must find a place under the cap again. It lapses unless both its tokens have a lifetime.
+  const mayLapse = lifetime === null || activity.token.lifetime === null;
+  if (mayLapse && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
   return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
 }
 

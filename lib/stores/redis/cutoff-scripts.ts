@@ -103,13 +103,18 @@ if cutoff and not cutoff.isComplete then
   return { 'again', formatCutoff(cutoff), goesOn, ended }
 end
 
-local before, priorCutoffAt = cutoff, 0
+local before, priorCutoffAt, isPriorRestored = cutoff, 0, false
 if before and newExcept ~= '' then
-  priorCutoffAt = newExcept == before.except and before.priorCutoffAt or before.at
+  if newExcept == before.except then
+    priorCutoffAt, isPriorRestored = before.priorCutoffAt, before.isPriorRestored
+  else
+    priorCutoffAt, isPriorRestored = before.at, before.isRestored
+  end
 end
 local earliest = math.max(before and before.at or 0, globalCutoff and globalCutoff.at or 0) + 1
 cutoff = { at = newAt or math.max(now, earliest), isRestored = newAt ~= nil, isComplete = false,
-  priorCutoffAt = priorCutoffAt, except = newExcept, by = newBy, reason = newReason, origin = newOrigin }
+  priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, except = newExcept, by = newBy, reason = newReason,
+  origin = newOrigin }
 writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
 local goesOn, ended = writeTombstoneBatch('0')
 return { 'set', formatCutoff(cutoff), goesOn, ended, before and formatCutoff(before) or '' }

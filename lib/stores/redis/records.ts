@@ -133,6 +133,7 @@ export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   isRestored: FLAG,
   isComplete: FLAG,
   priorCutoffAt: NUMBER,
+  isPriorRestored: FLAG,
   except: STRING_OR_NULL,
   by: STRING_OR_NULL,
   reason: STRING,

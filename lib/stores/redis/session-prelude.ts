@@ -106,7 +106,8 @@ local function endedByStandingCutoff(handle, issuedAt, survivedCutoffAt)
   local isExcepted = handle == cutoff.except
   local cutoffAt = isExcepted and cutoff.priorCutoffAt or cutoff.at
   if survivedCutoffAt and survivedCutoffAt < cutoffAt then
-    if isExcepted or not cutoff.isRestored then return true end
+    local isRestored = isExcepted and cutoff.isPriorRestored or not isExcepted and cutoff.isRestored
+    if not isRestored then return true end
     return not issuedAt or secondOf(issuedAt) <= secondOf(cutoffAt)
   end
   if not issuedAt then return not survivedCutoffAt and cutoffAt > 0 end
