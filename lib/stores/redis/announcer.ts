@@ -29,15 +29,16 @@ export class Announcer {
   /** The process that ends a session is the first to know. Resolves once the entries are written. */
   async announce(notices: readonly Notice[], run: RunScript): Promise<void> {
     for (const notice of notices) this.#listener?.notice(notice);
-    if (notices.length > 0) await run(PUBLISH, this.#keys, this.publishing(notices.map(encodeNotice)));
+    if (notices.length > 0)
+      await run(PUBLISH, this.#keys, { ...this.publishing(), entries: notices.map(encodeNotice) });
   }
 
   announceGlobalCutoff(cutoff: GlobalCutoff): void {
     this.#listener?.globalCutoff(cutoff);
   }
 
-  publishing(entries: readonly string[]): Publishing {
+  publishing(): Publishing {
     const newEpoch = randomBytes(12).toString('base64url');
-    return { newEpoch, liveFor: FEED_KEYS_LIVE, trimmedFrom: this.#trimmedFrom, entries };
+    return { newEpoch, liveFor: FEED_KEYS_LIVE, trimmedFrom: this.#trimmedFrom };
   }
 }

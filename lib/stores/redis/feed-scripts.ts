@@ -35,6 +35,9 @@ export interface Publishing {
   /** How long the keys live, and the age from which entries may be trimmed; in milliseconds. */
   readonly liveFor: number;
   readonly trimmedFrom: number;
+}
+
+interface Publication extends Publishing {
   readonly entries: readonly string[];
 }
 
@@ -44,19 +47,17 @@ const PUBLISHING: ParametersOf<Publishing> = {
   trimmedFrom: number(({ trimmedFrom }) => trimmedFrom),
 };
 
-const entriesOf = ({ entries }: Publishing): readonly string[] => entries;
-
 const PUBLISH_IN_LUA = `${KEYS_IN_LUA}${DIGITS_IN_LUA}
 local time = redis.call('TIME')
 
-local function publish()
+local function publish(entries)
   if redis.call('EXISTS', stream, epoch, counter) < 3 then
     redis.call('DEL', stream, epoch, counter)
     redis.call('SET', epoch, newEpoch)
   end
   local oldest = digits(math.max(time[1] * 1000 - trimmedFrom, 0))
-  for i = firstOfRest, #ARGV do
-    redis.call('XADD', stream, 'MINID', '~', oldest, '*', 'n', ARGV[i])
+  for _, entry in ipairs(entries) do
+    redis.call('XADD', stream, 'MINID', '~', oldest, '*', 'n', entry)
     redis.call('INCR', counter)
   end
   redis.call('XTRIM', stream, 'MAXLEN', '~', 1000000)
@@ -65,11 +66,11 @@ end
 `;
 
 /** Writes entries of the feed. */
-export const PUBLISH = script<Publishing, null>({
+export const PUBLISH = script<Publication, null>({
   parameters: PUBLISHING,
-  rest: entriesOf,
+  rest: ({ entries }) => entries,
   lua: `${PUBLISH_IN_LUA}
-publish()
+publish({ unpack(ARGV, firstOfRest) })
 return false
 `,
   decode: () => null,
@@ -106,9 +107,12 @@ export interface GlobalCutoffToSet extends Known, Publishing {
   readonly origin: string;
 }
 
+/** What an entry of the feed that tells a global cutoff begins with, before the cutoff's text. */
+export const GLOBAL_CUTOFF_MARK = 'g';
+
 /**
- * Sets the global cutoff by Redis's own clock. The entries wake all who read the feed: a round tells the cutoff itself.
- * Returns the texts of the one before it (empty: none) and of the new one.
+ * Sets the global cutoff by Redis's own clock, and publishes it: of several that are set at once, every reader learns in
+ * the same order. Returns the texts of the one before it (empty: none) and of the new one.
  */
 export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
   parameters: {
@@ -118,13 +122,12 @@ export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
     by: string(({ by }) => by),
     reason: string(({ reason }) => reason),
   },
-  rest: entriesOf,
   lua: `${PUBLISH_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}${GLOBAL_CUTOFF.formatter}
 local before = standingGlobalCutoff(known)
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local text = formatGlobalCutoff({ at = math.max(now, momentOf(before) + 1), origin = origin, by = by, reason = reason })
 redis.call('SET', globalCutoffKey, text, 'PX', ${CUTOFF_FOR})
-publish()
+publish({ '${GLOBAL_CUTOFF_MARK}' .. text })
 return { before, text }
 `,
   decode: (reply) => listOf(reply).map(stringOf),

@@ -7,9 +7,17 @@
 
 import type { FeedListener, RevocationFeed } from '../store.js';
 import type { ConnectionOptions } from './connection.js';
-import { keyList, READ, type Entry, type FeedKeys, type FeedPosition, type Reading } from './feed-scripts.js';
+import {
+  GLOBAL_CUTOFF_MARK,
+  keyList,
+  READ,
+  type Entry,
+  type FeedKeys,
+  type FeedPosition,
+  type Reading,
+} from './feed-scripts.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import { decodeNotice, NUDGE } from './notices.js';
+import { decodeNotice } from './notices.js';
 
 /** What the feed needs of a connection: ioredis's `Redis` and `Cluster` have it. */
 export interface FeedConnection {
@@ -186,19 +194,23 @@ class Reader {
 
   /** Whether the stream's end was reached, and the listener told of all. */
   take(reading: Reading): boolean {
-    this.#globalCutoff.learn(reading.globalCutoff);
     for (const entry of reading.entries) this.#tell(entry);
     const step = follow(this.#position, reading);
     this.#position = step.position;
     this.#owedGap = step.gap ?? this.#owedGap;
     if (step.more) return false;
+    // Behind the entries, which tell of those before it.
+    this.#globalCutoff.learn(reading.globalCutoff);
     if (this.#owedGap !== null) this.#listener.gap(this.#owedGap);
     this.#owedGap = null;
     return true;
   }
 
   #tell({ text }: Entry): void {
-    if (text === NUDGE) return;
+    if (text.startsWith(GLOBAL_CUTOFF_MARK)) {
+      this.#globalCutoff.learn(text.slice(GLOBAL_CUTOFF_MARK.length));
+      return;
+    }
     const notice = decodeNotice(text);
     if (notice === undefined) {
       this.#owedGap = 'an entry of the stream could not be read';

@@ -5,7 +5,6 @@ import type { EndEverywhereRequest } from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
 import { END_EVERYWHERE, keyList, READ_GLOBAL_CUTOFF, type FeedKeys } from './feed-scripts.js';
-import { NUDGE } from './notices.js';
 import { GLOBAL_CUTOFF } from './records.js';
 
 export class KnownGlobalCutoff {
@@ -42,7 +41,7 @@ export class KnownGlobalCutoff {
     const learnAll = (texts: readonly string[]): void => {
       for (const text of texts) this.learn(text);
     };
-    const input = { ...this.#announcer.publishing([NUDGE]), ...keptWords(request), origin, known: this.#text };
+    const input = { ...this.#announcer.publishing(), ...keptWords(request), origin, known: this.#text };
     learnAll(await run(END_EVERYWHERE, this.#keys, input, learnAll));
   }
 }

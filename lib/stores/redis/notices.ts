@@ -6,9 +6,6 @@ import type { EndedByCutoff, Notice } from '../store.js';
 import { isCause, ORIGIN_LIMIT } from './records.js';
 import { listOf, stringOf } from './script.js';
 
-/** An entry that says nothing: the round that it wakes tells the global cutoff. */
-export const NUDGE = '["a"]';
-
 const ORIGIN_PATTERN = new RegExp(`^[A-Za-z0-9_-]{1,${ORIGIN_LIMIT}}$`);
 
 /** `reason` and `by` are written as they are kept. */
