@@ -2,8 +2,6 @@
 
 import { tokenEndsAt } from '../core/policy.js';
 import type { Sighting, TokenTimes } from '../core/session.js';
-import { inBatches } from './recovery.js';
-import type { Entry } from './table.js';
 
 /** The use of one session. Small and mutable: it changes with every request. */
 export class Activity {
@@ -70,41 +68,5 @@ export class Activity {
     this.lastSeenAt = Math.max(this.lastSeenAt, lastSeenAt);
     this.writtenAt = Math.max(this.writtenAt, lastSeenAt);
     if (this.token.lifetime === null) this.tokensEndAt = Math.max(this.tokensEndAt, expiresAt);
-  }
-}
-
-/** Sessions whose last-seen time the store does not know yet. */
-export class UnwrittenActivity {
-  readonly #entries = new Set<Entry>();
-  readonly #write: (entry: Entry) => Promise<void>;
-  #isFlushing = false;
-
-  constructor(write: (entry: Entry) => Promise<void>) {
-    this.#write = write;
-  }
-
-  add(entry: Entry): void {
-    this.#entries.add(entry);
-  }
-
-  delete(entry: Entry): void {
-    this.#entries.delete(entry);
-  }
-
-  /** Writes what is due in batches, one after the other: after an outage there may be many. */
-  flush(now: number): void {
-    if (this.#isFlushing) return;
-    const due = [...this.#entries].filter(
-      ({ call, activity }) => call === null && (now >= activity.dueAt || now < activity.writtenAt),
-    );
-    if (due.length === 0) return;
-    this.#isFlushing = true;
-    void inBatches(due, this.#write).finally(() => {
-      this.#isFlushing = false;
-    });
-  }
-
-  async flushAll(): Promise<void> {
-    await inBatches([...this.#entries], this.#write);
   }
 }

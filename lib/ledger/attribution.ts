@@ -3,8 +3,8 @@
  * so the store is asked until it answers.
  */
 
-import { inBatches } from './recovery.js';
-import type { Entry } from './table.js';
+import { inBatches } from './batches.js';
+import type { Entry } from './entry.js';
 
 export class Attribution {
   readonly #waiting = new Map<string, Entry>();

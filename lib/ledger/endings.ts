@@ -12,7 +12,7 @@ import {
 } from '../core/record.js';
 import type { Ending, SessionUser } from '../core/session.js';
 import type { Notice, Tombstone } from '../stores/store.js';
-import type { UnwrittenActivity } from './activity.js';
+import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
 import type { EndedSessions } from './ended.js';
@@ -20,7 +20,8 @@ import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
-import type { Entry, SessionTable } from './table.js';
+import type { Entry } from './entry.js';
+import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 export interface EndingsOptions {

@@ -4,7 +4,7 @@ import type { Sighting } from '../core/session.js';
 import { tokenEndsAt, tombstoneUntil } from '../core/policy.js';
 import type { SessionStore, Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import type { UnwrittenActivity } from './activity.js';
+import type { UnwrittenActivity } from './unwritten.js';
 import type { Answers } from './answers.js';
 import { callAsync, type Availability } from './availability.js';
 import type { EndedSessions } from './ended.js';
@@ -20,9 +20,10 @@ import {
   refusalOf,
   type LiveAnswer,
 } from './knowledge.js';
-import type { Call, Questions } from './questions.js';
+import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
-import { Entry, type LiveSession, type SessionTable } from './table.js';
+import { Entry, type Call, type LiveSession } from './entry.js';
+import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 /**

@@ -1,21 +1,49 @@
 /** Connects the parts of a ledger. */
 
-import { UnwrittenActivity } from './activity.js';
+import type { Emit } from '../core/events.js';
+import type { SessionPolicy } from '../core/policy.js';
+import type { SessionStore } from '../stores/store.js';
+import type { VerifiedToken } from '../tokens/verify.js';
+import { UnwrittenActivity } from './unwritten.js';
 import { Announcements } from './announcements.js';
 import { Answers } from './answers.js';
 import { Availability, callAsync } from './availability.js';
-import { ENDED_LIMITS, EndedSessions } from './ended.js';
+import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
 import { Endings } from './endings.js';
 import { FeedFreshness } from './freshness.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
-import { Judge } from './judge.js';
-import type { LedgerOptions } from './ledger.js';
+import { Judge, type WhenStoreDown } from './judge.js';
 import { Questions } from './questions.js';
 import { Recovery } from './recovery.js';
 import { SessionTable } from './table.js';
-import { RunOutCheck, WatchedEntries } from './watchers.js';
+import { RunOutCheck } from './run-out.js';
+import { WatchedEntries } from './watchers.js';
 
 const ENTRY_LIMIT = 100_000;
+
+export interface LedgerOptions {
+  readonly store: SessionStore;
+  readonly clock: { now(): number };
+  /** By the issuer's name. */
+  readonly policyOf: (issuer: string) => SessionPolicy;
+  /** This and the other durations are in milliseconds. */
+  readonly revocationBound: number;
+  readonly activityInterval: number;
+  readonly storeTimeout: number;
+  readonly whenStoreDown: WhenStoreDown;
+  readonly emit: Emit;
+  /** Whether a token's session is kept on record. Default: every session is. */
+  readonly track?: (token: VerifiedToken) => boolean;
+  /** A short digest of what the client is; null if that cannot be told. Called at first sightings only. Default: null. */
+  readonly clientKeyOf?: (userAgent: string | null) => string | null;
+  /** Sessions held. Default 100,000. */
+  readonly entryLimit?: number;
+  readonly endedLimits?: EndedLimits;
+  /** Milliseconds on a clock that never jumps. Default `performance.now`. */
+  readonly monotonic?: () => number;
+  /** From 0 to 1, for the jitter. Default `Math.random`. */
+  readonly random?: () => number;
+}
 
 export type Parts = ReturnType<typeof connect>;
 

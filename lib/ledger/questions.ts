@@ -3,21 +3,15 @@
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
+import type { Call, Entry } from './entry.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { PresentedToken, SightQuestion } from './knowledge.js';
-import type { Entry } from './table.js';
 
 /** Anything asked about one user. */
 export interface Question {
   /** Something was announced for this user since it was asked: the answer may be older than that. */
   isOvertaken: boolean;
-}
-
-/** A question about one session, and its answer within `storeTimeout`. */
-export interface Call {
-  readonly question: SightQuestion;
-  readonly outcome: Promise<SightAnswer>;
 }
 
 /** Questions without an answer, by user: few at any time, while users are many. */
@@ -59,9 +53,9 @@ export interface QuestionsOptions {
 
 /** Who takes the answers. */
 export interface AnswerListener {
-  apply(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
+  applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
   /** Nobody waits for the answer any more. */
-  applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
+  applyLateAnswer(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
   /** This question about the entry is settled. */
   releaseIfUnused(entry: Entry): void;
 }
@@ -97,7 +91,7 @@ export class Questions {
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
-      listener.applyLate(entry, sighting, answer);
+      listener.applyLateAnswer(entry, sighting, answer);
     };
     const answered = callAsync(() => store.sight(user, request, onLate)).then(async (answer) => {
       try {
@@ -106,7 +100,7 @@ export class Questions {
         onLate(answer);
         throw error;
       }
-      listener.apply(entry, question, sighting, answer);
+      listener.applyAnswer(entry, question, sighting, answer);
       return answer;
     });
     const settled = answered.finally(() => {

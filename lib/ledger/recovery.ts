@@ -3,9 +3,11 @@
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
+import { inBatches } from './batches.js';
 import type { EndedSessions, KnownOfUser } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
-import type { Entry, SessionTable } from './table.js';
+import type { Entry } from './entry.js';
+import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 export interface RecoveryOptions {
@@ -22,9 +24,6 @@ export interface RecoveryOptions {
   readonly storeTimeout: number;
   readonly confirm: (entry: Entry) => Promise<void>;
 }
-
-/** Users written back, and sessions sighted, at one time. */
-const BATCH = 128;
 
 export class Recovery {
   readonly #options: RecoveryOptions;
@@ -85,17 +84,4 @@ export class Recovery {
       this.#timer = setTimeout(resolve, this.#options.storeTimeout).unref();
     });
   }
-}
-
-/** In batches, one after the other. Resolves to those for which it failed; goes no further where it failed for a whole batch. */
-export async function inBatches<Item>(items: readonly Item[], act: (item: Item) => Promise<void>): Promise<Item[]> {
-  const failed: Item[] = [];
-  for (let start = 0; start < items.length; start += BATCH) {
-    const batch = items.slice(start, start + BATCH);
-    const outcomes = await Promise.allSettled(batch.map(act));
-    const refused = batch.filter((_, index) => outcomes[index]?.status === 'rejected');
-    failed.push(...refused);
-    if (refused.length === batch.length) return [...failed, ...items.slice(start + BATCH)];
-  }
-  return failed;
 }
