@@ -48,19 +48,17 @@ export interface LedgerOptions {
 export type Parts = ReturnType<typeof connect>;
 
 export function connect(options: LedgerOptions) {
-  const { store, clock, emit, storeTimeout, revocationBound } = options;
+  const { store, revocationBound } = options;
   const monotonic = options.monotonic ?? (() => performance.now());
-  const availability = new Availability({ storeTimeout, emit, monotonic });
-  const announcements = new Announcements(emit);
-  const ended = new EndedSessions(options.endedLimits ?? ENDED_LIMITS, (count) => {
-    emit('tombstonesDropped', { count });
-  });
-  const watched = new WatchedEntries();
-  const table: SessionTable = new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
-    if (entry.activity.isUnwritten) judge.confirmInBackground(entry);
-    else if (entry.call === null) answers.releaseIfUnused(entry);
-  });
-  const unwritten: UnwrittenActivity = new UnwrittenActivity((entry) => judge.confirm(entry));
+  const known = {
+    ...knownOf(options, monotonic),
+    table: new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
+      if (entry.activity.isUnwritten) judge.confirmInBackground(entry);
+      else if (entry.call === null) answers.releaseIfUnused(entry);
+    }),
+    unwritten: new UnwrittenActivity((entry): Promise<void> => judge.confirm(entry)),
+  };
+  const { availability, watched } = known;
   const feed = store.feed({
     notice: (notice) => {
       endings.onNotice(notice);
@@ -83,66 +81,30 @@ export function connect(options: LedgerOptions) {
   });
   const random = options.random ?? Math.random;
   const clientKeyOf = options.clientKeyOf ?? (() => null);
-  const questions = new Questions({
-    ...options,
-    random,
-    clientKeyOf,
-    availability,
-    freshness,
-    globalCutoff,
-    monotonic,
-  });
+  const asking = { ...options, availability, freshness, globalCutoff, monotonic, random, clientKeyOf };
+  const questions = new Questions(asking);
   const recovery: Recovery = new Recovery({
     ...options,
-    availability,
-    ended,
+    ...known,
     freshness,
-    table,
-    watched,
     confirm: (entry) => judge.confirm(entry),
   });
-  const endings: Endings = new Endings({
-    clock,
-    origin: store.origin,
-    ended,
-    globalCutoff,
-    table,
-    watched,
-    questions,
-    announcements,
-    unwritten,
-    recovery,
-  });
-  const answers: Answers = new Answers({ ended, endings, freshness, table, unwritten, announcements, recovery });
-  const judge: Judge = new Judge({
-    ...options,
-    track: options.track ?? (() => true),
-    freshness,
-    table,
-    watched,
-    ended,
-    endings,
-    questions,
-    answers,
-    availability,
-    unwritten,
-    recovery,
-  });
+  const { origin } = store;
+  const endings: Endings = new Endings({ ...options, ...known, origin, globalCutoff, questions, recovery });
+  const answers: Answers = new Answers({ ...known, endings, freshness, recovery });
+  const track = options.track ?? (() => true);
+  const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });
   const runOut = new RunOutCheck({ store, availability, watched, endings });
+  return { ...known, monotonic, feed, freshness, endings, globalCutoff, questions, recovery, runOut, judge };
+}
+
+function knownOf({ storeTimeout, emit, endedLimits = ENDED_LIMITS }: LedgerOptions, monotonic: () => number) {
   return {
-    monotonic,
-    feed,
-    freshness,
-    availability,
-    ended,
-    endings,
-    globalCutoff,
-    table,
-    watched,
-    unwritten,
-    questions,
-    recovery,
-    runOut,
-    judge,
+    availability: new Availability({ storeTimeout, emit, monotonic }),
+    announcements: new Announcements(emit),
+    ended: new EndedSessions(endedLimits, (count) => {
+      emit('tombstonesDropped', { count });
+    }),
+    watched: new WatchedEntries(),
   };
 }

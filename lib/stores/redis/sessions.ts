@@ -3,19 +3,7 @@
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionRecord, SessionUser } from '../../core/session.js';
-import type {
-  EndedByCutoff,
-  ListRequest,
-  Notice,
-  RestoreRequest,
-  RevokeAllRequest,
-  RevokeOutcome,
-  RevokeRequest,
-  SessionPage,
-  SightAnswer,
-  SightRequest,
-  Tombstone,
-} from '../store.js';
+import type { EndedByCutoff, Notice, SessionStore, Tombstone } from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
 import { NO_PROGRESS, SET_CUTOFF, TOMBSTONE_BATCH, type CutoffSet, type CutoffToSet } from './cutoff-scripts.js';
@@ -43,7 +31,7 @@ export class RedisSessions {
     this.#options = options;
   }
 
-  async sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer> {
+  readonly sight: SessionStore['sight'] = async (user, request, onLate) => {
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
@@ -58,9 +46,9 @@ export class RedisSessions {
       announceEnded(ended);
       if (answer !== 'again') return answer;
     }
-  }
+  };
 
-  async list(user: SessionUser, { limit, cursor, at, policy }: ListRequest): Promise<SessionPage> {
+  readonly list: SessionStore['list'] = async (user, { limit, cursor, at, policy }) => {
     const found: SessionRecord[] = [];
     let from = cursor;
     do {
@@ -73,26 +61,20 @@ export class RedisSessions {
     const last = sessions.at(-1);
     const hasMore = found.length > limit && last !== undefined;
     return { sessions, next: hasMore ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null };
-  }
+  };
 
-  async get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null> {
+  readonly get: SessionStore['get'] = async (user, handle, at, policy) => {
     const record = await this.#options.run(GET, this.#keysOf(user), { ...this.#call(at, policy), handle });
     return record === null ? null : sessionRecord(handle, record);
-  }
+  };
 
-  async label(
-    user: SessionUser,
-    handle: string,
-    label: string | null,
-    at: number,
-    policy: SessionPolicy,
-  ): Promise<SessionRecord | null> {
+  readonly label: SessionStore['label'] = async (user, handle, label, at, policy) => {
     const input = { ...this.#call(at, policy), handle, label };
     const record = await this.#options.run(LABEL, this.#keysOf(user), input);
     return record === null ? null : sessionRecord(handle, record);
-  }
+  };
 
-  async revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome> {
+  readonly revoke: SessionStore['revoke'] = async (user, request) => {
     const { handle, at, policy } = request;
     const { announcer, runDurably } = this.#options;
     const tell = async ({ tombstone }: ReturnType<typeof REVOKE.decode>): Promise<void> => {
@@ -103,15 +85,15 @@ export class RedisSessions {
     const revoked = await runDurably(REVOKE, this.#keysOf(user), input, (late) => inBackground(tell(late)));
     await tell(revoked);
     return revoked.outcome;
-  }
+  };
 
-  async revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ ended: number }> {
+  readonly revokeAll: SessionStore['revokeAll'] = async (user, request) => {
     const { at, policy, except, reason, by } = request;
     const cutoff = { at: null, except, reason, by, origin: this.#options.origin };
     return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), this.#options.runDurably) };
-  }
+  };
 
-  async restore(user: SessionUser, request: RestoreRequest): Promise<{ missing: number }> {
+  readonly restore: SessionStore['restore'] = async (user, request) => {
     const { tombstones, cutoff, at, policy } = request;
     const call = this.#call(at, policy);
     let missing = 0;
@@ -121,7 +103,7 @@ export class RedisSessions {
     }
     if (cutoff !== null) await this.#setCutoff(user, cutoff, call, this.#options.run);
     return { missing };
-  }
+  };
 
   /**
    * Sets a cutoff and writes the tombstones of all that it ends, after those of the cutoff before it. Announces all of

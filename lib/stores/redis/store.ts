@@ -3,8 +3,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { checkOptions, type OptionKinds } from '../../core/check.js';
-import type { Health } from '../../core/health.js';
-import type { EndEverywhereRequest, FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
+import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
 import {
   COMMAND_CONNECTION,
@@ -59,6 +58,7 @@ interface Parts {
   readonly sessions: RedisSessions;
 }
 
+/** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly #target: string | RedisClient;
@@ -77,7 +77,7 @@ class RedisStore implements SessionStore {
     this.#duplicate = duplicate;
   }
 
-  configure(settings: StoreSettings): void {
+  readonly configure: SessionStore['configure'] = (settings) => {
     if (this.#configured !== null) {
       throw new TypeError('This redisStore is already in use: give each managedSessions a redisStore of its own');
     }
@@ -96,43 +96,41 @@ class RedisStore implements SessionStore {
     const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
     const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
     this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions };
-  }
+  };
 
-  sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
-  list: SessionStore['list'] = async (...args) => this.#parts().sessions.list(...args);
-  get: SessionStore['get'] = async (...args) => this.#parts().sessions.get(...args);
-  label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
-  revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
-  revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
-  restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
+  readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
+  readonly list: SessionStore['list'] = async (...args) => this.#parts().sessions.list(...args);
+  readonly get: SessionStore['get'] = async (...args) => this.#parts().sessions.get(...args);
+  readonly label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
+  readonly revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
+  readonly revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
+  readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
-  async endEverywhere(request: EndEverywhereRequest): Promise<void> {
+  readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
     const { globalCutoff, runDurably } = this.#parts();
     await globalCutoff.set(request, this.origin, runDurably);
-  }
+  };
 
-  async catchUp(): Promise<void> {
+  readonly catchUp: SessionStore['catchUp'] = async () => {
     const { globalCutoff, run } = this.#parts();
     await globalCutoff.ask(run);
-  }
+  };
 
-  feed(listener: FeedListener): RevocationFeed {
+  readonly feed: SessionStore['feed'] = (listener) => {
     const { announcer, globalCutoff, settings } = this.#parts();
     announcer.listen(listener);
     const open = (): RedisClient => this.#duplicate(FEED_CONNECTION);
     this.#feed = redisFeed({ ...settings, open, keys: this.#feedKeys(), globalCutoff }, listener);
     return this.#feed;
-  }
+  };
 
-  health(): Health {
-    return this.#parts().commands.health();
-  }
+  readonly health: SessionStore['health'] = () => this.#parts().commands.health();
 
-  async close(): Promise<void> {
+  readonly close: SessionStore['close'] = async () => {
     this.#configured?.commands.close();
     this.#configured?.durable?.close();
     await this.#feed?.close();
-  }
+  };
 
   #parts(): Parts {
     if (this.#configured === null) throw new TypeError('configure() comes before any other call of a store');
