@@ -1,4 +1,4 @@
-/** What an answer of the store changes here. */
+/** Applies the store's answers to what this process knows. */
 
 import type { Sighting } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
@@ -53,7 +53,7 @@ export class Answers {
     for (const effect of effects) this.#carryOut(effect, entry, sighting);
   }
 
-  /** Nobody waits for the answer any more: it is not believed, but what it tells of was done. */
+  /** Nobody waits for this answer any more, so it does not vouch for the session. But what it reports was done. */
   applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
     const { user, handle } = entry;
     if (answer.state === 'live' && answer.created) {
@@ -63,7 +63,7 @@ export class Answers {
     this.#options.endings.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
   }
 
-  /** Remembers an ending that a verdict tells of. */
+  /** Remembers an ending that a verdict reports. */
   take(token: PresentedToken, verdict: Verdict): void {
     const { endings } = this.#options;
     if (verdict.as === 'ended') endings.learnTombstone(token.user, verdict.tombstone, 'answer');

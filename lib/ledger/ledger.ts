@@ -1,4 +1,4 @@
-/** What this process knows of its sessions, and how fresh that is: between the middleware and the store. */
+/** Between the middleware and the store: what this process knows of its sessions, and how fresh that is. */
 
 import type { Emit } from '../core/events.js';
 import type { Health } from '../core/health.js';
@@ -29,9 +29,9 @@ export interface LedgerOptions {
   readonly emit: Emit;
   /** Whether a token's session is kept on record. Default: every session is. */
   readonly track?: (token: VerifiedToken) => boolean;
-  /** A short digest of what the client is; null if that cannot be told. Called at first sightings only. Default: null. */
+  /** A short digest of the kind of client. Null if it is not known. Called at first sightings only. Default: null. */
   readonly clientKeyOf?: (userAgent: string | null) => string | null;
-  /** Sessions held. Default 100,000. */
+  /** The most sessions to hold. Default 100,000. */
   readonly entryLimit?: number;
   readonly endedLimits?: EndedLimits;
   /** Milliseconds on a clock that never jumps. Default `performance.now`. */
@@ -40,12 +40,11 @@ export interface LedgerOptions {
   readonly random?: () => number;
 }
 
-/** How often endings that ran out are forgotten: to look through 100,000 takes tens of milliseconds. */
+/** How often expired endings are dropped. To look through 100,000 of them takes tens of milliseconds. */
 const SWEEP_INTERVAL = 60_000;
 
 /**
- * The moments of sessions are read from the option `clock`. What is promised in durations (freshness, timeouts) is
- * measured on a monotonic clock.
+ * Times of sessions are read from the option `clock`. Freshness and timeouts are measured on a monotonic clock.
  */
 export class Ledger {
   readonly #options: LedgerOptions;
@@ -64,9 +63,9 @@ export class Ledger {
   }
 
   /**
-   * The live session; throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
-   * `session_limit` or `store_unavailable`. Synchronous if the ledger knows. `fresh` asks the store whatever the ledger
-   * knows, and answers `store_unavailable` if it cannot, whatever `whenStoreDown` says.
+   * The live session. Throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
+   * `session_limit` or `store_unavailable`. Synchronous if the ledger knows the answer. `fresh` asks the store whatever the
+   * ledger knows, and rejects with `store_unavailable` if it cannot be asked, whatever `whenStoreDown` says.
    */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
     return this.#judge.judge(token, sighting, fresh);
@@ -74,7 +73,7 @@ export class Ledger {
 
   /**
    * The same judgement without a sighting: nothing is recorded, extended or counted. Rejects as {@link judge} does, and
-   * with `store_unavailable` whenever it can neither know nor ask, whatever `whenStoreDown` says.
+   * with `store_unavailable` if the ledger does not know and cannot ask, whatever `whenStoreDown` says.
    */
   async peek(token: VerifiedToken, at: number): Promise<Omit<LiveSession, 'signal'>> {
     const { startedAt, expiresAt } = await this.#judge.peek(token, at);
@@ -190,7 +189,7 @@ export class Ledger {
     return !endings.isEnded(handle) && !globalCutoff.ends(startedAt, table.policyOf(user));
   }
 
-  /** A revocation that failed may be in force in part: what is known of the user is asked for again. */
+  /** A revocation that failed may be partly in force, so everything that is known of the user is asked for again. */
   async #end<Outcome>(user: SessionUser, ask: (policy: SessionPolicy) => Promise<Outcome>): Promise<Outcome> {
     const { availability, questions, table } = this.#parts;
     try {

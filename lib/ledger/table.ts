@@ -1,4 +1,4 @@
-/** The sessions that this process holds: by handle, the least recently used evicted, and by user. */
+/** The sessions that this process holds, by handle and by user. The least recently used are evicted. */
 
 import { LRUCache } from 'lru-cache';
 
@@ -35,7 +35,7 @@ export class Entry implements LiveSession {
   #controller: AbortController | null = null;
   readonly #onWatched: (entry: Entry) => void;
 
-  /** `onWatched` is told when somebody first asks for the signal. */
+  /** `onWatched` is called when somebody first asks for the signal. */
   constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => void) {
     this.handle = token.handle;
     this.activity = new Activity(token.times);
@@ -62,7 +62,7 @@ export class Entry implements LiveSession {
     return token.lifetime === null ? Math.max(expiresAt, tokensEndAt) : expiresAt;
   }
 
-  /** Made when it is first asked for: most requests never look at it. */
+  /** Created when it is first asked for, because most requests never use it. */
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
@@ -76,7 +76,7 @@ export class Entry implements LiveSession {
     return this.#controller !== null;
   }
 
-  /** This process told somebody that the session is live. */
+  /** Whether this process has told somebody that the session is live. */
   get isInUse(): boolean {
     return this.knowledge.state === 'live' || this.isWatched;
   }
@@ -97,7 +97,7 @@ export class SessionTable {
   readonly #users = new Map<string, UserSessions>();
   readonly #policyOf: (issuer: string) => SessionPolicy;
 
-  /** `onEvict` is told of each session that had to make room. */
+  /** `onEvict` is called with each evicted session. */
   constructor(limit: number, policyOf: (issuer: string) => SessionPolicy, onEvict: (entry: Entry) => void) {
     this.#policyOf = policyOf;
     this.#entries = new LRUCache({
@@ -145,7 +145,7 @@ export class SessionTable {
     }
   }
 
-  /** The session's entry: a new one, or the given one that was held elsewhere. */
+  /** The session's entry: the given one, if it was held elsewhere, or a new one. */
   attach(token: PresentedToken, held: Entry | undefined, make: (userSessions: UserSessions) => Entry): Entry {
     const userSessions = this.#sessionsOf(token.user);
     const entry = held ?? make(userSessions);

@@ -1,4 +1,4 @@
-/** Sessions whose signal somebody asked for: a connection may stay open for long without another request. */
+/** Sessions whose signal somebody asked for. A connection may stay open for long without another request. */
 
 import { getEventListeners } from 'node:events';
 
@@ -9,12 +9,12 @@ import type { Endings } from './endings.js';
 import { timesOf } from './knowledge.js';
 import type { Entry } from './table.js';
 
-/** Entries without a listener that are held all the same: `AbortSignal.any()` listens and does not show. */
+/** The most entries without a listener that are held anyway, because `AbortSignal.any()` does not show as a listener. */
 const HELD_UNHEARD = 10_000;
 
 /**
- * Also those that the table let go of. One that somebody listens to is held until its session ends. Of the others the
- * latest are held, and the rest for as long as a request holds its session.
+ * Also finds those that the table has evicted. An entry with a listener is held until its session ends. Of the others, the
+ * latest are held here, and the rest live as long as a request holds its session.
  */
 export class WatchedEntries {
   readonly #byHandle = new Map<string, WeakRef<Entry>>();
@@ -46,7 +46,7 @@ export class WatchedEntries {
     this.#forget(handle, user.key);
   }
 
-  /** Those that somebody still holds. Forgets the others, and decides anew which are held from here. */
+  /** The entries that somebody still holds. Forgets the others, and decides again which are held here. */
   held(): Entry[] {
     const held: Entry[] = [];
     for (const [userKey, handles] of this.#byUser) {
@@ -85,7 +85,7 @@ export interface RunOutCheckOptions {
   readonly endings: Pick<Endings, 'letGo' | 'learnRunOut'>;
 }
 
-/** Ends watched sessions that ran out, unless their record says that they were used elsewhere. */
+/** Ends watched sessions that have expired, unless their record shows that they were used elsewhere. */
 export class RunOutCheck {
   readonly #options: RunOutCheckOptions;
   readonly #checking = new Set<Entry>();
@@ -114,10 +114,10 @@ export class RunOutCheck {
       entry.activity.usedElsewhere(record.lastSeenAt, record.expiresAt);
       return;
     }
-    // A request that came meanwhile may have taken the session on.
+    // A request that came meanwhile may have extended the session.
     if (watched.find(handle) !== entry || entry.call !== null) return;
     const standing = standingOf(entry, now);
-    // Not ended for good: a refreshed token takes the session on.
+    // Not ended for good: a refreshed token continues the session.
     if (standing.state === 'lapsed') endings.letGo(entry);
     if (standing.state !== 'ended') return;
     const { cause } = standing;
@@ -126,7 +126,7 @@ export class RunOutCheck {
   }
 }
 
-/** What is not on record is never idle: nobody would know of its use elsewhere. */
+/** A session that is not on record is never idle, because its use in other processes is not known. */
 function standingOf(entry: Entry, now: number): Standing {
   const { policy, activity } = entry;
   return decide(timesOf(entry), activity.isTracked ? policy : { ...policy, idleTimeout: null }, now);
