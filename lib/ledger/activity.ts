@@ -1,22 +1,22 @@
-/** What each request moves on, and what of it the store does not know yet. */
+/** How a session is used: what each request changes, and what of it the store does not know yet. */
 
 import { tokenEndsAt } from '../core/policy.js';
 import type { Sighting, TokenTimes } from '../core/session.js';
 
 /** The use of one session. Small and mutable: it changes with every request. */
 export class Activity {
-  /** The session is kept on record. One that is not leaves nothing in the store. */
+  /** Whether the session is kept on record. If not, nothing of it is written to the store. */
   isTracked = false;
   lastSeenAt = 0;
-  /** The token that ends last: what a background sight presents. */
+  /** The token that expires last. Background sightings present it. */
   token: TokenTimes;
   tokensEndAt: number;
   ip: string | null = null;
   userAgent: string | null = null;
-  /** The last-seen time and the end of the tokens that the store knows. */
+  /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
   writtenAt = 0;
   writtenEndsAt = 0;
-  /** When the next background sight is due, by the option `clock`. */
+  /** When the next background sighting is due, by the option `clock`. */
   dueAt = 0;
 
   constructor(token: TokenTimes) {
@@ -28,20 +28,20 @@ export class Activity {
     return this.isTracked && this.lastSeenAt > this.writtenAt;
   }
 
-  /** Notes a use. Returns whether a background sight is due. */
+  /** Notes a use. Returns whether a background sighting is due. */
   note(token: TokenTimes, sighting: Sighting, interval: number): boolean {
     const { at } = sighting;
     if (at > this.lastSeenAt) this.lastSeenAt = at;
     const isExtended = this.extend(token);
     const isDue = at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt);
-    // A clock that went back must not silence the background sights.
+    // If the clock went back, background sightings must not stop.
     if (!isDue && at >= this.writtenAt - interval) return false;
     this.lastSeenAt = at;
     this.locate(sighting);
     return true;
   }
 
-  /** Keeps the token that ends last. Returns whether this one does. */
+  /** Keeps the token that expires last. Returns whether it is this one. */
   extend(token: TokenTimes): boolean {
     const endsAt = tokenEndsAt(token);
     if (endsAt <= this.tokensEndAt) return false;

@@ -1,4 +1,4 @@
-/** What an answer of the store changes here. */
+/** Applies the store's answers to what this process knows. */
 
 import type { Sighting } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
@@ -64,7 +64,7 @@ export class Answers {
     this.#options.endings.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
   }
 
-  /** Remembers an ending that a verdict tells of. */
+  /** Remembers an ending that a verdict reports. */
   take(token: PresentedToken, verdict: Verdict): void {
     const { endings } = this.#options;
     if (verdict.as === 'ended') endings.learnTombstone(token.user, verdict.tombstone, 'answer');

@@ -27,8 +27,8 @@ import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 /**
- * What to do with a session about which the store cannot be asked: refuse it, go on for a while if it was known to be
- * live, or let every good token pass.
+ * What to do with a session if the store cannot be asked about it: refuse it, accept it for a while if it was known to be
+ * live, or accept every valid token.
  */
 export type WhenStoreDown = 'refuse' | 'allow' | { readonly allowFor: number };
 
@@ -57,7 +57,7 @@ export class Judge {
     this.#options = options;
   }
 
-  /** The hot path: synchronous if memory can answer. */
+  /** The hot path. Synchronous if it can be judged from memory. */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
     const { table, freshness } = this.#options;
     const entry = table.get(token.handle);
@@ -82,7 +82,7 @@ export class Judge {
     return verdict.answer;
   }
 
-  /** Writes a sighting that nobody waits for. */
+  /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, ip, userAgent, token } = entry.activity;
     const { questions, answers } = this.#options;
@@ -92,7 +92,7 @@ export class Judge {
   confirmInBackground(entry: Entry): void {
     if (entry.call !== null && !entry.call.question.isOvertaken) return;
     this.confirm(entry).catch(() => {
-      // Reported as storeDown. Asked again when it is due.
+      // Reported as `storeDown`. Sent again when it is due.
     });
   }
 
@@ -149,7 +149,7 @@ export class Judge {
     try {
       answer = await outcome;
     } catch (error) {
-      // A notice may have come while the question was out.
+      // A notice may have arrived since the question was sent.
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       if (fresh || !this.#mayGoOn(entry)) throw error;
@@ -177,7 +177,7 @@ export class Judge {
     throw endedError(inferred.ending);
   }
 
-  /** A token that is good for longer than the tombstone stands makes it stand longer, here and in the store. */
+  /** A token that expires after the tombstone extends it, here and in the store. */
   #extendTombstone(tombstone: Tombstone, { user, handle, times }: VerifiedToken, now: number): void {
     const { store, table, ended, availability, recovery } = this.#options;
     const policy = table.policyOf(user);
@@ -192,7 +192,7 @@ export class Judge {
           if (missing > 0 && !isInferred) recovery.start();
         },
         () => {
-          // Reported as storeDown. The tombstone stands here.
+          // Reported as `storeDown`. Here the tombstone is extended.
         },
       );
   }
@@ -208,7 +208,7 @@ export class Judge {
     return freshness.ageOf(knowledge.vouch) <= freshness.bound + whenStoreDown.allowFor;
   }
 
-  /** The store is known to be down: no request waits for it, and one at a time finds out whether it is back. */
+  /** The store is known to be down, so no request waits for it. One call at a time finds out whether it is back. */
   #goOn(entry: Entry, token: VerifiedToken, sighting: Sighting): LiveSession {
     this.#refusePastLifetime(entry, token, sighting.at);
     if (!this.#isProbing) {

@@ -1,4 +1,4 @@
-/** What this process knows of its sessions, and how fresh that is: between the middleware and the store. */
+/** Between the middleware and the store: what this process knows of its sessions, and how fresh that is. */
 
 import type { Health } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
@@ -14,12 +14,11 @@ export type { WhenStoreDown } from './judge.js';
 export type { LedgerOptions } from './parts.js';
 export type { LiveSession } from './entry.js';
 
-/** How often endings that ran out are forgotten: to look through 100,000 takes tens of milliseconds. */
+/** How often expired endings are dropped. To look through 100,000 of them takes tens of milliseconds. */
 const SWEEP_INTERVAL = 60_000;
 
 /**
- * The moments of sessions are read from the option `clock`. What is promised in durations (freshness, timeouts) is
- * measured on a monotonic clock.
+ * Times of sessions are read from the option `clock`. Freshness and timeouts are measured on a monotonic clock.
  */
 export class Ledger {
   readonly #options: LedgerOptions;
@@ -38,9 +37,9 @@ export class Ledger {
   }
 
   /**
-   * The live session; throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
-   * `session_limit` or `store_unavailable`. Synchronous if the ledger knows. `fresh` asks the store whatever the ledger
-   * knows, and answers `store_unavailable` if it cannot, whatever `whenStoreDown` says.
+   * The live session. Throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
+   * `session_limit` or `store_unavailable`. Synchronous if the ledger knows the answer. `fresh` asks the store whatever the
+   * ledger knows, and rejects with `store_unavailable` if it cannot be asked, whatever `whenStoreDown` says.
    */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
     return this.#judge.judge(token, sighting, fresh);
@@ -48,7 +47,7 @@ export class Ledger {
 
   /**
    * The same judgement without a sighting: nothing is recorded, extended or counted. Rejects as {@link judge} does, and
-   * with `store_unavailable` whenever it can neither know nor ask, whatever `whenStoreDown` says.
+   * with `store_unavailable` if the ledger does not know and cannot ask, whatever `whenStoreDown` says.
    */
   async peek(token: VerifiedToken, at: number): Promise<Omit<LiveSession, 'signal'>> {
     const { startedAt, expiresAt } = await this.#judge.peek(token, at);

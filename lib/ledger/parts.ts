@@ -66,7 +66,7 @@ export function connect(options: LedgerOptions) {
     globalCutoff: (cutoff) => {
       endings.learnGlobalCutoff(cutoff);
     },
-    // Entries were missed: everything is asked for again, and what is known to be ended is written back.
+    // Entries were missed. Everything is asked for again, and the known endings are written back.
     gap: () => {
       freshness.startGeneration();
       recovery.start();

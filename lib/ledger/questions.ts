@@ -1,4 +1,4 @@
-/** What this process is asking the store. Requests of one session share a question. */
+/** The questions that this process asks the store. Requests of one session share a question. */
 
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
@@ -10,7 +10,7 @@ import type { PresentedToken, SightQuestion } from './knowledge.js';
 
 /** Anything asked about one user. */
 export interface Question {
-  /** Something was announced for this user since it was asked: the answer may be older than that. */
+  /** Something was announced for this user since it was asked, so the answer may be older. */
   isOvertaken: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface QuestionsOptions {
   readonly clientKeyOf: (userAgent: string | null) => string | null;
 }
 
-/** Who takes the answers. */
+/** Gets the answers. */
 export interface AnswerListener {
   applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
   /** Nobody waits for the answer any more. */
@@ -78,7 +78,7 @@ export class Questions {
     this.#open.overtakeAll();
   }
 
-  /** Sends a sighting. Whoever asks about this session next may share the call. */
+  /** Sends a sighting. The next questions about this session may share the call. */
   send(entry: Entry, sighting: Sighting, token: TokenTimes, listener: AnswerListener): Call {
     const { store, availability, freshness, globalCutoff, activityInterval, random } = this.#options;
     const { handle, user, policy, activity } = entry;
@@ -110,14 +110,14 @@ export class Questions {
     });
     const call: Call = { question, outcome: availability.withTimeout(settled) };
     call.outcome.catch(() => {
-      // Whoever waits for it learns of it.
+      // Whoever waits for the call gets the rejection.
     });
     this.#open.add(user.key, question);
     entry.call = call;
     return call;
   }
 
-  /** Within the bound any answer will do, unless something was announced since the question was sent. */
+  /** Any answer within the bound is recent enough, unless something was announced since the question was sent. */
   mayShare({ question }: Call, { issuedAt }: TokenTimes): boolean {
     const { freshness, monotonic } = this.#options;
     const asked = question.token.issuedAt;

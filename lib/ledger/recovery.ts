@@ -1,4 +1,4 @@
-/** After the store lost data: writes back what is known to be ended, and asks again about what is in use. */
+/** After the store has lost data: writes the known endings back, and asks again about the sessions in use. */
 
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
@@ -20,7 +20,7 @@ export interface RecoveryOptions {
   readonly table: SessionTable;
   readonly watched: WatchedEntries;
   readonly activityInterval: number;
-  /** Also the pause before what failed is tried again. */
+  /** Also the pause before a retry of what failed. */
   readonly storeTimeout: number;
   readonly confirm: (entry: Entry) => Promise<void>;
 }
@@ -28,7 +28,7 @@ export interface RecoveryOptions {
 export class Recovery {
   readonly #options: RecoveryOptions;
   #isRunning = false;
-  /** How often the store was seen to have lost data, or may have. */
+  /** How often the store has lost data, or may have. */
   #losses = 0;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -48,7 +48,7 @@ export class Recovery {
     clearTimeout(this.#timer);
   }
 
-  /** Until everything is done; what fails does not hold up the rest, and is tried again alone. */
+  /** Repeats until everything is done. What fails does not delay the rest, and is tried again by itself. */
   async #run(): Promise<void> {
     const { ended, clock, confirm } = this.#options;
     this.#isRunning = true;
@@ -72,7 +72,7 @@ export class Recovery {
     await availability.withTimeout(callAsync(() => store.restore(user, known)));
   }
 
-  /** Sessions in use, without waiting for their next request: somebody may hold a connection open. */
+  /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
   #unseen(): Entry[] {
     const { table, watched, clock, activityInterval, freshness } = this.#options;
     const inUse = table.seenSince(clock.now() - 2 * activityInterval);

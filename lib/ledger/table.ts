@@ -1,4 +1,4 @@
-/** The sessions that this process holds: by handle, the least recently used evicted, and by user. */
+/** The sessions that this process holds, by handle and by user. The least recently used are evicted. */
 
 import { LRUCache } from 'lru-cache';
 
@@ -12,7 +12,7 @@ export class SessionTable {
   readonly #users = new Map<string, UserSessions>();
   readonly #policyOf: (issuer: string) => SessionPolicy;
 
-  /** `onEvict` is told of each session that had to make room. */
+  /** `onEvict` is called with each evicted session. */
   constructor(limit: number, policyOf: (issuer: string) => SessionPolicy, onEvict: (entry: Entry) => void) {
     this.#policyOf = policyOf;
     this.#entries = new LRUCache({
@@ -60,7 +60,7 @@ export class SessionTable {
     }
   }
 
-  /** The session's entry: a new one, or the given one that was held elsewhere. */
+  /** The session's entry: the given one, if it was held elsewhere, or a new one. */
   attach(token: PresentedToken, held: Entry | undefined, make: (userSessions: UserSessions) => Entry): Entry {
     const userSessions = this.#sessionsOf(token.user);
     const entry = held ?? make(userSessions);

@@ -1,15 +1,15 @@
-/** Sessions whose signal somebody asked for: a connection may stay open for long without another request. */
+/** Sessions whose signal somebody asked for. A connection may stay open for long without another request. */
 
 import { getEventListeners } from 'node:events';
 
 import type { Entry } from './entry.js';
 
-/** Entries without a listener that are held all the same: `AbortSignal.any()` listens and does not show. */
+/** The most entries without a listener that are held anyway, because `AbortSignal.any()` does not show as a listener. */
 const HELD_UNHEARD = 10_000;
 
 /**
- * Also those that the table let go of. One that somebody listens to is held until its session ends. Of the others the
- * latest are held, and the rest for as long as a request holds its session.
+ * Also finds those that the table has evicted. An entry with a listener is held until its session ends. Of the others, the
+ * latest are held here, and the rest live as long as a request holds its session.
  */
 export class WatchedEntries {
   readonly #byHandle = new Map<string, WeakRef<Entry>>();
@@ -41,7 +41,7 @@ export class WatchedEntries {
     this.#forget(handle, user.key);
   }
 
-  /** Those that somebody still holds. Forgets the others, and decides anew which are held from here. */
+  /** The entries that somebody still holds. Forgets the others, and decides again which are held here. */
   held(): Entry[] {
     const held: Entry[] = [];
     for (const [userKey, handles] of this.#byUser) {

@@ -1,4 +1,4 @@
-/** Sessions in the memory of one process: the store's contract at its plainest. Each method is atomic: it never waits. */
+/** Sessions in the memory of one process: the simplest implementation of the contract. Methods never wait, so each is atomic. */
 
 import { randomBytes } from 'node:crypto';
 
@@ -8,20 +8,21 @@ import { keptWords, type SessionUser } from '../core/session.js';
 import { compareListed, UserSessions, type Call } from './memory-sessions.js';
 import type { FeedListener, Notice, SessionStore } from './store.js';
 
-/** Users whose sessions are pruned whenever a user is added, so that nobody stays for ever. */
+/** How many users are pruned whenever one is added, so that nobody stays for ever. */
 const PRUNED_IN_PASSING = 2;
 
 let hasWarned = false;
 
 /**
- * Sessions in this process alone: the default, for development and for apps of one process. They are gone when it ends,
- * and no other process sees them. With `NODE_ENV=production` it says so once, on stderr.
+ * Keeps sessions in this process only. This is the default, for development and for apps with a single process. The
+ * sessions are gone when the process ends, and no other process sees them. With `NODE_ENV=production`, the first call
+ * emits a process warning about this.
  */
 export function memoryStore(): SessionStore {
   if (process.env['NODE_ENV'] === 'production' && !hasWarned) {
     hasWarned = true;
     process.emitWarning(
-      'memoryStore() keeps sessions in this process alone: what one process ends, another still accepts. ' +
+      'memoryStore() keeps sessions in this process only: other processes still accept a session that this one ended. ' +
         'If there is more than one process, give managedSessions a redisStore(...).',
       { code: 'MANAGED_SESSIONS_MEMORY_STORE' },
     );
@@ -132,7 +133,7 @@ class MemoryStore implements SessionStore {
     for (const listener of this.#listeners) listener.notice(notice);
   }
 
-  /** A user's sessions, to be added to. */
+  /** A user's sessions. Created if there are none. */
   #sessionsOf(user: SessionUser, call: Call): UserSessions {
     let sessions = this.#users.get(user.key);
     if (sessions === undefined) {

@@ -8,9 +8,9 @@ import { formatted, groupsOf, listOf, number, numberOrNull, string, stringOf, ty
 import { BATCH, ENDING, userScript } from './session-prelude.js';
 
 /**
- * Writes the tombstones of a batch of the sessions on record that the standing cutoff ends. A scan that begins at cursor
- * '0' and comes to '0' again has met every field that was there throughout: the cutoff then is complete. Sessions put on
- * record in between have survived it.
+ * Writes the tombstones of a batch of those sessions on record that the standing cutoff ends. A scan that begins at cursor
+ * '0' and returns to '0' has met every field that existed throughout: the cutoff is then complete. Sessions that were put
+ * on record meanwhile have survived it.
  */
 const SWEEP = `${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
@@ -42,7 +42,7 @@ local function writeTombstoneBatch(cursor)
 end
 `;
 
-/** How far the tombstones of a cutoff are written: where to go on, '0' at the end. */
+/** How far the tombstones of a cutoff are written: the cursor from which to continue, '0' at the end. */
 export interface Progress {
   readonly cutoffAt: number;
   readonly cursor: string;
@@ -55,7 +55,7 @@ const PROGRESS: ParametersOf<{ readonly progress: Progress }> = {
   cursor: string(({ progress }) => progress.cursor),
 };
 
-/** Tombstones that a script has written, of which `ended` were live sessions. */
+/** What a script has written: `ended` are the tombstones of sessions that were live. */
 interface Batch {
   readonly progress: Progress;
   readonly ended: readonly EndedByCutoff[];
@@ -70,22 +70,22 @@ const decodeBatch = (cutoffAt: number, cursor: unknown, flat: unknown): Batch =>
   })),
 });
 
-/** A new cutoff is dated by Redis's own clock: its `at` is null. One that is written back has its own. */
+/** A new cutoff is dated by Redis's clock, so its `at` is null. One that is written back keeps its own. */
 export interface CutoffToSet extends Omit<Cutoff, 'at'> {
   readonly at: number | null;
 }
 
 export type CutoffSet =
-  /** A later cutoff stands, or the same; nothing was done. */
+  /** There is a later cutoff, or the same. Nothing was done. */
   | { readonly state: 'standing' }
-  /** The standing cutoff was not complete. A batch of its tombstones was written instead, and the caller repeats the call. */
+  /** The standing cutoff was not complete. A batch of its tombstones was written instead. The caller repeats the call. */
   | ({ readonly state: 'again'; readonly cutoff: Cutoff } & Batch)
-  /** It is set, after the cutoff `before`. */
+  /** It was set, after the cutoff `before`. */
   | ({ readonly state: 'set'; readonly cutoff: Cutoff; readonly before: Cutoff | null } & Batch);
 
 /**
- * Sets the user's cutoff: from here on every session that it concerns is ended. Writes a first batch of tombstones.
- * A session that several cutoffs end has the tombstone of the earliest, so the standing one must be complete before.
+ * Sets the user's cutoff: from now on, every session to which it applies is ended. Writes a first batch of tombstones. If
+ * several cutoffs end a session, it has the tombstone of the earliest. So the standing one must be complete first.
  */
 export const SET_CUTOFF = userScript<{ readonly cutoff: CutoffToSet; readonly progress: Progress }, CutoffSet>({
   parameters: {
@@ -119,7 +119,7 @@ writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
 local goesOn, ended = writeTombstoneBatch('0')
 return { 'set', formatCutoff(cutoff), goesOn, ended, before and formatCutoff(before) or '' }
 `,
-  /** Reply: state; the cutoff; where its tombstones go on; handle, expiresAt, until of each live session; the one before. */
+  /** Reply: state; cutoff; cursor of its tombstones; handle, expiresAt and until of each live session; the cutoff before. */
   decode(reply) {
     const [state, text, cursor, flat, before] = listOf(reply);
     if (state === 'standing') return { state };
@@ -134,7 +134,7 @@ function cutoffOf({ at, except, reason, by, origin }: KeptCutoff): Cutoff {
   return { at, except, reason, by, origin };
 }
 
-/** Writes the next batch of tombstones of a cutoff; nothing if it is complete. */
+/** Writes the next batch of tombstones of a cutoff. Writes nothing if it is complete. */
 export const TOMBSTONE_BATCH = userScript<{ readonly progress: Progress }, Batch>({
   parameters: PROGRESS,
   lua: `${SWEEP}

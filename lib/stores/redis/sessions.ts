@@ -1,4 +1,4 @@
-/** What is done with the sessions of one user: one script each, or batches of them, and what is announced of it. */
+/** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
@@ -18,7 +18,7 @@ export interface SessionsOptions {
   readonly prefix: string;
   readonly origin: string;
   readonly run: RunScript;
-  /** The same, acknowledged by the replicas that were asked for. */
+  /** The same, also acknowledged by the configured number of replicas. */
   readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
@@ -35,7 +35,7 @@ export class RedisSessions {
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
-      // The sessions are ended, announced or not; this one neither waits nor pays for it.
+      // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
       inBackground(this.#options.announcer.announce(notices, this.#options.run));
     };
     for (;;) {
@@ -106,8 +106,8 @@ export class RedisSessions {
   };
 
   /**
-   * Sets a cutoff and writes the tombstones of all that it ends, after those of the cutoff before it. Announces all of
-   * them in this order, but a cutoff that is written back. Resolves to how many live sessions were ended.
+   * Sets a cutoff and writes the tombstones of the sessions that it ends, after those of the cutoff before it. Announces
+   * them in this order, unless the cutoff is written back. Resolves to the number of live sessions that were ended.
    */
   async #setCutoff(user: SessionUser, cutoff: CutoffToSet, call: Call, run: RunScript): Promise<number> {
     const keys = this.#keysOf(user);
@@ -139,7 +139,7 @@ export class RedisSessions {
     }
   }
 
-  /** The keys of a user's scripts; one hash tag, so one slot. */
+  /** The keys of a user's scripts. They have one hash tag, so they are in one slot. */
   #keysOf(user: SessionUser): string[] {
     return ['s', 'c', 'i', 'k'].map((part) => `${this.#options.prefix}:{${user.key}}:${part}`);
   }
@@ -159,7 +159,7 @@ function cutoffNotices(user: SessionUser, answer: CutoffSet, isNew: boolean): No
   return [...(before === null ? [] : [notice(before, [])]), notice(cutoff, ended)];
 }
 
-/** For what nobody waits for: who hears of it is told, as far as that goes. */
+/** For a promise that nobody waits for. */
 function inBackground(work: Promise<void>): void {
   work.catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-/** The session store in Redis: its options, its connections, and what each method is done by. */
+/** The session store in Redis: its options, its connections, and the parts that its methods use. */
 
 import { randomBytes } from 'node:crypto';
 
@@ -23,11 +23,11 @@ import { RedisSessions } from './sessions.js';
 export type { RedisClient } from './connection.js';
 
 export interface RedisStoreOptions {
-  /** What every key begins with; no braces, which have a meaning in a Cluster. Default `'ms'`. */
+  /** The prefix of every key. Without braces, because they have a meaning in a Cluster. Default `'ms'`. */
   readonly prefix?: string;
   /**
-   * Replicas that must have what a revocation writes before it is acknowledged (Redis's `WAIT`); with fewer it rejects
-   * with `store_unavailable`. Default 0: an acknowledgement is as durable as the one Redis.
+   * The number of replicas that must have a revocation before it is acknowledged (Redis's `WAIT`). If there are fewer, it
+   * rejects with `store_unavailable`. Default 0: the master's acknowledgement is enough.
    */
   readonly minReplicas?: number;
 }
@@ -35,21 +35,21 @@ export interface RedisStoreOptions {
 /**
  * Sessions in Redis 6.2 or later, or Valkey.
  *
- * `target`: a `redis://` or `rediss://` URL, for which connections are opened and closed here; or a `Redis` or `Cluster`
- * of ioredis 5 or 6 (Sentinel through its options), which is used as it is and never closed: only duplicates of it are
- * opened, one to read the feed and one to wait for replicas. Connects when first asked.
+ * `target`: a `redis://` or `rediss://` URL, or a `Redis` or `Cluster` of ioredis 5 or 6 (for Sentinel, by its options).
+ * Connections to a URL are opened and closed here. A client of yours is used as it is and never closed; only duplicates of
+ * it are opened and closed here, one to read the feed and one to wait for replicas. Connects when it is first used.
  *
- * @throws TypeError if the target or an option cannot be right.
+ * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
   return new RedisStore(target, checkedOptions(options), duplicator(target));
 }
 
-/** What a store consists of once it is configured. */
+/** The parts of a store, once it is configured. */
 interface Parts {
   readonly settings: StoreSettings;
   readonly commands: RedisConnection;
-  /** The connection on which replicas are waited for, if any are. */
+  /** The connection that waits for replicas. Null if there are none to wait for. */
   readonly durable: RedisConnection | null;
   readonly run: RunScript;
   readonly runDurably: RunScript;
@@ -90,7 +90,7 @@ class RedisStore implements SessionStore {
     );
     const durable = minReplicas > 0 ? new RedisConnection(own) : null;
     const run = scriptRunner(commands);
-    // The last quarter of the time is for the reply to come back.
+    // The last quarter of the time is for the reply to arrive.
     const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
     const announcer = new Announcer(this.#feedKeys(), revocationBound);
     const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
