@@ -48,7 +48,6 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['store: undefined', { store: undefined }, /^store is given as undefined: leave it out for memoryStore/],
   ['audience: undefined', { issuer: { ...ISSUER, audience: undefined } }, /^issuer\.audience is given as undefined/],
   ['secret: undefined', { issuer: { issuer: 'x', secret: undefined } }, /got none of them: secret is undefined$/],
-  ['naming', { issuer: { ...ISSUER, naming: {} } }, /^issuer has no option "naming": did you mean subject\?/],
   ['subject: a number', { issuer: { ...ISSUER, subject: 7 } }, /^issuer\.subject must be .* got a number/],
   [
     'profile: an object',
