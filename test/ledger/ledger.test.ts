@@ -247,6 +247,25 @@ describe('the late reply', () => {
     expect(await ask(here)).toBe('session_revoked');
   });
 
+  test('R1: that a notice about another session of the user overtook does not vouch', async () => {
+    await here.round();
+    const answer = here.request(ANN, time.clock.now());
+    // Done at the store, and announced; the reply is on its way.
+    here.wire.step(0);
+    here.wire.step(0);
+    await revokeElsewhere(ANN_TOO);
+    here.feed.round();
+    await here.drain('feedWire');
+    await here.settle();
+    expect(await answer).toBe('live');
+    const again = here.request(ANN, time.clock.now());
+    expect(here.wire.messages).toHaveLength(1);
+    await here.settle();
+    expect(await again).toBe('live');
+    expect(await here.request(ANN, time.clock.now())).toBe('live');
+    expect(here.wire.messages).toHaveLength(0);
+  });
+
   test('R1: that left the store before a cutoff does not put the session back', async () => {
     await here.round();
     const early = here.request(ANN, time.clock.now());
@@ -340,6 +359,17 @@ describe('a revocation here', () => {
     expect(await done).toBe('ended');
     const other = new Process(1, server, time);
     expect(await ask(other)).toBe('session_revoked');
+  });
+
+  test('by the handle of another user ends nothing', async () => {
+    const bob = token('bob', 'b1');
+    await here.round();
+    await ask(here);
+    const outcome = here.ledger.revoke(bob.user, { handle: ANN.handle, reason: 'signed_out', by: null });
+    await here.settle();
+    expect(await outcome).toBe('unknown');
+    expect(await ask(here)).toBe('live');
+    expect(await ask(here, ANN, true)).toBe('live');
   });
 });
 
@@ -500,6 +530,22 @@ describe('a session that runs out with a connection open', () => {
     void here.request(token('ann', 'r', { expiresAt: start + 3_600_000 }), time.clock.now());
     await here.settle();
     expect(signal.aborted).toBe(false);
+  });
+
+  test('and that a refreshed token takes on later has a signal of its own', async () => {
+    const short = token('ann', 'a1', { expiresAt: start + 10_000 });
+    const signalOf = async (of: VerifiedToken): Promise<AbortSignal> => {
+      const session = here.ledger.judge(of, { at: time.clock.now(), ip: null, userAgent: null }, false);
+      await here.settle();
+      return (await session).signal;
+    };
+    await here.round();
+    const before = await signalOf(short);
+    await time.advance(15_500);
+    await here.settle();
+    expect(before.aborted).toBe(true);
+    await here.round();
+    expect((await signalOf(ANN)).aborted).toBe(false);
   });
 });
 
