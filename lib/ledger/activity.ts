@@ -31,7 +31,7 @@ export class Activity {
   /** Notes a use. Returns whether a background sighting is due. */
   note(token: TokenTimes, sighting: Sighting, interval: number): boolean {
     const { at } = sighting;
-    if (at > this.lastSeenAt) this.lastSeenAt = at;
+    this.usedAt(at);
     const isExtended = this.extend(token);
     const isDue = at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt);
     // If the clock went back, background sightings must not stop.
@@ -39,6 +39,10 @@ export class Activity {
     this.lastSeenAt = at;
     this.locate(sighting);
     return true;
+  }
+
+  usedAt(at: number): void {
+    if (at > this.lastSeenAt) this.lastSeenAt = at;
   }
 
   /** Keeps the token that expires last. Returns whether it is this one. */
@@ -57,7 +61,7 @@ export class Activity {
 
   /** The store has taken this sighting. */
   written(at: number, token: TokenTimes): void {
-    this.lastSeenAt = Math.max(this.lastSeenAt, at);
+    this.usedAt(at);
     this.writtenAt = Math.max(this.writtenAt, at);
     this.writtenEndsAt = Math.max(this.writtenEndsAt, tokenEndsAt(token));
     this.extend(token);
@@ -65,7 +69,7 @@ export class Activity {
 
   /** The record says that the session was used elsewhere. */
   usedElsewhere(lastSeenAt: number, expiresAt: number): void {
-    this.lastSeenAt = Math.max(this.lastSeenAt, lastSeenAt);
+    this.usedAt(lastSeenAt);
     this.writtenAt = Math.max(this.writtenAt, lastSeenAt);
     if (this.token.lifetime === null) this.tokensEndAt = Math.max(this.tokensEndAt, expiresAt);
   }

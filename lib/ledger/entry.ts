@@ -36,10 +36,12 @@ export class Entry implements LiveSession {
   /** The question about this session that other requests may share. */
   call: Call | null = null;
   #controller: AbortController | null = null;
-  readonly #onWatched: (entry: Entry) => void;
+  /** Another entry of the same session, whose signal is this one's too. */
+  #successor: Entry | null = null;
+  readonly #onWatched: (entry: Entry) => Entry;
 
-  /** `onWatched` is told when somebody first asks for the signal. */
-  constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => void) {
+  /** `onWatched` is told when somebody first asks for the signal. It returns the entry that stands for the session now. */
+  constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => Entry) {
     this.handle = token.handle;
     this.activity = new Activity(token.times);
     this.#userSessions = userSessions;
@@ -67,10 +69,15 @@ export class Entry implements LiveSession {
 
   /** Made when it is first asked for: most requests never look at it. */
   get signal(): AbortSignal {
+    if (this.#successor !== null) return this.#successor.signal;
     if (this.#controller === null) {
+      const current = this.knowledge.state === 'ended' ? this : this.#onWatched(this);
+      if (current !== this) {
+        this.#successor = current;
+        return current.signal;
+      }
       this.#controller = new AbortController();
       if (this.knowledge.state === 'ended') this.#controller.abort();
-      else this.#onWatched(this);
     }
     return this.#controller.signal;
   }

@@ -133,8 +133,21 @@ export class Judge {
     return table.attach(
       token,
       watched.find(token.handle),
-      (userSessions) => new Entry(token, userSessions, now, (entry) => watched.add(entry)),
+      (userSessions) => new Entry(token, userSessions, now, (entry) => this.#watch(entry)),
     );
+  }
+
+  /** Somebody asks for the signal of an entry. Returns the one that stands for the session now. */
+  #watch(entry: Entry): Entry {
+    const { table, watched, endings } = this.#options;
+    const current = table.peek(entry.handle) ?? watched.find(entry.handle) ?? entry;
+    if (current !== entry) return current;
+    watched.add(entry);
+    if (table.holds(entry)) return entry;
+    // What ended it since the table let go of it passed it by.
+    if (endings.isEnded(entry.handle)) endings.letGo(entry);
+    else this.confirmInBackground(entry);
+    return entry;
   }
 
   async #answered(
@@ -154,6 +167,7 @@ export class Judge {
       this.#refusePastLifetime(entry, token, sighting.at);
       if (fresh || !this.#mayGoOn(entry)) throw error;
       if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
+      else entry.activity.usedAt(sighting.at);
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);

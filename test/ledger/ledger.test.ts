@@ -2,11 +2,12 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { LedgerOptions } from '../../lib/ledger/ledger.js';
+import type { LedgerOptions, LiveSession } from '../../lib/ledger/ledger.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
 import {
   ACTIVITY_INTERVAL,
   BOUND,
+  POLICY,
   Process,
   Server,
   STORE_TIMEOUT,
@@ -445,6 +446,30 @@ describe('an outage', () => {
   });
 });
 
+describe('a session that passed unasked, by whenStoreDown, and is watched', () => {
+  const policy = { ...POLICY, idleTimeout: 3_600_000 };
+
+  test.each(['a tick', 'a gap'])('is not taken for idle when the store is back, by %s', async (news) => {
+    const lenient = started({ whenStoreDown: 'allow', policyOf: () => policy });
+    await lenient.round();
+    const answer = Promise.resolve(
+      lenient.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false),
+    );
+    await microtasks();
+    lenient.wire.cut();
+    const { signal } = await answer;
+    expect(signal.aborted).toBe(false);
+
+    if (news === 'a gap') {
+      server.flush();
+      await lenient.round();
+    } else await time.advance(1_000);
+    await lenient.settle();
+    expect(signal.aborted).toBe(false);
+    expect(await ask(lenient)).toBe('live');
+  });
+});
+
 describe('many quiet sessions', () => {
   test('an outage leaves them to be written in batches, one after the other', async () => {
     await here.round();
@@ -497,6 +522,58 @@ describe('a signal that only its listener holds', () => {
     await small.round();
     await small.settle();
     expect(onEnded).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('a signal that is asked for late', () => {
+  const BOB = token('bob', 'b1');
+  let small: Process;
+
+  beforeEach(async () => {
+    small = started({ entryLimit: 1 });
+    await small.round();
+  });
+
+  async function enter(of = ANN): Promise<LiveSession> {
+    const session = Promise.resolve(small.ledger.judge(of, { at: time.clock.now(), ip: null, userAgent: null }, false));
+    await small.settle();
+    return session;
+  }
+
+  test('of a session that was evicted and ended meanwhile has fired', async () => {
+    const session = await enter();
+    await enter(BOB);
+    await revokeElsewhere();
+    await small.round();
+    expect(session.signal.aborted).toBe(true);
+  });
+
+  test('of a session that was evicted, and that a cutoff ended meanwhile, fires once the store has answered', async () => {
+    const session = await enter();
+    await enter(BOB);
+    await revokeAllElsewhere();
+    await small.round();
+    const { signal } = session;
+    await small.settle();
+    expect(signal.aborted).toBe(true);
+  });
+
+  test('of a session that was evicted and came back fires with that of the later request', async () => {
+    const session = await enter();
+    await enter(BOB);
+    const again = await enter();
+    const signals = [session.signal, again.signal];
+    await revokeElsewhere();
+    await small.round();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+
+  test('of a session that was evicted while it was asked about fires too', async () => {
+    const [first, , second] = await Promise.all([enter(), enter(BOB), enter()]);
+    const signals = [first.signal, second.signal];
+    await revokeElsewhere();
+    await small.round();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
   });
 });
 
@@ -585,6 +662,18 @@ describe('an older token than the one that is asked about', () => {
     await here.settle();
     expect(await first).toBe('live');
     expect(await second).toMatchObject({ code: 'session_revoked' });
+  });
+});
+
+describe('a session whose token runs out while it is asked about', () => {
+  test('goes on with a refreshed token', async () => {
+    const short = token('ann', 'a1', { expiresAt: start + 10_000 });
+    await here.round();
+    expect(await ask(here, short)).toBe('live');
+    await time.advance(10_000 + POLICY.clockTolerance);
+    await here.round();
+    expect(await ask(here, short)).toBe('session_expired');
+    expect(await ask(here)).toBe('live');
   });
 });
 

@@ -113,7 +113,8 @@ if standing ~= 'live' then
   if known and standing ~= 'lapsed' then
     return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
   end
-  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
+  -- Nobody keeps this ending: a refreshed token takes the session on.
+  local ending = endingOf(record, 'expired', '', 'expired', at)
   ending.origin = ''
   return { 'ended', formatTombstone(ending) }
 end
