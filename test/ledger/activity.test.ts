@@ -1,8 +1,9 @@
 /** What a request moves on, and when the store is told. */
 
 import { sessionHandle, sessionUser, type TokenTimes } from '../../lib/core/session.js';
-import { Activity, UnwrittenActivity } from '../../lib/ledger/activity.js';
-import { Entry } from '../../lib/ledger/table.js';
+import { Activity } from '../../lib/ledger/activity.js';
+import { Entry } from '../../lib/ledger/entry.js';
+import { UnwrittenActivity } from '../../lib/ledger/unwritten.js';
 import { POLICY } from './simulation.js';
 
 const NOW = Date.UTC(2026, 0, 1);
