@@ -17,7 +17,8 @@ export class SessionTable {
     this.#policyOf = policyOf;
     this.#entries = new LRUCache({
       max: limit,
-      dispose: (entry, _handle, why) => {
+      // Afterwards: while it is disposed of, the entry still counts as held.
+      disposeAfter: (entry, _handle, why) => {
         if (why !== 'evict') return;
         entry.knowledge = withoutVouch(entry.knowledge);
         onEvict(entry);
