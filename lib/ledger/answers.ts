@@ -11,6 +11,7 @@ import {
   judgeAnswer,
   learn,
   meaningOfCreated,
+  tombstoneIn,
   type Effect,
   type PresentedToken,
   type SightQuestion,
@@ -61,7 +62,7 @@ export class Answers {
       this.#carryOut(meaningOfCreated(entry, answer, sighting.at), entry, sighting);
     }
     if (answer.state !== 'ended') return;
-    this.#options.endings.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
+    this.#options.endings.learnTombstone(user, tombstoneIn(answer, handle, sighting.at), 'answer');
   }
 
   /** Remembers an ending that a verdict reports. */

@@ -17,7 +17,7 @@ import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
 import type { EndedSessions } from './ended.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import { timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
+import { timesOf, tombstoneIn, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import type { Entry } from './entry.js';
@@ -132,7 +132,7 @@ export class Endings implements KnownEndings {
     const { user, handle, policy, activity } = entry;
     const { answer } = await questions.peek({ user, handle, times: activity.token }, policy, clock.now());
     if (answer.state === 'ended') {
-      this.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
+      this.learnTombstone(user, tombstoneIn(answer, handle, clock.now()), 'answer');
       return;
     }
     // The store has lost both the tombstone and the cutoff. What is written back has the cutoff's origin.

@@ -51,6 +51,8 @@ export interface JudgeOptions {
 
 export class Judge {
   readonly #options: JudgeOptions;
+  /** One for all entries: a function made beside a token would keep that token in memory with the entry. */
+  readonly #onWatched = (entry: Entry): Entry => this.#watch(entry);
   #isProbing = false;
 
   constructor(options: JudgeOptions) {
@@ -133,7 +135,7 @@ export class Judge {
     return table.attach(
       token,
       watched.find(token.handle),
-      (userSessions) => new Entry(token, userSessions, now, (entry) => this.#watch(entry)),
+      (userSessions) => new Entry(token, userSessions, now, this.#onWatched),
     );
   }
 

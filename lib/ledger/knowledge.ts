@@ -216,8 +216,7 @@ export function judgeAnswer(
   const { handle, times } = token;
   if (answer.state === 'refused') return { as: 'limit' };
   if (answer.state === 'ended') {
-    const { ending, until } = answer;
-    return { as: 'ended', tombstone: { handle, ending, until } };
+    return { as: 'ended', tombstone: tombstoneIn(answer, handle, at) };
   }
 
   const storeLostData = !question.isOvertaken;
@@ -238,6 +237,15 @@ export function judgeAnswer(
   const { lifetime } = times;
   if (lifetime !== null && at >= answer.startedAt + lifetime + policy.clockTolerance) return { as: 'outlived' };
   return { as: 'live', answer };
+}
+
+/** An ending that the store does not keep is not remembered here either: a refreshed token takes the session on. */
+export function tombstoneIn(
+  { ending, until }: Extract<SightAnswer, { state: 'ended' }>,
+  handle: string,
+  at: number,
+): Tombstone {
+  return { handle, ending, until: ending.origin === null ? at : until };
 }
 
 /** Whether a cutoff known here ends a session that the store called live. */

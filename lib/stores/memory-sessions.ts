@@ -67,8 +67,7 @@ export class UserSessions {
     const merged = { ...mergeSighting(known, sighting, token, this.#cutoff), handle };
     const ending = this.#endingOf(known, merged, call);
     if (ending !== null) {
-      const kept = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
-      const until = ending.origin === null ? at : kept;
+      const until = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
       if (ending.origin !== null) this.#writeTombstone({ handle, ending, until });
       return { answer: { state: 'ended', ending, until }, ended: [] };
     }

@@ -52,7 +52,7 @@ export type SightAnswer =
       /** See `KeptRecord.survivedCutoffAt`. A later cutoff ends the session. */
       readonly survivedCutoffAt: number;
     }
-  /** `until` is now if the store does not keep the ending, because a refreshed token takes the session on. */
+  /** Its origin is null if the store keeps no tombstone: a refreshed token takes the session on. */
   | { readonly state: 'ended'; readonly ending: Ending; readonly until: number }
   /** The cap is reached and the policy refuses; nothing was recorded. */
   | { readonly state: 'refused' };

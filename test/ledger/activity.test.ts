@@ -99,7 +99,7 @@ describe('the timer', () => {
 
   function entryDueAt(dueAt: number): Entry {
     const token = { user: USER, handle: sessionHandle(USER, String(dueAt)), times: TOKEN };
-    const entry = new Entry(token, { user: USER, policy: POLICY, entries: new Set() }, NOW, () => undefined);
+    const entry = new Entry(token, { user: USER, policy: POLICY, entries: new Set() }, NOW, (watched) => watched);
     entry.activity.isTracked = true;
     entry.activity.written(NOW, TOKEN);
     entry.activity.dueAt = dueAt;

@@ -831,6 +831,33 @@ describe('sessionEnded', () => {
     expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: true, by: 'ann' })]);
   });
 
+  test('R9: says `here: true` when the process learns of its own ending, though it never used the session', async () => {
+    await here.round();
+    const other = new Process(1, server, time);
+    await other.round();
+    await ask(other);
+    const done = here.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: 'ann' });
+    here.wire.step(0);
+    here.wire.cut();
+    await expect(done).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(told()).toEqual([]);
+    expect(await ask(here)).toBe('session_revoked');
+    expect(await ask(here)).toBe('session_revoked');
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: true, by: 'ann' })]);
+  });
+
+  test('R9: of a session that a cutoff ended here, and somebody else before, has the words of its tombstone', async () => {
+    await here.round();
+    await ask(here);
+    const other = new Process(1, server, time);
+    void other.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: 'ann' }).catch(() => undefined);
+    other.wire.step(0);
+    await revokeAllElsewhere();
+    await here.round();
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: false, reason: 'signed_out' })]);
+    other.wire.cut();
+  });
+
   test('R9: comes with the answer that tells of it, and only once', async () => {
     await here.round();
     await ask(here);

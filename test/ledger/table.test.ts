@@ -1,6 +1,7 @@
 /** The table of sessions on its own. */
 
-import { Entry, SessionTable } from '../../lib/ledger/table.js';
+import { Entry } from '../../lib/ledger/entry.js';
+import { SessionTable } from '../../lib/ledger/table.js';
 import { POLICY, start, token } from './simulation.js';
 
 test('a session that had to make room is no longer held when that is told', () => {

@@ -212,16 +212,24 @@ class Actor {
 
   /**
    * What was told, comparable with what another store tells: the batches of a cutoff as one notice. A cutoff may be told
-   * again before a later one, so those that ended nothing do not count.
+   * again before a later one, so what it tells again does not count.
    */
   told(): unknown {
     const told: Notice[] = [];
+    const counted = new Set<string>();
     for (const notice of this.notices) {
-      if (notice.kind === 'ended') told.push(notice);
-      if (notice.kind === 'ended' || notice.ended.length === 0) continue;
+      if (notice.kind === 'ended') {
+        told.push(notice);
+        continue;
+      }
+      const news = notice.ended.filter(({ handle }) => {
+        const ending = `${notice.cutoff.at} ${handle}`;
+        return !counted.has(ending) && counted.add(ending);
+      });
+      if (news.length === 0) continue;
       const last = told.at(-1);
       const isBatch = last?.kind === 'cutoff' && isDeepStrictEqual(notice.cutoff, last.cutoff);
-      const ended = [...(isBatch ? last.ended : []), ...notice.ended].sort((a, b) => (a.handle < b.handle ? -1 : 1));
+      const ended = [...(isBatch ? last.ended : []), ...news].sort((a, b) => (a.handle < b.handle ? -1 : 1));
       told.splice(isBatch ? -1 : told.length, 1, { ...notice, ended });
     }
     return this.#comparable(told);

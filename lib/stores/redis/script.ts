@@ -29,7 +29,14 @@ export interface ScriptDefinition<In, Out> {
 }
 
 export function number<In>(from: (input: In) => number): Parameter<In> {
-  return { from: (input) => String(Math.trunc(from(input))), lua: (argument) => `tonumber(${argument})` };
+  return { from: (input) => digitsOf(from(input)), lua: (argument) => `tonumber(${argument})` };
+}
+
+/** @throws RangeError for what Lua would not read back as the same number: a clock may return anything. */
+function digitsOf(value: number): string {
+  const whole = Math.trunc(value);
+  if (!Number.isSafeInteger(whole)) throw new RangeError(`A script was to be given ${value} as a number`);
+  return String(whole);
 }
 
 /** Null is nil in Lua. */
@@ -37,7 +44,7 @@ export function numberOrNull<In>(from: (input: In) => number | null): Parameter<
   return {
     from(input) {
       const value = from(input);
-      return value === null ? '' : String(Math.trunc(value));
+      return value === null ? '' : digitsOf(value);
     },
     lua: (argument) => `tonumber(${argument})`,
   };

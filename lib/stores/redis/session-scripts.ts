@@ -113,8 +113,7 @@ if standing ~= 'live' then
   if known and standing ~= 'lapsed' then
     return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
   end
-  -- Nobody keeps this ending: a refreshed token takes the session on.
-  local ending = endingOf(record, 'expired', '', 'expired', at)
+  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
   ending.origin = ''
   return { 'ended', formatTombstone(ending) }
 end

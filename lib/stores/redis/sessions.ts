@@ -6,7 +6,14 @@ import type { SessionRecord, SessionUser } from '../../core/session.js';
 import type { EndedByCutoff, Notice, SessionStore, Tombstone } from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
-import { NO_PROGRESS, SET_CUTOFF, TOMBSTONE_BATCH, type CutoffSet, type CutoffToSet } from './cutoff-scripts.js';
+import {
+  NO_PROGRESS,
+  SET_CUTOFF,
+  TOMBSTONE_BATCH,
+  type CutoffBatch,
+  type CutoffSet,
+  type CutoffToSet,
+} from './cutoff-scripts.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE, SIGHT } from './session-scripts.js';
@@ -126,8 +133,9 @@ export class RedisSessions {
       count += answer.ended.length;
       if (answer.state === 'again') continue;
 
-      const tellBatch = async ({ ended }: { readonly ended: readonly EndedByCutoff[] }): Promise<void> => {
-        if (ended.length > 0 && isNew) await tell({ ...answer, before: null, ended });
+      const tellBatch = async ({ ended, endedBefore }: CutoffBatch): Promise<void> => {
+        const before = endedBefore.length > 0 ? answer.before : null;
+        if (isNew && (ended.length > 0 || before !== null)) await tell({ ...answer, before, ended, endedBefore });
       };
       while (progress.cursor !== '0') {
         const batch = await run(TOMBSTONE_BATCH, keys, { ...call, progress }, (late) => inBackground(tellBatch(late)));
@@ -153,10 +161,11 @@ export class RedisSessions {
 function cutoffNotices(user: SessionUser, answer: CutoffSet, isNew: boolean): Notice[] {
   if (answer.state === 'standing') return [];
   const notice = (cutoff: Cutoff, ended: readonly EndedByCutoff[]): Notice => ({ kind: 'cutoff', user, cutoff, ended });
-  if (answer.state === 'again') return [notice(answer.cutoff, answer.ended)];
+  const { cutoff, ended, endedBefore } = answer;
+  if (answer.state === 'again') return [notice(cutoff, [...endedBefore, ...ended])];
   if (!isNew) return [];
-  const { before, cutoff, ended } = answer;
-  return [...(before === null ? [] : [notice(before, [])]), notice(cutoff, ended)];
+  const { before } = answer;
+  return [...(before === null ? [] : [notice(before, endedBefore)]), notice(cutoff, ended)];
 }
 
 /** For a promise that nobody waits for. */
