@@ -8,12 +8,15 @@ export { redisStore } from './stores/redis/store.js';
 export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
+  EndedByCutoff,
   FeedListener,
   ListCursor,
   ListRequest,
   Notice,
+  RestoreRequest,
   RevocationFeed,
   RevokeAllRequest,
+  RevokeOutcome,
   RevokeRequest,
   SessionPage,
   SessionStore,
