@@ -43,6 +43,7 @@ export type {
   SessionEvents,
   SessionMoved,
   SessionStarted,
+  SessionUnnamed,
   TokenRefused,
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';

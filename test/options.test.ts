@@ -49,6 +49,12 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['audience: undefined', { issuer: { ...ISSUER, audience: undefined } }, /^issuer\.audience is given as undefined/],
   ['secret: undefined', { issuer: { issuer: 'x', secret: undefined } }, /got none of them: secret is undefined$/],
   ['naming', { issuer: { ...ISSUER, naming: {} } }, /^issuer has no option "naming": did you mean subject\?/],
+  ['session: a number', { issuer: { ...ISSUER, session: 7 } }, /^issuer\.session must be .* got a number/],
+  ['session: an empty string', { issuer: { ...ISSUER, session: '' } }, /^issuer\.session must be .* an empty string/],
+  ['session: an empty list', { issuer: { ...ISSUER, session: [] } }, /^issuer\.session must be .* an empty list/],
+  ['session: a list with an empty name', { issuer: { ...ISSUER, session: ['sid', ''] } }, /^issuer\.session must be/],
+  ['session: null', { issuer: { ...ISSUER, session: null } }, /^issuer\.session must be .* got null/],
+  ['session misspelt', { issuer: { ...ISSUER, sesion: 'sid' } }, /"sesion": did you mean session\?/],
   ['subject: a number', { issuer: { ...ISSUER, subject: 7 } }, /^issuer\.subject must be .* got a number/],
   [
     'profile: an object',

@@ -1,5 +1,6 @@
 /** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
+import { refusePromise } from './check.js';
 import { LoginError, type LoginErrorCode } from './errors.js';
 import type { TokenTimes } from './session.js';
 
@@ -170,11 +171,7 @@ function hasAudience(claims: Claims, rules: ClaimRules): boolean {
 
 function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string {
   const subject: unknown = typeof by === 'function' ? by(claims) : claimOf(claims, by);
-  if (subject instanceof Promise) {
-    // A rejection that nobody handles would end the process.
-    subject.catch(() => undefined);
-    throw new TypeError('subject must return the subject itself, not a promise of it');
-  }
+  refusePromise(subject, 'subject must return the subject itself, not a promise of it');
   // Databases store UTF-8, which turns every lone surrogate into the same character: two such subjects would be one user.
   if (typeof subject === 'string' && subject !== '' && subject.isWellFormed()) return subject;
   throw new LoginError('claim_invalid', 'The subject is not a non-empty string');

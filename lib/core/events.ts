@@ -60,6 +60,16 @@ export interface KeySkipped {
   readonly why: string;
 }
 
+/**
+ * A token names no session: none of the claims of the issuer's option `session` is in it. Each such token is a session of
+ * its own, and a refreshed token brings an ended session back.
+ */
+export interface SessionUnnamed {
+  readonly issuer: string;
+  /** The names of the token's claims, without their values: the first 50, each cut after 64 characters. */
+  readonly claims: readonly string[];
+}
+
 export interface SessionEvents {
   sessionStarted: SessionStarted;
   /** Once in every process that knew the session. */
@@ -71,6 +81,8 @@ export interface SessionEvents {
   keysDown: { readonly issuer: string; readonly error: Error };
   keysUp: { readonly issuer: string };
   keySkipped: KeySkipped;
+  /** Once for each issuer. Not if its option `session` is `'jti'`. */
+  sessionUnnamed: SessionUnnamed;
   /** This process knows more ended sessions than it can remember: the store alone remembers those that expire soonest. */
   tombstonesDropped: { readonly count: number };
 }
@@ -126,6 +138,7 @@ const EVENT_NAMES: Readonly<Record<SessionEventName, true>> = {
   keysDown: true,
   keysUp: true,
   keySkipped: true,
+  sessionUnnamed: true,
   tombstonesDropped: true,
 };
 

@@ -74,19 +74,6 @@ export function sessionUser(issuer: string, subject: string): SessionUser {
   return { key: digest(undefined, [issuer, subject]), issuer, subject };
 }
 
-/**
- * The session id: claim `sid`, else `tk` (AuthRocket v1), else `jti`, else the SHA-256 of the signing input
- * (`header.payload`): never of the whole token, because a signature has more than one valid spelling.
- * A claim that is no non-empty string is passed over.
- */
-export function sessionId(claims: Readonly<Record<string, unknown>>, signingInput: string): string {
-  for (const name of ['sid', 'tk', 'jti']) {
-    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
-    if (typeof value === 'string' && value !== '') return value;
-  }
-  return hash('sha256', signingInput, 'base64url');
-}
-
 /** The public id of a session: 22 url-safe characters of SHA-256, or of HMAC-SHA-256 under `secret`. Not a credential. */
 export function sessionHandle(user: SessionUser, id: string, secret?: KeyObject): string {
   return digest(secret, [user.issuer, user.subject, id]);

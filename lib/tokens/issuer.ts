@@ -17,6 +17,7 @@ import { profileOf, textOf, type Claims, type Profile, type RequiredClaim } from
 import { durationMs, type Duration } from '../core/duration.js';
 import type { KeySource } from './key-source.js';
 import { jwksKeys, type KeyEvent } from './keys.js';
+import { sessionIdBy, type SessionNaming } from './session-id.js';
 import { checkAlgorithms, staticKeys, type PublicKey, type Secret } from './static-keys.js';
 import type { Algorithm } from './verification-key.js';
 import type { IssuerRules } from './verify.js';
@@ -47,6 +48,14 @@ export interface IssuerOptions {
   readonly keysMaxAge?: Duration;
   /** How long the last good key set is used if none can be fetched, `keysMaxAge` or more. Default `'24h'`. */
   readonly keysMaxStale?: Duration;
+  /**
+   * Which sign-in a token belongs to: the claim that stays the same while its tokens are refreshed, claims of which the
+   * first one present counts, or a function of the claims. A non-empty string or a safe integer counts; anything else is
+   * skipped. Without any, each token is a session of its own, by `jti` or its digest; this is reported by
+   * `sessionUnnamed`, unless `session` is `'jti'`. What the function throws goes to `next`, and a `TypeError` if it returns
+   * a promise. Default `['sid', 'tk', 'origin_jti', 'session_id', 'session_state']`.
+   */
+  readonly session?: SessionNaming;
   /**
    * What identifies the user: the name of a claim, or a function of the claims. A token whose subject is not a non-empty
    * string is refused with `claim_invalid`; what the function throws goes to `next`. Default `'sub'`.
@@ -79,6 +88,10 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
   claims: { words: 'an object with what each claim must be', accepts: isObject },
   keysMaxAge: anything,
   keysMaxStale: anything,
+  session: {
+    words: 'the name of a claim, a list of names, or a function that returns the session id',
+    accepts: (value) => typeof value === 'function' || filledStrings.accepts(value),
+  },
   subject: {
     words: 'the name of a claim, or a function that returns the subject',
     accepts: (value) => typeof value === 'function' || aFilledString.accepts(value),
@@ -105,7 +118,7 @@ export interface IssuerSurroundings {
  */
 export function issuerRules(options: IssuerOptions, optionName: string, surroundings: IssuerSurroundings): IssuerRules {
   checkOptions<IssuerOptions>(options, optionName, ISSUER_OPTIONS);
-  const { issuer, audience, types, claims, subject, profile, withoutIssuer, clockTolerance = '5s' } = options;
+  const { issuer, audience, types, claims, session, subject, profile, withoutIssuer, clockTolerance = '5s' } = options;
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   refuseUndefined(options, 'audience', optionName);
   for (const [claim, value] of Object.entries(claims ?? {})) {
@@ -118,6 +131,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(algorithms !== undefined && { algorithms }),
     ...(types !== undefined && { types }),
     ...(claims !== undefined && { claims }),
+    ...(session !== undefined && { sessionIdOf: sessionIdBy(session, `${optionName}.session`) }),
     ...(subject !== undefined && { subject }),
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
     clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),

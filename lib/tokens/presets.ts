@@ -8,7 +8,7 @@ import { gotOf, type IssuerOptions } from './issuer.js';
 import type { PublicKey, Secret } from './static-keys.js';
 
 /** What presets leave to the application. */
-type Adjustable = 'clockTolerance' | 'claims' | 'algorithms' | 'keysMaxAge' | 'keysMaxStale';
+type Adjustable = 'clockTolerance' | 'claims' | 'algorithms' | 'keysMaxAge' | 'keysMaxStale' | 'session';
 
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
@@ -17,6 +17,7 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   algorithms: anything,
   keysMaxAge: anything,
   keysMaxStale: anything,
+  session: anything,
 };
 
 export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'audience' | 'types'> {

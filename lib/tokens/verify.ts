@@ -7,8 +7,9 @@ import { LRUCache } from 'lru-cache';
 import { checkClaims, claimOf, isClaims, type Claims, type ClaimRules, type Profile } from '../core/claims.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
-import { sessionHandle, sessionId, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
+import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
+import { sessionIdBy, type SessionIdOf } from './session-id.js';
 import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
 /** Longest token, in characters. */
@@ -44,6 +45,8 @@ export interface IssuerRules extends Omit<ClaimRules, 'lifetime'> {
   readonly algorithms?: readonly Algorithm[];
   /** Replaces {@link DEFAULT_TYPES}; `logout+jwt` stays refused (RFC 8725, section 3.11). */
   readonly types?: readonly (string | null)[];
+  /** Which sign-in a token belongs to. Default: `sessionIdBy()`. */
+  readonly sessionIdOf?: SessionIdOf;
 }
 
 export interface CacheBounds {
@@ -64,6 +67,8 @@ export interface VerifierOptions {
   readonly lifetime: ClaimRules['lifetime'];
   /** Makes handles an HMAC, so that nobody else can compute them. */
   readonly handleSecret?: KeyObject;
+  /** Told of each verified token that names no session, unless it is in the cache. Must not throw. */
+  readonly onUnnamed?: (issuer: string, claims: Claims) => void;
   readonly cache?: CacheBounds;
 }
 
@@ -72,6 +77,7 @@ interface Issuer {
   readonly keys: KeySource;
   readonly algorithms: ReadonlySet<string> | null;
   readonly types: ReadonlySet<string | null>;
+  readonly sessionIdOf: SessionIdOf;
 }
 
 /** A token in the right format, whose contents are not verified yet. */
@@ -87,7 +93,7 @@ interface UnverifiedToken {
 
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, handleSecret } = options;
+  const { clock, handleSecret, onUnnamed } = options;
   const issuers = prepareIssuers(options);
   const cache = new TokenCache(options.cache ?? {});
 
@@ -124,9 +130,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const claims = deepFreeze(token.payload);
     const { issuer: name, subject, profile, scopes, times } = checkClaims(claims, issuer.rules, now);
     const user = Object.freeze(sessionUser(name, subject));
+    const { id, isNamed } = issuer.sessionIdOf(claims, token.signingInput);
+    if (!isNamed) onUnnamed?.(name, claims);
     const verified = Object.freeze({
       user,
-      handle: sessionHandle(user, sessionId(claims, token.signingInput), handleSecret),
+      handle: sessionHandle(user, id, handleSecret),
       claims,
       profile: deepFreeze(profile),
       scopes: Object.freeze(scopes),
@@ -160,6 +168,7 @@ function prepareIssuers(options: VerifierOptions): ReadonlyMap<string | undefine
       keys: issuer.keys,
       algorithms: issuer.algorithms === undefined ? null : new Set(issuer.algorithms),
       types,
+      sessionIdOf: issuer.sessionIdOf ?? sessionIdBy(),
     });
   }
   return issuers;
