@@ -54,6 +54,21 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['session: an empty list', { issuer: { ...ISSUER, session: [] } }, /^issuer\.session must be .* an empty list/],
   ['session: a list with an empty name', { issuer: { ...ISSUER, session: ['sid', ''] } }, /^issuer\.session must be/],
   ['session: null', { issuer: { ...ISSUER, session: null } }, /^issuer\.session must be .* got null/],
+  [
+    'senderConstrained: true',
+    { issuer: { ...ISSUER, senderConstrained: true } },
+    /^issuer\.senderConstrained must be one of 'refuse', 'ignore', got a boolean/,
+  ],
+  [
+    'senderConstrained: allow',
+    { issuer: { ...ISSUER, senderConstrained: 'allow' } },
+    /^issuer\.senderConstrained must be one of/,
+  ],
+  [
+    'senderConstrained: null',
+    { issuer: { ...ISSUER, senderConstrained: null } },
+    /^issuer\.senderConstrained must be one of/,
+  ],
   ['session misspelt', { issuer: { ...ISSUER, sesion: 'sid' } }, /"sesion": did you mean session\?/],
   ['subject: a number', { issuer: { ...ISSUER, subject: 7 } }, /^issuer\.subject must be .* got a number/],
   [

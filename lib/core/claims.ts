@@ -37,6 +37,9 @@ export interface Organization {
   readonly selected: boolean;
 }
 
+/** Whether a token that is bound to a key is refused, or taken as if it were not bound. */
+export type SenderConstrained = 'refuse' | 'ignore';
+
 /** What the tokens of one issuer must claim. Durations in milliseconds. */
 export interface ClaimRules {
   /** The exact `iss`. */
@@ -52,6 +55,8 @@ export interface ClaimRules {
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
   /** The claim that identifies the user, or a function that returns the subject. Default `sub`. */
   readonly subject?: string | ((claims: Claims) => string);
+  /** What to do with a token that is bound to a key (`cnf`). Default `refuse`. */
+  readonly senderConstrained?: SenderConstrained;
   /** Default {@link standardProfile}. */
   readonly profile?: (claims: Claims) => Profile;
 }
@@ -87,6 +92,11 @@ const CHECKS: readonly Check[] = [
     holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
   })),
   { code: 'claim_invalid', says: 'A claim does not have the required value', holds: hasRequiredClaims },
+  {
+    code: 'proof_required',
+    says: 'The token is bound to a key (cnf), and the request does not prove that its sender has that key',
+    holds: isBearer,
+  },
 ];
 
 /**
@@ -94,7 +104,7 @@ const CHECKS: readonly Check[] = [
  *
  * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
  * Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
- * `audience_refused`, `claim_invalid`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
+ * `audience_refused`, `claim_invalid`, `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
  * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, or if
  * `subject` returns a promise. Anything else that a function of the rules throws is passed on.
  */
@@ -167,6 +177,11 @@ function hasAudience(claims: Claims, rules: ClaimRules): boolean {
   const meant: readonly unknown[] = Array.isArray(audience) ? audience : [audience];
   const wanted: readonly unknown[] = typeof rules.audience === 'string' ? [rules.audience] : rules.audience;
   return meant.every((name) => typeof name === 'string') && meant.some((name) => wanted.includes(name));
+}
+
+/** RFC 7800: `cnf` binds a token to a key, by DPoP (RFC 9449) or by mutual TLS (RFC 8705). Its value does not matter. */
+function isBearer(claims: Claims, { senderConstrained }: ClaimRules): boolean {
+  return senderConstrained === 'ignore' || !Object.hasOwn(claims, 'cnf');
 }
 
 function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string {

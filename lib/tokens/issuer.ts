@@ -9,11 +9,19 @@ import {
   checkOptions,
   isObject,
   kindOf,
+  oneOf,
   required,
   type Kind,
   type OptionKinds,
 } from '../core/check.js';
-import { profileOf, textOf, type Claims, type Profile, type RequiredClaim } from '../core/claims.js';
+import {
+  profileOf,
+  textOf,
+  type Claims,
+  type Profile,
+  type RequiredClaim,
+  type SenderConstrained,
+} from '../core/claims.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import type { KeySource } from './key-source.js';
 import { jwksKeys, type KeyEvent } from './keys.js';
@@ -63,6 +71,12 @@ export interface IssuerOptions {
   readonly subject?: string | ((claims: Claims) => string);
   /** The names and organizations of `req.user`. Default: the claims `name`, `preferred_username` and `email`. */
   readonly profile?: (claims: Claims) => Profile;
+  /**
+   * What to do with a token that is bound to a key (`cnf`), by DPoP (RFC 9449) or by mutual TLS (RFC 8705). A bearer request
+   * does not prove possession of that key: with `'refuse'`, it is refused with `proof_required`. With `'ignore'`, whoever
+   * steals the token can use it: only if something in front of the application checks the proof. Default `'refuse'`.
+   */
+  readonly senderConstrained?: SenderConstrained;
   /** True if its tokens have no `iss`; `issuer` is then only its name here, and a token with `iss` is refused. Default false. */
   readonly withoutIssuer?: boolean;
 }
@@ -97,6 +111,7 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
     accepts: (value) => typeof value === 'function' || aFilledString.accepts(value),
   },
   profile: aFunction('that returns an object such as { name, email }'),
+  senderConstrained: oneOf('refuse', 'ignore'),
   withoutIssuer: aBoolean,
 };
 
@@ -118,7 +133,18 @@ export interface IssuerSurroundings {
  */
 export function issuerRules(options: IssuerOptions, optionName: string, surroundings: IssuerSurroundings): IssuerRules {
   checkOptions<IssuerOptions>(options, optionName, ISSUER_OPTIONS);
-  const { issuer, audience, types, claims, session, subject, profile, withoutIssuer, clockTolerance = '5s' } = options;
+  const {
+    issuer,
+    audience,
+    types,
+    claims,
+    session,
+    subject,
+    profile,
+    senderConstrained,
+    withoutIssuer,
+    clockTolerance = '5s',
+  } = options;
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   refuseUndefined(options, 'audience', optionName);
   for (const [claim, value] of Object.entries(claims ?? {})) {
@@ -134,6 +160,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(session !== undefined && { sessionIdOf: sessionIdBy(session, `${optionName}.session`) }),
     ...(subject !== undefined && { subject }),
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
+    ...(senderConstrained !== undefined && { senderConstrained }),
     clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
     keys: keySource(options, optionName, surroundings),
   };

@@ -8,7 +8,8 @@ import { gotOf, type IssuerOptions } from './issuer.js';
 import type { PublicKey, Secret } from './static-keys.js';
 
 /** What presets leave to the application. */
-type Adjustable = 'clockTolerance' | 'claims' | 'algorithms' | 'keysMaxAge' | 'keysMaxStale' | 'session';
+type Adjustable =
+  'clockTolerance' | 'claims' | 'algorithms' | 'keysMaxAge' | 'keysMaxStale' | 'session' | 'senderConstrained';
 
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
@@ -18,6 +19,7 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   keysMaxAge: anything,
   keysMaxStale: anything,
   session: anything,
+  senderConstrained: anything,
 };
 
 export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'audience' | 'types'> {

@@ -42,6 +42,19 @@ describe('refused with', () => {
     ['true', true],
   ]);
 
+  const cnf = { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' };
+  refused('proof_required', [
+    ['a token that is bound to a key, by DPoP', { ...good, cnf }],
+    ['by mutual TLS', { ...good, cnf: { 'x5t#S256': 'bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2' } }],
+    ['by an empty cnf', { ...good, cnf: {} }],
+    ['by a cnf that is null', { ...good, cnf: null }],
+    ['by a cnf that is an empty string', { ...good, cnf: '' }],
+    ['by a cnf that is false', { ...good, cnf: false }],
+    ['refused by name', { ...good, cnf }, { senderConstrained: 'refuse' }],
+    ['that has expired as well', { ...good, cnf, exp: S - 60 }],
+  ]);
+  refused('audience_refused', [['a bound token for another audience', { ...good, cnf, aud: 'other' }]]);
+
   refused('type_refused', [
     ['a logout token', { ...good, events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }],
     [
@@ -226,6 +239,15 @@ describe('times', () => {
   test.each([0, -1, NaN, Infinity])('a lifetime of %p is the application’s mistake', (lifetime) => {
     expect(() => checkClaims({ ...good, iat: S }, { ...rules, lifetime: () => lifetime }, NOW)).toThrow(TypeError);
   });
+});
+
+test.each<[string, object, Partial<ClaimRules>]>([
+  ['a token without cnf is a bearer token', good, {}],
+  ['a bound token, where the site ignores that', { ...good, cnf: { jkt: 'x' } }, { senderConstrained: 'ignore' }],
+  ['an inherited cnf is none', Object.assign(Object.create({ cnf: {} }) as object, good), {}],
+  ['a cnf in __proto__ is none', json('"__proto__":{"cnf":{}}'), {}],
+])('accepted: %s', (_, payload, changed) => {
+  expect(checkClaims(payload, { ...rules, ...changed }, NOW)).toMatchObject({ subject: 'usr_1' });
 });
 
 test.each<[string, object, string[]]>([
