@@ -69,6 +69,7 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
     { issuer: { ...ISSUER, senderConstrained: null } },
     /^issuer\.senderConstrained must be one of/,
   ],
+  ['scopes: a list', { issuer: { ...ISSUER, scopes: ['a'] } }, /^issuer\.scopes must be a function .* got a list/],
   ['session misspelt', { issuer: { ...ISSUER, sesion: 'sid' } }, /"sesion": did you mean session\?/],
   ['subject: a number', { issuer: { ...ISSUER, subject: 7 } }, /^issuer\.subject must be .* got a number/],
   [

@@ -1,6 +1,6 @@
 /** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
-import { refusePromise } from './check.js';
+import { kindOf, refusePromise } from './check.js';
 import { LoginError, type LoginErrorCode } from './errors.js';
 import type { TokenTimes } from './session.js';
 
@@ -59,6 +59,8 @@ export interface ClaimRules {
   readonly senderConstrained?: SenderConstrained;
   /** Default {@link standardProfile}. */
   readonly profile?: (claims: Claims) => Profile;
+  /** Default: the words of `scope`, or of `scp` if there is no `scope`. */
+  readonly scopes?: (claims: Claims) => readonly string[];
 }
 
 /** What passed every check. */
@@ -66,7 +68,7 @@ export interface CheckedClaims {
   readonly issuer: string;
   readonly subject: string;
   readonly profile: Profile;
-  /** From `scope` (words in a string), or else from `scp` (words in a string, or a list). */
+  /** From `scope`, or if there is none from `scp`: words in a string, or a list. Or what {@link ClaimRules.scopes} returned. */
   readonly scopes: readonly string[];
   readonly times: TokenTimes;
 }
@@ -105,8 +107,8 @@ const CHECKS: readonly Check[] = [
  * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
  * Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
  * `audience_refused`, `claim_invalid`, `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
- * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, or if
- * `subject` returns a promise. Anything else that a function of the rules throws is passed on.
+ * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if
+ * `subject` or `scopes` returns a promise, or if `scopes` does not return a list. Anything else that a function of the rules throws is passed on.
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
   if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');
@@ -120,7 +122,7 @@ export function checkClaims(payload: unknown, rules: ClaimRules, now: number): C
     issuer: rules.issuer,
     subject,
     profile: (rules.profile ?? standardProfile)(payload),
-    scopes: scopesOf(payload),
+    scopes: scopesOf(payload, rules),
     times,
   };
 }
@@ -256,10 +258,21 @@ function seconds(milliseconds: number): string {
   return `${Math.ceil(milliseconds / 1000)} s`;
 }
 
-function scopesOf(claims: Claims): readonly string[] {
-  const text = textOf(claims, 'scope') ?? textOf(claims, 'scp');
-  if (text !== undefined) return text.split(' ').filter((word) => word !== '');
-  const listed = claimOf(claims, 'scp');
-  const words: readonly unknown[] = Array.isArray(listed) ? listed : [];
-  return words.filter((word) => typeof word === 'string').filter((word) => word !== '');
+/** By `scope` (RFC 9068, section 2.2.3), or by `scp` only if there is no `scope`: an empty `scope` grants nothing. */
+function standardScopes(claims: Claims): readonly string[] {
+  const value = claimOf(claims, Object.hasOwn(claims, 'scope') ? 'scope' : 'scp');
+  return typeof value === 'string' ? words(value.split(' ')) : words(Array.isArray(value) ? value : []);
+}
+
+function scopesOf(claims: Claims, { scopes }: ClaimRules): readonly string[] {
+  if (scopes === undefined) return standardScopes(claims);
+  const found: unknown = scopes(claims);
+  refusePromise(found, 'scopes must return a list of strings, not a promise of it');
+  if (!Array.isArray(found)) throw new TypeError(`scopes must return a list of strings, got ${kindOf(found)}`);
+  return words(found);
+}
+
+/** A new list, because an application's own must not be frozen. */
+function words(list: readonly unknown[]): readonly string[] {
+  return list.filter((word) => typeof word === 'string').filter((word) => word !== '');
 }

@@ -72,6 +72,12 @@ export interface IssuerOptions {
   /** The names and organizations of `req.user`. Default: the claims `name`, `preferred_username` and `email`. */
   readonly profile?: (claims: Claims) => Profile;
   /**
+   * The scopes that a token grants, for `required({ scope })`. Only non-empty strings of the list count; if it is no list, or
+   * a promise, `next` gets a `TypeError`. Default: the claim `scope`, words in a string or a list, or `scp` if there is no
+   * `scope` at all.
+   */
+  readonly scopes?: (claims: Claims) => readonly string[];
+  /**
    * What to do with a token that is bound to a key (`cnf`), by DPoP (RFC 9449) or by mutual TLS (RFC 8705). A bearer request
    * does not prove possession of that key: with `'refuse'`, it is refused with `proof_required`. With `'ignore'`, whoever
    * steals the token can use it: only if something in front of the application checks the proof. Default `'refuse'`.
@@ -111,6 +117,7 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
     accepts: (value) => typeof value === 'function' || aFilledString.accepts(value),
   },
   profile: aFunction('that returns an object such as { name, email }'),
+  scopes: aFunction('that returns a list of strings'),
   senderConstrained: oneOf('refuse', 'ignore'),
   withoutIssuer: aBoolean,
 };
@@ -141,6 +148,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     session,
     subject,
     profile,
+    scopes,
     senderConstrained,
     withoutIssuer,
     clockTolerance = '5s',
@@ -160,6 +168,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(session !== undefined && { sessionIdOf: sessionIdBy(session, `${optionName}.session`) }),
     ...(subject !== undefined && { subject }),
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
+    ...(scopes !== undefined && { scopes }),
     ...(senderConstrained !== undefined && { senderConstrained }),
     clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
     keys: keySource(options, optionName, surroundings),

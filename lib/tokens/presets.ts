@@ -9,7 +9,14 @@ import type { PublicKey, Secret } from './static-keys.js';
 
 /** What presets leave to the application. */
 type Adjustable =
-  'clockTolerance' | 'claims' | 'algorithms' | 'keysMaxAge' | 'keysMaxStale' | 'session' | 'senderConstrained';
+  | 'clockTolerance'
+  | 'claims'
+  | 'algorithms'
+  | 'keysMaxAge'
+  | 'keysMaxStale'
+  | 'session'
+  | 'scopes'
+  | 'senderConstrained';
 
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
@@ -19,6 +26,7 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   keysMaxAge: anything,
   keysMaxStale: anything,
   session: anything,
+  scopes: anything,
   senderConstrained: anything,
 };
 
