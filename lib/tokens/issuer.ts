@@ -44,7 +44,7 @@ export interface IssuerOptions {
   readonly publicKey?: PublicKey | readonly PublicKey[];
   /** True: `jwksUri` is read from the issuer's `/.well-known/openid-configuration`. */
   readonly discover?: boolean;
-  /** Default: HS256 for a secret; for a public key its own `alg`, or else RS256 for RSA and the curve's own for EC. */
+  /** Default: HS256 for a secret; for a public key its own `alg`, or else RS256 for RSA, the curve's own for EC, EdDSA for Ed25519. */
   readonly algorithms?: readonly Algorithm[];
   /** How far its clock may differ from ours, up to `'1h'`. Default `'5s'`. */
   readonly clockTolerance?: Duration;

@@ -1,8 +1,7 @@
-/** From a string to a verified token: format, header, key, signature, claims, in this order. The only user of jsonwebtoken. */
+/** From a string to a verified token: format, header, key, signature, claims, in this order. */
 
 import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import jwt from 'jsonwebtoken';
 import { LRUCache } from 'lru-cache';
 import { checkClaims, claimOf, isClaims, type Claims, type ClaimRules, type Profile } from '../core/claims.js';
 import { LoginError } from '../core/errors.js';
@@ -10,6 +9,7 @@ import { tokenEndsAt } from '../core/policy.js';
 import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
 import { sessionIdBy, type SessionIdOf } from './session-id.js';
+import { isSignedBy, type SignedToken } from './signature.js';
 import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
 /** Longest token, in characters. */
@@ -81,10 +81,7 @@ interface Issuer {
 }
 
 /** A token in the right format, whose contents are not verified yet. */
-interface UnverifiedToken {
-  readonly text: string;
-  readonly signingInput: string;
-  readonly alg: Algorithm;
+interface UnverifiedToken extends SignedToken {
   readonly kid: string | undefined;
   /** Normalized; null if the header has none. */
   readonly type: string | null;
@@ -256,16 +253,6 @@ function signingKey(token: UnverifiedToken, candidates: readonly VerificationKey
   const key = fitting.find((candidate) => isSignedBy(token, candidate.key));
   if (key === undefined) throw new LoginError('signature_invalid', 'The signature is invalid');
   return key;
-}
-
-/** jsonwebtoken checks only the signature: {@link checkClaims} checks times and claims, by the injected clock. */
-function isSignedBy(token: UnverifiedToken, key: KeyObject): boolean {
-  try {
-    jwt.verify(token.text, key, { algorithms: [token.alg], ignoreExpiration: true, ignoreNotBefore: true });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Not recursive: a payload of 8 KiB can nest deeply enough to overflow the stack. */

@@ -116,12 +116,12 @@ describe('staticKeys', () => {
     [
       'an unknown algorithm',
       { secret, algorithms: ['none'] },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got a list',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, got a list',
     ],
     [
       'no algorithm',
       { secret, algorithms: [] },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got an empty list',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, got an empty list',
     ],
     ['a private PEM', { publicKey: privatePem }, 'issuer.publicKey is a private key; use the public key'],
     [
@@ -173,7 +173,7 @@ describe('staticKeys', () => {
     [
       'a key set',
       { publicKey: { keys: [jwkOf(rsa.publicKey)] } },
-      'issuer.publicKey is of a type (kty) other than RSA and EC',
+      'issuer.publicKey is of a type (kty) other than RSA, EC and OKP',
     ],
     ['a JWK without key', { publicKey: { kty: 'RSA' } }, 'issuer.publicKey has no n'],
     [
@@ -201,22 +201,13 @@ describe('staticKeys', () => {
     [
       'RSA-PSS',
       { publicKey: generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
+      'issuer.publicKey is neither an RSA, nor an EC, nor an Ed25519 key',
     ],
+    ['X25519', { publicKey: x25519.publicKey }, 'issuer.publicKey is neither an RSA, nor an EC, nor an Ed25519 key'],
     [
-      'Ed25519',
-      { publicKey: ed25519.publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
-    ],
-    [
-      'X25519',
-      { publicKey: x25519.publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
-    ],
-    [
-      'Ed25519, as a JWK',
-      { publicKey: jwkOf(ed25519.publicKey) },
-      'issuer.publicKey is of a type (kty) other than RSA and EC',
+      'X25519, as a JWK',
+      { publicKey: jwkOf(x25519.publicKey) },
+      'issuer.publicKey is on a curve (crv) other than Ed25519',
     ],
     ['secp256k1', { publicKey: secp256k1.publicKey }, 'issuer.publicKey is on a curve other than P-256, P-384, P-521'],
   ])('refuses %s', (_name, options, message) => {
@@ -655,7 +646,8 @@ describe('jwksKeys', () => {
         { kty: 'EC', crv: '__proto__', x: 'AA', y: 'AA', kid: 'bad' },
         'is on a curve other than P-256, P-384, P-521',
       ],
-      ['for EdDSA', jwkOf(ed25519.publicKey, { kid: 'bad', alg: 'EdDSA' }), 'is of a type (kty) other than RSA and EC'],
+      ['for key agreement', jwkOf(x25519.publicKey, { kid: 'bad' }), 'is on a curve (crv) other than Ed25519'],
+      ['Ed25519 to encrypt', jwkOf(ed25519.publicKey, { kid: 'bad', use: 'enc' }), 'is not for signatures (use)'],
       ['to encrypt', jwkOf(otherRsa.publicKey, { kid: 'bad', use: 'enc' }), 'is not for signatures (use)'],
       [
         'to encrypt, by its alg',
@@ -686,7 +678,7 @@ describe('jwksKeys', () => {
       ['without material', { kty: 'RSA', kid: 'bad' }, 'has no n'],
       ['whose modulus is a number', { ...b, kid: 'bad', n: 7 }, 'has a n that is not a string'],
       ['beside the curve', { ...jwkOf(p256.publicKey, { kid: 'bad' }), y: 'AAAA' }, 'cannot be read as a public key'],
-      ['of no kind', { kid: 'bad' }, 'is of a type (kty) other than RSA and EC'],
+      ['of no kind', { kid: 'bad' }, 'is of a type (kty) other than RSA, EC and OKP'],
       [
         'of an algorithm that is not configured',
         { ...b, kid: 'bad', alg: 'PS256' },
