@@ -1,4 +1,4 @@
-/** One contestant in a process of its own: `node contestant.mjs <name>`, spoken to by bench/support.mjs. */
+/** One contestant in a process of its own: `node contestant.mjs <name>`. bench/support.mjs starts it and sends it questions. */
 
 import { IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
@@ -15,7 +15,7 @@ let sessions;
 
 answerQuestions({ prepare, usage, direct, burst });
 
-/** Two servers in one process: with the guard, and without. */
+/** Two servers in one process: one with the guard, one without. */
 async function prepare({ setup }) {
   const built = await contestants[process.argv[2]].guard(setup);
   ({ handlers, sessions } = built);
@@ -51,13 +51,13 @@ function usage() {
   return { cpu: user + system, rss: process.memoryUsage.rss() };
 }
 
-/** Microseconds of CPU time that the middleware itself takes per request, without HTTP, over `slices` times 256. */
+/** Microseconds of CPU time per request that the middleware itself takes, without HTTP, over `slices` times 256 requests. */
 async function direct({ slices, plain }) {
   const make = plain ? plainRequest : expressRequest;
   let spent = 0;
   for (let slice = 0; slice < slices; slice++) {
     const requests = Array.from({ length: SLICE }, (_, index) => make(headers[index % headers.length]));
-    // What the bench itself made is not to be cleared away on the middleware's bill.
+    // So that the garbage of the benchmark does not count as time of the middleware.
     globalThis.gc({ type: 'minor' });
     const { user, system } = process.cpuUsage();
     await passAll(requests);
@@ -83,7 +83,7 @@ function pass(req, res, index, done) {
   else handlers[index](req, res, (error) => (error === undefined ? pass(req, res, index + 1, done) : done(error)));
 }
 
-/** What a middleware reads of a request, and nothing around it. Each text is a string of its own, as Node's are. */
+/** What a middleware reads of a request, and nothing else. Each string is a separate one, as in Node. */
 class PlainRequest {
   method = 'GET';
   url = '/';
@@ -119,7 +119,7 @@ function plainRequest(sent) {
   return { req: new PlainRequest(rawHeaders(sent)), res: {} };
 }
 
-/** As Node and Express hand it on, headers parsed. */
+/** A request as Node and Express pass it on, with its headers parsed. */
 function expressRequest(sent) {
   const req = new IncomingMessage({ remoteAddress: '127.0.0.1', encrypted: false });
   const raw = rawHeaders(sent);
@@ -139,7 +139,7 @@ function ownText(text) {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
 
-/** First sights of as many sessions as there are tokens, all at once. Milliseconds until the last is answered. */
+/** The first request of each token's session, all at once. `elapsed`: milliseconds until the last one has its result. */
 async function burst({ tokens }) {
   const start = performance.now();
   const outcomes = await Promise.allSettled(

@@ -1,6 +1,6 @@
 /**
- * What people would install, each as its documentation shows it. `guard(setup)` resolves to the middleware, and to the
- * headers that a signed-in user sends: by default the token of that user.
+ * The packages that people would install, each set up as its documentation shows. `guard(setup)` resolves to the middleware
+ * and to the headers that each signed-in user sends. Default: the user's token.
  */
 
 import { createPublicKey } from 'node:crypto';

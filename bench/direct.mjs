@@ -1,4 +1,4 @@
-/** What the middleware itself costs per warm request, without HTTP. The steadiest figure of all. `node bench/direct.mjs` */
+/** What the middleware itself costs per warm request, without HTTP. It varies least of all figures. `node bench/direct.mjs` */
 
 import process from 'node:process';
 import { contestants } from './contestants.mjs';
@@ -7,7 +7,7 @@ import { machine, markdownTable, median, QUICK, show } from './support.mjs';
 
 const ROUNDS = QUICK ? 7 : 15;
 const WARM_UP = 3;
-/** Slices of 256 requests per round: as many as take about as long for each. */
+/** Slices of 256 requests per round, chosen so that each contestant takes about as long. */
 const NAMES = {
   empty: 64,
   'ours-memory': 64,
@@ -18,9 +18,9 @@ const NAMES = {
 };
 
 /**
- * Microseconds by contestant, less what the bench itself costs (the empty middleware). Interleaved: each round has all
- * of them. `plain`: a bare object as the request; else what Express hands on, on which each property that a middleware
- * sets takes about a microsecond.
+ * Microseconds by contestant, minus the cost of the benchmark itself (the empty middleware). Each round measures all
+ * contestants. `plain`: the request is a plain object. `express`: it is Express's own, to which a middleware takes about a
+ * microsecond to add a property.
  */
 export async function measureDirect(bench) {
   const running = [];

@@ -1,4 +1,4 @@
-/** The load, in a process of its own: autocannon for throughput, single requests in turn for what the first one costs. */
+/** The load, from a process of its own: autocannon for throughput, and single requests for the cost of a first one. */
 
 import { Agent, request } from 'node:http';
 import autocannon from 'autocannon';
@@ -6,10 +6,10 @@ import { answerQuestions } from './support.mjs';
 
 answerQuestions({ fire, inTurn });
 
-/** Users to a connection: a connection that goes through all of them takes longer to set up than to measure. */
+/** Users per connection. With all of them, a connection would take longer to set up than to measure. */
 const SHARE = 16;
 
-/** 64 connections, which go through all users between them. */
+/** 64 connections, which share all users among them. */
 async function fire({ url, headers, seconds, connections = 64 }) {
   let next = 0;
   const result = await autocannon({
@@ -43,7 +43,7 @@ function timed(url, headers, agent) {
   return new Promise((resolve, reject) => {
     const start = performance.now();
     request(url, { headers, agent }, (response) => {
-      if (response.statusCode !== 200) reject(new Error(`answered ${String(response.statusCode)}`));
+      if (response.statusCode !== 200) reject(new Error(`responded with ${String(response.statusCode)}`));
       response.resume().on('end', () => resolve(performance.now() - start));
     })
       .on('error', reject)

@@ -1,5 +1,6 @@
-// How long an ended session is still let in elsewhere: several app processes on one Redis, from the acknowledgement in
-// one to the last accepted request in each, and what a request costs the store: idle and under load. `npm run bench:revocation`
+// How long other processes still accept an ended session: several app processes on one Redis, measured from the
+// acknowledgement in one to the last accepted request in each, idle and under load. Also the store commands per request.
+// Run it by `npm run bench:revocation`.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +13,7 @@ const REVOCATIONS = 300;
 const AT_ONCE = 10;
 const WARM = 256;
 const IN_FLIGHT = 8;
-// An activity interval and its jitter: every session is written once.
+// An activity interval and its jitter, so that every session is written once.
 const LOAD_SECONDS = 68;
 const BOUND = 5000;
 
@@ -53,7 +54,7 @@ function startApp(url) {
   };
 }
 
-/** Each revocation, seen from each process: milliseconds from the acknowledgement to the last accepted request. */
+/** For each revocation and each process: milliseconds from the acknowledgement to the last accepted request. */
 async function measureRevocations(apps, label) {
   const delays = [];
   for (let done = 0; done < REVOCATIONS; done += AT_ONCE) {
@@ -78,7 +79,7 @@ function row(label, delays) {
   return `| ${label} | ${delays.length} | ${at(0.5)} | ${at(0.99)} | ${at(1)} |`;
 }
 
-/** Script calls and stream reads that Redis counts, by command. */
+/** Script calls and stream reads as Redis counts them, by command. */
 async function commandsOf(redis) {
   const stats = await redis.info('commandstats');
   const lines = [...stats.matchAll(/^cmdstat_(evalsha|eval|xread):calls=(\d+)/gm)];

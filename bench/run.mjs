@@ -1,13 +1,13 @@
 /**
- * What the middleware costs in an application, side by side with what people would install instead. After `npm run build`:
+ * What the middleware costs in an application, compared with what people would install instead. After `npm run build`:
  *
  *     npm run bench              every contestant, about a quarter of an hour
  *     npm run bench -- --quick   the same, shorter and noisier
  *     npm run bench -- --only express-session,better-auth
  *
- * Each contestant is a process of its own, with the core to itself where `taskset` is there, and serves two ports: with
- * the middleware and without (the bare route). A round loads both, of every contestant in turn; what is told are medians
- * over the rounds of the ratio to the bare windows beside it.
+ * Each contestant is a process of its own, with a core of its own if `taskset` is installed. It serves two ports: one with
+ * the middleware, one without it (the bare route). A round loads both ports of each contestant in turn. The results are
+ * medians over the rounds, relative to the neighbouring bare windows.
  */
 
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -28,10 +28,10 @@ import {
   startProcess,
 } from './support.mjs';
 
-// Many short windows: the median throws away those in which the machine did something else.
+// Many short windows, so that the median ignores those in which the machine was busy with something else.
 const ROUNDS = QUICK ? 3 : 9;
 const SECONDS = 0.5;
-/** `--only express-session,denylist`: these, and what the others are measured by. */
+/** `--only express-session,denylist`: these, and the ones with which they are compared. */
 const only = process.argv[process.argv.indexOf('--only') + 1]?.split(',');
 const NAMES = Object.keys(contestants).filter(
   (name) => !process.argv.includes('--only') || ['bare', 'empty', 'ours-redis', ...only].includes(name),
@@ -55,8 +55,9 @@ try {
 }
 
 /**
- * In a round each contestant has its windows by turns, and the other one begins in the next round: what drifts weighs on
- * both. One that does not count comes first: after the others' turns the caches are cold, and sessions are due to be written.
+ * In each round, a contestant's bare and guarded windows alternate. The kind that begins alternates between rounds, so
+ * that drift affects both alike. The first window is not counted: after the turns of the others, the caches are cold, and
+ * last-seen times are due to be written.
  */
 async function measureServed() {
   const running = [];
@@ -115,7 +116,7 @@ function summary(rounds) {
   };
 }
 
-/** One request at a time; ours are first sights of as many sessions, express-session's are of sessions signed in before. */
+/** One request at a time. Each of ours is the first of a session; those of express-session are in sessions that exist. */
 async function measureFirst() {
   const ours = await bench.start('ours-redis');
   const theirs = await bench.start('express-session');
@@ -205,7 +206,7 @@ function markdown({ served, first, burst, direct, ...about }) {
     table,
     '',
     markdownTable(
-      ['ours with Redis', 'measured', 'goal'],
+      ['managed-sessions with Redis', 'measured', 'goal'],
       [
         ['CPU per HTTP request, bare route = 1', ours.cpuRatio.toFixed(2), 'at most 1.20'],
         [
@@ -224,9 +225,9 @@ function markdown({ served, first, burst, direct, ...about }) {
         ...freshRows(of),
         ["first request: p50 against express-session's", first.ratio.toFixed(2), 'at most 1.5'],
         ['first request: commands', show(first.commands), '1'],
-        [`${String(burst.sessions)} first sights at once: commands each`, show(burst.commands), 'at most 1.2'],
-        [`${String(burst.sessions)} first sights at once: refused`, burst.failed, '0'],
-        [`${String(burst.sessions)} first sights at once: ms, all`, show(burst.elapsed), ''],
+        [`${String(burst.sessions)} first requests at once: commands each`, show(burst.commands), 'at most 1.2'],
+        [`${String(burst.sessions)} first requests at once: refused`, burst.failed, '0'],
+        [`${String(burst.sessions)} first requests at once: ms in total`, show(burst.elapsed), ''],
       ],
     ),
   ].join('\n');

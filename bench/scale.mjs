@@ -1,5 +1,5 @@
 /**
- * What grows with the number of sessions, and what does not: memory here and in Redis, CPU per request, the time to list.
+ * What grows with the number of sessions, and what does not: memory here and in Redis, CPU time per request, time to list.
  * After `npm run build`: `npm run bench:scale` (`-- --quick`: to 100,000 sessions). Writes docs/scale.md and docs/scale.svg.
  */
 
@@ -23,15 +23,15 @@ import {
   userAgent,
 } from './support.mjs';
 
-if (globalThis.gc === undefined) throw new Error('run it with node --expose-gc');
+if (globalThis.gc === undefined) throw new Error('Run it with node --expose-gc');
 
 const STEPS = [100, 1000, 10_000, 50_000, 100_000, ...(QUICK ? [] : [250_000, 500_000, 1_000_000])];
 const LISTED = [10, 50, 100, 1000, ...(QUICK ? [] : [10_000])];
 const PER_USER = 3;
 const AT_ONCE = 500;
-/** Sessions whose requests are measured; their tokens stay in the verified-token cache. */
+/** Sessions whose requests are measured. Their tokens stay in the cache of verified tokens. */
 const IN_USE = 100;
-/** As many sessions as the ledger holds. */
+/** How many sessions the ledger holds. */
 const HELD = 100_000;
 const ISSUER = 'https://id.example.com/';
 const secret = randomBytes(32);
@@ -96,7 +96,7 @@ async function see(from, to) {
   );
 }
 
-/** Microseconds of CPU time per warm request, over the sessions seen last. */
+/** Microseconds of CPU time per warm request, in the sessions seen last. */
 function warmCost(count) {
   const last = Array.from({ length: Math.min(IN_USE, count) }, (_, offset) => plainRequest(count - 1 - offset));
   let passed = 0;
@@ -107,7 +107,7 @@ function warmCost(count) {
     const used = process.cpuUsage({ user, system });
     return (used.user + used.system) / (50 * last.length);
   });
-  if (passed !== 60 * 50 * last.length) throw new Error('a request was not let in at once');
+  if (passed !== 60 * 50 * last.length) throw new Error('A request did not pass at once');
   return median(rounds.slice(10));
 }
 
@@ -116,10 +116,15 @@ function plainRequest(index) {
 }
 
 function bare(headers) {
-  return { headers, rawHeaders: ['authorization', headers.authorization], socket: { remoteAddress: '203.0.113.7' } };
+  return {
+    method: 'GET',
+    headers,
+    rawHeaders: ['authorization', headers.authorization],
+    socket: { remoteAddress: '203.0.113.7' },
+  };
 }
 
-/** Median milliseconds to list a user's 50 latest, against a bare pipeline that reads as many records. */
+/** Median milliseconds to list a user's latest 50 sessions, and those of a bare pipeline that reads as many records. */
 async function measureListing() {
   const keys = Array.from({ length: 50 }, (_, index) => `bare:${String(index)}`);
   await Promise.all(

@@ -1,4 +1,4 @@
-/** The stage: an issuer with its JWKS endpoint, users who are signed in, a Redis, and the processes. */
+/** The setting of a benchmark: an issuer with its JWKS endpoint, signed-in users, a Redis, and the processes. */
 
 import { createTestIssuer } from '../dist/esm/testing/index.js';
 import { claimsOf, installPeers, startProcess, startRedis } from './support.mjs';
@@ -13,7 +13,7 @@ export async function createBench({ users = USERS } = {}) {
 
   return {
     issue: (index) => issuer.issue(claimsOf(index)),
-    /** A contestant with a Redis to itself, ready to be asked; what it tells of itself is in `prepared`. */
+    /** A contestant with a Redis of its own, ready for questions. `prepared` is what its `prepare` returned. */
     async start(name, { nodeArgs = [] } = {}) {
       const server = await startRedis();
       const redis = await createClient({ url: server.url }).connect();

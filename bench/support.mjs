@@ -1,4 +1,4 @@
-/** What every benchmark needs: peers, a Redis of its own, users with tokens, processes on cores of their own, numbers. */
+/** What every benchmark needs: the other packages, a Redis, users with tokens, processes on their own cores, numbers. */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,16 +10,16 @@ import { join } from 'node:path';
 import process from 'node:process';
 
 export const QUICK = process.argv.includes('--quick');
-// A signal's own way to end a process calls no `exit` listener, and those stop the servers.
+// By default, a signal ends the process without its `exit` listeners, which stop the servers.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 process.setMaxListeners(50);
 
 export const root = join(import.meta.dirname, '..');
 
-/** The peers are no dependencies of the package: they are installed here, at the first run. */
+/** The other packages are not dependencies of this one: the first run installs them here. */
 export function installPeers() {
   if (existsSync(join(import.meta.dirname, 'node_modules', 'autocannon'))) return;
-  console.log('Installing the peers ...');
+  console.log('Installing the packages to compare with...');
   execFileSync('npm', ['ci'], { cwd: import.meta.dirname, stdio: 'inherit', shell: process.platform === 'win32' });
 }
 
@@ -37,7 +37,7 @@ function pinned(core, command, args) {
   return canPin ? ['taskset', ['-c', String(core), command, ...args]] : [command, args];
 }
 
-/** A Node process that answers questions, one after the other: `ask({ do, ... })` resolves to what it answers. */
+/** A Node process that answers questions, one after the other: `ask({ do, ... })` resolves to its answer. */
 export async function startProcess(file, { core, args = [], nodeArgs = [] }) {
   const script = [...nodeArgs, join(import.meta.dirname, file), ...args];
   const [command, full] = pinned(core, process.execPath, script);
@@ -139,7 +139,7 @@ export async function commandStats(client) {
 
 const HOUSEKEEPING = new Set(['info', 'config|resetstat', 'flushall', 'client|setinfo', 'client|setname', 'hello']);
 
-/** What clients sent between two looks. What only our scripts call is theirs: one script is one command. */
+/** The commands that clients sent between two readings. A script counts as one: the commands that it calls are left out. */
 export function commandsSent(before, after) {
   const calls = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)]);
   const scripts = calls.some(([name, count]) => (name === 'evalsha' || name === 'eval') && count > 0);
@@ -157,7 +157,7 @@ export function userAgent(index) {
   return `Mozilla/5.0 (${SYSTEMS[index % 3]}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${String(version)}.0.0.0 Safari/537.36`;
 }
 
-/** Claims as identity providers fill them. */
+/** The claims that identity providers usually set. */
 export function claimsOf(index) {
   return {
     sub: `usr_${String(index).padStart(24, '0')}`,
@@ -184,14 +184,14 @@ export function percentile(values, share) {
   return low + (high - low) * (at - Math.floor(at));
 }
 
-/** With as many digits as mean something. */
+/** With only as many digits as are meaningful. */
 export function show(value, digits = 3) {
   if (!Number.isFinite(value)) return '-';
   if (Math.abs(value) >= 10 ** digits) return Math.round(value).toLocaleString('en');
   return String(Number(value.toPrecision(digits)));
 }
 
-/** A Markdown table, its columns aligned; all but the first to the right. */
+/** A Markdown table. All columns but the first are aligned to the right. */
 export function markdownTable(head, rows) {
   const widths = head.map((cell, column) =>
     Math.max(...[head, ...rows].map((row) => String(row[column]).length), cell.length),

@@ -1,5 +1,5 @@
-// What a token costs: seen before, seen for the first time, and by its parts alone. Run it by `npm run bench:verify`.
-// "again" is a share of jsonwebtoken.verify with a KeyObject, "first" a multiple of the bare cryptographic check.
+// What it costs to verify a token that was seen before ("again") and one that was not ("first"). Run it by
+// `npm run bench:verify`. "again" is compared with jsonwebtoken.verify, "first" with the bare cryptographic check.
 
 import * as crypto from 'node:crypto';
 import jwt from 'jsonwebtoken';
@@ -76,7 +76,7 @@ function measure(alg, { signWith, verifyWith, check }) {
   );
 }
 
-/** A string of its own, as each request brings one. */
+/** A new string, as in each request. */
 function asReceived(token) {
   return Buffer.from(token, 'latin1').toString('latin1');
 }

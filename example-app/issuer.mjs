@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A small identity provider, as the site's own or a bought one would be used: over HTTP. It knows two users, issues RS256
- * login tokens for their passwords, and shows its public key at `/jwks.json`.
+ * A small identity provider. The site uses it over HTTP, as it would use a real one. It knows two users, issues RS256 login
+ * tokens for their passwords, and publishes its public key at `/jwks.json`.
  */
 
 import { createServer } from 'node:http';
@@ -28,7 +28,7 @@ const BODY_LIMIT = 8 * 1024;
 
 const slowHash = /** @type {(password: string, salt: string, length: number) => Promise<Buffer>} */ (promisify(scrypt));
 
-/** A new signing key, as a PEM text. */
+/** A new signing key, as a PEM string. */
 export function createSigningKey() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
@@ -46,7 +46,7 @@ export async function startIssuer({ issuer, audience, signingKey }) {
   const salt = randomUUID();
   const hashes = new Map(DEMO_USERS.map((user) => [user.username, scryptSync(user.password, salt, 32)]));
 
-  /** Takes as long for a user who does not exist. @param {string} username @param {string} password */
+  /** Takes just as long if there is no such user. @param {string} username @param {string} password */
   async function tokenFor(username, password) {
     const user = DEMO_USERS.find((known) => known.username === username);
     const given = await slowHash(password, salt, 32);

@@ -1,5 +1,5 @@
 // @ts-check
-/** Starts the identity provider and the site. `PORT` moves the site, `REDIS_URL` puts its sessions on Redis. */
+/** Starts the identity provider and the site. `PORT` is the site's port. With `REDIS_URL`, sessions are kept in Redis. */
 
 import { Redis } from 'ioredis';
 import { redisStore } from 'managed-sessions';
@@ -20,20 +20,20 @@ const { app, sessions } = createSite({
 
 const server = app.listen(port, (error) => {
   if (error !== undefined) {
-    const why = 'code' in error && error.code === 'EADDRINUSE' ? 'is in use' : `cannot be had (${error.message})`;
-    fail(`Port ${String(port)} ${why}: PORT=${String(port + 1)} npm start takes another.`);
+    const why = 'code' in error && error.code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${error.message})`;
+    fail(`Port ${String(port)} ${why}. Try another one: PORT=${String(port + 1)} npm start`);
   }
   const address = server.address();
   const chosen = typeof address === 'object' && address !== null ? address.port : port;
   const where = redisUrl === undefined ? 'in memory' : 'in Redis';
-  console.log(`Tidemark is at http://localhost:${String(chosen)}/, its sessions are ${where}.`);
+  console.log(`Tidemark runs at http://localhost:${String(chosen)}/. Its sessions are kept ${where}.`);
   for (const { username, password } of DEMO_USERS) console.log(`  sign in as ${username} / ${password}`);
 });
 
 process.once('SIGINT', stop);
 process.once('SIGTERM', stop);
 
-/** Open streams would keep the server up for as long as their tabs are open: they are closed, and tabs reconnect. */
+/** Closes open streams too: they would keep the server running for as long as their tabs are open. Tabs reconnect. */
 async function stop() {
   server.close();
   server.closeAllConnections();
@@ -48,8 +48,8 @@ function portOf(text) {
 }
 
 /**
- * Two copies of the site on one Redis accept each other's tokens: their demo providers share a key there. A real provider
- * keeps its key to itself.
+ * Two copies of the site on one Redis accept each other's tokens, because their demo providers share a key there. A real
+ * provider does not share its key.
  * @param {string | undefined} url
  */
 async function signingKey(url) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The site's pages. Everything that is put into them is escaped, unless it is markup made here. */
+/** The site's pages. Every value in them is escaped, except markup that was made here. */
 
 class Markup {
   /** @param {string} text */
@@ -29,7 +29,7 @@ const PAGES = [
 ];
 
 /**
- * The frame of every page. The name in the navigation bar is put there by the browser, from the token.
+ * The frame of every page. A script in the browser reads the name in the navigation bar from the token.
  * @param {{ title: string, path?: string, signedIn: boolean, body: Markup }} page
  */
 function frame({ title, path, signedIn, body }) {
@@ -86,26 +86,26 @@ const welcome = html`<section class="hero">
 function hello(name) {
   return html`<section class="hero">
       <h1>Hello, ${name}.</h1>
-      <p>Two things to do here today.</p>
+      <p>Here are two things you can do.</p>
     </section>
     <ul class="tiles">
       <li>
         <h2><a href="/orders">Your orders</a></h2>
-        <p>What is on its way to you.</p>
+        <p>See what is on its way to you.</p>
       </li>
       <li>
         <h2><a href="/account/sessions">Where you’re signed in</a></h2>
-        <p>Every browser and app that uses your account, and a way to sign each of them out.</p>
+        <p>See every browser and app that uses your account, and sign out any of them.</p>
       </li>
     </ul>
     <p class="hint">
-      Sign in from a second browser or a private window as well, sign one out from the other, and watch it happen.
+      Sign in from a second browser or a private window too. Then sign one out from the other, and watch it happen.
     </p>`;
 }
 
 const PROBLEMS = {
-  wrong: 'That user name and password do not go together.',
-  unavailable: 'Signing in is not possible at the moment. Please try again shortly.',
+  wrong: 'The user name or the password is wrong.',
+  unavailable: 'You cannot sign in at the moment. Please try again shortly.',
 };
 
 /** @param {{ users: readonly { username: string, password: string }[], problem?: keyof typeof PROBLEMS, username?: string }} view */
@@ -124,7 +124,7 @@ export function signInPage({ users, problem, username = '' }) {
         <button>Sign in</button>
       </form>
       <p class="hint">
-        To try it:${users.map((user) => html`<br /><code>${user.username}</code> with <code>${user.password}</code>`)}
+        Demo users:${users.map((user) => html`<br /><code>${user.username}</code> with <code>${user.password}</code>`)}
       </p>
     </section>`,
   });
@@ -139,13 +139,13 @@ export function ordersPage() {
       <ul id="orders" class="card orders" aria-live="polite">
         <li>One moment…</li>
       </ul>
-      <noscript><p class="problem">This page needs JavaScript: it asks the JSON API.</p></noscript>`,
+      <noscript><p class="problem">This page needs JavaScript to load your orders.</p></noscript>`,
   });
 }
 
 /**
  * The account page around the list of sessions.
- * @param {string} sessions markup of managed-sessions, which escapes by itself
+ * @param {string} sessions markup from managed-sessions, already escaped
  * @param {{ name?: string, email?: string } | undefined} user absent if the list cannot be shown
  */
 export function accountPage(sessions, user) {

@@ -12,7 +12,7 @@ import { accountPage, homePage, ordersPage, problemPage, signInPage } from './pa
 const PUBLIC_FILES = fileURLToPath(new URL('./public/', import.meta.url));
 const CLIENT_MODULE = fileURLToPath(import.meta.resolve('managed-sessions/client'));
 
-/** The list of sessions brings a stylesheet of its own, which the policy names by its hash. */
+/** The list of sessions has an inline stylesheet, which the policy allows by its hash. */
 const CONTENT_POLICY = [
   "default-src 'none'",
   `style-src 'self' ${PAGE_STYLE_SOURCE}`,
@@ -54,7 +54,7 @@ export function createSite({ issuer, tokenUrl, store }) {
       'Content-Security-Policy': CONTENT_POLICY,
       'Cross-Origin-Opener-Policy': 'same-origin',
       'Cross-Origin-Resource-Policy': 'same-origin',
-      // Not 'no-referrer': under it browsers send "Origin: null" with the site's own forms.
+      // Not 'no-referrer': with it, browsers send "Origin: null" with the site's own forms.
       'Referrer-Policy': 'same-origin',
       'X-Content-Type-Options': 'nosniff',
     });
@@ -64,7 +64,7 @@ export function createSite({ issuer, tokenUrl, store }) {
   app.get('/managed-sessions-client.js', (_req, res) => {
     res.sendFile(CLIENT_MODULE);
   });
-  // What follows is somebody's own: no cache may keep it, not even for the Back button after signing out.
+  // The responses below are private: no cache may keep them, not even for the Back button after signing out.
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');
     next();
@@ -82,17 +82,17 @@ export function createSite({ issuer, tokenUrl, store }) {
 
   app.post('/sign-in', ownForms, express.urlencoded({ extended: false, limit: '1kb' }), async (req, res) => {
     const username = fieldOf(req.body, 'username');
-    const answer = await signIn(username, fieldOf(req.body, 'password'));
-    if (answer === 'wrong' || answer === 'unavailable') {
-      res.status(answer === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem: answer, username }));
+    const result = await signIn(username, fieldOf(req.body, 'password'));
+    if (result === 'wrong' || result === 'unavailable') {
+      res.status(result === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem: result, username }));
       return;
     }
-    res.cookie('login_token', answer.token, {
+    res.cookie('login_token', result.token, {
       httpOnly: true,
       sameSite: 'lax',
       // Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes this true.
       secure: req.secure,
-      maxAge: answer.seconds * 1000,
+      maxAge: result.seconds * 1000,
     });
     res.redirect(303, '/');
   });
@@ -103,7 +103,7 @@ export function createSite({ issuer, tokenUrl, store }) {
     res.send(ordersPage());
   });
 
-  // Scripts of this site learn the token here and keep it in memory alone. No other site can read the answer.
+  // Scripts of this site get the token here, and keep it in memory only. Other sites cannot read the response.
   app.get('/token', ownForms, sessions, (req, res) => {
     res.json({ token: req.cookies.login_token ?? null });
   });
@@ -112,7 +112,7 @@ export function createSite({ issuer, tokenUrl, store }) {
     res.json({ orders: ORDERS.get(req.user?.id ?? '') ?? [] });
   });
 
-  // Tells an open tab the moment its session ends, wherever it was ended.
+  // Tells an open tab as soon as its session ends, whichever process ended it.
   app.get('/live', sessions, (req, res) => {
     const signal = req.loginSession?.signal;
     const farewell = () => res.end('event: signed-out\ndata: {}\n\n');
@@ -120,7 +120,7 @@ export function createSite({ issuer, tokenUrl, store }) {
     if (signal?.aborted) return void farewell();
     signal?.addEventListener('abort', farewell, { once: true });
     const heartbeat = setInterval(() => res.write(': still here\n\n'), 20_000);
-    // Unlike 'close', this is also called if the tab was gone before this handler ran.
+    // Unlike 'close', this is also called if the tab was closed before this handler ran.
     finished(res, () => {
       clearInterval(heartbeat);
       signal?.removeEventListener('abort', farewell);
@@ -130,7 +130,7 @@ export function createSite({ issuer, tokenUrl, store }) {
   app.use('/account/sessions', sessions.router({ layout: (page, req) => accountPage(page, userOf(req)) }));
 
   app.use((_req, res) => {
-    res.status(404).send(problemPage('Nothing here', 'There is no such page.'));
+    res.status(404).send(problemPage('Page not found', 'There is no such page.'));
   });
   app.use(sayWhatWentWrong);
 
@@ -142,14 +142,14 @@ export function createSite({ issuer, tokenUrl, store }) {
    */
   async function signIn(username, password) {
     try {
-      const answer = await fetch(tokenUrl, {
+      const response = await fetch(tokenUrl, {
         method: 'POST',
         body: new URLSearchParams({ username, password }),
         signal: AbortSignal.timeout(5000),
       });
-      if (answer.status === 401) return 'wrong';
-      if (!answer.ok) return 'unavailable';
-      const { login_token: token, expires_in: seconds } = await answer.json();
+      if (response.status === 401) return 'wrong';
+      if (!response.ok) return 'unavailable';
+      const { login_token: token, expires_in: seconds } = await response.json();
       return { token, seconds };
     } catch {
       return 'unavailable';
@@ -158,7 +158,7 @@ export function createSite({ issuer, tokenUrl, store }) {
 }
 
 /**
- * Refuses what another site's page made the browser send: its form could sign a visitor in as somebody else.
+ * Refuses requests that a page of another site made the browser send. Its form could sign a visitor in as somebody else.
  * @param {import('express').Request} req @param {import('express').Response} res @param {() => void} next
  */
 function ownForms(req, res, next) {
@@ -169,11 +169,11 @@ function ownForms(req, res, next) {
       ? origin === undefined || (URL.canParse(origin) && new URL(origin).host === req.get('host'))
       : site === 'same-origin';
   if (isOurs) next();
-  else res.status(403).send(problemPage('Not from here', 'Another site asked for this, so nothing was done.'));
+  else res.status(403).send(problemPage('Refused', 'This request came from another site, so nothing was done.'));
 }
 
 /**
- * A request that cannot be read is answered by its own status; a fault of ours says nothing of its cause, but to the log.
+ * A request that cannot be read gets the status of its error. Any other error is a 500, whose cause is only logged.
  * @type {import('express').ErrorRequestHandler}
  */
 function sayWhatWentWrong(error, req, res, next) {
@@ -184,7 +184,7 @@ function sayWhatWentWrong(error, req, res, next) {
     return;
   }
   console.error(`${req.method} ${req.path}:`, error);
-  res.status(500).send(problemPage('Something went wrong', 'It is our fault. Please try again shortly.'));
+  res.status(500).send(problemPage('Something went wrong', 'The mistake is ours. Please try again shortly.'));
 }
 
 /** A form's field; empty if it was not sent, or sent more than once. @param {unknown} body @param {string} name */

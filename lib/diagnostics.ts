@@ -1,4 +1,4 @@
-/** What monitoring reads: events and store calls on `node:diagnostics_channel`, under names that stay. */
+/** Events and store calls on `node:diagnostics_channel`, for monitoring. The channels' names are part of the public API. */
 
 import { channel, type Channel } from 'node:diagnostics_channel';
 import type { Emit, SessionEventName } from './core/events.js';
@@ -30,7 +30,7 @@ const EVENT_CHANNELS: Readonly<Record<SessionEventName, Channel>> = {
 
 const storeCalls = channel('managed-sessions:store');
 
-/** Publishes each event behind the listeners, with what they were told. */
+/** Publishes each event after its listeners were called. The message is the event. */
 export function published(emit: Emit): Emit {
   return function emitAndPublish(name, event) {
     emit(name, event);
@@ -38,7 +38,7 @@ export function published(emit: Emit): Emit {
   };
 }
 
-/** The store, its calls told to `managed-sessions:store` while somebody subscribes to it. */
+/** The store. Its calls are published on `managed-sessions:store` if that channel has subscribers. */
 export function measured(store: SessionStore): SessionStore {
   function measure<Answer>(operation: StoreCall['operation'], call: () => Promise<Answer>): Promise<Answer> {
     if (!storeCalls.hasSubscribers) return call();

@@ -47,7 +47,7 @@ async function listen(site: ExampleSite, device: { Cookie: string }): Promise<{ 
   return { ended };
 }
 
-/** Everywhere: the pages lead to the login, the API says why. */
+/** Checks that pages redirect to the login, and that the API says why it refuses. */
 async function expectSignedOut(site: ExampleSite, device: { Cookie: string }, token: string): Promise<void> {
   await request(site.url).get('/orders').set(html).set(device).expect(303).expect('Location', '/sign-in');
   await request(site.url).get('/live').set(device).expect(401);
@@ -70,7 +70,7 @@ describe('in memory', () => {
       .type('form')
       .send({ username: '<ada>', password: 'x' })
       .expect(401);
-    expect(wrong.text).toContain('do not go together');
+    expect(wrong.text).toContain('The user name or the password is wrong');
     expect(wrong.text).toContain('value="&lt;ada&gt;"');
 
     const answer = await request(site.url)
@@ -147,21 +147,21 @@ describe('in memory', () => {
       () => request(site.url).get('/orders').set('Cookie', 'login_token=%E0%A4%A'),
     ],
     ['a cookie that is JSON', 401, () => request(site.url).get('/token').set('Cookie', 'login_token=j:{"a":1}')],
-    ['a cookie of rubbish', 401, () => request(site.url).get('/token').set('Cookie', ';;=;login_token;"')],
-    ['a bearer of rubbish', 401, () => request(site.url).get('/api/orders').set('Authorization', 'Bearer a b')],
+    ['a cookie header of rubbish', 401, () => request(site.url).get('/token').set('Cookie', ';;=;login_token;"')],
+    ['a bearer header of rubbish', 401, () => request(site.url).get('/api/orders').set('Authorization', 'Bearer a b')],
     ['a session that cannot be decoded', 401, () => request(site.url).get('/account/sessions/%E0%A4%A')],
     ['a page that cannot be decoded', 404, () => request(site.url).get('/%E0%A4%A')],
-    ['a file outside', 404, () => request(site.url).get('/..%2f..%2fpackage.json')],
+    ['a file outside of the folder', 404, () => request(site.url).get('/..%2f..%2fpackage.json')],
     ['a file with a zero byte', 404, () => request(site.url).get('/site.css%00')],
-    ['a page that there is not', 404, () => request(site.url).get('/nothing')],
-    ['a form of nothing', 401, () => request(site.url).post('/sign-in').set(ours)],
+    ['a page that does not exist', 404, () => request(site.url).get('/nothing')],
+    ['an empty form', 401, () => request(site.url).post('/sign-in').set(ours)],
     ['a form of another type', 401, () => request(site.url).post('/sign-in').set(ours).type('json').send('{')],
-    ['a form with a name twice', 401, () => post('username=ada&username=ada&password=lovelace')],
+    ['a form that has a field twice', 401, () => post('username=ada&username=ada&password=lovelace')],
     ['a form with nested fields', 401, () => post('username[__proto__]=ada&password[]=lovelace')],
     ['a form that cannot be decoded', 401, () => post('username=%E0%A4%A&password=%')],
     ['a form that is too long', 413, () => post(`username=ada&password=${'x'.repeat(2000)}`)],
     [
-      'a form as long as it may be, of what grows when encoded',
+      'a form of the greatest length, with characters that grow when they are encoded',
       401,
       () => post(`username=ada&password=${'é'.repeat(400)}`),
     ],
@@ -182,8 +182,8 @@ describe('in memory', () => {
     expect(answer.text).not.toMatch(/node_modules|at \w+ \(|Error:/);
   });
 
-  test('no token and no password is ever written out', () => {
-    expect(site.output()).toMatch(/^Tidemark is at [^]*alan \/ turing\n$/);
+  test('never writes a token to its output', () => {
+    expect(site.output()).toMatch(/^Tidemark runs at [^]*alan \/ turing\n$/);
     expect(site.output()).not.toContain('eyJ');
   });
 });
@@ -201,7 +201,7 @@ describe('two copies on one Redis', () => {
     await redis.stop();
   });
 
-  test('a login in one is good in the other, and so is its end', async () => {
+  test('a login in one copy is valid in the other, and so is its end', async () => {
     const [first, second] = copies;
     const [here, there] = [await signIn(first), await signIn(first)];
     const token = await tokenOf(second, there);
@@ -218,11 +218,11 @@ describe('two copies on one Redis', () => {
 
 describe('start and stop', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)(
-    '%s ends it at once, with a stream open and one that nobody reads any more',
+    '%s stops it at once, with one open stream and one whose client is gone',
     async (signal) => {
       const site = await startExample();
       const device = await signIn(site);
-      // Gone before the site, which has yet to fetch the keys, knows who it is.
+      // The client is gone before the site has fetched the keys and knows who it is.
       const gone = connect(site.port, 'localhost');
       gone.write(`GET /live HTTP/1.1\r\nHost: localhost\r\nCookie: ${device.Cookie}\r\n\r\n`, () => gone.destroy());
       const stream = await listen(site, device);
@@ -231,7 +231,7 @@ describe('start and stop', () => {
     },
   );
 
-  test('a port that is in use, or none, and a Redis that is not there are told in a sentence', async () => {
+  test('says in one sentence that a port is in use or invalid, or that Redis cannot be reached', async () => {
     const site = await startExample();
     const [taken, wrong, lost] = await Promise.all([
       runExample({ PORT: String(site.port) }),
@@ -240,7 +240,7 @@ describe('start and stop', () => {
     ]);
     await site.stop();
     expect(taken.code).toBe(1);
-    expect(taken.output).toMatch(/^Port \d+ is in use: PORT=\d+ npm start takes another\.\n$/);
+    expect(taken.output).toMatch(/^Port \d+ is in use\. Try another one: PORT=\d+ npm start\n$/);
     expect(wrong).toEqual({ code: 1, output: 'PORT must be a number from 0 to 65535.\n' });
     expect(lost.code).toBe(1);
     expect(lost.output).toMatch(/^Redis cannot be reached: .*\n$/);

@@ -9,21 +9,21 @@ if (token !== null) {
   await showOrders(token);
 }
 
-/** Kept in memory alone, for as long as the page is open. @returns {Promise<string | null>} */
+/** Kept in memory only, for as long as the page is open. @returns {Promise<string | null>} */
 async function askForToken() {
-  const answer = await fetch('/token').catch(() => null);
-  if (answer?.status === 401) showSignedOut();
-  return answer?.ok ? (await answer.json()).token : null;
+  const response = await fetch('/token').catch(() => null);
+  if (response?.status === 401) showSignedOut();
+  return response?.ok ? (await response.json()).token : null;
 }
 
-/** For display only: the server alone verifies. @param {string} token */
+/** For display only: only the server verifies the token. @param {string} token */
 function showName(token) {
   const claims = parseLoginToken(token);
   const who = document.getElementById('who');
   if (who !== null) who.textContent = String(claims?.name ?? claims?.sub ?? '');
 }
 
-/** The server ends the stream with the session. Where it cannot be opened again, the token's route knows why. */
+/** The server ends the stream when the session ends. If it cannot be opened again, the response of `/token` says why. */
 function watchSession() {
   const stream = new EventSource('/live');
   stream.addEventListener('signed-out', () => {
@@ -44,10 +44,10 @@ function showSignedOut() {
 async function showOrders(token) {
   const list = document.getElementById('orders');
   if (list === null) return;
-  const answer = await fetch('/api/orders', { headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
-  const { orders } = answer?.ok ? await answer.json() : { orders: [] };
+  const response = await fetch('/api/orders', { headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+  const { orders } = response?.ok ? await response.json() : { orders: [] };
   if (orders.length > 0) list.replaceChildren(...orders.map(orderLine));
-  else list.replaceChildren(line('li', answer?.ok ? 'No orders yet.' : 'Your orders cannot be shown at the moment.'));
+  else list.replaceChildren(line('li', response?.ok ? 'No orders yet.' : 'Your orders cannot be shown at the moment.'));
 }
 
 /** @param {{ number: string, what: string, state: string }} order */

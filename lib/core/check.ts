@@ -130,7 +130,6 @@ const CONFUSIONS: Readonly<Record<string, readonly string[]>> = {
   keyprefix: ['prefix'],
   leeway: ['clockTolerance'],
   maxage: ['lifetime'],
-  naming: ['subject'],
   redis: ['store'],
   secretorkey: ['secret'],
   sub: ['subject'],

@@ -34,7 +34,7 @@ export interface SessionEnded {
   readonly by: string | null;
   /** When the session would have ended by itself; null if that is not known. */
   readonly expiresAt: Date | null;
-  /** True only in the process that ended it. A mail that is sent from there is sent once. */
+  /** True only in the process whose store object wrote the ending: a mail that is sent from there is sent once. */
   readonly here: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** How a part of the package is: the store, the feed, an issuer's keys. */
+/** Whether a part of the package works: the store, the feed, an issuer's keys. */
 export interface Health {
   readonly ok: boolean;
   /** Milliseconds since it last succeeded; `Infinity` before the first time. */

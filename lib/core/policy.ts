@@ -1,16 +1,16 @@
-/** When a session ends by itself, and for how long the store must remember it. Pure: `now` comes in. */
+/** When a session ends by itself, and how long the store must remember it. Pure: `now` is passed in. */
 
 import type { TokenTimes } from './session.js';
 
-/** The rules a session is judged by. Durations in milliseconds. */
+/** The rules by which a session is judged. Durations in milliseconds. */
 export interface SessionPolicy {
-  /** A session not seen for this long is ended for good; null: never. */
+  /** A session that has not been seen for this long is ended for good. Null: never. */
   readonly idleTimeout: number | null;
-  /** How far clocks may disagree; extends the session's end too. */
+  /** How far clocks may differ. Also extends the lifetime of a session. */
   readonly clockTolerance: number;
-  /** How long a tombstone outlives the last token that was seen. */
+  /** How long a tombstone is kept after the last known token expires. */
   readonly tombstoneFor: number;
-  /** Live sessions per user; `Infinity`: no cap. */
+  /** The most live sessions per user. `Infinity`: no cap. */
   readonly maxSessions: number;
   readonly atSessionLimit: 'end-oldest' | 'refuse';
 }
@@ -18,19 +18,19 @@ export interface SessionPolicy {
 /** The last moment that a `Date` can hold. */
 export const LAST_MOMENT = 8.64e15;
 
-/** What of a kept session decides about its time. */
+/** The times of a session that decide when it ends. */
 export interface SessionTimes {
   readonly startedAt: number;
   readonly lastSeenAt: number;
-  /** Absolute lifetime in milliseconds, null where the tokens' `exp` alone limits the session. */
+  /** Absolute lifetime in milliseconds. Null: only the tokens' `exp` limits the session. */
   readonly lifetime: number | null;
-  /** The latest moment at which a token seen in this session can still be good by itself. */
+  /** When the last of the tokens seen in this session expires. */
   readonly tokensEndAt: number;
 }
 
 export type Standing =
   | { readonly state: 'live' }
-  /** The tokens seen ran out and no lifetime is set: a refreshed token takes the session on. */
+  /** The tokens that were seen have expired, and no lifetime is set. A refreshed token continues the session. */
   | { readonly state: 'lapsed' }
   | { readonly state: 'ended'; readonly cause: 'expired' | 'idle' };
 
@@ -45,21 +45,21 @@ export function decide(times: SessionTimes, policy: SessionPolicy, now: number):
   return { state: 'live' };
 }
 
-/** When the session ends by itself, as it is shown to people (without the clock tolerance). */
+/** When the session ends by itself, as people are shown it: without the clock tolerance. */
 export function expiresAt(times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>): number {
   return times.lifetime === null ? times.tokensEndAt : times.startedAt + times.lifetime;
 }
 
-/** The last moment at which this token can be good by itself; always one that a `Date` can hold. */
+/** When this token expires, by `exp` or by the lifetime. Always a time that a `Date` can hold. */
 export function tokenEndsAt(token: TokenTimes): number {
   const byLifetime = token.lifetime === null || token.issuedAt === null ? Infinity : token.issuedAt + token.lifetime;
   return Math.min(token.expiresAt ?? Infinity, byLifetime, LAST_MOMENT);
 }
 
 /**
- * Until when a session must be remembered, ended or not: no token of it that was seen, and none refreshed within
- * `tombstoneFor` of the last one, may bring back what is ended, or begin anew what merely ran out, which would take it
- * from under a later cutoff.
+ * Until when a session must be remembered, whether it has ended or not. Until then, one of its tokens may still be
+ * presented: one that was seen, or one that was refreshed within `tombstoneFor` after the last. Such a token must not bring
+ * back an ended session. Nor may it make a new session of one whose tokens expired: a cutoff would then miss it.
  */
 export function tombstoneUntil(
   times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>,

@@ -1,6 +1,6 @@
 /**
- * The rules by which a session's record is kept: how a sighting changes it, and which cutoffs end it. Pure. Each store
- * judges by them; the Lua of the Redis store is a translation of them.
+ * The rules of a session's record: how a sighting changes it, and which cutoffs end it. Pure. Every store follows these
+ * rules. The Lua of the Redis store is a translation of them.
  */
 
 import { expiresAt, tokenEndsAt, type SessionPolicy, type SessionTimes } from './policy.js';
@@ -16,18 +16,18 @@ import {
 
 /** A record as a store keeps it. */
 export interface KeptRecord extends SessionTimes {
-  /** A token with `iat` was seen: `startedAt` is then the earliest `iat`, else the first sighting. */
+  /** Whether a token with `iat` was seen. If so, `startedAt` is the earliest `iat`; if not, it is the first sighting. */
   readonly hasIssuedAt: boolean;
-  /** The latest cutoff of its user under which the session was seen and found live; 0 if there was none. */
+  /** The user's latest cutoff after which the session was seen and found live. 0: none. */
   readonly survivedCutoffAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
   readonly label: string | null;
 }
 
-/** A cutoff ends every session of its user that began before it, but the excepted one. */
+/** A cutoff ends every session of its user that began before it, except one. */
 export interface Cutoff {
-  /** The store's own moment, in milliseconds since 1970; later cutoffs of a user are greater. */
+  /** By the store's clock, in milliseconds since 1970. A later cutoff of the same user has a greater one. */
   readonly at: number;
   readonly except: string | null;
   readonly reason: string;
@@ -36,9 +36,9 @@ export interface Cutoff {
   readonly origin: string;
 }
 
-/** Ends the sessions of all users: those that began before it, or that clocks which disagree may have dated after it. */
+/** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */
 export interface GlobalCutoff {
-  /** The store's own moment, in milliseconds since 1970; later ones are greater. */
+  /** By the store's clock, in milliseconds since 1970. A later cutoff has a greater one. */
   readonly at: number;
   readonly reason: string;
   readonly by: string | null;
@@ -48,18 +48,20 @@ export interface GlobalCutoff {
 
 /** A user's latest cutoff, as a store keeps it. */
 export interface StandingCutoff extends Cutoff {
-  /** The earlier cutoff that still concerns the excepted session; 0 if there is none. */
+  /** The earlier cutoff that still applies to the excepted session. 0: none. */
   readonly priorCutoffAt: number;
+  /** The same as `isRestored`, for the earlier cutoff. */
+  readonly isPriorRestored: boolean;
   /** Written back after a loss of data. Records do not tell then whether they are older; their `iat` does. */
   readonly isRestored: boolean;
 }
 
-/** How long a cutoff stands: as long as any token it concerns can live, a year if no lifetime limits that. */
+/** How long a cutoff is kept, in milliseconds: a year. */
 export const CUTOFF_FOR = 366 * 24 * 3600 * 1000;
 
 const secondOf = (moment: number): number => Math.floor(moment / 1000);
 
-/** The times of a session of which only this token is known. */
+/** The times of a session, if only this token of it is known. */
 export function timesOf(token: TokenTimes, at: number): SessionTimes {
   return {
     startedAt: token.issuedAt ?? at,
@@ -69,12 +71,12 @@ export function timesOf(token: TokenTimes, at: number): SessionTimes {
   };
 }
 
-/** When a session began, as far as its tokens tell; null if none of them has an `iat`. */
+/** When a session began, by its tokens. Null if none of them has an `iat`. */
 export function issuedAtOf({ hasIssuedAt, startedAt }: Pick<KeptRecord, 'hasIssuedAt' | 'startedAt'>): number | null {
   return hasIssuedAt ? startedAt : null;
 }
 
-/** The record as it stands after this sighting, if that finds the session live. */
+/** The record after this sighting, if the session is live. */
 export function mergeSighting(
   known: KeptRecord | undefined,
   sighting: Sighting,
@@ -95,29 +97,29 @@ export function mergeSighting(
   };
 }
 
-/** The earliest `iat` seen, else the first sighting. */
+/** The earliest `iat` seen, or else the first sighting. */
 function startedAtOf(known: KeptRecord, issuedAt: number | null): number {
   if (issuedAt === null) return known.startedAt;
   return known.hasIssuedAt ? Math.min(known.startedAt, issuedAt) : issuedAt;
 }
 
-/** Where the session was before; null if it is still there. */
+/** The address and user agent of the session before, if they changed. Null if they did not. */
 export function movedFrom(known: KeptRecord, merged: KeptRecord): Pick<KeptRecord, 'ip' | 'userAgent'> | null {
   const { ip, userAgent } = known;
   return ip === merged.ip && userAgent === merged.userAgent ? null : { ip, userAgent };
 }
 
-/** A record as the callers of a store are given it. */
+/** A record as a store returns it. */
 export function sessionRecord(handle: string, record: KeptRecord): SessionRecord {
   const { startedAt, lastSeenAt, ip, userAgent, label } = record;
   return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ip, userAgent, label };
 }
 
 /**
- * Whether a cutoff ends a session; `survivedCutoffAt` is undefined for one that is not on record.
+ * Whether a cutoff ends a session. `survivedCutoffAt` is undefined for a session that is not on record.
  *
- * `iat` counts whole seconds: in the cutoff's own second a session known by then is ended, one first seen after it
- * is live. A session without `iat` that was unknown at the cutoff began before it.
+ * `iat` counts whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
+ * those first seen after it are live. A session without `iat` that was not on record at the cutoff counts as older.
  */
 export function endedByCutoff(
   cutoff: Cutoff,
@@ -131,7 +133,7 @@ export function endedByCutoff(
   return secondOf(issuedAt) < secondOf(cutoff.at);
 }
 
-/** The same for the cutoff that a store keeps, which also knows what came before it. */
+/** The same for the cutoff that a store keeps, with what it knows of the one before. */
 export function endedByStandingCutoff(
   cutoff: StandingCutoff | null,
   handle: string,
@@ -140,8 +142,9 @@ export function endedByStandingCutoff(
 ): boolean {
   if (cutoff === null) return false;
   if (handle === cutoff.except) {
-    const prior = { ...cutoff, at: cutoff.priorCutoffAt, except: null };
-    return prior.at > 0 && endedByCutoff(prior, handle, issuedAt, survivedCutoffAt);
+    const { priorCutoffAt, isPriorRestored } = cutoff;
+    const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored: isPriorRestored };
+    return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, issuedAt, survivedCutoffAt);
   }
   if (cutoff.isRestored && survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) {
     return issuedAt === null || secondOf(issuedAt) <= secondOf(cutoff.at);
@@ -150,9 +153,9 @@ export function endedByStandingCutoff(
 }
 
 /**
- * Whether the global cutoff ends a session that began at `startedAt` (null: it has no `iat`, so nobody knows). It needs
- * no record, so it holds alike for sessions seen and never seen. It errs on the side of ending: new sessions are ended
- * too until the clock tolerance is over.
+ * Whether the global cutoff ends a session that began at `startedAt` (null: that is not known, because it has no `iat`). It
+ * needs no record, so it applies equally to sessions that were never seen. To be safe, it also ends sessions that begin
+ * within the clock tolerance after it.
  */
 export function endedByGlobalCutoff(
   cutoff: GlobalCutoff | null,
@@ -163,9 +166,9 @@ export function endedByGlobalCutoff(
 }
 
 /**
- * The cutoff that ends a session, null if none does; of two the earlier, of two of the same moment the user's: a store dates
- * a user's cutoff later than the global one that it knows. `survivedCutoffAt` is undefined for a session that is not on
- * record.
+ * The cutoff that ends a session. Null if none does. If both do, the earlier one; at the same time, the user's, although a
+ * store dates a user's cutoff later than the global one that it knows. `survivedCutoffAt` is undefined for a session that
+ * is not on record.
  */
 export function endingCutoff(
   cutoff: StandingCutoff | null,
@@ -181,17 +184,22 @@ export function endingCutoff(
   return byGlobal !== null && cutoff !== null && byGlobal.at < cutoff.at ? byGlobal : cutoff;
 }
 
-/** A new cutoff of a user, with what it must know of the one that it replaces. */
+/** A user's new cutoff, with what must be kept of the one that it replaces. */
 export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff, isRestored: boolean): StandingCutoff {
-  return { ...cutoff, priorCutoffAt: priorCutoffAt(earlier, cutoff), isRestored };
+  return { ...cutoff, ...priorOf(earlier, cutoff), isRestored };
 }
 
-function priorCutoffAt(earlier: StandingCutoff | null, { except }: Cutoff): number {
-  if (earlier === null || except === null) return 0;
-  return earlier.except === except ? earlier.priorCutoffAt : earlier.at;
+function priorOf(
+  earlier: StandingCutoff | null,
+  { except }: Cutoff,
+): Pick<StandingCutoff, 'priorCutoffAt' | 'isPriorRestored'> {
+  if (earlier === null || except === null) return { priorCutoffAt: 0, isPriorRestored: false };
+  if (earlier.except !== except) return { priorCutoffAt: earlier.at, isPriorRestored: earlier.isRestored };
+  const { priorCutoffAt, isPriorRestored } = earlier;
+  return { priorCutoffAt, isPriorRestored };
 }
 
-/** The ending that a cutoff gives. */
+/** The ending of a session that a cutoff ended. */
 export function endingByCutoff(cutoff: GlobalCutoff, sessionExpiresAt: number | null): Ending {
   const { reason, by, at, origin } = cutoff;
   return { cause: 'revoked', reason, by, at, expiresAt: sessionExpiresAt, origin };

@@ -1,40 +1,40 @@
-/** What a session is: its identity, its public handle, what is kept of it, and the states it can be in. */
+/** What a session is: its identity, its public handle, what is kept of it, and how it ended. */
 
 import { createHmac, hash, type KeyObject } from 'node:crypto';
 
 /** Whose session it is. */
 export interface SessionUser {
-  /** 22 url-safe characters of SHA-256 over issuer and subject: names the user in store keys and in the feed. */
+  /** 22 url-safe characters of the SHA-256 of issuer and subject. Identifies the user in store keys and in the feed. */
   readonly key: string;
   readonly issuer: string;
   readonly subject: string;
 }
 
-/** One request seen within a session. */
+/** One request in a session. */
 export interface Sighting {
-  /** When, in milliseconds since 1970. */
+  /** In milliseconds since 1970. */
   readonly at: number;
-  /** Null where it is not told: what is on record then stays. */
+  /** The client's address. Null if it is not known: the one on record is then kept. */
   readonly ip: string | null;
-  /** Likewise. Raw; control characters and what is beyond 512 characters are not kept. */
+  /** The same for the user agent, as it was sent. At most 512 characters are kept, without control characters. */
   readonly userAgent: string | null;
 }
 
-/** What a verified token says about its session's time. Moments in milliseconds since 1970. */
+/** What a verified token says about the time of its session. In milliseconds since 1970. */
 export interface TokenTimes {
   readonly issuedAt: number | null;
   readonly expiresAt: number | null;
-  /** The session's absolute lifetime, in milliseconds, where the configuration sets one; `issuedAt` is then not null. */
+  /** The session's absolute lifetime in milliseconds. Null if the configuration sets none; otherwise `issuedAt` is not null. */
   readonly lifetime: number | null;
 }
 
-/** What the store keeps of a live session. Moments in milliseconds since 1970. */
+/** What the store keeps of a live session. Times in milliseconds since 1970. */
 export interface SessionRecord {
   readonly handle: string;
-  /** The earliest `iat` seen in the session, else the first sighting. */
+  /** The earliest `iat` seen in the session. If no token has one, the first sighting. */
   readonly startedAt: number;
   readonly lastSeenAt: number;
-  /** `startedAt` plus the lifetime where one is set, else the latest `exp` seen. */
+  /** `startedAt` plus the lifetime. If none is set, the latest `exp` seen. */
   readonly expiresAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
@@ -43,17 +43,17 @@ export interface SessionRecord {
 
 /** How a session ended. */
 export interface Ending {
-  /** `revoked`: by somebody or by the session cap; `expired`: absolute lifetime; `idle`: idle timeout. */
+  /** `revoked`: by a person, or by the session cap. `expired`: by the absolute lifetime. `idle`: by the idle timeout. */
   readonly cause: 'revoked' | 'expired' | 'idle';
   /** `signed_out`, `session_limit`, `password_changed`, ... or free text, at most 200 characters. */
   readonly reason: string;
-  /** Who ended it, as the caller named them; null where nobody was named. */
+  /** Who ended it, as the caller named them. Null if nobody was named. */
   readonly by: string | null;
-  /** When, in milliseconds since 1970. */
+  /** In milliseconds since 1970. */
   readonly at: number;
-  /** When the session would have ended by itself; null where that is not known. */
+  /** When the session would have ended by itself. Null if that is not known. */
   readonly expiresAt: number | null;
-  /** The store object that ended it; null if no store wrote this ending down. */
+  /** The store object that wrote this ending. Null if none did. */
   readonly origin: string | null;
 }
 
@@ -69,17 +69,30 @@ export const IP_LIMIT = 64;
 
 export const HANDLE_PATTERN = /^[A-Za-z0-9_-]{22}$/;
 
-/** The user's identity with its digest. */
+/** A user's identity, with its digest. */
 export function sessionUser(issuer: string, subject: string): SessionUser {
   return { key: digest(undefined, [issuer, subject]), issuer, subject };
 }
 
-/** The public id of a session: 22 url-safe characters of SHA-256, or of HMAC-SHA-256 under `secret`. Not a credential. */
+/**
+ * The session id: the claim `sid`, or else `tk` (AuthRocket v1), or else `jti`, or else the SHA-256 of the signing input
+ * (`header.payload`). Not of the whole token, because one signature can be written in several valid ways. A claim that is
+ * not a non-empty string is ignored.
+ */
+export function sessionId(claims: Readonly<Record<string, unknown>>, signingInput: string): string {
+  for (const name of ['sid', 'tk', 'jti']) {
+    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    if (typeof value === 'string' && value !== '') return value;
+  }
+  return hash('sha256', signingInput, 'base64url');
+}
+
+/** The public id of a session: 22 url-safe characters of a SHA-256, or of an HMAC-SHA-256 with `secret`. Not a credential. */
 export function sessionHandle(user: SessionUser, id: string, secret?: KeyObject): string {
   return digest(secret, [user.issuer, user.subject, id]);
 }
 
-/** JSON keeps the parts apart, and lone surrogates too, which UTF-8 would fold into one character. */
+/** JSON keeps the parts apart. It also keeps lone surrogates apart, which UTF-8 would turn into the same character. */
 function digest(secret: KeyObject | undefined, parts: readonly string[]): string {
   const text = JSON.stringify(parts);
   const whole =
@@ -89,7 +102,7 @@ function digest(secret: KeyObject | undefined, parts: readonly string[]): string
   return whole.slice(0, 22);
 }
 
-/** Text that a client or an administrator chose, as it is kept: one line, bounded, well-formed. */
+/** A string that a client or an administrator chose, as it is kept: one line, well-formed, of limited length. */
 export function keptText(text: string, limit: number): string {
   return text
     .slice(0, limit)
@@ -97,7 +110,7 @@ export function keptText(text: string, limit: number): string {
     .replace(/\p{Cc}/gu, ' ');
 }
 
-/** The same where there may be none; an empty text says as little. */
+/** The same for a string that may be absent. An empty one is kept as null. */
 export function keptOrNull(text: string | null, limit: number): string | null {
   return text === null || text === '' ? null : keptText(text, limit);
 }

@@ -1,4 +1,4 @@
-/** The events about sessions, as listeners get them. */
+/** Makes the events about sessions that listeners get. */
 
 import type { Emit, EventUser } from '../core/events.js';
 import type { Ending, SessionUser, Sighting } from '../core/session.js';

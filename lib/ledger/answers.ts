@@ -1,8 +1,8 @@
-/** What an answer of the store changes here. */
+/** Applies the store's answers to what this process knows. */
 
 import type { Sighting } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
-import type { UnwrittenActivity } from './activity.js';
+import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
 import type { EndedSessions } from './ended.js';
 import type { Endings } from './endings.js';
@@ -11,13 +11,15 @@ import {
   judgeAnswer,
   learn,
   meaningOfCreated,
+  tombstoneIn,
   type Effect,
   type PresentedToken,
   type SightQuestion,
   type Verdict,
 } from './knowledge.js';
 import type { Recovery } from './recovery.js';
-import type { Entry, SessionTable } from './table.js';
+import type { Entry } from './entry.js';
+import type { SessionTable } from './table.js';
 
 export interface AnswersOptions {
   readonly ended: EndedSessions;
@@ -37,7 +39,7 @@ export class Answers {
   }
 
   /** Applies the answer to a sighting, however late it comes. */
-  apply(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void {
+  applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void {
     const { ended, endings, freshness, unwritten } = this.#options;
     const { user, handle, policy, activity } = entry;
     const token = { user, handle, times: question.token };
@@ -54,16 +56,16 @@ export class Answers {
   }
 
   /** Nobody waits for the answer any more: it is not believed, but what it tells of was done. */
-  applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
+  applyLateAnswer(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
     const { user, handle } = entry;
     if (answer.state === 'live' && answer.created) {
       this.#carryOut(meaningOfCreated(entry, answer, sighting.at), entry, sighting);
     }
     if (answer.state !== 'ended') return;
-    this.#options.endings.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
+    this.#options.endings.learnTombstone(user, tombstoneIn(answer, handle, sighting.at), 'answer');
   }
 
-  /** Remembers an ending that a verdict tells of. */
+  /** Remembers an ending that a verdict reports. */
   take(token: PresentedToken, verdict: Verdict): void {
     const { endings } = this.#options;
     if (verdict.as === 'ended') endings.learnTombstone(token.user, verdict.tombstone, 'answer');

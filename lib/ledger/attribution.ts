@@ -1,10 +1,10 @@
 /**
- * Who ended a session that a cutoff ended here: somebody else may have ended it just before. Only its tombstone can tell,
- * so the store is asked until it answers.
+ * Finds out who ended a session that a cutoff ended here, because somebody else may have ended it just before. Only its
+ * tombstone shows this, so the store is asked until it answers.
  */
 
-import { inBatches } from './recovery.js';
-import type { Entry } from './table.js';
+import { inBatches } from './batches.js';
+import type { Entry } from './entry.js';
 
 export class Attribution {
   readonly #waiting = new Map<string, Entry>();

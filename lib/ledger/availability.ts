@@ -7,7 +7,7 @@ import type { Emit } from '../core/events.js';
 type Part = 'commands' | 'feed';
 
 export interface AvailabilityOptions {
-  /** Longest wait for an answer, in milliseconds. */
+  /** The longest wait for an answer, in milliseconds. */
   readonly storeTimeout: number;
   readonly emit: Emit;
   readonly monotonic: () => number;
@@ -31,7 +31,7 @@ export class Availability {
     const { storeTimeout } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
-      // A process that was held up first reads what arrived meanwhile.
+      // A process that was itself busy first reads what has arrived.
       timer = setTimeout(() => setImmediate(giveUp), storeTimeout);
       function giveUp(): void {
         reject(new LoginError('store_unavailable', 'The session store did not answer in time'));
@@ -40,7 +40,7 @@ export class Availability {
     return this.observed(Promise.race([reply, timeout]).finally(() => clearTimeout(timer)));
   }
 
-  /** The same without a limit of its own, for calls that the store itself limits. */
+  /** The same without a timeout, for calls that the store itself limits. */
   async observed<Answer>(reply: Promise<Answer>): Promise<Answer> {
     try {
       const answer = await reply;
@@ -56,7 +56,7 @@ export class Availability {
     this.#options.emit('storeUp', { downFor: this.#options.monotonic() - this.#downSince });
   }
 
-  /** Returns the refusal that it means. */
+  /** Returns the error with which the request is refused. */
   noteDown(part: Part, cause: unknown): LoginError {
     const error =
       cause instanceof LoginError

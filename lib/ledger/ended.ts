@@ -1,4 +1,4 @@
-/** What this process knows to be ended: it refuses that until the tombstone's end, whatever the store says later. Bounded. */
+/** The endings that this process knows. It refuses these sessions until the tombstone's end, whatever the store says. Bounded. */
 
 import type { Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
@@ -15,7 +15,7 @@ export const ENDED_LIMITS: EndedLimits = { count: 100_000, bytes: 64 * 1024 * 10
 export interface KnownEnding {
   readonly user: SessionUser;
   readonly tombstone: Tombstone;
-  /** It follows from a cutoff: nobody here has read its tombstone yet. */
+  /** It follows from a cutoff. This process has not read its tombstone yet. */
   readonly isInferred: boolean;
 }
 
@@ -25,7 +25,7 @@ interface KnownCutoff {
   readonly until: number;
 }
 
-/** What one user lost, as the store takes it back. */
+/** The endings of one user, as they are written back to the store. */
 export interface KnownOfUser {
   readonly user: SessionUser;
   readonly tombstones: Tombstone[];
@@ -37,7 +37,7 @@ export class EndedSessions {
   readonly #cutoffs = new Map<string, KnownCutoff>();
   readonly #limits: EndedLimits;
   readonly #onDropped: (count: number) => void;
-  /** Handles, the oldest first. Kept beyond their tombstones: another process may have extended these. */
+  /** Handles, oldest first. Kept longer than their tombstones, which another process may have extended. */
   readonly #announced = new Set<string>();
   #bytes = 0;
 
@@ -58,7 +58,7 @@ export class EndedSessions {
     return this.#cutoffs.get(userKey)?.cutoff;
   }
 
-  /** Adds an ending, or extends the one that is known. A tombstone that was read replaces an ending that was inferred. */
+  /** Adds an ending, or extends the known one. A tombstone that was read replaces an ending that was inferred. */
   add(user: SessionUser, tombstone: Tombstone, isInferred: boolean, now: number): KnownEnding {
     const { handle } = tombstone;
     const before = this.#endings.get(handle);
@@ -84,7 +84,7 @@ export class EndedSessions {
     return this.#announced.has(handle);
   }
 
-  /** The session is live: its tombstone was forgotten everywhere. */
+  /** The session is live again, because its tombstone has run out everywhere. */
   revived(handle: string): void {
     this.#announced.delete(handle);
   }
@@ -126,7 +126,7 @@ export class EndedSessions {
     return [...users.values()];
   }
 
-  /** Past the limit the longest-lived are kept; a tenth goes at once, so that this is rare. */
+  /** Above the limit, those that expire last are kept. A tenth is dropped at once, so that this happens rarely. */
   #bound(now: number): void {
     if (this.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
     this.forgetRunOut(now);

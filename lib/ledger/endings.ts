@@ -12,20 +12,21 @@ import {
 } from '../core/record.js';
 import type { Ending, SessionUser } from '../core/session.js';
 import type { Notice, Tombstone } from '../stores/store.js';
-import type { UnwrittenActivity } from './activity.js';
+import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
 import type { EndedSessions } from './ended.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import { timesOf, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
+import { timesOf, tombstoneIn, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
-import type { Entry, SessionTable } from './table.js';
+import type { Entry } from './entry.js';
+import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 export interface EndingsOptions {
   readonly clock: { now(): number };
-  /** This process's own: of the store object that it uses. */
+  /** The origin of the store object that this process uses. */
   readonly origin: string;
   readonly ended: EndedSessions;
   readonly globalCutoff: KnownGlobalCutoff;
@@ -62,7 +63,7 @@ export class Endings implements KnownEndings {
     return this.find(handle, this.#options.clock.now()) !== undefined;
   }
 
-  /** The session where this process told somebody that it is live. */
+  /** The session, if this process has told somebody that it is live. */
   inUse(user: SessionUser, handle: string): Entry | undefined {
     const { table, watched } = this.#options;
     const entry = table.peek(handle) ?? watched.find(handle);
@@ -94,7 +95,7 @@ export class Endings implements KnownEndings {
     if (by === 'notice' || wasInUse || isOwn) this.#announce(user, known);
   }
 
-  /** An ending of this process's own: the session ran out, and nobody wrote a tombstone. */
+  /** An ending of this process alone: the session expired, and nobody wrote a tombstone. */
   learnRunOut(entry: Entry, ending: Ending, until: number): void {
     const { user, handle } = entry;
     const known = this.#add(user, { handle, ending, until }, false);
@@ -102,7 +103,7 @@ export class Endings implements KnownEndings {
     this.#announce(user, known);
   }
 
-  /** Remembers what is refused because of a cutoff: a store that lost data would call it live. */
+  /** Remembers a session that a cutoff ended: a store that has lost data would call it live. */
   learnInferred({ user, handle }: PresentedToken, { ending, until, isByGlobalCutoff }: InferredEnding): void {
     const known = this.#add(user, { handle, ending, until }, true);
     const entry = this.#retire(user, handle);
@@ -131,10 +132,10 @@ export class Endings implements KnownEndings {
     const { user, handle, policy, activity } = entry;
     const { answer } = await questions.peek({ user, handle, times: activity.token }, policy, clock.now());
     if (answer.state === 'ended') {
-      this.learnTombstone(user, { handle, ending: answer.ending, until: answer.until }, 'answer');
+      this.learnTombstone(user, tombstoneIn(answer, handle, clock.now()), 'answer');
       return;
     }
-    // The store has neither the tombstone nor the cutoff any more. What is written back carries the cutoff's origin.
+    // The store has lost both the tombstone and the cutoff. What is written back has the cutoff's origin.
     recovery.start();
     const tombstone = this.find(handle, clock.now());
     if (this.#attribution.settle(handle) && tombstone !== undefined) this.#announce(user, tombstone);

@@ -33,12 +33,12 @@ export class FeedFreshness implements Freshness {
     return vouch.isCovered ? Math.min(age, this.#feed.age()) : age;
   }
 
-  /** What was learned up to now vouches for nothing any more. */
+  /** Nothing that was learned until now vouches for a session any more. */
   startGeneration(): void {
     this.#generation += 1;
   }
 
-  /** What the answer to a question that is sent now will be worth. */
+  /** How far the answer to a question that is sent now will vouch. */
   vouch(asOf: number): Vouch {
     return { generation: this.#generation, asOf, isCovered: this.#feed.age() < Infinity };
   }

@@ -1,4 +1,4 @@
-/** The global cutoff as this process knows it. In a Cluster it lies in another slot than the sessions that it ends. */
+/** The global cutoff as this process knows it. In a Cluster, it is in another slot than the sessions that it ends. */
 
 import type { SessionPolicy } from '../core/policy.js';
 import { endedByGlobalCutoff, type GlobalCutoff } from '../core/record.js';
@@ -6,13 +6,13 @@ import { endedByGlobalCutoff, type GlobalCutoff } from '../core/record.js';
 export interface GlobalCutoffOptions {
   readonly monotonic: () => number;
   readonly feedAge: () => number;
-  /** How old the knowledge of it may be before the store is asked, in milliseconds. */
+  /** The age at which the store is asked again, in milliseconds. */
   readonly longestAge: number;
   /** Asks the store; by the time it resolves, {@link KnownGlobalCutoff.learn} has been called. */
   readonly catchUp: () => Promise<void>;
 }
 
-/** As of when it is known, on the monotonic clock, and what to wait for until then. */
+/** As of when the global cutoff is known, on the monotonic clock, and the promise to wait for until it is. */
 export interface CaughtUp {
   readonly asOf: number;
   readonly caughtUp?: Promise<void>;
@@ -35,12 +35,12 @@ export class KnownGlobalCutoff {
     this.#cutoff = cutoff;
   }
 
-  /** `startedAt` is null for a session of which nobody knows when it began. */
+  /** `startedAt` is null if it is not known when the session began. */
   ends(startedAt: number | null, policy: SessionPolicy): boolean {
     return endedByGlobalCutoff(this.#cutoff, startedAt, policy);
   }
 
-  /** There is nothing to wait for while the feed tells of it. Otherwise questions share one call. */
+  /** While the feed is fresh, there is nothing to wait for. Otherwise questions share one call of the store. */
   caughtUp(): CaughtUp {
     const { monotonic, feedAge, longestAge, catchUp } = this.#options;
     const now = monotonic();

@@ -4,7 +4,7 @@ import type { Sighting } from '../core/session.js';
 import { tokenEndsAt, tombstoneUntil } from '../core/policy.js';
 import type { SessionStore, Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import type { UnwrittenActivity } from './activity.js';
+import type { UnwrittenActivity } from './unwritten.js';
 import type { Answers } from './answers.js';
 import { callAsync, type Availability } from './availability.js';
 import type { EndedSessions } from './ended.js';
@@ -20,14 +20,15 @@ import {
   refusalOf,
   type LiveAnswer,
 } from './knowledge.js';
-import type { Call, Questions } from './questions.js';
+import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
-import { Entry, type LiveSession, type SessionTable } from './table.js';
+import { Entry, type Call, type LiveSession } from './entry.js';
+import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 /**
- * What to do with a session about which the store cannot be asked: refuse it, go on for a while if it was known to be
- * live, or let every good token pass.
+ * What to do with a session if the store cannot be asked about it: refuse it, accept it for a while if it was known to be
+ * live, or accept every valid token.
  */
 export type WhenStoreDown = 'refuse' | 'allow' | { readonly allowFor: number };
 
@@ -50,13 +51,15 @@ export interface JudgeOptions {
 
 export class Judge {
   readonly #options: JudgeOptions;
+  /** One for all entries: a function made beside a token would keep that token in memory with the entry. */
+  readonly #onWatched = (entry: Entry): Entry => this.#watch(entry);
   #isProbing = false;
 
   constructor(options: JudgeOptions) {
     this.#options = options;
   }
 
-  /** The hot path: synchronous if memory can answer. */
+  /** The hot path. Synchronous if it can be judged from memory. */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
     const { table, freshness } = this.#options;
     const entry = table.get(token.handle);
@@ -81,7 +84,7 @@ export class Judge {
     return verdict.answer;
   }
 
-  /** Writes a sighting that nobody waits for. */
+  /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, ip, userAgent, token } = entry.activity;
     const { questions, answers } = this.#options;
@@ -91,7 +94,7 @@ export class Judge {
   confirmInBackground(entry: Entry): void {
     if (entry.call !== null && !entry.call.question.isOvertaken) return;
     this.confirm(entry).catch(() => {
-      // Reported as storeDown. Asked again when it is due.
+      // Reported as `storeDown`. Sent again when it is due.
     });
   }
 
@@ -132,8 +135,21 @@ export class Judge {
     return table.attach(
       token,
       watched.find(token.handle),
-      (userSessions) => new Entry(token, userSessions, now, (entry) => watched.add(entry)),
+      (userSessions) => new Entry(token, userSessions, now, this.#onWatched),
     );
+  }
+
+  /** Somebody asks for the signal of an entry. Returns the one that stands for the session now. */
+  #watch(entry: Entry): Entry {
+    const { table, watched, endings } = this.#options;
+    const current = table.peek(entry.handle) ?? watched.find(entry.handle) ?? entry;
+    if (current !== entry) return current;
+    watched.add(entry);
+    if (table.holds(entry)) return entry;
+    // What ended it since the table let go of it passed it by.
+    if (endings.isEnded(entry.handle)) endings.letGo(entry);
+    else this.confirmInBackground(entry);
+    return entry;
   }
 
   async #answered(
@@ -148,11 +164,12 @@ export class Judge {
     try {
       answer = await outcome;
     } catch (error) {
-      // A notice may have come while the question was out.
+      // A notice may have arrived since the question was sent.
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       if (fresh || !this.#mayGoOn(entry)) throw error;
       if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
+      else entry.activity.usedAt(sighting.at);
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
@@ -176,7 +193,7 @@ export class Judge {
     throw endedError(inferred.ending);
   }
 
-  /** A token that is good for longer than the tombstone stands makes it stand longer, here and in the store. */
+  /** A token that expires after the tombstone extends it, here and in the store. */
   #extendTombstone(tombstone: Tombstone, { user, handle, times }: VerifiedToken, now: number): void {
     const { store, table, ended, availability, recovery } = this.#options;
     const policy = table.policyOf(user);
@@ -191,7 +208,7 @@ export class Judge {
           if (missing > 0 && !isInferred) recovery.start();
         },
         () => {
-          // Reported as storeDown. The tombstone stands here.
+          // Reported as `storeDown`. Here the tombstone is extended.
         },
       );
   }
@@ -207,7 +224,7 @@ export class Judge {
     return freshness.ageOf(knowledge.vouch) <= freshness.bound + whenStoreDown.allowFor;
   }
 
-  /** The store is known to be down: no request waits for it, and one at a time finds out whether it is back. */
+  /** The store is known to be down, so no request waits for it. One call at a time finds out whether it is back. */
   #goOn(entry: Entry, token: VerifiedToken, sighting: Sighting): LiveSession {
     this.#refusePastLifetime(entry, token, sighting.at);
     if (!this.#isProbing) {

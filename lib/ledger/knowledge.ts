@@ -30,27 +30,27 @@ import type { SightAnswer, Tombstone } from '../stores/store.js';
 /** Replaced as a whole, and only by an answer. */
 export interface SessionFacts {
   readonly startedAt: number;
-  /** False: no token of the session says when it began, and `startedAt` is its first sighting. */
+  /** If false, no token of the session has an `iat`, and `startedAt` is its first sighting. */
   readonly hasIssuedAt: boolean;
-  /** The latest cutoff that it is known to have survived; 0: none. */
+  /** The latest cutoff that it is known to have survived. 0: none. */
   readonly survivedCutoffAt: number;
   readonly expiresAt: number;
-  /** A live answer said that it is on record. */
+  /** A live answer has shown that it is on record. */
   readonly isRecorded: boolean;
 }
 
-/** Why memory may answer for the store. One fact, whole or absent. */
+/** Why a request may be judged from memory. All of it is known, or nothing. */
 export interface Vouch {
   /** The ledger's generation when the store was asked. */
   readonly generation: number;
   /** When the answer was true, on the monotonic clock. */
   readonly asOf: number;
-  /** The feed was being read by then, and tells everything that came after. */
+  /** The feed was being read at that time, and reports everything that came later. */
   readonly isCovered: boolean;
 }
 
 export type Knowledge =
-  /** The facts are what the first token claims. */
+  /** Only the first token is known. The facts are its claims. */
   | { readonly state: 'unasked'; readonly facts: SessionFacts }
   | { readonly state: 'live'; readonly facts: SessionFacts; readonly vouch: Vouch | null }
   | { readonly state: 'ended'; readonly facts: SessionFacts };
@@ -72,10 +72,10 @@ export interface PresentedToken {
   readonly times: TokenTimes;
 }
 
-/** What each request may move on: see activity.ts. */
+/** What each request may change: see activity.ts. */
 export interface SessionUse {
   readonly lastSeenAt: number;
-  /** The token that ends last. */
+  /** The token that expires last. */
   readonly token: TokenTimes;
   readonly tokensEndAt: number;
 }
@@ -90,7 +90,7 @@ export interface KnownSession {
 /** What was asked of the store about one session. */
 export interface SightQuestion extends Vouch {
   readonly token: TokenTimes;
-  /** It puts the session on record. */
+  /** Whether it puts the session on record. */
   readonly isTracked: boolean;
   /** A notice about this user, or all users, has arrived since it was asked. */
   readonly isOvertaken: boolean;
@@ -131,12 +131,13 @@ export function assess(
   if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
   if (issuedAt !== null && (issuedAt < facts.startedAt || !facts.hasIssuedAt)) return 'ask';
   if (hasOutlived(facts, activity, policy, lifetime, at)) return 'ask';
-  // A lapsed session must find a place under the cap again.
-  if (lifetime === null && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
+  // A lapsed session must find a place under the cap again. It lapses unless both its tokens have a lifetime.
+  const mayLapse = lifetime === null || activity.token.lifetime === null;
+  if (mayLapse && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
   return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
 }
 
-/** Whether the session is past its lifetime, by this token's or by an earlier one's. */
+/** Whether the session is past its lifetime, by this token or by an earlier one. */
 export function isPastLifetime({ knowledge, activity, policy }: KnownSession, token: TokenTimes, at: number): boolean {
   return hasOutlived(knowledge.facts, activity, policy, token.lifetime, at);
 }
@@ -152,7 +153,7 @@ function hasOutlived(
   return at >= startedAt + shortest + clockTolerance;
 }
 
-/** An ending that follows from a cutoff. Nobody has read a tombstone of it yet. */
+/** An ending that follows from a cutoff. Its tombstone has not been read yet. */
 export interface InferredEnding {
   readonly ending: Ending;
   readonly until: number;
@@ -215,8 +216,7 @@ export function judgeAnswer(
   const { handle, times } = token;
   if (answer.state === 'refused') return { as: 'limit' };
   if (answer.state === 'ended') {
-    const { ending, until } = answer;
-    return { as: 'ended', tombstone: { handle, ending, until } };
+    return { as: 'ended', tombstone: tombstoneIn(answer, handle, at) };
   }
 
   const storeLostData = !question.isOvertaken;
@@ -225,7 +225,7 @@ export function judgeAnswer(
 
   const { globalCutoff } = ended;
   if (endedByGlobalCutoff(globalCutoff, issuedAtOf(answer), policy)) {
-    // It lies in another slot than the session: the store may not have known of it.
+    // The global cutoff is in another slot than the session, so the store may not have known it.
     const inferred = endedBy(globalCutoff, true, token, policy, at, answer.expiresAt);
     return { as: 'cut-off', inferred, storeLostData: false };
   }
@@ -233,10 +233,19 @@ export function judgeAnswer(
   if (cutoff !== undefined && isCutOff(cutoff, token, answer, question.isOvertaken)) {
     return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
   }
-  // A shared answer was judged when its question was sent; this request may have come at the very end of the lifetime.
+  // A shared question may have been sent before this request came: by now the lifetime may be over.
   const { lifetime } = times;
   if (lifetime !== null && at >= answer.startedAt + lifetime + policy.clockTolerance) return { as: 'outlived' };
   return { as: 'live', answer };
+}
+
+/** An ending that the store does not keep is not remembered here either: a refreshed token takes the session on. */
+export function tombstoneIn(
+  { ending, until }: Extract<SightAnswer, { state: 'ended' }>,
+  handle: string,
+  at: number,
+): Tombstone {
+  return { handle, ending, until: ending.origin === null ? at : until };
 }
 
 /** Whether a cutoff known here ends a session that the store called live. */
@@ -244,7 +253,7 @@ function isCutOff(cutoff: Cutoff, token: PresentedToken, answer: LiveAnswer, isO
   const { issuedAt } = token.times;
   if (!endedByCutoff(cutoff, token.handle, issuedAt, answer.survivedCutoffAt)) return false;
   if (isOvertaken || issuedAt === null) return true;
-  // A store that did not know the cutoff had lost it, and with it which cutoffs the session survived.
+  // If the store did not know the cutoff, it has lost data, and no longer knows which cutoffs the session survived.
   return Math.floor(answer.startedAt / 1000) <= Math.floor(cutoff.at / 1000);
 }
 
@@ -254,7 +263,7 @@ export type Effect =
   | { readonly kind: 'moved'; readonly from: NonNullable<LiveAnswer['moved']> }
   | { readonly kind: 'recover' };
 
-/** What is known after an answer that was judged, and what has to be done. R1, R2, R8. */
+/** What is known after a verdict, and what has to be done. R1, R2, R8. */
 export function learn(
   session: KnownSession,
   verdict: Verdict,
@@ -309,18 +318,18 @@ function mergeFacts(facts: SessionFacts, answer: LiveAnswer, { token, isTracked 
   };
 }
 
-/** Answers may come in another order than their questions. */
+/** Answers may arrive in another order than their questions were sent. */
 function stronger(earlier: Vouch | null, { generation, asOf, isCovered }: Vouch): Vouch {
   const isStronger = earlier?.generation === generation && earlier.asOf >= asOf && (earlier.isCovered || !isCovered);
   return isStronger ? earlier : { generation, asOf, isCovered };
 }
 
-/** Nothing vouches for the session any more; what is known of it stays. */
+/** Nothing vouches for the session any more. Its facts are kept. */
 export function withoutVouch(knowledge: Knowledge): Knowledge {
   return knowledge.state === 'live' ? { ...knowledge, vouch: null } : knowledge;
 }
 
-/** The refusal that an ending means. */
+/** The error with which an ended session is refused. */
 export function endedError({ cause, reason }: Ending): LoginError {
   switch (cause) {
     case 'expired':

@@ -1,51 +1,24 @@
-/** What this process knows of its sessions, and how fresh that is: between the middleware and the store. */
+/** Between the middleware and the store: what this process knows of its sessions, and how fresh that is. */
 
-import type { Emit } from '../core/events.js';
 import type { Health } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
-import type { ListCursor, SessionPage, SessionStore } from '../stores/store.js';
+import type { ListCursor, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
-import type { EndedLimits } from './ended.js';
-import type { WhenStoreDown } from './judge.js';
 import { withoutVouch } from './knowledge.js';
-import { connect, type Parts } from './parts.js';
-import type { LiveSession } from './table.js';
+import { connect, type LedgerOptions, type Parts } from './parts.js';
+import type { LiveSession } from './entry.js';
 
 export type { WhenStoreDown } from './judge.js';
-export type { LiveSession } from './table.js';
+export type { LedgerOptions } from './parts.js';
+export type { LiveSession } from './entry.js';
 
-export interface LedgerOptions {
-  readonly store: SessionStore;
-  readonly clock: { now(): number };
-  /** By the issuer's name. */
-  readonly policyOf: (issuer: string) => SessionPolicy;
-  /** This and the other durations are in milliseconds. */
-  readonly revocationBound: number;
-  readonly activityInterval: number;
-  readonly storeTimeout: number;
-  readonly whenStoreDown: WhenStoreDown;
-  readonly emit: Emit;
-  /** Whether a token's session is kept on record. Default: every session is. */
-  readonly track?: (token: VerifiedToken) => boolean;
-  /** A short digest of what the client is; null if that cannot be told. Called at first sightings only. Default: null. */
-  readonly clientKeyOf?: (userAgent: string | null) => string | null;
-  /** Sessions held. Default 100,000. */
-  readonly entryLimit?: number;
-  readonly endedLimits?: EndedLimits;
-  /** Milliseconds on a clock that never jumps. Default `performance.now`. */
-  readonly monotonic?: () => number;
-  /** From 0 to 1, for the jitter. Default `Math.random`. */
-  readonly random?: () => number;
-}
-
-/** How often endings that ran out are forgotten: to look through 100,000 takes tens of milliseconds. */
+/** How often expired endings are dropped. To look through 100,000 of them takes tens of milliseconds. */
 const SWEEP_INTERVAL = 60_000;
 
 /**
- * The moments of sessions are read from the option `clock`. What is promised in durations (freshness, timeouts) is
- * measured on a monotonic clock.
+ * Times of sessions are read from the option `clock`. Freshness and timeouts are measured on a monotonic clock.
  */
 export class Ledger {
   readonly #options: LedgerOptions;
@@ -64,9 +37,9 @@ export class Ledger {
   }
 
   /**
-   * The live session; throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
-   * `session_limit` or `store_unavailable`. Synchronous if the ledger knows. `fresh` asks the store whatever the ledger
-   * knows, and answers `store_unavailable` if it cannot, whatever `whenStoreDown` says.
+   * The live session. Throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
+   * `session_limit` or `store_unavailable`. Synchronous if the ledger knows the answer. `fresh` asks the store whatever the
+   * ledger knows, and rejects with `store_unavailable` if it cannot be asked, whatever `whenStoreDown` says.
    */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
     return this.#judge.judge(token, sighting, fresh);
@@ -74,7 +47,7 @@ export class Ledger {
 
   /**
    * The same judgement without a sighting: nothing is recorded, extended or counted. Rejects as {@link judge} does, and
-   * with `store_unavailable` whenever it can neither know nor ask, whatever `whenStoreDown` says.
+   * with `store_unavailable` if the ledger does not know and cannot ask, whatever `whenStoreDown` says.
    */
   async peek(token: VerifiedToken, at: number): Promise<Omit<LiveSession, 'signal'>> {
     const { startedAt, expiresAt } = await this.#judge.peek(token, at);
@@ -190,16 +163,21 @@ export class Ledger {
     return !endings.isEnded(handle) && !globalCutoff.ends(startedAt, table.policyOf(user));
   }
 
-  /** A revocation that failed may be in force in part: what is known of the user is asked for again. */
   async #end<Outcome>(user: SessionUser, ask: (policy: SessionPolicy) => Promise<Outcome>): Promise<Outcome> {
-    const { availability, questions, table } = this.#parts;
+    const { availability, table } = this.#parts;
     try {
       return await availability.observed(callAsync(() => ask(table.policyOf(user))));
     } catch (error) {
-      questions.overtake(user.key);
-      for (const entry of table.ofUser(user.key)) entry.knowledge = withoutVouch(entry.knowledge);
+      this.#invalidateUser(user);
       throw error;
     }
+  }
+
+  /** A revocation that failed may be in force in part: what is known of the user is asked for again. */
+  #invalidateUser(user: SessionUser): void {
+    const { questions, table } = this.#parts;
+    questions.overtake(user.key);
+    for (const entry of table.ofUser(user.key)) entry.knowledge = withoutVouch(entry.knowledge);
   }
 
   #tick(): void {

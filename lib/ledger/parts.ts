@@ -1,38 +1,64 @@
 /** Connects the parts of a ledger. */
 
-import { UnwrittenActivity } from './activity.js';
+import type { Emit } from '../core/events.js';
+import type { SessionPolicy } from '../core/policy.js';
+import type { SessionStore } from '../stores/store.js';
+import type { VerifiedToken } from '../tokens/verify.js';
+import { UnwrittenActivity } from './unwritten.js';
 import { Announcements } from './announcements.js';
 import { Answers } from './answers.js';
 import { Availability, callAsync } from './availability.js';
-import { ENDED_LIMITS, EndedSessions } from './ended.js';
+import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
 import { Endings } from './endings.js';
 import { FeedFreshness } from './freshness.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
-import { Judge } from './judge.js';
-import type { LedgerOptions } from './ledger.js';
+import { Judge, type WhenStoreDown } from './judge.js';
 import { Questions } from './questions.js';
 import { Recovery } from './recovery.js';
 import { SessionTable } from './table.js';
-import { RunOutCheck, WatchedEntries } from './watchers.js';
+import { RunOutCheck } from './run-out.js';
+import { WatchedEntries } from './watchers.js';
 
 const ENTRY_LIMIT = 100_000;
+
+export interface LedgerOptions {
+  readonly store: SessionStore;
+  readonly clock: { now(): number };
+  /** By the issuer's name. */
+  readonly policyOf: (issuer: string) => SessionPolicy;
+  /** This and the other durations are in milliseconds. */
+  readonly revocationBound: number;
+  readonly activityInterval: number;
+  readonly storeTimeout: number;
+  readonly whenStoreDown: WhenStoreDown;
+  readonly emit: Emit;
+  /** Whether a token's session is kept on record. Default: every session is. */
+  readonly track?: (token: VerifiedToken) => boolean;
+  /** A short digest of what the client is; null if that cannot be told. Called at first sightings only. Default: null. */
+  readonly clientKeyOf?: (userAgent: string | null) => string | null;
+  /** Sessions held. Default 100,000. */
+  readonly entryLimit?: number;
+  readonly endedLimits?: EndedLimits;
+  /** Milliseconds on a clock that never jumps. Default `performance.now`. */
+  readonly monotonic?: () => number;
+  /** From 0 to 1, for the jitter. Default `Math.random`. */
+  readonly random?: () => number;
+}
 
 export type Parts = ReturnType<typeof connect>;
 
 export function connect(options: LedgerOptions) {
-  const { store, clock, emit, storeTimeout, revocationBound } = options;
+  const { store, revocationBound } = options;
   const monotonic = options.monotonic ?? (() => performance.now());
-  const availability = new Availability({ storeTimeout, emit, monotonic });
-  const announcements = new Announcements(emit);
-  const ended = new EndedSessions(options.endedLimits ?? ENDED_LIMITS, (count) => {
-    emit('tombstonesDropped', { count });
-  });
-  const watched = new WatchedEntries();
-  const table: SessionTable = new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
-    if (entry.activity.isUnwritten) judge.confirmInBackground(entry);
-    else if (entry.call === null) answers.releaseIfUnused(entry);
-  });
-  const unwritten: UnwrittenActivity = new UnwrittenActivity((entry) => judge.confirm(entry));
+  const known = {
+    ...knownOf(options, monotonic),
+    table: new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
+      if (entry.activity.isUnwritten) judge.confirmInBackground(entry);
+      else if (entry.call === null) answers.releaseIfUnused(entry);
+    }),
+    unwritten: new UnwrittenActivity((entry): Promise<void> => judge.confirm(entry)),
+  };
+  const { availability, watched } = known;
   const feed = store.feed({
     notice: (notice) => {
       endings.onNotice(notice);
@@ -40,7 +66,7 @@ export function connect(options: LedgerOptions) {
     globalCutoff: (cutoff) => {
       endings.learnGlobalCutoff(cutoff);
     },
-    // Entries were missed: everything is asked for again, and what is known to be ended is written back.
+    // Entries were missed. Everything is asked for again, and the known endings are written back.
     gap: () => {
       freshness.startGeneration();
       recovery.start();
@@ -55,66 +81,30 @@ export function connect(options: LedgerOptions) {
   });
   const random = options.random ?? Math.random;
   const clientKeyOf = options.clientKeyOf ?? (() => null);
-  const questions = new Questions({
-    ...options,
-    random,
-    clientKeyOf,
-    availability,
-    freshness,
-    globalCutoff,
-    monotonic,
-  });
+  const asking = { ...options, availability, freshness, globalCutoff, monotonic, random, clientKeyOf };
+  const questions = new Questions(asking);
   const recovery: Recovery = new Recovery({
     ...options,
-    availability,
-    ended,
+    ...known,
     freshness,
-    table,
-    watched,
     confirm: (entry) => judge.confirm(entry),
   });
-  const endings: Endings = new Endings({
-    clock,
-    origin: store.origin,
-    ended,
-    globalCutoff,
-    table,
-    watched,
-    questions,
-    announcements,
-    unwritten,
-    recovery,
-  });
-  const answers: Answers = new Answers({ ended, endings, freshness, table, unwritten, announcements, recovery });
-  const judge: Judge = new Judge({
-    ...options,
-    track: options.track ?? (() => true),
-    freshness,
-    table,
-    watched,
-    ended,
-    endings,
-    questions,
-    answers,
-    availability,
-    unwritten,
-    recovery,
-  });
+  const { origin } = store;
+  const endings: Endings = new Endings({ ...options, ...known, origin, globalCutoff, questions, recovery });
+  const answers: Answers = new Answers({ ...known, endings, freshness, recovery });
+  const track = options.track ?? (() => true);
+  const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });
   const runOut = new RunOutCheck({ store, availability, watched, endings });
+  return { ...known, monotonic, feed, freshness, endings, globalCutoff, questions, recovery, runOut, judge };
+}
+
+function knownOf({ storeTimeout, emit, endedLimits = ENDED_LIMITS }: LedgerOptions, monotonic: () => number) {
   return {
-    monotonic,
-    feed,
-    freshness,
-    availability,
-    ended,
-    endings,
-    globalCutoff,
-    table,
-    watched,
-    unwritten,
-    questions,
-    recovery,
-    runOut,
-    judge,
+    availability: new Availability({ storeTimeout, emit, monotonic }),
+    announcements: new Announcements(emit),
+    ended: new EndedSessions(endedLimits, (count) => {
+      emit('tombstonesDropped', { count });
+    }),
+    watched: new WatchedEntries(),
   };
 }

@@ -1,23 +1,17 @@
-/** What this process is asking the store. Requests of one session share a question. */
+/** The questions that this process asks the store. Requests of one session share a question. */
 
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
+import type { Call, Entry } from './entry.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { PresentedToken, SightQuestion } from './knowledge.js';
-import type { Entry } from './table.js';
 
 /** Anything asked about one user. */
 export interface Question {
-  /** Something was announced for this user since it was asked: the answer may be older than that. */
+  /** Something was announced for this user since it was asked, so the answer may be older. */
   isOvertaken: boolean;
-}
-
-/** A question about one session, and its answer within `storeTimeout`. */
-export interface Call {
-  readonly question: SightQuestion;
-  readonly outcome: Promise<SightAnswer>;
 }
 
 /** Questions without an answer, by user: few at any time, while users are many. */
@@ -57,11 +51,11 @@ export interface QuestionsOptions {
   readonly clientKeyOf: (userAgent: string | null) => string | null;
 }
 
-/** Who takes the answers. */
+/** Gets the answers. */
 export interface AnswerListener {
-  apply(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
+  applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
   /** Nobody waits for the answer any more. */
-  applyLate(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
+  applyLateAnswer(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
   /** This question about the entry is settled. */
   releaseIfUnused(entry: Entry): void;
 }
@@ -84,7 +78,7 @@ export class Questions {
     this.#open.overtakeAll();
   }
 
-  /** Sends a sighting. Whoever asks about this session next may share the call. */
+  /** Sends a sighting. The next questions about this session may share the call. */
   send(entry: Entry, sighting: Sighting, token: TokenTimes, listener: AnswerListener): Call {
     const { store, availability, freshness, globalCutoff, activityInterval, random } = this.#options;
     const { handle, user, policy, activity } = entry;
@@ -97,7 +91,7 @@ export class Questions {
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
-      listener.applyLate(entry, sighting, answer);
+      listener.applyLateAnswer(entry, sighting, answer);
     };
     const answered = callAsync(() => store.sight(user, request, onLate)).then(async (answer) => {
       try {
@@ -106,7 +100,7 @@ export class Questions {
         onLate(answer);
         throw error;
       }
-      listener.apply(entry, question, sighting, answer);
+      listener.applyAnswer(entry, question, sighting, answer);
       return answer;
     });
     const settled = answered.finally(() => {
@@ -116,14 +110,14 @@ export class Questions {
     });
     const call: Call = { question, outcome: availability.withTimeout(settled) };
     call.outcome.catch(() => {
-      // Whoever waits for it learns of it.
+      // Whoever waits for the call gets the rejection.
     });
     this.#open.add(user.key, question);
     entry.call = call;
     return call;
   }
 
-  /** Within the bound any answer will do, unless something was announced since the question was sent. */
+  /** Any answer within the bound is recent enough, unless something was announced since the question was sent. */
   mayShare({ question }: Call, { issuedAt }: TokenTimes): boolean {
     const { freshness, monotonic } = this.#options;
     const asked = question.token.issuedAt;

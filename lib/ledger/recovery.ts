@@ -1,11 +1,13 @@
-/** After the store lost data: writes back what is known to be ended, and asks again about what is in use. */
+/** After the store has lost data: writes the known endings back, and asks again about the sessions in use. */
 
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
+import { inBatches } from './batches.js';
 import type { EndedSessions, KnownOfUser } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
-import type { Entry, SessionTable } from './table.js';
+import type { Entry } from './entry.js';
+import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
 export interface RecoveryOptions {
@@ -18,18 +20,15 @@ export interface RecoveryOptions {
   readonly table: SessionTable;
   readonly watched: WatchedEntries;
   readonly activityInterval: number;
-  /** Also the pause before what failed is tried again. */
+  /** Also the pause before a retry of what failed. */
   readonly storeTimeout: number;
   readonly confirm: (entry: Entry) => Promise<void>;
 }
 
-/** Users written back, and sessions sighted, at one time. */
-const BATCH = 128;
-
 export class Recovery {
   readonly #options: RecoveryOptions;
   #isRunning = false;
-  /** How often the store was seen to have lost data, or may have. */
+  /** How often the store has lost data, or may have. */
   #losses = 0;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -49,7 +48,7 @@ export class Recovery {
     clearTimeout(this.#timer);
   }
 
-  /** Until everything is done; what fails does not hold up the rest, and is tried again alone. */
+  /** Repeats until everything is done. What fails does not delay the rest, and is tried again by itself. */
   async #run(): Promise<void> {
     const { ended, clock, confirm } = this.#options;
     this.#isRunning = true;
@@ -73,7 +72,7 @@ export class Recovery {
     await availability.withTimeout(callAsync(() => store.restore(user, known)));
   }
 
-  /** Sessions in use, without waiting for their next request: somebody may hold a connection open. */
+  /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
   #unseen(): Entry[] {
     const { table, watched, clock, activityInterval, freshness } = this.#options;
     const inUse = table.seenSince(clock.now() - 2 * activityInterval);
@@ -85,17 +84,4 @@ export class Recovery {
       this.#timer = setTimeout(resolve, this.#options.storeTimeout).unref();
     });
   }
-}
-
-/** In batches, one after the other. Resolves to those for which it failed; goes no further where it failed for a whole batch. */
-export async function inBatches<Item>(items: readonly Item[], act: (item: Item) => Promise<void>): Promise<Item[]> {
-  const failed: Item[] = [];
-  for (let start = 0; start < items.length; start += BATCH) {
-    const batch = items.slice(start, start + BATCH);
-    const outcomes = await Promise.allSettled(batch.map(act));
-    const refused = batch.filter((_, index) => outcomes[index]?.status === 'rejected');
-    failed.push(...refused);
-    if (refused.length === batch.length) return [...failed, ...items.slice(start + BATCH)];
-  }
-  return failed;
 }

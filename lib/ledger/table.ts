@@ -1,108 +1,24 @@
-/** The sessions that this process holds: by handle, the least recently used evicted, and by user. */
+/** The sessions that this process holds, by handle and by user. The least recently used are evicted. */
 
 import { LRUCache } from 'lru-cache';
 
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionUser } from '../core/session.js';
-import { Activity } from './activity.js';
-import { factsOf, withoutVouch, type Knowledge, type PresentedToken } from './knowledge.js';
-import type { Call } from './questions.js';
-
-/** A user with a session here. */
-export interface UserSessions {
-  readonly user: SessionUser;
-  readonly policy: SessionPolicy;
-  readonly entries: Set<Entry>;
-}
-
-/** A session that a request may use. */
-export interface LiveSession {
-  readonly handle: string;
-  readonly startedAt: number;
-  readonly expiresAt: number;
-  /** Fires when the session ends. */
-  readonly signal: AbortSignal;
-}
-
-/** One session in this process. */
-export class Entry implements LiveSession {
-  readonly handle: string;
-  readonly activity: Activity;
-  #userSessions: UserSessions;
-  knowledge: Knowledge;
-  /** The question about this session that other requests may share. */
-  call: Call | null = null;
-  #controller: AbortController | null = null;
-  readonly #onWatched: (entry: Entry) => void;
-
-  /** `onWatched` is told when somebody first asks for the signal. */
-  constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => void) {
-    this.handle = token.handle;
-    this.activity = new Activity(token.times);
-    this.#userSessions = userSessions;
-    this.knowledge = { state: 'unasked', facts: factsOf(token.times, now) };
-    this.#onWatched = onWatched;
-  }
-
-  get user(): SessionUser {
-    return this.#userSessions.user;
-  }
-
-  get policy(): SessionPolicy {
-    return this.#userSessions.policy;
-  }
-
-  get startedAt(): number {
-    return this.knowledge.facts.startedAt;
-  }
-
-  get expiresAt(): number {
-    const { token, tokensEndAt } = this.activity;
-    const { expiresAt } = this.knowledge.facts;
-    return token.lifetime === null ? Math.max(expiresAt, tokensEndAt) : expiresAt;
-  }
-
-  /** Made when it is first asked for: most requests never look at it. */
-  get signal(): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController();
-      if (this.knowledge.state === 'ended') this.#controller.abort();
-      else this.#onWatched(this);
-    }
-    return this.#controller.signal;
-  }
-
-  get isWatched(): boolean {
-    return this.#controller !== null;
-  }
-
-  /** This process told somebody that the session is live. */
-  get isInUse(): boolean {
-    return this.knowledge.state === 'live' || this.isWatched;
-  }
-
-  belongTo(userSessions: UserSessions): void {
-    this.#userSessions = userSessions;
-  }
-
-  /** Fires the signal. */
-  end(): void {
-    this.knowledge = { state: 'ended', facts: this.knowledge.facts };
-    this.#controller?.abort();
-  }
-}
+import type { Entry, UserSessions } from './entry.js';
+import { withoutVouch, type PresentedToken } from './knowledge.js';
 
 export class SessionTable {
   readonly #entries: LRUCache<string, Entry>;
   readonly #users = new Map<string, UserSessions>();
   readonly #policyOf: (issuer: string) => SessionPolicy;
 
-  /** `onEvict` is told of each session that had to make room. */
+  /** `onEvict` is called with each evicted session. */
   constructor(limit: number, policyOf: (issuer: string) => SessionPolicy, onEvict: (entry: Entry) => void) {
     this.#policyOf = policyOf;
     this.#entries = new LRUCache({
       max: limit,
-      dispose: (entry, _handle, why) => {
+      // Afterwards: while it is disposed of, the entry still counts as held.
+      disposeAfter: (entry, _handle, why) => {
         if (why !== 'evict') return;
         entry.knowledge = withoutVouch(entry.knowledge);
         onEvict(entry);
@@ -145,7 +61,7 @@ export class SessionTable {
     }
   }
 
-  /** The session's entry: a new one, or the given one that was held elsewhere. */
+  /** The session's entry: the given one, if it was held elsewhere, or a new one. */
   attach(token: PresentedToken, held: Entry | undefined, make: (userSessions: UserSessions) => Entry): Entry {
     const userSessions = this.#sessionsOf(token.user);
     const entry = held ?? make(userSessions);

@@ -1,20 +1,15 @@
-/** Sessions whose signal somebody asked for: a connection may stay open for long without another request. */
+/** Sessions whose signal somebody asked for. A connection may stay open for long without another request. */
 
 import { getEventListeners } from 'node:events';
 
-import { decide, tombstoneUntil, type Standing } from '../core/policy.js';
-import type { SessionStore } from '../stores/store.js';
-import { callAsync, type Availability } from './availability.js';
-import type { Endings } from './endings.js';
-import { timesOf } from './knowledge.js';
-import type { Entry } from './table.js';
+import type { Entry } from './entry.js';
 
-/** Entries without a listener that are held all the same: `AbortSignal.any()` listens and does not show. */
+/** The most entries without a listener that are held anyway, because `AbortSignal.any()` does not show as a listener. */
 const HELD_UNHEARD = 10_000;
 
 /**
- * Also those that the table let go of. One that somebody listens to is held until its session ends. Of the others the
- * latest are held, and the rest for as long as a request holds its session.
+ * Also finds those that the table has evicted. An entry with a listener is held until its session ends. Of the others, the
+ * latest are held here, and the rest live as long as a request holds its session.
  */
 export class WatchedEntries {
   readonly #byHandle = new Map<string, WeakRef<Entry>>();
@@ -46,7 +41,7 @@ export class WatchedEntries {
     this.#forget(handle, user.key);
   }
 
-  /** Those that somebody still holds. Forgets the others, and decides anew which are held from here. */
+  /** The entries that somebody still holds. Forgets the others, and decides again which are held here. */
   held(): Entry[] {
     const held: Entry[] = [];
     for (const [userKey, handles] of this.#byUser) {
@@ -76,58 +71,4 @@ export class WatchedEntries {
 
 function isListenedTo(entry: Entry): boolean {
   return getEventListeners(entry.signal, 'abort').length > 0;
-}
-
-export interface RunOutCheckOptions {
-  readonly store: Pick<SessionStore, 'get'>;
-  readonly availability: Availability;
-  readonly watched: WatchedEntries;
-  readonly endings: Pick<Endings, 'letGo' | 'learnRunOut'>;
-}
-
-/** Ends watched sessions that ran out, unless their record says that they were used elsewhere. */
-export class RunOutCheck {
-  readonly #options: RunOutCheckOptions;
-  readonly #checking = new Set<Entry>();
-
-  constructor(options: RunOutCheckOptions) {
-    this.#options = options;
-  }
-
-  check(entry: Entry, now: number): void {
-    if (standingOf(entry, now).state === 'live' || this.#checking.has(entry) || entry.call !== null) return;
-    this.#checking.add(entry);
-    this.#settle(entry, now)
-      .catch(() => {
-        // Asked again at the next tick.
-      })
-      .finally(() => {
-        this.#checking.delete(entry);
-      });
-  }
-
-  async #settle(entry: Entry, now: number): Promise<void> {
-    const { store, availability, watched, endings } = this.#options;
-    const { user, handle, policy } = entry;
-    const record = await availability.withTimeout(callAsync(() => store.get(user, handle, now, policy)));
-    if (record !== null) {
-      entry.activity.usedElsewhere(record.lastSeenAt, record.expiresAt);
-      return;
-    }
-    // A request that came meanwhile may have taken the session on.
-    if (watched.find(handle) !== entry || entry.call !== null) return;
-    const standing = standingOf(entry, now);
-    // Not ended for good: a refreshed token takes the session on.
-    if (standing.state === 'lapsed') endings.letGo(entry);
-    if (standing.state !== 'ended') return;
-    const { cause } = standing;
-    const ending = { cause, reason: cause, by: null, at: now, expiresAt: entry.expiresAt, origin: null };
-    endings.learnRunOut(entry, ending, tombstoneUntil(timesOf(entry), policy));
-  }
-}
-
-/** What is not on record is never idle: nobody would know of its use elsewhere. */
-function standingOf(entry: Entry, now: number): Standing {
-  const { policy, activity } = entry;
-  return decide(timesOf(entry), activity.isTracked ? policy : { ...policy, idleTimeout: null }, now);
 }

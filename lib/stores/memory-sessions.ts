@@ -31,12 +31,12 @@ export interface Kept extends KeptRecord {
   readonly handle: string;
 }
 
-/** What one call judges sessions by. */
+/** What a call needs to judge sessions. */
 export interface Call {
   readonly at: number;
   readonly policy: SessionPolicy;
   readonly globalCutoff: GlobalCutoff | null;
-  /** The store object's. */
+  /** The origin of the store object. */
   readonly origin: string;
 }
 
@@ -47,7 +47,7 @@ export class UserSessions {
   readonly #byHandle = new Map<string, Kept | Tombstone>();
   readonly #clients = new NotedClients();
   #cutoff: (StandingCutoff & { readonly until: number }) | null = null;
-  /** How many sessions there may be before those that ran out are looked for again. */
+  /** The number of sessions at which expired ones are pruned again. */
   #pruneAt = PRUNE_AT_LEAST;
 
   get cutoff(): StandingCutoff | null {
@@ -124,7 +124,7 @@ export class UserSessions {
     return { outcome: cutoff === null ? 'ended' : 'already', tombstone };
   }
 
-  /** Turns what a new cutoff ends into tombstones. Returns what of it was live. */
+  /** Makes tombstones of the sessions that a new cutoff ends. Returns those that were live. */
   setCutoff(cutoff: Cutoff, isRestored: boolean, call: Call): EndedByCutoff[] {
     const { at, policy } = call;
     this.#cutoff = { ...standingCutoff(this.#cutoff, cutoff, isRestored), until: at + CUTOFF_FOR };
@@ -142,7 +142,7 @@ export class UserSessions {
     return ended;
   }
 
-  /** Whether the tombstone was missing. */
+  /** Writes a tombstone back. Returns whether it was missing. */
   restore(tombstone: Tombstone, call: Call): boolean {
     const known = this.#find(tombstone.handle, call);
     if (isTombstone(known)) {
@@ -192,14 +192,14 @@ export class UserSessions {
     return this.#endingCutoff(known, known.survivedCutoffAt, call);
   }
 
-  /** Why a session is over; null if it is live. Without an origin the ending is not to be kept. */
+  /** The ending of a session that is over. Null if it is live. If the ending has no origin, it is not kept. */
   #endingOf(known: Kept | undefined, merged: Kept, call: Call): Ending | null {
     const { at, policy, origin } = call;
-    // First by the record as it stands, then by what this token shows of when the session began.
+    // First by the record alone, then by when the session began according to this token.
     const cutoff =
       (known === undefined ? null : this.#cutoffOf(known, call)) ??
       this.#endingCutoff(merged, known?.survivedCutoffAt, call);
-    // Kept also if it was not on record: a token refreshed later would not show that the session began before.
+    // Kept even if it was not on record: a token refreshed later would not show when the session began.
     if (cutoff !== null) return endingByCutoff(cutoff, expiresAt(merged));
 
     const before = known === undefined ? undefined : decide(known, policy, at);
@@ -214,7 +214,7 @@ export class UserSessions {
     return this.#cutoffOf(session, call) === null && decide(session, call.policy, call.at).state === 'live';
   }
 
-  /** Ends the sessions seen longest ago until one more may be live. */
+  /** Ends the sessions that were last seen longest ago, until there is room for one more. */
   #makeRoom(call: Call): readonly Tombstone[] | 'refused' {
     const { at, policy, origin } = call;
     if (this.#byHandle.size < policy.maxSessions) return [];
@@ -239,7 +239,7 @@ export class UserSessions {
   }
 }
 
-/** When each client of a user was last noted, the longest ago first. */
+/** When each client of a user was last noted, oldest first. */
 class NotedClients {
   readonly #notedAt = new Map<string, number>();
 
@@ -262,7 +262,7 @@ class NotedClients {
   }
 }
 
-/** Most recently seen first, equal moments by handle. */
+/** Most recently seen first; those seen at the same time, by handle. */
 export function compareListed(a: ListCursor, b: ListCursor): number {
   if (a.lastSeenAt !== b.lastSeenAt) return b.lastSeenAt - a.lastSeenAt;
   if (a.handle === b.handle) return 0;
@@ -273,7 +273,7 @@ function isTombstone(known: Kept | Tombstone | undefined): known is Tombstone {
   return known !== undefined && 'ending' in known;
 }
 
-/** Nothing is forgotten before both the caller's clock and the machine's say so: one of them may have jumped. */
+/** Nothing is forgotten until both the caller's clock and the machine's agree, because one of them may have jumped. */
 function pastOf({ at }: Call): number {
   return Math.min(at, Date.now());
 }

@@ -1,41 +1,28 @@
-/** Sessions in the memory of one process: the store's contract at its plainest. Each method is atomic: it never waits. */
+/** Sessions in the memory of one process: the simplest implementation of the contract. Methods never wait, so each is atomic. */
 
 import { randomBytes } from 'node:crypto';
 
 import type { SessionPolicy } from '../core/policy.js';
 import { sessionRecord, type GlobalCutoff } from '../core/record.js';
-import { keptWords, type SessionRecord, type SessionUser } from '../core/session.js';
+import { keptWords, type SessionUser } from '../core/session.js';
 import { compareListed, UserSessions, type Call } from './memory-sessions.js';
-import type {
-  EndEverywhereRequest,
-  FeedListener,
-  ListRequest,
-  Notice,
-  RestoreRequest,
-  RevocationFeed,
-  RevokeAllRequest,
-  RevokeOutcome,
-  RevokeRequest,
-  SessionPage,
-  SessionStore,
-  SightAnswer,
-  SightRequest,
-} from './store.js';
+import type { FeedListener, Notice, SessionStore } from './store.js';
 
-/** Users whose sessions are pruned whenever a user is added, so that nobody stays for ever. */
+/** How many users are pruned whenever one is added, so that nobody stays for ever. */
 const PRUNED_IN_PASSING = 2;
 
 let hasWarned = false;
 
 /**
- * Sessions in this process alone: the default, for development and for apps of one process. They are gone when it ends,
- * and no other process sees them. With `NODE_ENV=production` it says so once, on stderr.
+ * Keeps sessions in this process only. This is the default, for development and for apps with a single process. The
+ * sessions are gone when the process ends, and no other process sees them. With `NODE_ENV=production`, the first call
+ * emits a process warning about this.
  */
 export function memoryStore(): SessionStore {
   if (process.env['NODE_ENV'] === 'production' && !hasWarned) {
     hasWarned = true;
     process.emitWarning(
-      'memoryStore() keeps sessions in this process alone: what one process ends, another still accepts. ' +
+      'memoryStore() keeps sessions in this process only: other processes still accept a session that this one ended. ' +
         'If there is more than one process, give managedSessions a redisStore(...).',
       { code: 'MANAGED_SESSIONS_MEMORY_STORE' },
     );
@@ -43,6 +30,7 @@ export function memoryStore(): SessionStore {
   return new MemoryStore();
 }
 
+/** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class MemoryStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly #users = new Map<string, UserSessions>();
@@ -50,18 +38,18 @@ class MemoryStore implements SessionStore {
   #globalCutoff: GlobalCutoff | null = null;
   #passing = this.#users.entries();
 
-  configure(): void {
+  readonly configure: SessionStore['configure'] = () => {
     // Nothing here is slow or late.
-  }
+  };
 
-  async sight(user: SessionUser, request: SightRequest): Promise<SightAnswer> {
+  readonly sight: SessionStore['sight'] = async (user, request) => {
     const call = this.#call(request.sighting.at, request.policy);
     const { answer, ended } = this.#sessionsOf(user, call).sight(request, call);
     for (const tombstone of ended) this.#announce({ kind: 'ended', user, tombstone });
     return answer;
-  }
+  };
 
-  async list(user: SessionUser, { limit, cursor, at, policy }: ListRequest): Promise<SessionPage> {
+  readonly list: SessionStore['list'] = async (user, { limit, cursor, at, policy }) => {
     const all = this.#users.get(user.key)?.live(this.#call(at, policy)) ?? [];
     const rest = cursor === null ? all : all.filter((session) => compareListed(cursor, session) < 0);
     const page = rest.slice(0, limit);
@@ -69,32 +57,26 @@ class MemoryStore implements SessionStore {
     const next =
       rest.length > limit && last !== undefined ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null;
     return { sessions: page.map((session) => sessionRecord(session.handle, session)), next };
-  }
+  };
 
-  async get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null> {
+  readonly get: SessionStore['get'] = async (user, handle, at, policy) => {
     const session = this.#users.get(user.key)?.findLive(handle, this.#call(at, policy));
     return session === undefined ? null : sessionRecord(handle, session);
-  }
+  };
 
-  async label(
-    user: SessionUser,
-    handle: string,
-    label: string | null,
-    at: number,
-    policy: SessionPolicy,
-  ): Promise<SessionRecord | null> {
+  readonly label: SessionStore['label'] = async (user, handle, label, at, policy) => {
     const session = this.#users.get(user.key)?.label(handle, label, this.#call(at, policy));
     return session === undefined ? null : sessionRecord(handle, session);
-  }
+  };
 
-  async revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome> {
+  readonly revoke: SessionStore['revoke'] = async (user, request) => {
     const call = this.#call(request.at, request.policy);
     const { outcome, tombstone } = this.#sessionsOf(user, call).revoke(request, call);
     if (tombstone !== null) this.#announce({ kind: 'ended', user, tombstone });
     return outcome;
-  }
+  };
 
-  async revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ ended: number }> {
+  readonly revokeAll: SessionStore['revokeAll'] = async (user, request) => {
     const { at, policy, except } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
@@ -107,43 +89,41 @@ class MemoryStore implements SessionStore {
     const ended = sessions.setCutoff(cutoff, false, call);
     this.#announce({ kind: 'cutoff', user, cutoff, ended });
     return { ended: ended.length };
-  }
+  };
 
-  async restore(user: SessionUser, request: RestoreRequest): Promise<{ missing: number }> {
+  readonly restore: SessionStore['restore'] = async (user, request) => {
     const { tombstones, cutoff, at, policy } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
     const missing = tombstones.filter((tombstone) => sessions.restore(tombstone, call)).length;
     if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) sessions.setCutoff(cutoff, true, call);
     return { missing };
-  }
+  };
 
-  async endEverywhere(request: EndEverywhereRequest): Promise<void> {
+  readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
     const cutoff = { at: laterThan(request.at, this.#globalCutoff), ...keptWords(request), origin: this.origin };
     this.#globalCutoff = cutoff;
     for (const listener of this.#listeners) listener.globalCutoff(cutoff);
-  }
+  };
 
-  async catchUp(): Promise<void> {
+  readonly catchUp: SessionStore['catchUp'] = async () => {
     // Every listener is told at once.
-  }
+  };
 
-  feed(listener: FeedListener): RevocationFeed {
+  readonly feed: SessionStore['feed'] = (listener) => {
     this.#listeners.add(listener);
     return {
       age: () => 0,
       lastError: () => null,
       close: async () => void this.#listeners.delete(listener),
     };
-  }
+  };
 
-  health(): ReturnType<SessionStore['health']> {
-    return { ok: true, age: 0, lastError: null };
-  }
+  readonly health: SessionStore['health'] = () => ({ ok: true, age: 0, lastError: null });
 
-  async close(): Promise<void> {
+  readonly close: SessionStore['close'] = async () => {
     this.#listeners.clear();
-  }
+  };
 
   #call(at: number, policy: SessionPolicy): Call {
     return { at, policy, globalCutoff: this.#globalCutoff, origin: this.origin };
@@ -153,7 +133,7 @@ class MemoryStore implements SessionStore {
     for (const listener of this.#listeners) listener.notice(notice);
   }
 
-  /** A user's sessions, to be added to. */
+  /** A user's sessions. Created if there are none. */
   #sessionsOf(user: SessionUser, call: Call): UserSessions {
     let sessions = this.#users.get(user.key);
     if (sessions === undefined) {

@@ -181,7 +181,7 @@ test.each(['light', 'dark'] as const)('axe-core finds nothing wrong, %s', async 
   await page.getByLabel('User name').fill('ada');
   await page.getByLabel('Password').fill('wrong');
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
-  await page.getByText('do not go together').waitFor();
+  await page.getByText('The user name or the password is wrong').waitFor();
   expect(await accessibilityFaults(page)).toEqual([]);
 
   await signIn(other);

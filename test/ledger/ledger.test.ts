@@ -2,11 +2,12 @@
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { LedgerOptions } from '../../lib/ledger/ledger.js';
+import type { LedgerOptions, LiveSession } from '../../lib/ledger/ledger.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
 import {
   ACTIVITY_INTERVAL,
   BOUND,
+  POLICY,
   Process,
   Server,
   STORE_TIMEOUT,
@@ -247,6 +248,25 @@ describe('the late reply', () => {
     expect(await ask(here)).toBe('session_revoked');
   });
 
+  test('R1: that a notice about another session of the user overtook does not vouch', async () => {
+    await here.round();
+    const answer = here.request(ANN, time.clock.now());
+    // Done at the store, and announced; the reply is on its way.
+    here.wire.step(0);
+    here.wire.step(0);
+    await revokeElsewhere(ANN_TOO);
+    here.feed.round();
+    await here.drain('feedWire');
+    await here.settle();
+    expect(await answer).toBe('live');
+    const again = here.request(ANN, time.clock.now());
+    expect(here.wire.messages).toHaveLength(1);
+    await here.settle();
+    expect(await again).toBe('live');
+    expect(await here.request(ANN, time.clock.now())).toBe('live');
+    expect(here.wire.messages).toHaveLength(0);
+  });
+
   test('R1: that left the store before a cutoff does not put the session back', async () => {
     await here.round();
     const early = here.request(ANN, time.clock.now());
@@ -341,6 +361,17 @@ describe('a revocation here', () => {
     const other = new Process(1, server, time);
     expect(await ask(other)).toBe('session_revoked');
   });
+
+  test('by the handle of another user ends nothing', async () => {
+    const bob = token('bob', 'b1');
+    await here.round();
+    await ask(here);
+    const outcome = here.ledger.revoke(bob.user, { handle: ANN.handle, reason: 'signed_out', by: null });
+    await here.settle();
+    expect(await outcome).toBe('unknown');
+    expect(await ask(here)).toBe('live');
+    expect(await ask(here, ANN, true)).toBe('live');
+  });
 });
 
 describe('an outage', () => {
@@ -415,6 +446,30 @@ describe('an outage', () => {
   });
 });
 
+describe('a session that passed unasked, by whenStoreDown, and is watched', () => {
+  const policy = { ...POLICY, idleTimeout: 3_600_000 };
+
+  test.each(['a tick', 'a gap'])('is not taken for idle when the store is back, by %s', async (news) => {
+    const lenient = started({ whenStoreDown: 'allow', policyOf: () => policy });
+    await lenient.round();
+    const answer = Promise.resolve(
+      lenient.ledger.judge(ANN, { at: time.clock.now(), ip: null, userAgent: null }, false),
+    );
+    await microtasks();
+    lenient.wire.cut();
+    const { signal } = await answer;
+    expect(signal.aborted).toBe(false);
+
+    if (news === 'a gap') {
+      server.flush();
+      await lenient.round();
+    } else await time.advance(1_000);
+    await lenient.settle();
+    expect(signal.aborted).toBe(false);
+    expect(await ask(lenient)).toBe('live');
+  });
+});
+
 describe('many quiet sessions', () => {
   test('an outage leaves them to be written in batches, one after the other', async () => {
     await here.round();
@@ -470,6 +525,58 @@ describe('a signal that only its listener holds', () => {
   });
 });
 
+describe('a signal that is asked for late', () => {
+  const BOB = token('bob', 'b1');
+  let small: Process;
+
+  beforeEach(async () => {
+    small = started({ entryLimit: 1 });
+    await small.round();
+  });
+
+  async function enter(of = ANN): Promise<LiveSession> {
+    const session = Promise.resolve(small.ledger.judge(of, { at: time.clock.now(), ip: null, userAgent: null }, false));
+    await small.settle();
+    return session;
+  }
+
+  test('of a session that was evicted and ended meanwhile has fired', async () => {
+    const session = await enter();
+    await enter(BOB);
+    await revokeElsewhere();
+    await small.round();
+    expect(session.signal.aborted).toBe(true);
+  });
+
+  test('of a session that was evicted, and that a cutoff ended meanwhile, fires once the store has answered', async () => {
+    const session = await enter();
+    await enter(BOB);
+    await revokeAllElsewhere();
+    await small.round();
+    const { signal } = session;
+    await small.settle();
+    expect(signal.aborted).toBe(true);
+  });
+
+  test('of a session that was evicted and came back fires with that of the later request', async () => {
+    const session = await enter();
+    await enter(BOB);
+    const again = await enter();
+    const signals = [session.signal, again.signal];
+    await revokeElsewhere();
+    await small.round();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+
+  test('of a session that was evicted while it was asked about fires too', async () => {
+    const [first, , second] = await Promise.all([enter(), enter(BOB), enter()]);
+    const signals = [first.signal, second.signal];
+    await revokeElsewhere();
+    await small.round();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+  });
+});
+
 describe('a session that runs out with a connection open', () => {
   test('is told once, though the answer is late', async () => {
     const short = token('ann', 'short', { issuedAt: start, lifetime: 10_000 });
@@ -500,6 +607,22 @@ describe('a session that runs out with a connection open', () => {
     void here.request(token('ann', 'r', { expiresAt: start + 3_600_000 }), time.clock.now());
     await here.settle();
     expect(signal.aborted).toBe(false);
+  });
+
+  test('and that a refreshed token takes on later has a signal of its own', async () => {
+    const short = token('ann', 'a1', { expiresAt: start + 10_000 });
+    const signalOf = async (of: VerifiedToken): Promise<AbortSignal> => {
+      const session = here.ledger.judge(of, { at: time.clock.now(), ip: null, userAgent: null }, false);
+      await here.settle();
+      return (await session).signal;
+    };
+    await here.round();
+    const before = await signalOf(short);
+    await time.advance(15_500);
+    await here.settle();
+    expect(before.aborted).toBe(true);
+    await here.round();
+    expect((await signalOf(ANN)).aborted).toBe(false);
   });
 });
 
@@ -539,6 +662,18 @@ describe('an older token than the one that is asked about', () => {
     await here.settle();
     expect(await first).toBe('live');
     expect(await second).toMatchObject({ code: 'session_revoked' });
+  });
+});
+
+describe('a session whose token runs out while it is asked about', () => {
+  test('goes on with a refreshed token', async () => {
+    const short = token('ann', 'a1', { expiresAt: start + 10_000 });
+    await here.round();
+    expect(await ask(here, short)).toBe('live');
+    await time.advance(10_000 + POLICY.clockTolerance);
+    await here.round();
+    expect(await ask(here, short)).toBe('session_expired');
+    expect(await ask(here)).toBe('live');
   });
 });
 
@@ -694,6 +829,33 @@ describe('sessionEnded', () => {
     await done;
     await here.round();
     expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: true, by: 'ann' })]);
+  });
+
+  test('R9: says `here: true` when the process learns of its own ending, though it never used the session', async () => {
+    await here.round();
+    const other = new Process(1, server, time);
+    await other.round();
+    await ask(other);
+    const done = here.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: 'ann' });
+    here.wire.step(0);
+    here.wire.cut();
+    await expect(done).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(told()).toEqual([]);
+    expect(await ask(here)).toBe('session_revoked');
+    expect(await ask(here)).toBe('session_revoked');
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: true, by: 'ann' })]);
+  });
+
+  test('R9: of a session that a cutoff ended here, and somebody else before, has the words of its tombstone', async () => {
+    await here.round();
+    await ask(here);
+    const other = new Process(1, server, time);
+    void other.ledger.revoke(ANN.user, { handle: ANN.handle, reason: 'signed_out', by: 'ann' }).catch(() => undefined);
+    other.wire.step(0);
+    await revokeAllElsewhere();
+    await here.round();
+    expect(told()).toEqual([expect.objectContaining({ handle: ANN.handle, here: false, reason: 'signed_out' })]);
+    other.wire.cut();
   });
 
   test('R9: comes with the answer that tells of it, and only once', async () => {

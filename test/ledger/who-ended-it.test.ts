@@ -119,6 +119,22 @@ describe.each(ENDINGS)('%s', (name, end) => {
     await expectEndedBy(0, subject, handle);
   });
 
+  test('whose acknowledgement is lost and that is repeated, of a session in use elsewhere only', async () => {
+    const subject = `${name}-elsewhere`;
+    const handle = String(await untilDone(() => apps[1]!.call('watch', tokenOf(subject))));
+    proxies[0]!.blackhole('down');
+    const first = end(apps[0]!, subject, handle).catch((error: unknown) => error);
+    await untilBuried(subject, handle);
+    proxies[0]!.cut();
+    expect(await first).toBeInstanceOf(Error);
+    await proxies[0]!.heal();
+    await untilDone(() => end(apps[0]!, subject, handle));
+    for (const app of [apps[0]!, apps[1]!]) {
+      await app.heard((event) => event.event === 'sessionEnded' && event.handle === handle);
+    }
+    await expectEndedBy(0, subject, handle);
+  });
+
   test.each(['and is repeated', 'and is not repeated'])('whose acknowledgement is lost %s', async (repetition) => {
     const subject = `${name}-lost-${repetition}`;
     const handle = await inUse(subject);

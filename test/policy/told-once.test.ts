@@ -1,8 +1,10 @@
 /** Of an ended session one process says `here: true`, whoever else was at it: mails are sent once. */
 
-import type { ManagedSessions, SessionEnded } from '../../lib/index.js';
+import { redisStore, type ManagedSessions, type SessionEnded } from '../../lib/index.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
-import { ask, Processes, tokenOf } from './logins.js';
+import { splitClient } from '../support/split-client.js';
+import { startProxy } from '../support/tcp-proxy.js';
+import { alone, ask, Processes, tokenOf } from './logins.js';
 
 const ROUNDS = 20;
 
@@ -68,6 +70,36 @@ test.each(ENDINGS)('%s that was done late, then a request, then its repetition',
   await end(at.here, 'ann', session.handle, 'a');
   await untilTold(1);
   expect(toldBy('ann')).toEqual({ here: true, there: false, by: ['a', 'a'] });
+});
+
+test('endEverywhere whose reply is held back until another process has done the same', async () => {
+  const [commands, feed] = [await startProxy(redis), await startProxy(redis)];
+  const client = splitClient(commands, feed);
+  const slow = alone(at.clock, { storeTimeout: '20s', revocationBound: '60s', store: redisStore(client) });
+  const told: SessionEnded[] = [];
+  slow.on('sessionEnded', (event) => told.push(event));
+  try {
+    const token = tokenOf(at.clock, { iat: at.clock.now() / 1000 - 60 });
+    await at.here.verify(token);
+    await slow.verify(token);
+    await eventually('its feed is read', () => Promise.resolve(slow.health().feed.ok));
+    commands.blackhole('down');
+    const held = slow.endEverywhere({ by: 'slow' });
+    await eventually('it is done', async () => (await redis.cli('exists', 'ms:{feed}:global-cutoff')) === 1);
+    await at.here.endEverywhere({ by: 'a' });
+    await eventually('the feed tells it', () => Promise.resolve(told.length === 1));
+    await commands.heal();
+    await held;
+    await eventually('the other is told', () => Promise.resolve(at.endedHere.length === 1));
+    expect([...told, ...at.endedHere].map(({ by, here }) => [by, here])).toEqual([
+      ['slow', true],
+      ['slow', false],
+    ]);
+  } finally {
+    await slow.close();
+    client.disconnect();
+    await Promise.all([commands.close(), feed.close()]);
+  }
 });
 
 test('a token that is not on record is told of where it was ended', async () => {

@@ -1,4 +1,4 @@
-/** What tells of endings: first this store object's own listener, then every process through the feed. */
+/** Announces endings: first to this store object's own listener, then to every process through the feed. */
 
 import { randomBytes } from 'node:crypto';
 
@@ -8,7 +8,7 @@ import type { RunScript } from './connection.js';
 import { keyList, PUBLISH, type FeedKeys, type Publishing } from './feed-scripts.js';
 import { encodeNotice } from './notices.js';
 
-/** Entries younger than this are never trimmed, and none younger than ten bounds, in milliseconds. */
+/** Entries younger than this are never trimmed, and none younger than ten times the bound. In milliseconds. */
 const FEED_AGE = 10 * 60 * 1000;
 const FEED_KEYS_LIVE = 30 * 24 * 3600 * 1000;
 
@@ -26,18 +26,19 @@ export class Announcer {
     this.#listener = listener;
   }
 
-  /** The process that ends a session is the first to know. Resolves once the entries are written. */
+  /** Tells this process first. Resolves once the entries are written. */
   async announce(notices: readonly Notice[], run: RunScript): Promise<void> {
     for (const notice of notices) this.#listener?.notice(notice);
-    if (notices.length > 0) await run(PUBLISH, this.#keys, this.publishing(notices.map(encodeNotice)));
+    if (notices.length > 0)
+      await run(PUBLISH, this.#keys, { ...this.publishing(), entries: notices.map(encodeNotice) });
   }
 
   announceGlobalCutoff(cutoff: GlobalCutoff): void {
     this.#listener?.globalCutoff(cutoff);
   }
 
-  publishing(entries: readonly string[]): Publishing {
+  publishing(): Publishing {
     const newEpoch = randomBytes(12).toString('base64url');
-    return { newEpoch, liveFor: FEED_KEYS_LIVE, trimmedFrom: this.#trimmedFrom, entries };
+    return { newEpoch, liveFor: FEED_KEYS_LIVE, trimmedFrom: this.#trimmedFrom };
   }
 }

@@ -1,4 +1,4 @@
-/** Connections to Redis that answer in time, whatever ioredis is doing, and the running of scripts over them. */
+/** Connections to Redis on which every command settles in time, whatever ioredis does, and running scripts on them. */
 
 import { Redis } from 'ioredis';
 
@@ -6,7 +6,7 @@ import { LoginError } from '../../core/errors.js';
 import type { Health } from '../../core/health.js';
 import type { Script } from './script.js';
 
-/** What is used of an ioredis client: `Redis` and `Cluster`, of versions 5 and 6. */
+/** The members of an ioredis client that are used. `Redis` and `Cluster` of versions 5 and 6 have them. */
 export interface RedisClient {
   readonly status: string;
   readonly isCluster: boolean;
@@ -21,7 +21,7 @@ export interface RedisClient {
 
 export interface RedisConnectionOptions {
   readonly open: () => RedisClient;
-  /** Whether what `open` returns is ours to replace and to close; else it is used as it is. */
+  /** Whether the client that `open` returns is ours to replace and close. If not, it is used as it is. */
   readonly isOwn: boolean;
   /** In milliseconds. */
   readonly timeout: number;
@@ -36,27 +36,27 @@ export interface ConnectionOptions {
   readonly [option: string]: unknown;
 }
 
-/** Nothing is queued, resent or timed by ioredis: a lost command is lost at once, and its time is ours. */
+/** ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. */
 export const COMMAND_CONNECTION: ConnectionOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   enableAutoPipelining: false,
   autoResendUnfulfilledCommands: false,
   retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
-  // Behind a name, the next connection may reach the new master.
+  // If the host is a name, the next connection may reach the new master.
   reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
   commandTimeout: undefined,
   socketTimeout: undefined,
   blockingTimeout: undefined,
 };
 
-/** Timeouts in a row, or times of `timeout` without readiness, after which a connection of our own is replaced. */
+/** After this many timeouts in a row, or `timeout`s without being ready, a connection of our own is replaced. */
 const PATIENCE = 3;
-/** Commands that may be without an answer past their time: a client that fell silent is not filled with more. */
+/** The most commands that may be unanswered after their timeout. A client that is silent gets no more than these. */
 const OVERDUE_LIMIT = 256;
 const DURABLE_ATTEMPTS = 3;
 
-/** A client in use, and how it does. */
+/** A client in use, and how it behaves. */
 interface Held {
   readonly client: RedisClient;
   readonly openedAt: number;
@@ -64,7 +64,7 @@ interface Held {
   overdue: number;
 }
 
-/** One client at a time. Each command is answered within `timeout`; a client of our own that stays silent is replaced. */
+/** One client at a time. Each command settles within `timeout`. A client of our own that stays silent is replaced. */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
   #held: Held | null = null;
@@ -80,9 +80,9 @@ export class RedisConnection {
   }
 
   /**
-   * Sends once the client is ready, and settles within `timeout`: rejects with `LoginError` `store_unavailable` if there
-   * is no answer by then, or a bad one. What was not sent by then is not sent later; `onLate` is told what comes after
-   * that to what was.
+   * Sends once the client is ready, and settles within `timeout`. Rejects with `LoginError` `store_unavailable` if there is
+   * no valid answer by then. A command that was not sent by then is not sent later. If it was sent, `onLate` gets an answer
+   * that comes later.
    */
   run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -132,7 +132,7 @@ export class RedisConnection {
         state = 'over';
         reject(this.#unavailable(`Redis did not answer within ${String(timeout)} ms`, this.#connectionError));
       };
-      // A process that was busy for longer than the timeout reads first what has arrived meanwhile.
+      // A process that was itself busy for longer than the timeout first reads what has arrived.
       const timer = setTimeout(() => setImmediate(giveUp), timeout);
       if (isReady) go();
       else this.#waiting.add(go);
@@ -148,7 +148,7 @@ export class RedisConnection {
     this.#release();
   }
 
-  /** The client to be used now, connected or on its way. */
+  /** The client to use now, connected or connecting. */
   #current(): Held {
     const { isOwn, timeout } = this.#options;
     let held = this.#held ?? this.#open();
@@ -175,7 +175,7 @@ export class RedisConnection {
     this.#held = null;
   }
 
-  /** Whether to wait for it: at the start, and for a moment after the connection was lost. */
+  /** Whether to wait for it: at the start, and for a short time after the connection was lost. */
   #mayWait(client: RedisClient): boolean {
     if (client.status === 'end') return false;
     this.#unreadySince ??= performance.now();
@@ -199,7 +199,7 @@ export class RedisConnection {
   };
 }
 
-/** ioredis attaches the command to its errors, and to an AUTH command the password. */
+/** ioredis attaches the command to its errors, and an AUTH command contains the password. */
 function plainError(error: unknown): Error {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   const plain = new Error(message);
@@ -207,10 +207,10 @@ function plainError(error: unknown): Error {
   return plain;
 }
 
-/** Opens connections of our own to the same Redis, with these options over the client's. */
+/** Opens connections of our own to the same Redis. These options override those of the client. */
 export function duplicator(target: string | RedisClient): (overrides: ConnectionOptions) => RedisClient {
   if (typeof target === 'string') {
-    // The message does not repeat the URL: it may hold a password.
+    // The message does not contain the URL, which may have a password.
     if (!/^rediss?:\/\//.test(target) || !URL.canParse(target)) {
       throw new TypeError('redisStore takes a redis:// or rediss:// URL, or an ioredis client; this string is neither');
     }
@@ -235,7 +235,7 @@ function isClient(target: unknown): target is RedisClient {
   return typeof target === 'object' && target !== null && 'duplicate' in target;
 }
 
-/** Runs a script: atomic, one round trip. `onLate` is told an answer that came after the call was rejected. */
+/** Runs a script: atomic, one round trip. `onLate` gets an answer that comes after the call has rejected. */
 export type RunScript = <In, Out>(
   script: Script<In, Out>,
   keys: readonly string[],
@@ -243,7 +243,7 @@ export type RunScript = <In, Out>(
   onLate?: (answer: Out) => void,
 ) => Promise<Out>;
 
-/** Acknowledged by the one Redis. */
+/** Acknowledged by the master alone. */
 export function scriptRunner(connection: RedisConnection): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
@@ -251,7 +251,7 @@ export function scriptRunner(connection: RedisConnection): RunScript {
   };
 }
 
-/** Acknowledged by `minReplicas` too; `wait` is how long Redis waits for them, in milliseconds. */
+/** Also acknowledged by `minReplicas` replicas. `wait`: how long Redis waits for them, in milliseconds. */
 export function durableRunner(connection: RedisConnection, minReplicas: number, wait: number): RunScript {
   const waiting = ['wait', String(minReplicas), String(wait)];
   return (script, keys, input, onLate) => {
@@ -263,7 +263,7 @@ export function durableRunner(connection: RedisConnection, minReplicas: number, 
   };
 }
 
-/** By the script's digest; by its text if the server does not have it (it was restarted, or is another node). */
+/** By the script's digest, or by its source if the server does not have it, because it was restarted or is another node. */
 async function evaluate(
   client: RedisClient,
   { sha, lua }: { readonly sha: string; readonly lua: string },
@@ -278,8 +278,8 @@ async function evaluate(
 }
 
 /**
- * The script and `WAIT` on one connection to one node: they go out together, so that nothing comes between. By its text,
- * because a pipeline cannot be resumed in the middle.
+ * Sends the script and `WAIT` together, on one connection to one node, so that nothing comes between them. By the script's
+ * source, because a pipeline cannot be resumed in the middle.
  */
 async function evaluateDurably(
   client: RedisClient,
@@ -299,7 +299,7 @@ async function evaluateDurably(
       throw new Error(`${String(waited[1])} of ${String(minReplicas)} replicas have it`);
     }
     if (!/^(MOVED|ASK|TRYAGAIN) /.test(refusal.message)) break;
-    // The slot has moved, and nothing was done: a command on its own makes the Cluster client learn where to.
+    // The slot has moved, and nothing was done. From a single command, the Cluster client learns where it is now.
     await client.call('exists', ...evaluation.slice(3, 4));
   }
   throw refusal ?? new Error('The connection was lost');

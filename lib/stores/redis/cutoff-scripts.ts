@@ -8,28 +8,36 @@ import { formatted, groupsOf, listOf, number, numberOrNull, string, stringOf, ty
 import { BATCH, ENDING, userScript } from './session-prelude.js';
 
 /**
- * Writes the tombstones of a batch of the sessions on record that the standing cutoff ends. A scan that begins at cursor
- * '0' and comes to '0' again has met every field that was there throughout: the cutoff then is complete. Sessions put on
- * record in between have survived it.
+ * Writes the tombstones of a batch of those sessions on record that the standing cutoff ends. A scan that begins at cursor
+ * '0' and returns to '0' has met every field that existed throughout: the cutoff is then complete. Sessions that were put
+ * on record meanwhile have survived it.
  */
 const SWEEP = `${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
   redis.call('SET', cutoffKey, formatCutoff(cutoff), ...)
 end
 
+local function list(ended, handle, expiresAt, keptUntil)
+  ended[#ended + 1] = handle
+  ended[#ended + 1] = digits(expiresAt)
+  ended[#ended + 1] = digits(keptUntil)
+end
+
 local function writeTombstoneBatch(cursor)
-  local scanned, ended = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}
+  local scanned, ended, endedBefore = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}, {}
   local flat = scanned[2]
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
+    if entry and entry.isTombstone and entry.at == ownBeforeAt and entry.origin == origin
+      and entry.cause == CAUSES.revoked then
+      list(endedBefore, entry.handle, entry.expiresAt, entry.keptUntil)
+    end
     local endedBy = entry and not entry.isTombstone and cutoffOf(entry)
     if not entry or isForgotten(entry) then drop(flat[i])
     elseif endedBy then
       local keptUntil = tombstoneUntil(entry)
       if endedBy == cutoff and decide(entry) == 'live' then
-        ended[#ended + 1] = entry.handle
-        ended[#ended + 1] = digits(expiresAtOf(entry))
-        ended[#ended + 1] = digits(keptUntil)
+        list(ended, entry.handle, expiresAtOf(entry), keptUntil)
       end
       endByCutoff(entry, endedBy, keptUntil)
     end
@@ -38,54 +46,62 @@ local function writeTombstoneBatch(cursor)
     cutoff.isComplete = true
     writeCutoff('KEEPTTL')
   end
-  return scanned[1], ended
+  return scanned[1], ended, endedBefore
 end
 `;
 
-/** How far the tombstones of a cutoff are written: where to go on, '0' at the end. */
+/** How far the tombstones of a cutoff are written: the cursor from which to continue, '0' at the end. */
 export interface Progress {
   readonly cutoffAt: number;
   readonly cursor: string;
+  /** The cutoff before, if this store object set it; 0 otherwise. */
+  readonly ownBeforeAt: number;
 }
 
-export const NO_PROGRESS: Progress = { cutoffAt: 0, cursor: '0' };
+export const NO_PROGRESS: Progress = { cutoffAt: 0, cursor: '0', ownBeforeAt: 0 };
 
 const PROGRESS: ParametersOf<{ readonly progress: Progress }> = {
   cutoffAt: number(({ progress }) => progress.cutoffAt),
   cursor: string(({ progress }) => progress.cursor),
+  ownBeforeAt: number(({ progress }) => progress.ownBeforeAt),
 };
 
-/** Tombstones that a script has written, of which `ended` were live sessions. */
-interface Batch {
+/** What a script has written: `ended` are the tombstones of sessions that were live. */
+export interface CutoffBatch {
   readonly progress: Progress;
   readonly ended: readonly EndedByCutoff[];
+  /** What an earlier call of this store object had ended: its reply may have been lost, so it is told again. */
+  readonly endedBefore: readonly EndedByCutoff[];
 }
 
-const decodeBatch = (cutoffAt: number, cursor: unknown, flat: unknown): Batch => ({
-  progress: { cutoffAt, cursor: stringOf(cursor) },
-  ended: groupsOf(flat, 3).map(([handle = '', expires, until]) => ({
+function decodeBatch(progress: Progress, ended: unknown, endedBefore: unknown): CutoffBatch {
+  return { progress, ended: endedOf(ended), endedBefore: endedOf(endedBefore) };
+}
+
+function endedOf(flat: unknown): EndedByCutoff[] {
+  return groupsOf(flat, 3).map(([handle = '', expires, until]) => ({
     handle,
     expiresAt: Number(expires),
     until: Number(until),
-  })),
-});
+  }));
+}
 
-/** A new cutoff is dated by Redis's own clock: its `at` is null. One that is written back has its own. */
+/** A new cutoff is dated by Redis's clock, so its `at` is null. One that is written back keeps its own. */
 export interface CutoffToSet extends Omit<Cutoff, 'at'> {
   readonly at: number | null;
 }
 
 export type CutoffSet =
-  /** A later cutoff stands, or the same; nothing was done. */
+  /** There is a later cutoff, or the same. Nothing was done. */
   | { readonly state: 'standing' }
-  /** The standing cutoff was not complete. A batch of its tombstones was written instead, and the caller repeats the call. */
-  | ({ readonly state: 'again'; readonly cutoff: Cutoff } & Batch)
-  /** It is set, after the cutoff `before`. */
-  | ({ readonly state: 'set'; readonly cutoff: Cutoff; readonly before: Cutoff | null } & Batch);
+  /** The standing cutoff was not complete. A batch of its tombstones was written instead. The caller repeats the call. */
+  | ({ readonly state: 'again'; readonly cutoff: Cutoff } & CutoffBatch)
+  /** It was set, after the cutoff `before`. */
+  | ({ readonly state: 'set'; readonly cutoff: Cutoff; readonly before: Cutoff | null } & CutoffBatch);
 
 /**
- * Sets the user's cutoff: from here on every session that it concerns is ended. Writes a first batch of tombstones.
- * A session that several cutoffs end has the tombstone of the earliest, so the standing one must be complete before.
+ * Sets the user's cutoff: from now on, every session to which it applies is ended. Writes a first batch of tombstones. If
+ * several cutoffs end a session, it has the tombstone of the earliest. So the standing one must be complete first.
  */
 export const SET_CUTOFF = userScript<{ readonly cutoff: CutoffToSet; readonly progress: Progress }, CutoffSet>({
   parameters: {
@@ -99,27 +115,39 @@ export const SET_CUTOFF = userScript<{ readonly cutoff: CutoffToSet; readonly pr
   lua: `${SWEEP}
 if newAt and cutoff and cutoff.at >= newAt then return { 'standing' } end
 if cutoff and not cutoff.isComplete then
-  local goesOn, ended = writeTombstoneBatch(cutoff.at == cutoffAt and cursor or '0')
-  return { 'again', formatCutoff(cutoff), goesOn, ended }
+  ownBeforeAt = cutoff.origin == origin and cutoff.at or 0
+  local goesOn, ended, endedBefore = writeTombstoneBatch(cutoff.at == cutoffAt and cursor or '0')
+  return { 'again', formatCutoff(cutoff), goesOn, ended, endedBefore }
 end
 
-local before, priorCutoffAt = cutoff, 0
+local before, priorCutoffAt, isPriorRestored = cutoff, 0, false
 if before and newExcept ~= '' then
-  priorCutoffAt = newExcept == before.except and before.priorCutoffAt or before.at
+  if newExcept == before.except then
+    priorCutoffAt, isPriorRestored = before.priorCutoffAt, before.isPriorRestored
+  else
+    priorCutoffAt, isPriorRestored = before.at, before.isRestored
+  end
 end
 local earliest = math.max(before and before.at or 0, globalCutoff and globalCutoff.at or 0) + 1
 cutoff = { at = newAt or math.max(now, earliest), isRestored = newAt ~= nil, isComplete = false,
-  priorCutoffAt = priorCutoffAt, except = newExcept, by = newBy, reason = newReason, origin = newOrigin }
+  priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, except = newExcept, by = newBy, reason = newReason,
+  origin = newOrigin }
 writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
-local goesOn, ended = writeTombstoneBatch('0')
-return { 'set', formatCutoff(cutoff), goesOn, ended, before and formatCutoff(before) or '' }
+ownBeforeAt = before and before.origin == origin and before.at or 0
+local goesOn, ended, endedBefore = writeTombstoneBatch('0')
+return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBeforeAt),
+  before and formatCutoff(before) or '' }
 `,
-  /** Reply: state; the cutoff; where its tombstones go on; handle, expiresAt, until of each live session; the one before. */
+  /**
+   * Reply: state; cutoff; cursor of its tombstones; handle, expiresAt and until of each live session that it ended, and of
+   * each that was ended before. If set: when the cutoff before was set, if by this store object; the cutoff before.
+   */
   decode(reply) {
-    const [state, text, cursor, flat, before] = listOf(reply);
+    const [state, text, cursor, ended, endedBefore, ownBeforeAt, before] = listOf(reply);
     if (state === 'standing') return { state };
     const cutoff = cutoffOf(formatted(CUTOFF, text));
-    const batch = decodeBatch(cutoff.at, cursor, flat);
+    const progress = { cutoffAt: cutoff.at, cursor: stringOf(cursor), ownBeforeAt: Number(ownBeforeAt ?? 0) };
+    const batch = decodeBatch(progress, ended, endedBefore);
     if (state === 'again') return { state, cutoff, ...batch };
     return { state: 'set', cutoff, before: before === '' ? null : cutoffOf(formatted(CUTOFF, before)), ...batch };
   },
@@ -129,16 +157,23 @@ function cutoffOf({ at, except, reason, by, origin }: KeptCutoff): Cutoff {
   return { at, except, reason, by, origin };
 }
 
-/** Writes the next batch of tombstones of a cutoff; nothing if it is complete. */
-export const TOMBSTONE_BATCH = userScript<{ readonly progress: Progress }, Batch>({
+/** Writes the next batch of tombstones of a cutoff. Writes nothing if it is complete. */
+export const TOMBSTONE_BATCH = userScript<{ readonly progress: Progress }, CutoffBatch>({
   parameters: PROGRESS,
   lua: `${SWEEP}
-if not cutoff or cutoff.at ~= cutoffAt or cutoff.isComplete then return { digits(cutoffAt), '0', {} } end
-local goesOn, ended = writeTombstoneBatch(cursor)
-return { digits(cutoffAt), goesOn, ended }
+if not cutoff or cutoff.at ~= cutoffAt or cutoff.isComplete then
+  return { digits(cutoffAt), '0', digits(ownBeforeAt), {}, {} }
+end
+local goesOn, ended, endedBefore = writeTombstoneBatch(cursor)
+return { digits(cutoffAt), goesOn, digits(ownBeforeAt), ended, endedBefore }
 `,
   decode(reply) {
-    const [cutoffAt, cursor, flat] = listOf(reply);
-    return decodeBatch(Number(stringOf(cutoffAt)), cursor, flat);
+    const [cutoffAt, cursor, ownBeforeAt, ended, endedBefore] = listOf(reply);
+    const progress = {
+      cutoffAt: Number(stringOf(cutoffAt)),
+      cursor: stringOf(cursor),
+      ownBeforeAt: Number(stringOf(ownBeforeAt)),
+    };
+    return decodeBatch(progress, ended, endedBefore);
   },
 });

@@ -1,9 +1,9 @@
 /**
- * The scripts about what concerns every process: the feed, and the global cutoff beside it.
+ * The scripts of what every process reads: the feed and the global cutoff.
  *
- * All lies in one slot, under the keys of {@link FeedKeys}, which every script here is given: the stream of notices; a
- * random epoch, made anew whenever the stream, the epoch or the counter was missing, so that readers see that entries were
- * lost; a counter of the entries; and the global cutoff.
+ * Everything is in one slot, under the keys of {@link FeedKeys}, which every script here gets: the stream of notices; a
+ * random epoch, which is renewed whenever the stream, the epoch or the counter was missing, so that readers notice that
+ * entries were lost; a counter of the entries; and the global cutoff.
  */
 
 import { LAST_MOMENT } from '../../core/policy.js';
@@ -11,7 +11,7 @@ import { CUTOFF_FOR } from '../../core/record.js';
 import { DIGITS_IN_LUA, GLOBAL_CUTOFF } from './records.js';
 import { listOf, number, script, string, stringOf, type ParametersOf } from './script.js';
 
-/** In the order in which scripts are given them. */
+/** In the order in which scripts get them. */
 export interface FeedKeys {
   readonly stream: string;
   readonly epoch: string;
@@ -29,12 +29,15 @@ export const keyList = ({ stream, epoch, counter, globalCutoff }: FeedKeys): rea
 const KEYS_IN_LUA = `local stream, epoch, counter, globalCutoffKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 `;
 
-/** What every script that publishes is given. */
+/** What every script that publishes gets. */
 export interface Publishing {
   readonly newEpoch: string;
   /** How long the keys live, and the age from which entries may be trimmed; in milliseconds. */
   readonly liveFor: number;
   readonly trimmedFrom: number;
+}
+
+interface Publication extends Publishing {
   readonly entries: readonly string[];
 }
 
@@ -44,19 +47,17 @@ const PUBLISHING: ParametersOf<Publishing> = {
   trimmedFrom: number(({ trimmedFrom }) => trimmedFrom),
 };
 
-const entriesOf = ({ entries }: Publishing): readonly string[] => entries;
-
 const PUBLISH_IN_LUA = `${KEYS_IN_LUA}${DIGITS_IN_LUA}
 local time = redis.call('TIME')
 
-local function publish()
+local function publish(entries)
   if redis.call('EXISTS', stream, epoch, counter) < 3 then
     redis.call('DEL', stream, epoch, counter)
     redis.call('SET', epoch, newEpoch)
   end
   local oldest = digits(math.max(time[1] * 1000 - trimmedFrom, 0))
-  for i = firstOfRest, #ARGV do
-    redis.call('XADD', stream, 'MINID', '~', oldest, '*', 'n', ARGV[i])
+  for _, entry in ipairs(entries) do
+    redis.call('XADD', stream, 'MINID', '~', oldest, '*', 'n', entry)
     redis.call('INCR', counter)
   end
   redis.call('XTRIM', stream, 'MAXLEN', '~', 1000000)
@@ -65,19 +66,19 @@ end
 `;
 
 /** Writes entries of the feed. */
-export const PUBLISH = script<Publishing, null>({
+export const PUBLISH = script<Publication, null>({
   parameters: PUBLISHING,
-  rest: entriesOf,
+  rest: ({ entries }) => entries,
   lua: `${PUBLISH_IN_LUA}
-publish()
+publish({ unpack(ARGV, firstOfRest) })
 return false
 `,
   decode: () => null,
 });
 
 /**
- * Defines `standingGlobalCutoff(known)`: the text of the global cutoff, the later of what is kept and what the caller
- * knows. What the store lost is so written back. Empty if there is none, or what is kept is not one.
+ * Defines `standingGlobalCutoff(known)`, which returns the global cutoff as a string: the later one of what is kept and what
+ * the caller knows. So one that the store has lost is written back. Empty if there is none, or if what is kept is invalid.
  */
 const GLOBAL_CUTOFF_IN_LUA = `${GLOBAL_CUTOFF.parser}
 local function momentOf(text)
@@ -95,7 +96,7 @@ local function standingGlobalCutoff(known)
 end
 `;
 
-/** What the caller knows of the global cutoff, as text; empty: nothing. */
+/** The global cutoff that the caller knows, as a string. Empty: none. */
 interface Known {
   readonly known: string;
 }
@@ -106,9 +107,12 @@ export interface GlobalCutoffToSet extends Known, Publishing {
   readonly origin: string;
 }
 
+/** What an entry of the feed that tells a global cutoff begins with, before the cutoff's text. */
+export const GLOBAL_CUTOFF_MARK = 'g';
+
 /**
- * Sets the global cutoff by Redis's own clock. The entries wake all who read the feed: a round tells the cutoff itself.
- * Returns the texts of the one before it (empty: none) and of the new one.
+ * Sets the global cutoff by Redis's own clock, and publishes it: of several that are set at once, every reader learns in
+ * the same order. Returns the texts of the one before it (empty: none) and of the new one.
  */
 export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
   parameters: {
@@ -118,19 +122,18 @@ export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
     by: string(({ by }) => by),
     reason: string(({ reason }) => reason),
   },
-  rest: entriesOf,
   lua: `${PUBLISH_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}${GLOBAL_CUTOFF.formatter}
 local before = standingGlobalCutoff(known)
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local text = formatGlobalCutoff({ at = math.max(now, momentOf(before) + 1), origin = origin, by = by, reason = reason })
 redis.call('SET', globalCutoffKey, text, 'PX', ${CUTOFF_FOR})
-publish()
+publish({ '${GLOBAL_CUTOFF_MARK}' .. text })
 return { before, text }
 `,
   decode: (reply) => listOf(reply).map(stringOf),
 });
 
-/** The text of the global cutoff; empty: there is none. */
+/** The global cutoff as a string. Empty: there is none. */
 export const READ_GLOBAL_CUTOFF = script<Known, string>({
   parameters: { known: string(({ known }) => known) },
   lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
@@ -144,7 +147,7 @@ export interface Entry {
   readonly text: string;
 }
 
-/** A reader's position in the feed: what a next reading that missed nothing goes on from. */
+/** A reader's position in the feed. A next reading that missed nothing continues from it. */
 export interface FeedPosition {
   /** Empty if nothing was ever written. */
   readonly epoch: string;
@@ -155,22 +158,22 @@ export interface FeedPosition {
 
 export interface Reading extends FeedPosition {
   readonly entries: readonly Entry[];
-  /** The text of the global cutoff; empty: there is none. */
+  /** The global cutoff as a string. Empty: there is none. */
   readonly globalCutoff: string;
 }
 
 interface ReadRequest extends Known {
-  /** The last id read; empty: read no entries. */
+  /** The last id that was read. Empty: read no entries. */
   readonly lastId: string;
   /** The most entries to read. */
   readonly page: number;
 }
 
 /**
- * Reads what follows an entry, together with what tells whether anything is missing.
+ * Reads the entries that follow an entry, and what shows whether any is missing.
  *
- * XDEL of an id that no entry can have writes nothing, but is refused wherever writing is: on a replica, which may lag,
- * and on a master cut off from its replicas. Revocations are then acknowledged elsewhere.
+ * XDEL of an id that no entry can have writes nothing. But it is refused wherever writes are refused: on a replica, which
+ * may lag, and on a master that is cut off from its replicas while revocations are acknowledged elsewhere.
  */
 export const READ = script<ReadRequest, Reading>({
   parameters: {
@@ -209,7 +212,7 @@ function countOf(value: unknown): number {
   return count;
 }
 
-/** An entry of another kind has an empty text, which is not a notice. */
+/** The text of an unknown entry is empty, which is not a notice. */
 function entryOf(entry: unknown): Entry {
   const [id, fields] = listOf(entry);
   const [name, text] = listOf(fields);

@@ -1,17 +1,25 @@
 /**
  * The loop that reads the revocation stream.
  *
- * Beside the stream stand a random epoch, made anew whenever any of the keys was missing, and a counter of entries.
- * A round counts only if all three agree with what was read so far; anything else is a gap.
+ * Beside the stream there are a random epoch, which is renewed whenever one of the keys was missing, and a counter of the
+ * entries. A round counts only if all three continue what was read so far. Anything else is a gap.
  */
 
 import type { FeedListener, RevocationFeed } from '../store.js';
 import type { ConnectionOptions } from './connection.js';
-import { keyList, READ, type Entry, type FeedKeys, type FeedPosition, type Reading } from './feed-scripts.js';
+import {
+  GLOBAL_CUTOFF_MARK,
+  keyList,
+  READ,
+  type Entry,
+  type FeedKeys,
+  type FeedPosition,
+  type Reading,
+} from './feed-scripts.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import { decodeNotice, NUDGE } from './notices.js';
+import { decodeNotice } from './notices.js';
 
-/** What the feed needs of a connection: ioredis's `Redis` and `Cluster` have it. */
+/** The members of a connection that the feed uses. ioredis's `Redis` and `Cluster` have them. */
 export interface FeedConnection {
   call(command: string, ...args: string[]): Promise<unknown>;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -24,22 +32,22 @@ export interface FeedConnection {
 
 export interface RedisFeedOptions {
   /**
-   * Opens a connection of the feed's own, which the feed closes. It must hold commands back until it is connected, and
-   * set no time limit of its own: {@link FEED_CONNECTION}. A `Cluster` must not send reads to replicas.
+   * Opens a connection for the feed alone, which the feed closes. It must queue commands until it is connected, and must
+   * have no timeouts of its own: see {@link FEED_CONNECTION}. A `Cluster` must not send reads to replicas.
    */
   open(): FeedConnection;
   readonly keys: FeedKeys;
-  /** Told of what each round reads before the round counts. */
+  /** Called with what a round has read, before the round counts. */
   readonly globalCutoff: Pick<KnownGlobalCutoff, 'text' | 'learn'>;
-  /** In milliseconds. An idle feed is up to a quarter of it old. */
+  /** In milliseconds. While nothing is announced, the feed is up to a quarter of this old. */
   readonly revocationBound: number;
-  /** In milliseconds: how late a reply may be before the connection is given up. */
+  /** The longest wait for a reply, in milliseconds. The connection is then replaced. */
   readonly storeTimeout: number;
 }
 
 /**
- * ioredis's options for a connection that the feed can use, over those of the user's own client: the feed reconnects by
- * itself, measures its own time, and wants `LOADING` as an answer.
+ * ioredis's options for a connection of the feed. They override those of the user's client: the feed reconnects by itself,
+ * has its own timeouts, and must see the error `LOADING`.
  */
 export const FEED_CONNECTION = {
   lazyConnect: false,
@@ -54,18 +62,19 @@ export const FEED_CONNECTION = {
   blockingTimeout: undefined,
 } as const satisfies ConnectionOptions;
 
-/** Entries read at once. */
+/** The most entries that are read at once. */
 const PAGE = 256;
 /** The first pause before a new connection, in milliseconds. */
 const SHORTEST_PAUSE = 50;
 
 /**
- * Starts to read the stream, and goes on until `close()` whatever becomes of the connection.
+ * Starts to read the stream, and continues until `close()`, whatever happens to the connection.
  *
- * The listener is told of every entry in order, by `gap` if one was missed or cannot be read. A listener that throws
- * on a notice is told of a gap; one that throws on a gap is told again, and the feed is not fresh until it took it.
+ * The listener is told of every entry in order. If one was missed or cannot be read, it is told of a gap. If it throws on a
+ * notice, it is told of a gap. If it throws on a gap, it is told again, and the feed is not fresh until it has accepted it.
  *
- * An idle feed keeps no process alive: its timers and its socket (that of a `Cluster` is the opener's) are `unref`ed.
+ * The feed does not keep a process alive: its timers and its socket are `unref`ed. The socket of a `Cluster` is left to
+ * whoever opened it.
  */
 export function redisFeed(options: RedisFeedOptions, listener: FeedTeller): RevocationFeed {
   return new RedisFeed(options, new Reader(listener, options.globalCutoff));
@@ -77,7 +86,7 @@ class RedisFeed implements RevocationFeed {
   readonly #options: RedisFeedOptions;
   readonly #reader: Reader;
   readonly #waits = new Waits();
-  /** A round is as old as the block when it counts, and twice as old when the next one does. */
+  /** A round is as old as one block when it counts, and as two when the next one counts. */
   readonly #block: number;
   #countedAt = -Infinity;
   #lastError: Error | null = null;
@@ -123,19 +132,19 @@ class RedisFeed implements RevocationFeed {
     connection.on('error', (error) => (broken = error));
     connection.on('connect', () => connection.stream?.unref());
     try {
-      // The first round on a connection does not block: it tells at once what was missed.
+      // The first round on a connection does not block, so that it shows at once what was missed.
       for (let wait = false; !this.#waits.isEnded();) wait = await this.#round(connection, wait);
     } catch (error) {
       throw broken ?? error;
     } finally {
-      // What has ended by itself, disconnected again, holds up the process for two seconds.
+      // To disconnect a connection that has already ended would delay the end of the process by two seconds.
       if (connection.status !== 'end') connection.disconnect();
-      // A half-open connection would wait for the other side's goodbye.
+      // A half-open connection would wait for the other side to close it.
       connection.stream?.destroy();
     }
   }
 
-  /** Resolves whether the stream's end was reached, so that the next round may wait. */
+  /** Resolves to whether the end of the stream was reached, so that the next round may wait. */
   async #round(connection: FeedConnection, wait: boolean): Promise<boolean> {
     const { storeTimeout } = this.#options;
     const sentAt = performance.now();
@@ -151,8 +160,8 @@ class RedisFeed implements RevocationFeed {
   }
 
   /**
-   * XREAD only waits: it holds back the script behind it on the same connection, which alone is believed. So it does no
-   * harm if it returns too early, too late or elsewhere (a redirection, a client's own time limit).
+   * XREAD is used only to wait: it delays the script that follows on the same connection, and only the script's reply
+   * counts. So it does no harm if XREAD returns too early, too late, or from another node.
    */
   #ask(connection: FeedConnection, wait: boolean): Promise<unknown> {
     const { keys, globalCutoff } = this.#options;
@@ -167,7 +176,7 @@ class RedisFeed implements RevocationFeed {
   }
 }
 
-/** Tells a listener of what was read, and remembers up to where. */
+/** Tells a listener what was read, and remembers the position. */
 class Reader {
   readonly #listener: FeedTeller;
   readonly #globalCutoff: Pick<KnownGlobalCutoff, 'learn'>;
@@ -184,21 +193,25 @@ class Reader {
     return this.#position?.lastId ?? '';
   }
 
-  /** Whether the stream's end was reached, and the listener told of all. */
+  /** Whether the end of the stream was reached and the listener told of everything. */
   take(reading: Reading): boolean {
-    this.#globalCutoff.learn(reading.globalCutoff);
     for (const entry of reading.entries) this.#tell(entry);
     const step = follow(this.#position, reading);
     this.#position = step.position;
     this.#owedGap = step.gap ?? this.#owedGap;
     if (step.more) return false;
+    // Behind the entries, which tell of those before it.
+    this.#globalCutoff.learn(reading.globalCutoff);
     if (this.#owedGap !== null) this.#listener.gap(this.#owedGap);
     this.#owedGap = null;
     return true;
   }
 
   #tell({ text }: Entry): void {
-    if (text === NUDGE) return;
+    if (text.startsWith(GLOBAL_CUTOFF_MARK)) {
+      this.#globalCutoff.learn(text.slice(GLOBAL_CUTOFF_MARK.length));
+      return;
+    }
     const notice = decodeNotice(text);
     if (notice === undefined) {
       this.#owedGap = 'an entry of the stream could not be read';
@@ -214,13 +227,13 @@ class Reader {
 
 interface Step {
   readonly position: FeedPosition;
-  /** The page was full and the stream goes on. */
+  /** The page was full, and there are more entries. */
   readonly more: boolean;
-  /** Why entries were missed, or may have been; null if none were. */
+  /** Why entries were missed, or may have been. Null if none were. */
   readonly gap: string | null;
 }
 
-/** Goes on from a position, or takes a new one if the stream does not continue it. */
+/** Continues from a position, or takes a new one if the stream does not continue the old one. */
 function follow(from: FeedPosition | undefined, reading: Reading): Step {
   const { epoch, count, lastId, entries } = reading;
   const position = { epoch, count, lastId };
@@ -236,7 +249,7 @@ function follow(from: FeedPosition | undefined, reading: Reading): Step {
   return { position, more: false, gap: read === count ? null : `the stream counts ${count} entries, not ${read}` };
 }
 
-/** What a loop waits for, one thing at a time, until it is ended. */
+/** What the loop waits for: one thing at a time, until it is ended. */
 class Waits {
   #isEnded = false;
   #interrupt = (): void => undefined;
@@ -245,7 +258,7 @@ class Waits {
     return this.#isEnded;
   }
 
-  /** Ends what is waited for. */
+  /** Ends the current wait. */
   end(): void {
     this.#isEnded = true;
     this.#interrupt();
@@ -254,14 +267,14 @@ class Waits {
   inTime<T>(reply: Promise<T>, duration: number, lateMessage: string): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#interrupt = () => reject(new Error('The feed was closed'));
-      // A process that was itself held up reads what has arrived before it judges.
+      // A process that was itself busy first reads what has arrived.
       const timer = setTimeout(() => setImmediate(late), duration).unref();
       const late = (): void => reject(new Error(lateMessage));
       void reply.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
 
-  /** Somewhat shorter than asked for, so that many processes do not come back at once. */
+  /** Somewhat shorter than asked for, at random, so that many processes do not reconnect at the same moment. */
   pause(duration: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, duration * (0.5 + Math.random() / 2)).unref();
@@ -273,7 +286,7 @@ class Waits {
   }
 }
 
-/** Without what else ioredis's errors hold: a command's arguments may be a password. */
+/** Keeps only the message: ioredis's errors also contain the command's arguments, which may be a password. */
 function failure(error: unknown): Error {
   return new Error(error instanceof Error ? error.message || error.name : String(error));
 }

@@ -1,13 +1,10 @@
-/** How a notice stands in the stream: JSON, a list of its parts. What is read is checked. */
+/** Notices as they are written in the stream: a JSON list of their parts. What is read is checked. */
 
 import { LAST_MOMENT } from '../../core/policy.js';
 import { HANDLE_PATTERN, keptWords, sessionUser } from '../../core/session.js';
 import type { EndedByCutoff, Notice } from '../store.js';
 import { isCause, ORIGIN_LIMIT } from './records.js';
 import { listOf, stringOf } from './script.js';
-
-/** An entry that says nothing: the round that it wakes tells the global cutoff. */
-export const NUDGE = '["a"]';
 
 const ORIGIN_PATTERN = new RegExp(`^[A-Za-z0-9_-]{1,${ORIGIN_LIMIT}}$`);
 
@@ -26,7 +23,7 @@ export function encodeNotice(notice: Notice): string {
   return JSON.stringify(['c', issuer, subject, at, except, reason, by, ended, origin]);
 }
 
-/** Undefined if the text is not what {@link encodeNotice} writes. */
+/** Undefined if {@link encodeNotice} does not write such a string. */
 export function decodeNotice(text: string): Notice | undefined {
   try {
     const [kind, issuer, subject, ...rest] = listOf(JSON.parse(text));

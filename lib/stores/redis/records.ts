@@ -1,8 +1,8 @@
 /**
- * What Redis holds, as data: the fields of each kind of text, in order. From these lists are made both the TypeScript that
- * writes and reads the texts and the Lua that does.
+ * The strings that Redis holds, described as data: the fields of each kind of string, in order. Both the TypeScript and the
+ * Lua that write and read these strings are made from these lists.
  *
- * The parts of a text are divided by line feeds, which no kept string contains. An empty part stands for null.
+ * The parts of a string are divided by line feeds, which no kept value contains. An empty part stands for null.
  */
 
 import { LAST_MOMENT } from '../../core/policy.js';
@@ -10,7 +10,7 @@ import type { GlobalCutoff, KeptRecord, StandingCutoff } from '../../core/record
 import type { Ending } from '../../core/session.js';
 import type { Tombstone } from '../store.js';
 
-/** How one part of a text is written and read. `undefined`: the part is not of this kind. */
+/** How one part of a string is written and read. `undefined`: the part is not of this kind. */
 interface Kind<T> {
   write(value: T): string;
   read(part: string): T | undefined;
@@ -23,7 +23,7 @@ export type FieldsOf<T> = { readonly [Name in keyof T]-?: Kind<T[Name]> };
 
 export interface Format<T> {
   write(value: T): string;
-  /** Undefined if the text is not of this format. */
+  /** Undefined if the string is not of this format. */
   read(text: string): T | undefined;
   /** Lua that defines `parse<Name>(text)`, which returns a table or nil. */
   readonly parser: string;
@@ -31,7 +31,7 @@ export interface Format<T> {
   readonly formatter: string;
 }
 
-/** Longest origin kept, in characters. */
+/** The longest origin, in characters. */
 export const ORIGIN_LIMIT = 22;
 
 const whole = (value: number): string => String(Math.trunc(value));
@@ -86,7 +86,7 @@ export const CAUSES_IN_LUA = `local CAUSES = { ${Object.entries(CAUSES)
   .map(([cause, letter]) => `${cause} = '${letter}'`)
   .join(', ')} }`;
 
-/** Defines `digits(number)`: all 16 of them, of which Lua's own conversion keeps 14; the empty string for nil. */
+/** Defines `digits(number)`, which writes all 16 digits; Lua's own conversion keeps only 14. The empty string for nil. */
 export const DIGITS_IN_LUA = `
 local function digits(number)
   return number and string.format('%.0f', number) or ''
@@ -133,6 +133,7 @@ export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   isRestored: FLAG,
   isComplete: FLAG,
   priorCutoffAt: NUMBER,
+  isPriorRestored: FLAG,
   except: STRING_OR_NULL,
   by: STRING_OR_NULL,
   reason: STRING,
@@ -146,7 +147,7 @@ export const GLOBAL_CUTOFF_FIELDS: FieldsOf<GlobalCutoff> = {
   reason: STRING,
 };
 
-/** Text and value of a format; `mark` is what every text of it begins with. */
+/** Makes a format. Every string of it begins with `mark`. */
 function formatOf<T extends object>(name: string, mark: string, fields: FieldsOf<T>): Format<T> {
   // Object.keys and Object.fromEntries forget the names, which FieldsOf has checked.
   const names = Object.keys(fields) as (keyof T & string)[];

@@ -11,13 +11,13 @@ export interface Script<In, Out> {
   decode(reply: unknown): Out;
 }
 
-/** A named argument: what of the input it is, and how Lua reads it. */
+/** A named argument: which part of the input it is, and how Lua reads it. */
 export interface Parameter<In> {
   readonly from: (input: In) => string;
   readonly lua: (argument: string) => string;
 }
 
-/** In the order in which they are passed. */
+/** In the order in which they are passed to Lua. */
 export type ParametersOf<In> = Readonly<Record<string, Parameter<In>>>;
 
 export interface ScriptDefinition<In, Out> {
@@ -29,21 +29,28 @@ export interface ScriptDefinition<In, Out> {
 }
 
 export function number<In>(from: (input: In) => number): Parameter<In> {
-  return { from: (input) => String(Math.trunc(from(input))), lua: (argument) => `tonumber(${argument})` };
+  return { from: (input) => digitsOf(from(input)), lua: (argument) => `tonumber(${argument})` };
 }
 
-/** In Lua nil for null. */
+/** @throws RangeError for what Lua would not read back as the same number: a clock may return anything. */
+function digitsOf(value: number): string {
+  const whole = Math.trunc(value);
+  if (!Number.isSafeInteger(whole)) throw new RangeError(`A script was to be given ${value} as a number`);
+  return String(whole);
+}
+
+/** Null is nil in Lua. */
 export function numberOrNull<In>(from: (input: In) => number | null): Parameter<In> {
   return {
     from(input) {
       const value = from(input);
-      return value === null ? '' : String(Math.trunc(value));
+      return value === null ? '' : digitsOf(value);
     },
     lua: (argument) => `tonumber(${argument})`,
   };
 }
 
-/** In Lua the empty string for null. */
+/** Null is the empty string in Lua. */
 export function string<In>(from: (input: In) => string | null): Parameter<In> {
   return { from: (input) => from(input) ?? '', lua: (argument) => argument };
 }
@@ -71,7 +78,7 @@ export function script<In, Out>(definition: ScriptDefinition<In, Out>): Script<I
   };
 }
 
-/** The guards of replies. */
+/** Checks of replies. */
 export function listOf(value: unknown): readonly unknown[] {
   if (!Array.isArray(value)) throw new TypeError('Redis answered with something other than a list');
   return value;

@@ -1,13 +1,13 @@
 /**
- * What the scripts about the sessions of one user have in common. Redis 6.2 and later, Valkey.
+ * What the scripts about the sessions of one user have in common. For Redis 6.2 and later, and Valkey.
  *
- * Everything of one user lies in one slot, under four keys, which every script here is given:
+ * Everything of one user is in one slot, under four keys, which every script here gets:
  *
- * - `sessions`: a hash. The name of a field is a handle, its value a record or a tombstone.
+ * - `sessions`: a hash. A field's name is a handle, and its value is a record or a tombstone.
  * - `cutoff`: the user's latest cutoff.
  * - `index`: a sorted set of the handles that have a record, by `-lastSeenAt` and so in the order of lists. It exists only
  *   once the hash has held more than INDEX_FROM fields. From then on every script maintains it.
- * - `clients`: key.day of each client that was noted, divided by spaces, the last noted first.
+ * - `clients`: `key.day` of each noted client, divided by spaces, the last noted first.
  *
  * What the values hold is defined in records.ts. The rules are those of core/policy.ts and core/record.ts.
  */
@@ -24,12 +24,12 @@ import {
   type ScriptDefinition,
 } from './script.js';
 
-/** Fields from which a user's sessions are found through the index instead of by reading them all. */
+/** With more fields than this, a user's sessions are found through the index instead of by reading them all. */
 export const INDEX_FROM = 256;
-/** Records that one script touches at most if a user has many: about 2 ms of Redis's time. */
+/** The most records that one script touches if a user has many. It takes about 2 ms of Redis's time. */
 export const BATCH = 250;
 
-/** What every script here is told of the call. */
+/** What every script here gets of the call. */
 export interface Call {
   /** Now, by the caller's clock. */
   readonly at: number;
@@ -52,8 +52,8 @@ const CALL: ParametersOf<Call> = {
 /**
  * Finds, judges and writes records: what every script here begins with.
  *
- * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten before the caller's clock and
- * Redis's both say so (`past`).
+ * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten until both the caller's clock and
+ * Redis's agree (`past`).
  */
 const PRELUDE = `${DIGITS_IN_LUA}${RECORD.parser}${RECORD.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
 local sessions, cutoffKey, index, clients = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -106,7 +106,8 @@ local function endedByStandingCutoff(handle, issuedAt, survivedCutoffAt)
   local isExcepted = handle == cutoff.except
   local cutoffAt = isExcepted and cutoff.priorCutoffAt or cutoff.at
   if survivedCutoffAt and survivedCutoffAt < cutoffAt then
-    if isExcepted or not cutoff.isRestored then return true end
+    local isRestored = isExcepted and cutoff.isPriorRestored or not isExcepted and cutoff.isRestored
+    if not isRestored then return true end
     return not issuedAt or secondOf(issuedAt) <= secondOf(cutoffAt)
   end
   if not issuedAt then return not survivedCutoffAt and cutoffAt > 0 end
@@ -165,7 +166,7 @@ local function writeRecord(record)
 end
 `;
 
-/** Ends sessions, and reads all of a user's. Apart: what a script defines costs time even if it is not called. */
+/** Ends sessions, and reads all sessions of a user. Separate, because a function costs time even if it is not called. */
 export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
 -- Makes the index if the hash now has many fields. Prunes while it reads them.
 local function indexIfMany()

@@ -33,8 +33,8 @@ interface Sighted {
 }
 
 /**
- * Records a sighting. Ends the sessions for which there is no place under the cap; 'again' if they are more than one script
- * may end: nothing was recorded then, and the caller repeats it.
+ * Records a sighting. Ends the sessions for which the cap has no place. If these are more than one script may end, the
+ * answer is 'again': the sighting was not recorded, and the caller repeats the call.
  */
 export const SIGHT = userScript<SightRequest, Sighted>({
   parameters: {
@@ -193,7 +193,7 @@ interface Stretch {
   readonly next: ListCursor | null;
 }
 
-/** The live sessions after `from`, most recently seen first, up to a batch. */
+/** The live sessions after `from`, most recently seen first, at most a batch. */
 export const LIST = userScript<{ readonly limit: number; readonly from: ListCursor | null }, Stretch>({
   parameters: {
     limit: number(({ limit }) => limit),
@@ -255,7 +255,7 @@ return entry and isLive(entry) and entry.text or false
   decode: decodeFound,
 });
 
-/** Names a live session. */
+/** Labels a live session. */
 export const LABEL = userScript<{ readonly handle: string; readonly label: string | null }, KeptRecord | null>({
   parameters: { handle: string(({ handle }) => handle), label: string(({ label }) => keptLabel(label)) },
   lua: `
@@ -307,7 +307,7 @@ return { 'ended', writeTombstone(handle, endingOf(known or fromToken, 'revoked',
 });
 
 /**
- * Writes back tombstones that were lost, and extends those that are there. It writes nothing else. Returns how many were
+ * Writes back tombstones that were lost, and extends those that exist. It writes nothing else. Returns how many were
  * missing.
  */
 export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, number>({

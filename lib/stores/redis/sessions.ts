@@ -1,24 +1,19 @@
-/** What is done with the sessions of one user: one script each, or batches of them, and what is announced of it. */
+/** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionRecord, SessionUser } from '../../core/session.js';
-import type {
-  EndedByCutoff,
-  ListRequest,
-  Notice,
-  RestoreRequest,
-  RevokeAllRequest,
-  RevokeOutcome,
-  RevokeRequest,
-  SessionPage,
-  SightAnswer,
-  SightRequest,
-  Tombstone,
-} from '../store.js';
+import type { EndedByCutoff, Notice, SessionStore, Tombstone } from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
-import { NO_PROGRESS, SET_CUTOFF, TOMBSTONE_BATCH, type CutoffSet, type CutoffToSet } from './cutoff-scripts.js';
+import {
+  NO_PROGRESS,
+  SET_CUTOFF,
+  TOMBSTONE_BATCH,
+  type CutoffBatch,
+  type CutoffSet,
+  type CutoffToSet,
+} from './cutoff-scripts.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE, SIGHT } from './session-scripts.js';
@@ -30,7 +25,7 @@ export interface SessionsOptions {
   readonly prefix: string;
   readonly origin: string;
   readonly run: RunScript;
-  /** The same, acknowledged by the replicas that were asked for. */
+  /** The same, also acknowledged by the configured number of replicas. */
   readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
@@ -43,11 +38,11 @@ export class RedisSessions {
     this.#options = options;
   }
 
-  async sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer> {
+  readonly sight: SessionStore['sight'] = async (user, request, onLate) => {
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
-      // The sessions are ended, announced or not; this one neither waits nor pays for it.
+      // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
       inBackground(this.#options.announcer.announce(notices, this.#options.run));
     };
     for (;;) {
@@ -58,9 +53,9 @@ export class RedisSessions {
       announceEnded(ended);
       if (answer !== 'again') return answer;
     }
-  }
+  };
 
-  async list(user: SessionUser, { limit, cursor, at, policy }: ListRequest): Promise<SessionPage> {
+  readonly list: SessionStore['list'] = async (user, { limit, cursor, at, policy }) => {
     const found: SessionRecord[] = [];
     let from = cursor;
     do {
@@ -73,26 +68,20 @@ export class RedisSessions {
     const last = sessions.at(-1);
     const hasMore = found.length > limit && last !== undefined;
     return { sessions, next: hasMore ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null };
-  }
+  };
 
-  async get(user: SessionUser, handle: string, at: number, policy: SessionPolicy): Promise<SessionRecord | null> {
+  readonly get: SessionStore['get'] = async (user, handle, at, policy) => {
     const record = await this.#options.run(GET, this.#keysOf(user), { ...this.#call(at, policy), handle });
     return record === null ? null : sessionRecord(handle, record);
-  }
+  };
 
-  async label(
-    user: SessionUser,
-    handle: string,
-    label: string | null,
-    at: number,
-    policy: SessionPolicy,
-  ): Promise<SessionRecord | null> {
+  readonly label: SessionStore['label'] = async (user, handle, label, at, policy) => {
     const input = { ...this.#call(at, policy), handle, label };
     const record = await this.#options.run(LABEL, this.#keysOf(user), input);
     return record === null ? null : sessionRecord(handle, record);
-  }
+  };
 
-  async revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome> {
+  readonly revoke: SessionStore['revoke'] = async (user, request) => {
     const { handle, at, policy } = request;
     const { announcer, runDurably } = this.#options;
     const tell = async ({ tombstone }: ReturnType<typeof REVOKE.decode>): Promise<void> => {
@@ -103,15 +92,15 @@ export class RedisSessions {
     const revoked = await runDurably(REVOKE, this.#keysOf(user), input, (late) => inBackground(tell(late)));
     await tell(revoked);
     return revoked.outcome;
-  }
+  };
 
-  async revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ ended: number }> {
+  readonly revokeAll: SessionStore['revokeAll'] = async (user, request) => {
     const { at, policy, except, reason, by } = request;
     const cutoff = { at: null, except, reason, by, origin: this.#options.origin };
     return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), this.#options.runDurably) };
-  }
+  };
 
-  async restore(user: SessionUser, request: RestoreRequest): Promise<{ missing: number }> {
+  readonly restore: SessionStore['restore'] = async (user, request) => {
     const { tombstones, cutoff, at, policy } = request;
     const call = this.#call(at, policy);
     let missing = 0;
@@ -121,11 +110,11 @@ export class RedisSessions {
     }
     if (cutoff !== null) await this.#setCutoff(user, cutoff, call, this.#options.run);
     return { missing };
-  }
+  };
 
   /**
-   * Sets a cutoff and writes the tombstones of all that it ends, after those of the cutoff before it. Announces all of
-   * them in this order, but a cutoff that is written back. Resolves to how many live sessions were ended.
+   * Sets a cutoff and writes the tombstones of the sessions that it ends, after those of the cutoff before it. Announces
+   * them in this order, unless the cutoff is written back. Resolves to the number of live sessions that were ended.
    */
   async #setCutoff(user: SessionUser, cutoff: CutoffToSet, call: Call, run: RunScript): Promise<number> {
     const keys = this.#keysOf(user);
@@ -144,8 +133,9 @@ export class RedisSessions {
       count += answer.ended.length;
       if (answer.state === 'again') continue;
 
-      const tellBatch = async ({ ended }: { readonly ended: readonly EndedByCutoff[] }): Promise<void> => {
-        if (ended.length > 0 && isNew) await tell({ ...answer, before: null, ended });
+      const tellBatch = async ({ ended, endedBefore }: CutoffBatch): Promise<void> => {
+        const before = endedBefore.length > 0 ? answer.before : null;
+        if (isNew && (ended.length > 0 || before !== null)) await tell({ ...answer, before, ended, endedBefore });
       };
       while (progress.cursor !== '0') {
         const batch = await run(TOMBSTONE_BATCH, keys, { ...call, progress }, (late) => inBackground(tellBatch(late)));
@@ -157,7 +147,7 @@ export class RedisSessions {
     }
   }
 
-  /** The keys of a user's scripts; one hash tag, so one slot. */
+  /** The keys of a user's scripts. They have one hash tag, so they are in one slot. */
   #keysOf(user: SessionUser): string[] {
     return ['s', 'c', 'i', 'k'].map((part) => `${this.#options.prefix}:{${user.key}}:${part}`);
   }
@@ -171,13 +161,14 @@ export class RedisSessions {
 function cutoffNotices(user: SessionUser, answer: CutoffSet, isNew: boolean): Notice[] {
   if (answer.state === 'standing') return [];
   const notice = (cutoff: Cutoff, ended: readonly EndedByCutoff[]): Notice => ({ kind: 'cutoff', user, cutoff, ended });
-  if (answer.state === 'again') return [notice(answer.cutoff, answer.ended)];
+  const { cutoff, ended, endedBefore } = answer;
+  if (answer.state === 'again') return [notice(cutoff, [...endedBefore, ...ended])];
   if (!isNew) return [];
-  const { before, cutoff, ended } = answer;
-  return [...(before === null ? [] : [notice(before, [])]), notice(cutoff, ended)];
+  const { before } = answer;
+  return [...(before === null ? [] : [notice(before, endedBefore)]), notice(cutoff, ended)];
 }
 
-/** For what nobody waits for: who hears of it is told, as far as that goes. */
+/** For a promise that nobody waits for. */
 function inBackground(work: Promise<void>): void {
   work.catch(() => undefined);
 }

@@ -1,10 +1,9 @@
-/** The session store in Redis: its options, its connections, and what each method is done by. */
+/** The session store in Redis: its options, its connections, and the parts that its methods use. */
 
 import { randomBytes } from 'node:crypto';
 
 import { checkOptions, type OptionKinds } from '../../core/check.js';
-import type { Health } from '../../core/health.js';
-import type { EndEverywhereRequest, FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
+import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
 import {
   COMMAND_CONNECTION,
@@ -24,11 +23,11 @@ import { RedisSessions } from './sessions.js';
 export type { RedisClient } from './connection.js';
 
 export interface RedisStoreOptions {
-  /** What every key begins with; no braces, which have a meaning in a Cluster. Default `'ms'`. */
+  /** The prefix of every key. Without braces, because they have a meaning in a Cluster. Default `'ms'`. */
   readonly prefix?: string;
   /**
-   * Replicas that must have what a revocation writes before it is acknowledged (Redis's `WAIT`); with fewer it rejects
-   * with `store_unavailable`. Default 0: an acknowledgement is as durable as the one Redis.
+   * The number of replicas that must have a revocation before it is acknowledged (Redis's `WAIT`). If there are fewer, it
+   * rejects with `store_unavailable`. Default 0: the master's acknowledgement is enough.
    */
   readonly minReplicas?: number;
 }
@@ -36,21 +35,21 @@ export interface RedisStoreOptions {
 /**
  * Sessions in Redis 6.2 or later, or Valkey.
  *
- * `target`: a `redis://` or `rediss://` URL, for which connections are opened and closed here; or a `Redis` or `Cluster`
- * of ioredis 5 or 6 (Sentinel through its options), which is used as it is and never closed: only duplicates of it are
- * opened, one to read the feed and one to wait for replicas. Connects when first asked.
+ * `target`: a `redis://` or `rediss://` URL, or a `Redis` or `Cluster` of ioredis 5 or 6 (for Sentinel, by its options).
+ * Connections to a URL are opened and closed here. A client of yours is used as it is and never closed; only duplicates of
+ * it are opened and closed here, one to read the feed and one to wait for replicas. Connects when it is first used.
  *
- * @throws TypeError if the target or an option cannot be right.
+ * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
   return new RedisStore(target, checkedOptions(options), duplicator(target));
 }
 
-/** What a store consists of once it is configured. */
+/** The parts of a store, once it is configured. */
 interface Parts {
   readonly settings: StoreSettings;
   readonly commands: RedisConnection;
-  /** The connection on which replicas are waited for, if any are. */
+  /** The connection that waits for replicas. Null if there are none to wait for. */
   readonly durable: RedisConnection | null;
   readonly run: RunScript;
   readonly runDurably: RunScript;
@@ -59,6 +58,7 @@ interface Parts {
   readonly sessions: RedisSessions;
 }
 
+/** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly #target: string | RedisClient;
@@ -77,7 +77,7 @@ class RedisStore implements SessionStore {
     this.#duplicate = duplicate;
   }
 
-  configure(settings: StoreSettings): void {
+  readonly configure: SessionStore['configure'] = (settings) => {
     if (this.#configured !== null) {
       throw new TypeError('This redisStore is already in use: give each managedSessions a redisStore of its own');
     }
@@ -90,49 +90,47 @@ class RedisStore implements SessionStore {
     );
     const durable = minReplicas > 0 ? new RedisConnection(own) : null;
     const run = scriptRunner(commands);
-    // The last quarter of the time is for the reply to come back.
+    // The last quarter of the time is for the reply to arrive.
     const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
     const announcer = new Announcer(this.#feedKeys(), revocationBound);
     const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
     const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
     this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions };
-  }
+  };
 
-  sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
-  list: SessionStore['list'] = async (...args) => this.#parts().sessions.list(...args);
-  get: SessionStore['get'] = async (...args) => this.#parts().sessions.get(...args);
-  label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
-  revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
-  revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
-  restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
+  readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
+  readonly list: SessionStore['list'] = async (...args) => this.#parts().sessions.list(...args);
+  readonly get: SessionStore['get'] = async (...args) => this.#parts().sessions.get(...args);
+  readonly label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
+  readonly revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
+  readonly revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
+  readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
-  async endEverywhere(request: EndEverywhereRequest): Promise<void> {
+  readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
     const { globalCutoff, runDurably } = this.#parts();
     await globalCutoff.set(request, this.origin, runDurably);
-  }
+  };
 
-  async catchUp(): Promise<void> {
+  readonly catchUp: SessionStore['catchUp'] = async () => {
     const { globalCutoff, run } = this.#parts();
     await globalCutoff.ask(run);
-  }
+  };
 
-  feed(listener: FeedListener): RevocationFeed {
+  readonly feed: SessionStore['feed'] = (listener) => {
     const { announcer, globalCutoff, settings } = this.#parts();
     announcer.listen(listener);
     const open = (): RedisClient => this.#duplicate(FEED_CONNECTION);
     this.#feed = redisFeed({ ...settings, open, keys: this.#feedKeys(), globalCutoff }, listener);
     return this.#feed;
-  }
+  };
 
-  health(): Health {
-    return this.#parts().commands.health();
-  }
+  readonly health: SessionStore['health'] = () => this.#parts().commands.health();
 
-  async close(): Promise<void> {
+  readonly close: SessionStore['close'] = async () => {
     this.#configured?.commands.close();
     this.#configured?.durable?.close();
     await this.#feed?.close();
-  }
+  };
 
   #parts(): Parts {
     if (this.#configured === null) throw new TypeError('configure() comes before any other call of a store');

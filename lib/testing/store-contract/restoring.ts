@@ -108,6 +108,17 @@ export function restoring(test: DeclareTest): void {
     assert.deepEqual(await revokeAll(), { ended: 2 });
   });
 
+  test('leaves a session that began after a cutoff to the exceptions of later ones', async (fixture) => {
+    const { now, sight, live, listed, restore, revokeAll } = fixture;
+    await sight(handle(1), { token: { issuedAt: now - SECOND } });
+    await restore({ cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE } });
+    for (let time = 0; time < 2; time += 1) {
+      assert.deepEqual(await revokeAll({ except: handle(1) }), { ended: 0 });
+      assert.deepEqual(await listed(), [handle(1)]);
+    }
+    assert.equal((await live(handle(1))).created, false);
+  });
+
   test('puts a cutoff back over an earlier one', async ({ now, live, ended, restore }) => {
     const cutoff = { at: now - HOUR, except: null, reason: 'first', by: null, origin: ELSEWHERE };
     await restore({ cutoff });
@@ -125,14 +136,17 @@ export function restoring(test: DeclareTest): void {
     assert.deepEqual([ending.at, ending.reason], [at, 'everywhere']);
   });
 
-  test('of the standing cutoff changes nothing', async ({ sight, live, listed, revokeAll, restore, lastCutoff }) => {
+  test('of the standing cutoff changes nothing', async (fixture) => {
+    const { sight, live, ended, listed, revokeAll, restore, lastCutoff } = fixture;
     await revokeAll();
     const standing = lastCutoff();
     // In the cutoff's own second, first seen after it.
     const began = { at: standing.at, token: { issuedAt: standing.at } };
     await sight(handle(1), began);
-    await restore({ cutoff: { ...standing, except: handle(1), reason: 'other' } });
+    await restore({ cutoff: { ...standing, except: handle(2), reason: 'other' } });
     assert.deepEqual(await listed(), [handle(1)]);
     assert.equal((await live(handle(1), began)).survivedCutoffAt, standing.at);
+    const old = { token: { issuedAt: standing.at - MINUTE } };
+    assert.equal((await ended(handle(2), old)).ending.reason, 'everywhere');
   });
 }

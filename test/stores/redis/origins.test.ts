@@ -273,6 +273,7 @@ describe('several cutoffs of one user', () => {
 
     const written = (await redis.cli('xrange', 'ms:{feed}:stream', '-', '+')) as [string, [string, string]][];
     const ofUser = written
+      .filter(([, [, text]]) => text.startsWith('['))
       .map(([, [, text]]) => JSON.parse(text) as unknown[])
       .filter((parts) => parts[2] === user.subject);
     const moments = ofUser.map((parts) => parts[3] as number);

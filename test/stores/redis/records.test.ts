@@ -61,6 +61,7 @@ const cutoff: fc.Arbitrary<KeptCutoff> = fc.record({
   by: keptOrNone,
   origin,
   priorCutoffAt: moment,
+  isPriorRestored: fc.boolean(),
   isRestored: fc.boolean(),
   isComplete: fc.boolean(),
 });

@@ -592,6 +592,14 @@ describe('trouble', () => {
     expect(await get(store, user, 1)).not.toBeNull();
   });
 
+  test('a store is wrapped by a spread', async () => {
+    const user = newUser();
+    const store: SessionStore = { ...open(), revoke: () => Promise.resolve('unknown') };
+    expect(await sight(store, user, 1)).toMatchObject({ created: true });
+    expect(await revoke(store, user, 1)).toBe('unknown');
+    expect(await get(store, user, 1)).not.toBeNull();
+  });
+
   test('a store that was not configured says so', async () => {
     await expect(redisStore(redis.url).get(newUser(), handle(1), now, POLICY)).rejects.toThrow(/configure/);
   });

@@ -1,0 +1,103 @@
+/** One session in this process. */
+
+import type { SessionPolicy } from '../core/policy.js';
+import type { SessionUser } from '../core/session.js';
+import type { SightAnswer } from '../stores/store.js';
+import { Activity } from './activity.js';
+import { factsOf, type Knowledge, type PresentedToken, type SightQuestion } from './knowledge.js';
+
+/** A question about one session, and its answer within `storeTimeout`. */
+export interface Call {
+  readonly question: SightQuestion;
+  readonly outcome: Promise<SightAnswer>;
+}
+
+/** A user with a session here. */
+export interface UserSessions {
+  readonly user: SessionUser;
+  readonly policy: SessionPolicy;
+  readonly entries: Set<Entry>;
+}
+
+/** A session that a request may use. */
+export interface LiveSession {
+  readonly handle: string;
+  readonly startedAt: number;
+  readonly expiresAt: number;
+  /** Fires when the session ends. */
+  readonly signal: AbortSignal;
+}
+
+export class Entry implements LiveSession {
+  readonly handle: string;
+  readonly activity: Activity;
+  #userSessions: UserSessions;
+  knowledge: Knowledge;
+  /** The question about this session that other requests may share. */
+  call: Call | null = null;
+  #controller: AbortController | null = null;
+  /** Another entry of the same session, whose signal is this one's too. */
+  #successor: Entry | null = null;
+  readonly #onWatched: (entry: Entry) => Entry;
+
+  /** `onWatched` is told when somebody first asks for the signal. It returns the entry that stands for the session now. */
+  constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => Entry) {
+    this.handle = token.handle;
+    this.activity = new Activity(token.times);
+    this.#userSessions = userSessions;
+    this.knowledge = { state: 'unasked', facts: factsOf(token.times, now) };
+    this.#onWatched = onWatched;
+  }
+
+  get user(): SessionUser {
+    return this.#userSessions.user;
+  }
+
+  get policy(): SessionPolicy {
+    return this.#userSessions.policy;
+  }
+
+  get startedAt(): number {
+    return this.knowledge.facts.startedAt;
+  }
+
+  get expiresAt(): number {
+    const { token, tokensEndAt } = this.activity;
+    const { expiresAt } = this.knowledge.facts;
+    return token.lifetime === null ? Math.max(expiresAt, tokensEndAt) : expiresAt;
+  }
+
+  /** Made when it is first asked for: most requests never look at it. */
+  get signal(): AbortSignal {
+    if (this.#successor !== null) return this.#successor.signal;
+    if (this.#controller === null) {
+      const current = this.knowledge.state === 'ended' ? this : this.#onWatched(this);
+      if (current !== this) {
+        this.#successor = current;
+        return current.signal;
+      }
+      this.#controller = new AbortController();
+      if (this.knowledge.state === 'ended') this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  get isWatched(): boolean {
+    return this.#controller !== null;
+  }
+
+  /** This process told somebody that the session is live. */
+  get isInUse(): boolean {
+    return this.knowledge.state === 'live' || this.isWatched;
+  }
+
+  belongTo(userSessions: UserSessions): void {
+    this.#userSessions = userSessions;
+  }
+
+  /** Fires the signal. */
+  end(): void {
+    this.knowledge = { state: 'ended', facts: this.knowledge.facts };
+    this.#controller?.abort();
+  }
+}

@@ -1,0 +1,161 @@
+/** What is remembered of endings, for how long, and how much of it. */
+
+import { sessionUser, type Ending } from '../../lib/core/session.js';
+import { EndedSessions, type EndedLimits } from '../../lib/ledger/ended.js';
+import type { Tombstone } from '../../lib/stores/store.js';
+
+const NOW = Date.UTC(2026, 0, 1);
+const LATER = NOW + 1000;
+const ANN = sessionUser('https://id.example.com/', 'ann');
+const BOB = sessionUser('https://id.example.com/', 'bob');
+const ENDING: Ending = {
+  cause: 'revoked',
+  reason: 'signed_out',
+  by: null,
+  at: NOW,
+  expiresAt: null,
+  origin: 'a-store',
+};
+const CUTOFF = { at: NOW, except: null, reason: 'password_changed', by: null, origin: 'a-store' };
+
+const tombstone = (handle: string, until = LATER, reason = 'signed_out'): Tombstone => ({
+  handle,
+  ending: { ...ENDING, reason },
+  until,
+});
+
+let dropped: number[];
+beforeEach(() => {
+  dropped = [];
+});
+
+function remembering(limits: Partial<EndedLimits> = {}): EndedSessions {
+  return new EndedSessions({ count: 1000, bytes: 1e9, ...limits }, (count) => dropped.push(count));
+}
+
+describe('for how long', () => {
+  test('R3: a tombstone stands up to its end, and no longer', () => {
+    const ended = remembering();
+    ended.add(ANN, tombstone('a1'), false, NOW);
+    expect(ended.find('a1', LATER - 1)).toEqual(tombstone('a1'));
+    expect(ended.find('a1', LATER)).toBeUndefined();
+  });
+
+  test('R3: one that ends sooner takes nothing from it', () => {
+    const ended = remembering();
+    ended.add(ANN, tombstone('a1', LATER + 1), true, NOW);
+    ended.add(ANN, tombstone('a1', LATER), false, NOW);
+    expect(ended.find('a1', LATER)?.until).toBe(LATER + 1);
+  });
+
+  test('what ran out is forgotten at its end, what stands is not', () => {
+    const ended = remembering();
+    ended.add(ANN, tombstone('a1'), false, NOW);
+    ended.addCutoff(ANN, CUTOFF, LATER, NOW);
+    ended.forgetRunOut(LATER - 1);
+    expect(ended.size).toBe(2);
+    ended.forgetRunOut(LATER);
+    expect(ended.size).toBe(0);
+  });
+
+  test('what ran out is not written back', () => {
+    const ended = remembering();
+    ended.add(ANN, tombstone('a1'), false, NOW);
+    ended.addCutoff(ANN, CUTOFF, LATER, NOW);
+    ended.addCutoff(BOB, CUTOFF, LATER + 1, NOW);
+    expect(ended.byUser(LATER)).toEqual([{ user: BOB, tombstones: [], cutoff: CUTOFF }]);
+    expect(ended.byUser(LATER - 1)).toEqual([
+      { user: ANN, tombstones: [tombstone('a1')], cutoff: CUTOFF },
+      { user: BOB, tombstones: [], cutoff: CUTOFF },
+    ]);
+  });
+});
+
+describe('whose words', () => {
+  test('a tombstone that was read replaces what was inferred, and nothing replaces it', () => {
+    const ended = remembering();
+    ended.add(ANN, tombstone('a1', LATER, 'inferred'), true, NOW);
+    expect(ended.add(ANN, tombstone('a1', LATER, 'read'), false, NOW)).toMatchObject({ isInferred: false });
+    ended.add(ANN, tombstone('a1', LATER + 1, 'read again'), false, NOW);
+    ended.add(ANN, tombstone('a1', LATER + 2, 'inferred'), true, NOW);
+    expect(ended.find('a1', NOW)).toEqual(tombstone('a1', LATER + 2, 'read'));
+  });
+
+  test('of the cutoffs of a user the latest counts, and each is news once', () => {
+    const ended = remembering();
+    expect(ended.addCutoff(ANN, CUTOFF, LATER, NOW)).toBe(true);
+    expect(ended.addCutoff(ANN, { ...CUTOFF }, LATER, NOW)).toBe(false);
+    expect(ended.addCutoff(ANN, { ...CUTOFF, at: NOW - 1 }, LATER, NOW)).toBe(false);
+    expect(ended.addCutoff(ANN, { ...CUTOFF, at: NOW + 1 }, LATER, NOW)).toBe(true);
+    expect(ended.cutoffOf(ANN.key)?.at).toBe(NOW + 1);
+  });
+});
+
+describe('R9: what was announced', () => {
+  test('is announced again only if the session lived again', () => {
+    const ended = remembering();
+    expect([ended.announce('a1'), ended.announce('a1')]).toEqual([true, false]);
+    ended.revived('a1');
+    expect(ended.announce('a1')).toBe(true);
+  });
+
+  test('is remembered as often as endings are, the latest of it', () => {
+    const ended = remembering({ count: 2 });
+    for (const handle of ['a1', 'a2', 'a3']) ended.announce(handle);
+    expect(['a1', 'a2', 'a3'].map((handle) => ended.isAnnounced(handle))).toEqual([false, true, true]);
+  });
+});
+
+describe('how much', () => {
+  test('the longest-lived are kept, whenever they came', () => {
+    const ended = remembering({ count: 10 });
+    for (let count = 0; count < 5; count += 1)
+      ended.addCutoff({ ...ANN, key: `u${String(count)}` }, CUTOFF, LATER + 100 - count, NOW);
+    for (let count = 5; count < 11; count += 1)
+      ended.add(ANN, tombstone(`a${String(count)}`, LATER + 100 - count), false, NOW);
+    expect(dropped).toEqual([2]);
+    expect(ended.cutoffOf('u0')).toBeDefined();
+    expect(ended.find('a8', NOW)).toBeDefined();
+    expect([ended.find('a9', NOW), ended.find('a10', NOW)]).toEqual([undefined, undefined]);
+  });
+
+  test('what ran out makes room before anything is dropped', () => {
+    const ended = remembering({ count: 2 });
+    ended.add(ANN, tombstone('a1'), false, NOW);
+    ended.addCutoff(ANN, CUTOFF, LATER, NOW);
+    ended.add(ANN, tombstone('a2', LATER + 1), false, LATER);
+    expect(dropped).toEqual([]);
+    expect(ended.size).toBe(1);
+  });
+
+  test('an ending that is extended, or came back after its end, counts once', () => {
+    const ended = remembering({ bytes: 1000 });
+    for (let count = 0; count < 10; count += 1) ended.add(ANN, tombstone('a1', LATER + count), false, NOW);
+    for (let count = 0; count < 10; count += 1) {
+      ended.add(ANN, tombstone('a1', LATER + 100 * (count + 1)), false, LATER + 100 * count);
+    }
+    expect(dropped).toEqual([]);
+  });
+
+  test('what was forgotten takes no room', () => {
+    const ended = remembering({ bytes: 2000 });
+    for (let count = 0; count < 10; count += 1) {
+      ended.addCutoff(ANN, CUTOFF, LATER, NOW);
+      ended.add(ANN, tombstone('a1'), false, NOW);
+      ended.forgetRunOut(LATER);
+    }
+    ended.addCutoff(ANN, CUTOFF, LATER, NOW);
+    for (let at = 1; at < 10; at += 1) ended.addCutoff(ANN, { ...CUTOFF, at: NOW + at }, LATER, NOW);
+    expect(dropped).toEqual([]);
+  });
+
+  test('the room of cutoffs is bounded too, and that of long words', () => {
+    const ended = remembering({ bytes: 2000 });
+    for (let count = 0; count < 4; count += 1)
+      ended.addCutoff({ ...ANN, key: `u${String(count)}` }, CUTOFF, LATER + count, NOW);
+    expect(dropped).toEqual([1]);
+    ended.add(ANN, tombstone('a1', LATER + 100, 'x'.repeat(200)), false, NOW);
+    expect(dropped).toHaveLength(2);
+    expect(ended.find('a1', NOW)).toBeDefined();
+  });
+});

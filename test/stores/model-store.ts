@@ -1,0 +1,370 @@
+/**
+ * A model of a session store: what a store has to answer, with nothing compressed. A session is the list of its sightings,
+ * and no cutoff replaces an earlier one. It is slow, and it forgets cutoffs and clients only with the process.
+ */
+
+import { randomBytes } from 'node:crypto';
+
+import { decide, expiresAt, tokenEndsAt, tombstoneUntil } from '../../lib/core/policy.js';
+import type { SessionPolicy, SessionTimes } from '../../lib/core/policy.js';
+import type { Cutoff, GlobalCutoff } from '../../lib/core/record.js';
+import {
+  IP_LIMIT,
+  keptLabel,
+  keptOrNull,
+  keptText,
+  REASON_LIMIT,
+  USER_AGENT_LIMIT,
+  type Ending,
+  type SessionRecord,
+  type SessionUser,
+  type Sighting,
+  type TokenTimes,
+} from '../../lib/core/session.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from '../../lib/stores/store.js';
+import type {
+  EndedByCutoff,
+  FeedListener,
+  Notice,
+  RevokeOutcome,
+  RevokeRequest,
+  SessionStore,
+  SightAnswer,
+  SightRequest,
+  Tombstone,
+} from '../../lib/stores/store.js';
+
+interface Seen {
+  readonly sighting: Sighting;
+  readonly token: TokenTimes;
+}
+
+interface Session {
+  readonly handle: string;
+  readonly sightings: readonly Seen[];
+  readonly label: string | null;
+  /** How many of the user's cutoffs there were at the last sighting. */
+  readonly survived: number;
+}
+
+interface User {
+  readonly sessions: Map<string, Session>;
+  readonly tombstones: Map<string, Tombstone>;
+  readonly cutoffs: { readonly cutoff: Cutoff; readonly isRestored: boolean }[];
+  readonly clients: Map<string, number>;
+}
+
+interface Now {
+  readonly at: number;
+  readonly policy: SessionPolicy;
+}
+
+const secondOf = (moment: number): number => Math.floor(moment / 1000);
+const newest = <T>(values: readonly (T | null)[]): T | null => values.findLast((value) => value !== null) ?? null;
+
+function beganAt({ sightings }: Session): number | null {
+  const all = sightings.flatMap(({ token }) => token.issuedAt ?? []);
+  return all.length === 0 ? null : Math.min(...all);
+}
+
+function timesOf(session: Session): SessionTimes {
+  const { sightings } = session;
+  return {
+    startedAt: beganAt(session) ?? sightings[0]!.sighting.at,
+    lastSeenAt: Math.max(...sightings.map(({ sighting }) => sighting.at)),
+    lifetime: sightings.at(-1)!.token.lifetime,
+    tokensEndAt: Math.max(...sightings.map(({ token }) => tokenEndsAt(token))),
+  };
+}
+
+function recordOf(session: Session): SessionRecord {
+  const { handle, sightings, label } = session;
+  const { startedAt, lastSeenAt } = timesOf(session);
+  const ip = newest(sightings.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
+  const userAgent = newest(sightings.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, label };
+}
+
+function endsAll(cutoff: GlobalCutoff | null, issuedAt: number | null, { clockTolerance }: SessionPolicy): boolean {
+  return cutoff !== null && (issuedAt === null || issuedAt <= cutoff.at + clockTolerance);
+}
+
+export function modelStore(): SessionStore {
+  const origin = randomBytes(9).toString('base64url');
+  const users = new Map<string, User>();
+  const listeners = new Set<FeedListener>();
+  let globalCutoff: GlobalCutoff | null = null;
+
+  /** The user, without what may be forgotten by now. */
+  function userOf({ key }: SessionUser, { at, policy }: Now): User {
+    const user: User = users.get(key) ?? {
+      sessions: new Map(),
+      tombstones: new Map(),
+      cutoffs: [],
+      clients: new Map(),
+    };
+    users.set(key, user);
+    const past = Math.min(at, Date.now());
+    for (const [handle, { until }] of user.tombstones) if (until < past) user.tombstones.delete(handle);
+    for (const [handle, session] of user.sessions) {
+      if (tombstoneUntil(timesOf(session), policy) < past) user.sessions.delete(handle);
+    }
+    for (const [client, notedAt] of user.clients) if (at >= notedAt + CLIENT_NOTED_FOR) user.clients.delete(client);
+    return user;
+  }
+
+  function tell(notice: Notice): void {
+    for (const listener of listeners) listener.notice(notice);
+  }
+
+  function isEndedBy(
+    { cutoff, isRestored }: User['cutoffs'][number],
+    handle: string,
+    issuedAt: number | null,
+    isOlder: boolean,
+    isOnRecord: boolean,
+  ): boolean {
+    if (handle === cutoff.except) return false;
+    if (isOlder && !isRestored) return true;
+    if (isOlder) return issuedAt === null || secondOf(issuedAt) <= secondOf(cutoff.at);
+    return issuedAt === null ? !isOnRecord : secondOf(issuedAt) < secondOf(cutoff.at);
+  }
+
+  /** The cutoff that names the ending: the earlier of the global one and the last of the user. */
+  function cutoffOf(
+    user: User,
+    known: Session | undefined,
+    session: Session,
+    policy: SessionPolicy,
+  ): GlobalCutoff | null {
+    const issuedAt = beganAt(session);
+    const ofAll = endsAll(globalCutoff, issuedAt, policy) ? globalCutoff : null;
+    const isCutOff = user.cutoffs.some((cutoff, index) =>
+      isEndedBy(cutoff, session.handle, issuedAt, known !== undefined && known.survived <= index, known !== undefined),
+    );
+    const last = isCutOff ? (user.cutoffs.at(-1)?.cutoff ?? null) : null;
+    return ofAll === null || last === null ? (ofAll ?? last) : ofAll.at < last.at ? ofAll : last;
+  }
+
+  function isLive(user: User, session: Session, { at, policy }: Now): boolean {
+    return cutoffOf(user, session, session, policy) === null && decide(timesOf(session), policy, at).state === 'live';
+  }
+
+  function liveOf(user: User, now: Now): SessionRecord[] {
+    const live = [...user.sessions.values()].filter((session) => isLive(user, session, now)).map(recordOf);
+    return live.sort((a, b) => b.lastSeenAt - a.lastSeenAt || (a.handle < b.handle ? -1 : 1));
+  }
+
+  function bury(user: User, tombstone: Tombstone): Tombstone {
+    user.sessions.delete(tombstone.handle);
+    user.tombstones.set(tombstone.handle, tombstone);
+    return tombstone;
+  }
+
+  function extend(user: User, tombstone: Tombstone, until: number): Tombstone {
+    return bury(user, { ...tombstone, until: Math.max(until, tombstone.until) });
+  }
+
+  function endingBy({ reason, by, at, origin: from }: GlobalCutoff, expires: number): Ending {
+    return { cause: 'revoked', reason, by, at, expiresAt: expires, origin: from };
+  }
+
+  function sight(of: SessionUser, { handle, sighting, token, policy, track, clientKey }: SightRequest): SightAnswer {
+    const { at } = sighting;
+    const now = { at, policy };
+    const user = userOf(of, now);
+    const tombstone = user.tombstones.get(handle);
+    if (tombstone !== undefined) {
+      const times = { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token) };
+      const { ending, until } = extend(user, tombstone, tombstoneUntil(times, policy));
+      return { state: 'ended', ending, until };
+    }
+
+    const known = user.sessions.get(handle);
+    const session: Session = {
+      handle,
+      sightings: [...(known?.sightings ?? []), { sighting, token }],
+      label: known?.label ?? null,
+      survived: user.cutoffs.length,
+    };
+    const times = timesOf(session);
+    const until = Math.max(...[session, known ?? session].map((one) => tombstoneUntil(timesOf(one), policy)));
+    const cutoff =
+      (known === undefined ? null : cutoffOf(user, known, known, policy)) ?? cutoffOf(user, known, session, policy);
+    if (cutoff !== null) {
+      const { ending } = bury(user, { handle, ending: endingBy(cutoff, expiresAt(times)), until });
+      return { state: 'ended', ending, until };
+    }
+    const before = known === undefined ? null : decide(timesOf(known), policy, at);
+    const standing = before?.state === 'ended' ? before : decide(times, policy, at);
+    if (standing.state !== 'live') {
+      const cause = standing.state === 'ended' ? standing.cause : 'expired';
+      const isKept = known !== undefined && standing.state === 'ended';
+      const words = { cause, reason: cause, by: null, origin: isKept ? origin : null };
+      const ending = { ...words, at, expiresAt: expiresAt(times) };
+      if (isKept) bury(user, { handle, ending, until });
+      return { state: 'ended', ending, until };
+    }
+
+    const facts = {
+      state: 'live',
+      startedAt: times.startedAt,
+      hasIssuedAt: beganAt(session) !== null,
+      expiresAt: expiresAt(times),
+      survivedCutoffAt: user.cutoffs.at(-1)?.cutoff.at ?? 0,
+    } as const;
+    if (track === false) return { ...facts, created: false, knownClient: false, moved: null };
+    if (before?.state !== 'live' && !hasRoom(of, user, now)) return { state: 'refused' };
+
+    user.sessions.set(handle, session);
+    const knownClient = user.clients.has(clientKey ?? '');
+    if (clientKey != null) {
+      user.clients.delete(clientKey);
+      user.clients.set(clientKey, at);
+      for (const client of [...user.clients.keys()].slice(0, -CLIENTS_NOTED)) user.clients.delete(client);
+    }
+    const [was, is] = [recordOf(known ?? session), recordOf(session)];
+    const moved = was.ip === is.ip && was.userAgent === is.userAgent ? null : { ip: was.ip, userAgent: was.userAgent };
+    return { ...facts, created: known === undefined, knownClient, moved };
+  }
+
+  /** Ends what has to go under the cap. */
+  function hasRoom(of: SessionUser, user: User, now: Now): boolean {
+    const { at, policy } = now;
+    if (policy.maxSessions === Infinity) return true;
+    const tooMany = liveOf(user, now).slice(policy.maxSessions - 1);
+    if (tooMany.length > 0 && policy.atSessionLimit === 'refuse') return false;
+    for (const { handle, expiresAt: expires } of tooMany.reverse()) {
+      const until = tombstoneUntil(timesOf(user.sessions.get(handle)!), policy);
+      const ending = { cause: 'revoked', reason: 'session_limit', by: null, at, expiresAt: expires, origin } as const;
+      tell({ kind: 'ended', user: of, tombstone: bury(user, { handle, ending, until }) });
+    }
+    return true;
+  }
+
+  function revoke(of: SessionUser, request: RevokeRequest): RevokeOutcome {
+    const { handle, reason, by, at, policy, token } = request;
+    const user = userOf(of, { at, policy });
+    const known = user.sessions.get(handle);
+    const byToken =
+      token === undefined
+        ? null
+        : timesOf({
+            handle,
+            sightings: [{ sighting: { at, ip: null, userAgent: null }, token }],
+            label: null,
+            survived: 0,
+          });
+    const untilByToken = byToken === null ? 0 : tombstoneUntil(byToken, policy);
+    const standing = user.tombstones.get(handle);
+    if (standing !== undefined) {
+      tell({ kind: 'ended', user: of, tombstone: extend(user, standing, untilByToken) });
+      return 'already';
+    }
+    const times = known === undefined ? byToken : timesOf(known);
+    if (times === null) return 'unknown';
+    const cutoff = known === undefined ? null : cutoffOf(user, known, known, policy);
+    const words = {
+      cause: 'revoked',
+      reason: keptText(reason, REASON_LIMIT),
+      by: keptOrNull(by, REASON_LIMIT),
+    } as const;
+    const ending =
+      cutoff === null ? { ...words, at, expiresAt: expiresAt(times), origin } : endingBy(cutoff, expiresAt(times));
+    const until = Math.max(untilByToken, tombstoneUntil(times, policy));
+    tell({ kind: 'ended', user: of, tombstone: bury(user, { handle, ending, until }) });
+    return cutoff === null ? 'ended' : 'already';
+  }
+
+  /** Buries what the cutoffs end, and returns what of it was live until this one. */
+  function setCutoff(user: User, cutoff: Cutoff, isRestored: boolean, now: Now): EndedByCutoff[] {
+    const live = liveOf(user, now);
+    user.cutoffs.push({ cutoff, isRestored });
+    for (const session of [...user.sessions.values()]) {
+      const by = cutoffOf(user, session, session, now.policy);
+      const times = timesOf(session);
+      if (by === null) continue;
+      const until = tombstoneUntil(times, now.policy);
+      bury(user, { handle: session.handle, ending: endingBy(by, expiresAt(times)), until });
+    }
+    return live.flatMap(({ handle, expiresAt: expires }) => {
+      const tombstone = user.tombstones.get(handle);
+      return tombstone === undefined ? [] : [{ handle, expiresAt: expires, until: tombstone.until }];
+    });
+  }
+
+  return {
+    origin,
+    configure: () => undefined,
+    sight: async (of, request) => sight(of, request),
+    async list(of, { limit, cursor, at, policy }) {
+      const all = liveOf(userOf(of, { at, policy }), { at, policy });
+      const isBehind = (one: SessionRecord): boolean =>
+        cursor === null ||
+        one.lastSeenAt < cursor.lastSeenAt ||
+        (one.lastSeenAt === cursor.lastSeenAt && one.handle > cursor.handle);
+      const rest = all.filter(isBehind);
+      const sessions = rest.slice(0, limit);
+      const { lastSeenAt = 0, handle = '' } = sessions.at(-1) ?? {};
+      return { sessions, next: rest.length > limit ? { lastSeenAt, handle } : null };
+    },
+    async get(of, handle, at, policy) {
+      return liveOf(userOf(of, { at, policy }), { at, policy }).find((one) => one.handle === handle) ?? null;
+    },
+    async label(of, handle, label, at, policy) {
+      const user = userOf(of, { at, policy });
+      const session = user.sessions.get(handle);
+      if (session === undefined || !isLive(user, session, { at, policy })) return null;
+      const named = { ...session, label: keptLabel(label) };
+      user.sessions.set(handle, named);
+      return recordOf(named);
+    },
+    revoke: async (of, request) => revoke(of, request),
+    async revokeAll(of, { except, reason, by, at, policy }) {
+      const user = userOf(of, { at, policy });
+      const last = Math.max(user.cutoffs.at(-1)?.cutoff.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
+      const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin };
+      const ended = setCutoff(user, cutoff, false, { at, policy });
+      tell({ kind: 'cutoff', user: of, cutoff, ended });
+      return { ended: ended.length };
+    },
+    async restore(of, { tombstones, cutoff, at, policy }) {
+      const user = userOf(of, { at, policy });
+      let missing = 0;
+      for (const known of tombstones) {
+        const standing = user.tombstones.get(known.handle);
+        const session = user.sessions.get(known.handle);
+        if (standing !== undefined) extend(user, standing, known.until);
+        else if (known.until >= Math.min(at, Date.now())) {
+          missing += 1;
+          extend(user, known, session === undefined ? 0 : tombstoneUntil(timesOf(session), policy));
+        }
+      }
+      const last = user.cutoffs.at(-1)?.cutoff.at ?? 0;
+      if (cutoff !== null && cutoff.at > last) setCutoff(user, cutoff, true, { at, policy });
+      return { missing };
+    },
+    async endEverywhere({ reason, by, at }) {
+      const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT), origin };
+      const cutoff = { at: Math.max(at, (globalCutoff?.at ?? -Infinity) + 1), ...words };
+      globalCutoff = cutoff;
+      for (const listener of listeners) listener.globalCutoff(cutoff);
+    },
+    catchUp: () => Promise.resolve(),
+    feed(listener) {
+      listeners.add(listener);
+      return {
+        age: () => 0,
+        lastError: () => null,
+        async close() {
+          listeners.delete(listener);
+        },
+      };
+    },
+    health: () => ({ ok: true, age: 0, lastError: null }),
+    async close() {
+      listeners.clear();
+    },
+  };
+}

@@ -1,0 +1,219 @@
+/** The table of verdicts, judged by the core's pure functions, by the memory store, and by the Lua in a real Redis. */
+
+import { decide, expiresAt } from '../../lib/core/policy.js';
+import { endedByCutoff, endingCutoff, mergeSighting, type KeptRecord } from '../../lib/core/record.js';
+import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
+import { memoryStore } from '../../lib/stores/memory.js';
+import { CUTOFF, GLOBAL_CUTOFF, RECORD, TOMBSTONE } from '../../lib/stores/redis/records.js';
+import { redisStore } from '../../lib/stores/redis/store.js';
+import type { SessionStore, SightAnswer } from '../../lib/stores/store.js';
+import { startRedis, type TestRedis } from '../support/redis.js';
+import { HANDLE, VERDICTS, type Verdict, type VerdictRow } from './verdicts.js';
+
+type Ended = Extract<Verdict, { state: 'ended' }>;
+
+const SETTINGS = { storeTimeout: 10_000, revocationBound: 60_000 };
+const USER = sessionUser('https://id.example.com/', 'ann');
+const NOWHERE = { ip: null, userAgent: null };
+
+test('no two rows have the same name', () => {
+  expect(new Set(VERDICTS.map(({ name }) => name)).size).toBe(VERDICTS.length);
+});
+
+describe('the core', () => {
+  test.each(VERDICTS)('$name', (row) => {
+    const { verdict } = row;
+    // A tombstone's end is for the stores to say.
+    const expected = verdict.state === 'ended' ? { ...verdict, until: null } : verdict;
+    expect(verdictOfCore(row)).toEqual(expected);
+  });
+});
+
+/** The ledger judges by a user's latest cutoff alone, and by the token alone. */
+const OF_ONE_CUTOFF = VERDICTS.filter(
+  ({ tombstone, globalCutoff }) => tombstone === null && globalCutoff === null,
+).flatMap(({ cutoff, ...row }) =>
+  cutoff === null || cutoff.isRestored || cutoff.priorCutoffAt > 0 ? [] : [{ ...row, cutoff }],
+);
+
+describe('the core, by a cutoff and a token', () => {
+  test.each(OF_ONE_CUTOFF)('$name', ({ cutoff, token, record, verdict }) => {
+    const isEnded = endedByCutoff(cutoff, HANDLE, token.issuedAt, record?.survivedCutoffAt);
+    expect(isEnded).toBe(verdict.state === 'ended');
+  });
+});
+
+/** What the pure functions say, in the order in which a store asks them. */
+function verdictOfCore({ at, policy, token, record, tombstone, cutoff, globalCutoff }: VerdictRow): Verdict {
+  const cutoffOf = (session: KeptRecord, survivedCutoffAt: number | undefined): ReturnType<typeof endingCutoff> =>
+    endingCutoff(cutoff, globalCutoff, HANDLE, session, survivedCutoffAt, policy);
+  const ofRecord = record === null ? null : cutoffOf(record, record.survivedCutoffAt);
+  const before = record === null ? null : decide(record, policy, at).state;
+  const ended = (by: Ended['by'], isKept = true): Ended => ({
+    state: 'ended',
+    by,
+    wasLive: before === 'live' && ofRecord === null,
+    isKept,
+    until: null,
+  });
+  if (tombstone !== null && tombstone.until >= at) return ended('tombstone');
+
+  const merged = mergeSighting(record ?? undefined, { at, ...NOWHERE }, token, cutoff);
+  const by = ofRecord ?? cutoffOf(merged, record?.survivedCutoffAt);
+  if (by !== null) return ended(by === cutoff ? 'cutoff' : 'global cutoff');
+  const standing = decide(record !== null && before === 'ended' ? record : merged, policy, at);
+  if (standing.state === 'lapsed') return ended('expired', false);
+  if (standing.state === 'ended') return ended(standing.cause, record !== null);
+  const { startedAt, hasIssuedAt, survivedCutoffAt } = merged;
+  const state = before === 'live' || before === 'lapsed' ? before : 'new';
+  return { state: 'live', before: state, startedAt, hasIssuedAt, expiresAt: expiresAt(merged), survivedCutoffAt };
+}
+
+describe('the memory store', () => {
+  test.each(VERDICTS)('$name', async (row) => {
+    const store = memoryStore();
+    store.configure(SETTINGS);
+    const arranged = await arrangeByCalls(store, row);
+    await expectVerdict(store, arranged);
+    await store.close();
+  });
+});
+
+/**
+ * Brings a store whose clock is the caller's into the state of a row, by calls in the order of their moments. Returns the
+ * row with the origins that the cutoffs got.
+ */
+async function arrangeByCalls(store: SessionStore, row: VerdictRow): Promise<VerdictRow> {
+  const { at, record, tombstone, cutoff, globalCutoff } = row;
+  const policy = { ...row.policy, idleTimeout: null };
+  const steps: { readonly at: number; readonly act: () => Promise<unknown> }[] = [];
+  const step = (moment: number, act: () => Promise<unknown>): void => void steps.push({ at: moment, act });
+
+  const sight = (seenAt: number, token: TokenTimes): Promise<SightAnswer> =>
+    store.sight(USER, { handle: HANDLE, sighting: { at: seenAt, ...NOWHERE }, token, policy });
+  const revokeAll = (moment: number, except: string | null): Promise<unknown> =>
+    store.revokeAll(USER, { except, reason: cutoff?.reason ?? 'earlier', by: cutoff?.by ?? null, at: moment, policy });
+
+  if (record !== null) {
+    const { startedAt, lastSeenAt, tokensEndAt, lifetime, hasIssuedAt, survivedCutoffAt } = record;
+    const token = { issuedAt: hasIssuedAt ? startedAt : null, expiresAt: tokensEndAt, lifetime };
+    // Just after the cutoff under which it is first seen.
+    const seenFrom = survivedCutoffAt === 0 ? Math.min(startedAt, lastSeenAt) : survivedCutoffAt + 0.5;
+    step(seenFrom, async () => {
+      expect(await sight(Math.trunc(seenFrom), token)).toMatchObject({ state: 'live', created: true });
+      expect(await sight(lastSeenAt, token)).toMatchObject({ state: 'live', startedAt, survivedCutoffAt });
+    });
+    const isUnderAnother = survivedCutoffAt > 0 && ![cutoff?.at, cutoff?.priorCutoffAt].includes(survivedCutoffAt);
+    if (isUnderAnother) step(survivedCutoffAt, () => revokeAll(survivedCutoffAt, null));
+  }
+  if (tombstone !== null) {
+    const known = { tombstones: [{ handle: HANDLE, ...tombstone }], cutoff: null, policy };
+    step(tombstone.ending.at, () => store.restore(USER, { ...known, at: Math.min(at, tombstone.until) }));
+  }
+  if (cutoff !== null) {
+    const { priorCutoffAt, isPriorRestored, isRestored, ...known } = cutoff;
+    const set = (moment: number, except: string | null, isWrittenBack: boolean): void => {
+      if (!isWrittenBack) step(moment, () => revokeAll(moment, except));
+      // It is written back after the sessions that the store then had on record.
+      const isAfterRecord = record !== null && record.survivedCutoffAt < moment;
+      const lost = { tombstones: [], cutoff: { ...known, at: moment, except }, at: moment, policy };
+      if (isWrittenBack)
+        step(isAfterRecord ? Math.max(moment, record.lastSeenAt + 0.5) : moment, () => store.restore(USER, lost));
+    };
+    if (priorCutoffAt > 0) set(priorCutoffAt, null, isPriorRestored);
+    set(cutoff.at, cutoff.except, isRestored);
+  }
+  if (globalCutoff !== null) step(globalCutoff.at, () => store.endEverywhere(globalCutoff));
+
+  for (const { act } of steps.sort((a, b) => a.at - b.at)) await act();
+  // What was on record before the prior cutoff has a tombstone of that one.
+  const isByPrior = cutoff !== null && record !== null && record.survivedCutoffAt < cutoff.priorCutoffAt;
+  const isWrittenBack = isByPrior ? cutoff.isPriorRestored : cutoff?.isRestored === true;
+  const { origin } = store;
+  return {
+    ...row,
+    cutoff:
+      cutoff === null
+        ? null
+        : { ...cutoff, ...(isByPrior && { at: cutoff.priorCutoffAt }), ...(!isWrittenBack && { origin }) },
+    globalCutoff: globalCutoff === null ? null : { ...globalCutoff, origin },
+  };
+}
+
+describe('the Lua of the Redis store', () => {
+  let redis: TestRedis;
+
+  beforeAll(async () => {
+    redis = await startRedis();
+  });
+  afterAll(() => redis.stop());
+
+  test.each(VERDICTS)('$name', async (row) => {
+    await redis.cli('flushall');
+    const store = redisStore(redis.url);
+    store.configure(SETTINGS);
+    await arrangeByWriting(redis, row);
+    await store.catchUp();
+    await expectVerdict(store, row);
+    await store.close();
+  });
+});
+
+/** Writes the state of a row as the store keeps it. */
+async function arrangeByWriting(redis: TestRedis, row: VerdictRow): Promise<void> {
+  const { record, tombstone, cutoff, globalCutoff } = row;
+  const key = (part: string): string => `ms:{${USER.key}}:${part}`;
+  if (record !== null) await redis.cli('hset', key('s'), HANDLE, RECORD.write(record));
+  if (tombstone !== null) await redis.cli('hset', key('s'), HANDLE, TOMBSTONE.write(tombstone));
+  if (cutoff !== null) await redis.cli('set', key('c'), CUTOFF.write({ ...cutoff, isComplete: false }));
+  if (globalCutoff !== null) await redis.cli('set', 'ms:{feed}:global-cutoff', GLOBAL_CUTOFF.write(globalCutoff));
+}
+
+/** Asks a store that is in the state of the row, before, with and after the token. */
+async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void> {
+  const { at, policy, token, record, verdict } = row;
+  const sight = (of: TokenTimes): Promise<SightAnswer> =>
+    store.sight(USER, { handle: HANDLE, sighting: { at, ...NOWHERE }, token: of, policy });
+
+  const isLive = verdict.state === 'live' ? verdict.before === 'live' : verdict.wasLive;
+  expect((await store.get(USER, HANDLE, at, policy)) !== null).toBe(isLive);
+
+  const answer = await sight(token);
+  const after = await store.get(USER, HANDLE, at, policy);
+  if (verdict.state === 'live') {
+    const { before, startedAt, ...facts } = verdict;
+    expect(answer).toEqual({ startedAt, ...facts, created: before === 'new', knownClient: false, moved: null });
+    const lastSeenAt = Math.max(at, record?.lastSeenAt ?? at);
+    expect(after).toEqual({
+      handle: HANDLE,
+      startedAt,
+      lastSeenAt,
+      expiresAt: facts.expiresAt,
+      ...NOWHERE,
+      label: null,
+    });
+    return;
+  }
+
+  const ending = endingOf(row, verdict, store.origin);
+  expect(answer).toMatchObject({ state: 'ended', ending, ...(verdict.until !== null && { until: verdict.until }) });
+  expect(after).toBeNull();
+  const refreshed = await sight({ issuedAt: at, expiresAt: null, lifetime: null });
+  expect(refreshed).toMatchObject(verdict.isKept ? { state: 'ended', ending } : { state: 'live' });
+}
+
+/** What the tombstone says; when the session would have ended depends on when it became one. */
+function endingOf(row: VerdictRow, { by, isKept }: Ended, origin: string): Omit<Ending, 'expiresAt'> {
+  switch (by) {
+    case 'tombstone':
+      return row.tombstone!.ending;
+    case 'cutoff':
+    case 'global cutoff': {
+      const { at, reason, by: who, origin: from } = by === 'cutoff' ? row.cutoff! : row.globalCutoff!;
+      return { cause: 'revoked', reason, by: who, at, origin: from };
+    }
+    case 'expired':
+    case 'idle':
+      return { cause: by, reason: by, by: null, at: row.at, origin: isKept ? origin : null };
+  }
+}

@@ -1,0 +1,693 @@
+/**
+ * One table of verdicts for every judge of a session: the pure functions of the core, the stores, and the ledger. Each row
+ * is what is known of a session, the token of a request, and the verdict. The rows are named by what they show.
+ */
+
+import { LAST_MOMENT, type SessionPolicy } from '../../lib/core/policy.js';
+import type { GlobalCutoff, KeptRecord, StandingCutoff } from '../../lib/core/record.js';
+import type { TokenTimes } from '../../lib/core/session.js';
+import type { Tombstone } from '../../lib/stores/store.js';
+
+export type Verdict =
+  | {
+      readonly state: 'live';
+      /** What it was before this token: never seen, live, or on record with tokens that had run out. */
+      readonly before: 'new' | 'live' | 'lapsed';
+      readonly startedAt: number;
+      readonly hasIssuedAt: boolean;
+      readonly expiresAt: number;
+      readonly survivedCutoffAt: number;
+    }
+  | {
+      readonly state: 'ended';
+      readonly by: 'tombstone' | 'cutoff' | 'global cutoff' | 'expired' | 'idle';
+      /** The record alone was live: this token ends the session. */
+      readonly wasLive: boolean;
+      /** Nothing brings the session back. False: a good token is accepted. */
+      readonly isKept: boolean;
+      /** Until when the tombstone stands; null if the row does not ask. */
+      readonly until: number | null;
+    };
+
+export interface VerdictRow {
+  readonly name: string;
+  /** Now. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
+  readonly token: TokenTimes;
+  /** What the store keeps of the session: at most one of the two. */
+  readonly record: KeptRecord | null;
+  readonly tombstone: Omit<Tombstone, 'handle'> | null;
+  readonly cutoff: StandingCutoff | null;
+  readonly globalCutoff: GlobalCutoff | null;
+  readonly verdict: Verdict;
+}
+
+/** The handle of the session. */
+export const HANDLE = 'the-session-of-the-row';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** A whole second, long enough ago that no machine's clock is earlier. */
+const BEGAN = 1_700_000_000_000;
+const TOLERANCE = 5 * SECOND;
+/** When the usual token has run out. */
+const ENDS = BEGAN + HOUR;
+
+const POLICY: SessionPolicy = {
+  idleTimeout: null,
+  clockTolerance: TOLERANCE,
+  tombstoneFor: DAY,
+  maxSessions: Infinity,
+  atSessionLimit: 'end-oldest',
+};
+const TOKEN: TokenTimes = { issuedAt: BEGAN, expiresAt: ENDS, lifetime: null };
+const RECORD: KeptRecord = {
+  startedAt: BEGAN,
+  lastSeenAt: BEGAN,
+  lifetime: null,
+  tokensEndAt: ENDS,
+  hasIssuedAt: true,
+  survivedCutoffAt: 0,
+  ip: null,
+  userAgent: null,
+  label: null,
+};
+const TOMBSTONE: Omit<Tombstone, 'handle'> = {
+  ending: {
+    cause: 'revoked',
+    reason: 'signed_out',
+    by: 'ann',
+    at: BEGAN + SECOND,
+    expiresAt: ENDS,
+    origin: 'tombstones-writer',
+  },
+  until: ENDS + DAY,
+};
+/** In the middle of the second that begins at CUTOFF_SECOND. */
+const CUTOFF: StandingCutoff = {
+  at: BEGAN + 10_500,
+  except: null,
+  reason: 'everywhere',
+  by: 'owner',
+  origin: 'cutoffs-writer',
+  priorCutoffAt: 0,
+  isPriorRestored: false,
+  isRestored: false,
+};
+const CUTOFF_SECOND = BEGAN + 10_000;
+const PRIOR_AT = BEGAN + 4500;
+const PRIOR_SECOND = BEGAN + 4000;
+const GLOBAL: GlobalCutoff = { at: BEGAN + 20_500, reason: 'incident', by: 'operator', origin: 'globals-writer' };
+
+interface Given {
+  readonly at?: number;
+  readonly policy?: Partial<SessionPolicy>;
+  readonly token?: Partial<TokenTimes>;
+  readonly record?: Partial<KeptRecord>;
+  readonly tombstone?: Partial<Omit<Tombstone, 'handle'>>;
+  readonly cutoff?: Partial<StandingCutoff>;
+  readonly globalCutoff?: Partial<GlobalCutoff>;
+}
+
+/** What is not given is as usual: a minute after the session began. */
+function row(name: string, given: Given, verdict: Verdict): VerdictRow {
+  const { at = BEGAN + MINUTE, policy, token, record, tombstone, cutoff, globalCutoff } = given;
+  return {
+    name,
+    at,
+    policy: { ...POLICY, ...policy },
+    token: { ...TOKEN, ...token },
+    record: record === undefined ? null : { ...RECORD, ...record },
+    tombstone: tombstone === undefined ? null : { ...TOMBSTONE, ...tombstone },
+    cutoff: cutoff === undefined ? null : { ...CUTOFF, ...cutoff },
+    globalCutoff: globalCutoff === undefined ? null : { ...GLOBAL, ...globalCutoff },
+    verdict,
+  };
+}
+
+type Live = Extract<Verdict, { state: 'live' }>;
+type Ended = Extract<Verdict, { state: 'ended' }>;
+
+const live = (before: Live['before'], more: Partial<Live> = {}): Live => ({
+  state: 'live',
+  before,
+  startedAt: BEGAN,
+  hasIssuedAt: true,
+  expiresAt: ENDS,
+  survivedCutoffAt: 0,
+  ...more,
+});
+const ended = (by: Ended['by'], more: Partial<Ended> = {}): Ended => ({
+  state: 'ended',
+  by,
+  wasLive: false,
+  isKept: true,
+  until: null,
+  ...more,
+});
+const NOT_KEPT = { isKept: false } as const;
+const WAS_LIVE = { wasLive: true } as const;
+
+/** With an absolute lifetime, which the clock tolerance extends. */
+const LIFETIME = { lifetime: HOUR, expiresAt: BEGAN + DAY } as const;
+const OF_LIFETIME = { lifetime: HOUR, tokensEndAt: ENDS } as const;
+const LIFETIME_ENDS = BEGAN + HOUR + TOLERANCE;
+
+const LIFETIMES: readonly VerdictRow[] = [
+  row('a session that was never seen, with a good token', {}, live('new')),
+  row('never seen, in the last moment of its lifetime', { at: LIFETIME_ENDS - 1, token: LIFETIME }, live('new')),
+  row('never seen, its lifetime over', { at: LIFETIME_ENDS, token: LIFETIME }, ended('expired', NOT_KEPT)),
+  row(
+    'on record, in the last moment of its lifetime',
+    { at: LIFETIME_ENDS - 1, token: LIFETIME, record: OF_LIFETIME },
+    live('live'),
+  ),
+  row(
+    'on record, its lifetime over',
+    { at: LIFETIME_ENDS, token: LIFETIME, record: OF_LIFETIME },
+    ended('expired', { until: ENDS + DAY }),
+  ),
+  row(
+    'the lifetime over at once without clock tolerance',
+    { at: ENDS, policy: { clockTolerance: 0 }, token: LIFETIME, record: OF_LIFETIME },
+    ended('expired'),
+  ),
+  row(
+    'the lifetime of the record over, with a token that has none',
+    { at: LIFETIME_ENDS, token: { expiresAt: BEGAN + DAY }, record: OF_LIFETIME },
+    ended('expired'),
+  ),
+  row(
+    'a record without a lifetime, with a token whose lifetime is over',
+    { at: LIFETIME_ENDS, token: LIFETIME, record: { tokensEndAt: BEGAN + DAY } },
+    ended('expired', WAS_LIVE),
+  ),
+  row(
+    'an older token shows that the lifetime is over',
+    { token: { ...LIFETIME, issuedAt: BEGAN - HOUR }, record: OF_LIFETIME },
+    ended('expired', WAS_LIVE),
+  ),
+  row(
+    'a refreshed token does not begin the lifetime anew',
+    { at: LIFETIME_ENDS, token: { ...LIFETIME, issuedAt: ENDS }, record: OF_LIFETIME },
+    ended('expired'),
+  ),
+  row(
+    'a lifetime outlives the tokens that were seen',
+    {
+      at: BEGAN + HOUR,
+      token: { lifetime: DAY, expiresAt: BEGAN + 2 * HOUR },
+      record: { lifetime: DAY, tokensEndAt: BEGAN + MINUTE },
+    },
+    live('live', { expiresAt: BEGAN + DAY }),
+  ),
+];
+
+const IDLE = { idleTimeout: 30 * MINUTE } as const;
+const IDLE_AT = BEGAN + 30 * MINUTE;
+
+const IDLENESS: readonly VerdictRow[] = [
+  row('in the last moment before it is idle', { at: IDLE_AT - 1, policy: IDLE, record: {} }, live('live')),
+  row(
+    'idle for as long as the timeout, which the clock tolerance does not extend',
+    { at: IDLE_AT, policy: IDLE, record: {} },
+    ended('idle'),
+  ),
+  row(
+    'a good token does not bring back what is idle',
+    { at: IDLE_AT, policy: IDLE, token: { issuedAt: IDLE_AT, expiresAt: IDLE_AT + DAY }, record: {} },
+    ended('idle', { until: IDLE_AT + 2 * DAY }),
+  ),
+  row(
+    'idle and past its lifetime: expired',
+    { at: LIFETIME_ENDS, policy: IDLE, token: LIFETIME, record: OF_LIFETIME },
+    ended('expired'),
+  ),
+  row(
+    'idle and lapsed: idle',
+    { at: ENDS + TOLERANCE, policy: IDLE, token: { expiresAt: BEGAN + DAY }, record: {} },
+    ended('idle'),
+  ),
+  row(
+    'a clock that went back does not make it idle',
+    { at: BEGAN - HOUR, policy: IDLE, record: { lastSeenAt: BEGAN + HOUR / 2 } },
+    live('live'),
+  ),
+  row('never seen, so not idle', { at: IDLE_AT, policy: IDLE }, live('new')),
+];
+
+const TOKENS: readonly VerdictRow[] = [
+  row('never seen, the last moment of the token', { at: ENDS + TOLERANCE - 1 }, live('new')),
+  row('never seen, the token over', { at: ENDS + TOLERANCE }, ended('expired', NOT_KEPT)),
+  row('the last moment of the tokens that were seen', { at: ENDS + TOLERANCE - 1, record: {} }, live('live')),
+  row(
+    'lapsed, and taken on by a token that ends later',
+    { at: ENDS + TOLERANCE, token: { expiresAt: BEGAN + DAY }, record: {} },
+    live('lapsed', { expiresAt: BEGAN + DAY }),
+  ),
+  row(
+    'lapsed, and not taken on by a token that is over too',
+    { at: ENDS + TOLERANCE, record: {} },
+    ended('expired', NOT_KEPT),
+  ),
+  row(
+    'lapsed, and taken on by a token with a lifetime',
+    { at: ENDS + TOLERANCE, token: { lifetime: DAY, expiresAt: BEGAN + DAY }, record: {} },
+    live('lapsed', { expiresAt: BEGAN + DAY }),
+  ),
+  row(
+    'a later exp extends the session',
+    { token: { expiresAt: ENDS + HOUR }, record: {} },
+    live('live', { expiresAt: ENDS + HOUR }),
+  ),
+  row(
+    'an earlier exp does not shorten the session',
+    { token: { expiresAt: ENDS - HOUR / 2 }, record: {} },
+    live('live'),
+  ),
+  row(
+    'a token older than the record moves the start back',
+    { token: { issuedAt: BEGAN - MINUTE }, record: {} },
+    live('live', { startedAt: BEGAN - MINUTE }),
+  ),
+  row('a refreshed token does not move the start', { token: { issuedAt: BEGAN + SECOND }, record: {} }, live('live')),
+  row('a token without iat does not move the start', { token: { issuedAt: null }, record: {} }, live('live')),
+  row(
+    'without iat a session begins when it is first seen',
+    { token: { issuedAt: null } },
+    live('new', { startedAt: BEGAN + MINUTE, hasIssuedAt: false }),
+  ),
+  row(
+    'the first iat is the start, even if it is later',
+    { token: { issuedAt: BEGAN + SECOND }, record: { hasIssuedAt: false } },
+    live('live', { startedAt: BEGAN + SECOND }),
+  ),
+  row(
+    'without iat the first sighting stays the start',
+    { token: { issuedAt: null }, record: { hasIssuedAt: false } },
+    live('live', { hasIssuedAt: false }),
+  ),
+  row(
+    'without exp the session ends at the last moment',
+    { token: { expiresAt: null } },
+    live('new', { expiresAt: LAST_MOMENT }),
+  ),
+  row(
+    'an exp after the last moment is the last moment',
+    { token: { expiresAt: 2 * LAST_MOMENT } },
+    live('new', { expiresAt: LAST_MOMENT }),
+  ),
+  row('without exp the token ends with the lifetime', { token: { expiresAt: null, lifetime: HOUR } }, live('new')),
+  row(
+    'everything at zero',
+    { at: 0, token: { issuedAt: 0, expiresAt: 0 } },
+    live('new', { startedAt: 0, expiresAt: 0 }),
+  ),
+  row(
+    'a session from before 1970',
+    { at: -MINUTE, token: { issuedAt: -HOUR, expiresAt: 0 } },
+    live('new', { startedAt: -HOUR, expiresAt: 0 }),
+  ),
+  row(
+    'an iat at the last moment',
+    { token: { issuedAt: LAST_MOMENT, expiresAt: LAST_MOMENT } },
+    live('new', { startedAt: LAST_MOMENT, expiresAt: LAST_MOMENT }),
+  ),
+];
+
+const TOMBSTONES: readonly VerdictRow[] = [
+  row('a tombstone ends a session with a good token', { tombstone: {} }, ended('tombstone', { until: ENDS + DAY })),
+  row(
+    'a later exp extends the tombstone',
+    { token: { expiresAt: ENDS + 1 }, tombstone: {} },
+    ended('tombstone', { until: ENDS + 1 + DAY }),
+  ),
+  row(
+    'an earlier exp does not shorten the tombstone',
+    { token: { expiresAt: ENDS - 1 }, tombstone: {} },
+    ended('tombstone', { until: ENDS + DAY }),
+  ),
+  row(
+    'a tolerance longer than tombstoneFor extends the tombstone',
+    { policy: { clockTolerance: 2 * DAY }, tombstone: {} },
+    ended('tombstone', { until: ENDS + 2 * DAY }),
+  ),
+  row(
+    'without exp the tombstone stands until the last moment',
+    { token: { expiresAt: null }, tombstone: {} },
+    ended('tombstone', { until: LAST_MOMENT }),
+  ),
+  row(
+    'an iat after the ending does not matter',
+    { token: { issuedAt: BEGAN + HOUR / 2 }, tombstone: {} },
+    ended('tombstone'),
+  ),
+  row(
+    'a tombstone in its last moment',
+    { at: BEGAN + DAY, token: { expiresAt: BEGAN }, tombstone: { until: BEGAN + DAY } },
+    ended('tombstone', { until: BEGAN + DAY }),
+  ),
+  row(
+    'a tombstone that is over is forgotten',
+    {
+      at: BEGAN + DAY,
+      token: { issuedAt: BEGAN + DAY, expiresAt: BEGAN + 2 * DAY },
+      tombstone: { until: BEGAN + DAY - 1 },
+    },
+    live('new', { startedAt: BEGAN + DAY, expiresAt: BEGAN + 2 * DAY }),
+  ),
+  row(
+    'a tombstone keeps its words when a cutoff ends the session too',
+    { tombstone: {}, cutoff: {}, globalCutoff: {} },
+    ended('tombstone'),
+  ),
+  row(
+    'a cutoff that excepts the session does not lift the tombstone',
+    { tombstone: {}, cutoff: { except: HANDLE } },
+    ended('tombstone'),
+  ),
+];
+
+const SURVIVED = { survivedCutoffAt: CUTOFF.at } as const;
+
+const CUTOFFS: readonly VerdictRow[] = [
+  row(
+    'never seen, from the second before the cutoff',
+    { token: { issuedAt: CUTOFF_SECOND - 1 }, cutoff: {} },
+    ended('cutoff'),
+  ),
+  row(
+    "never seen, from the start of the cutoff's own second",
+    { token: { issuedAt: CUTOFF_SECOND }, cutoff: {} },
+    live('new', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'never seen, from the moment of the cutoff',
+    { token: { issuedAt: CUTOFF.at }, cutoff: {} },
+    live('new', { startedAt: CUTOFF.at, ...SURVIVED }),
+  ),
+  row(
+    'never seen, from the second after the cutoff',
+    { token: { issuedAt: CUTOFF_SECOND + SECOND }, cutoff: {} },
+    live('new', { startedAt: CUTOFF_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'never seen, from the moment before a cutoff at a whole second',
+    { token: { issuedAt: CUTOFF_SECOND - 1 }, cutoff: { at: CUTOFF_SECOND } },
+    ended('cutoff'),
+  ),
+  row(
+    'never seen, from the moment of a cutoff at a whole second',
+    { token: { issuedAt: CUTOFF_SECOND }, cutoff: { at: CUTOFF_SECOND } },
+    live('new', { startedAt: CUTOFF_SECOND, survivedCutoffAt: CUTOFF_SECOND }),
+  ),
+  row('never seen and without iat', { token: { issuedAt: null }, cutoff: {} }, ended('cutoff')),
+  row('never seen and from before 1970', { token: { issuedAt: -1 }, cutoff: {} }, ended('cutoff')),
+  row('on record before the cutoff', { record: {}, cutoff: {} }, ended('cutoff')),
+  row(
+    'on record before the cutoff, with a later iat',
+    { token: { issuedAt: BEGAN + HOUR }, record: { startedAt: BEGAN + HOUR }, cutoff: {} },
+    ended('cutoff'),
+  ),
+  row(
+    'on record before the cutoff, without iat',
+    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: {} },
+    ended('cutoff'),
+  ),
+  row(
+    'on record before the cutoff, lapsed, and then a refreshed token',
+    {
+      at: BEGAN + 2 * HOUR,
+      token: { issuedAt: BEGAN + 2 * HOUR, expiresAt: BEGAN + DAY },
+      record: {},
+      cutoff: { at: BEGAN + HOUR + MINUTE },
+    },
+    ended('cutoff'),
+  ),
+  row(
+    'on record since the cutoff, from its own second',
+    {
+      token: { issuedAt: CUTOFF_SECOND },
+      record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
+      cutoff: {},
+    },
+    live('live', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'on record since the cutoff, and an older token shows that it began before',
+    {
+      token: { issuedAt: CUTOFF_SECOND - 1 },
+      record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
+      cutoff: {},
+    },
+    ended('cutoff', WAS_LIVE),
+  ),
+  row(
+    'on record since the cutoff, and a token without iat',
+    { token: { issuedAt: null }, record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED }, cutoff: {} },
+    live('live', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'on record under an earlier cutoff alone',
+    {
+      token: { issuedAt: CUTOFF_SECOND },
+      record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF_SECOND, survivedCutoffAt: CUTOFF.at - 1 },
+      cutoff: {},
+    },
+    ended('cutoff'),
+  ),
+  row(
+    'the cutoff and the lifetime both ended it: the cutoff is named',
+    { at: LIFETIME_ENDS, token: LIFETIME, record: OF_LIFETIME, cutoff: {} },
+    ended('cutoff'),
+  ),
+];
+
+const EXCEPTED = { except: HANDLE } as const;
+const SPARED = { except: HANDLE, priorCutoffAt: PRIOR_AT } as const;
+
+const EXCEPTIONS: readonly VerdictRow[] = [
+  row('excepted and never seen', { cutoff: EXCEPTED }, live('new', SURVIVED)),
+  row(
+    'excepted, never seen and without iat',
+    { token: { issuedAt: null }, cutoff: EXCEPTED },
+    live('new', { startedAt: BEGAN + MINUTE, hasIssuedAt: false, ...SURVIVED }),
+  ),
+  row('excepted and on record before the cutoff', { record: {}, cutoff: EXCEPTED }, live('live', SURVIVED)),
+  row('another session is excepted', { record: {}, cutoff: { except: 'another-session-------' } }, ended('cutoff')),
+  row(
+    'excepted, and from the second before the prior cutoff',
+    { token: { issuedAt: PRIOR_SECOND - 1 }, cutoff: SPARED },
+    ended('cutoff'),
+  ),
+  row(
+    "excepted, and from the prior cutoff's own second",
+    { token: { issuedAt: PRIOR_SECOND }, cutoff: SPARED },
+    live('new', { startedAt: PRIOR_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'excepted, without iat, and never seen before the prior cutoff',
+    { token: { issuedAt: null }, cutoff: SPARED },
+    ended('cutoff'),
+  ),
+  row(
+    'excepted, and on record before the prior cutoff',
+    { token: { issuedAt: BEGAN + HOUR }, record: { startedAt: BEGAN + HOUR }, cutoff: SPARED },
+    ended('cutoff'),
+  ),
+  row(
+    'excepted, and on record since the prior cutoff',
+    {
+      token: { issuedAt: PRIOR_SECOND },
+      record: { startedAt: PRIOR_SECOND, lastSeenAt: PRIOR_AT, survivedCutoffAt: PRIOR_AT },
+      cutoff: SPARED,
+    },
+    live('live', { startedAt: PRIOR_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'excepted, without iat, and on record before the prior cutoff',
+    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: SPARED },
+    ended('cutoff'),
+  ),
+];
+
+const RESTORED = { isRestored: true } as const;
+const SPARED_BY_RESTORED = { ...SPARED, isPriorRestored: true } as const;
+
+const RESTORED_CUTOFFS: readonly VerdictRow[] = [
+  row(
+    'restored: on record, from the second after',
+    {
+      token: { issuedAt: CUTOFF_SECOND + SECOND },
+      record: { startedAt: CUTOFF_SECOND + SECOND, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: RESTORED,
+    },
+    live('live', { startedAt: CUTOFF_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'restored: on record, from its own second',
+    {
+      token: { issuedAt: CUTOFF_SECOND + SECOND - 1 },
+      record: { startedAt: CUTOFF_SECOND + SECOND - 1, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: RESTORED,
+    },
+    ended('cutoff'),
+  ),
+  row('restored: on record, from the second before', { record: {}, cutoff: RESTORED }, ended('cutoff')),
+  row(
+    'restored: on record, without iat',
+    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: RESTORED },
+    ended('cutoff'),
+  ),
+  row(
+    'restored: on record without iat, and the token shows a later start',
+    { token: { issuedAt: BEGAN + MINUTE }, record: { hasIssuedAt: false }, cutoff: RESTORED },
+    ended('cutoff'),
+  ),
+  row(
+    'restored: never seen, from its own second',
+    { token: { issuedAt: CUTOFF_SECOND }, cutoff: RESTORED },
+    live('new', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'restored: never seen, from the second before',
+    { token: { issuedAt: CUTOFF_SECOND - 1 }, cutoff: RESTORED },
+    ended('cutoff'),
+  ),
+  row(
+    'restored: on record since then, from its own second',
+    {
+      token: { issuedAt: CUTOFF_SECOND },
+      record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
+      cutoff: RESTORED,
+    },
+    live('live', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row('restored: excepted and on record', { record: {}, cutoff: { ...RESTORED, ...EXCEPTED } }, live('live', SURVIVED)),
+  row(
+    'restored, then excepted from the next: on record, from the second after',
+    {
+      token: { issuedAt: PRIOR_SECOND + SECOND },
+      record: { startedAt: PRIOR_SECOND + SECOND, lastSeenAt: PRIOR_SECOND + SECOND },
+      cutoff: SPARED_BY_RESTORED,
+    },
+    live('live', { startedAt: PRIOR_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'restored, then excepted from the next: on record, from its own second',
+    {
+      token: { issuedAt: PRIOR_SECOND },
+      record: { startedAt: PRIOR_SECOND, lastSeenAt: PRIOR_SECOND },
+      cutoff: SPARED_BY_RESTORED,
+    },
+    ended('cutoff'),
+  ),
+  row(
+    'restored, then excepted from the next: on record, without iat',
+    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: SPARED_BY_RESTORED },
+    ended('cutoff'),
+  ),
+  row(
+    'restored, then excepted from the next: never seen, from its own second',
+    { token: { issuedAt: PRIOR_SECOND }, cutoff: SPARED_BY_RESTORED },
+    live('new', { startedAt: PRIOR_SECOND, ...SURVIVED }),
+  ),
+];
+
+const GLOBAL_EDGE = GLOBAL.at + TOLERANCE;
+
+const GLOBAL_CUTOFFS: readonly VerdictRow[] = [
+  row('all users: never seen and begun before', { globalCutoff: {} }, ended('global cutoff')),
+  row('all users: on record and begun before', { record: {}, globalCutoff: {} }, ended('global cutoff')),
+  row(
+    'all users: begun as long after as clocks may disagree',
+    { token: { issuedAt: GLOBAL_EDGE }, globalCutoff: {} },
+    ended('global cutoff'),
+  ),
+  row(
+    'all users: begun a moment later than that',
+    { token: { issuedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
+    live('new', { startedAt: GLOBAL_EDGE + 1 }),
+  ),
+  row(
+    'all users: on record and begun a moment later than that',
+    { token: { issuedAt: GLOBAL_EDGE + 1 }, record: { startedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
+    live('live', { startedAt: GLOBAL_EDGE + 1 }),
+  ),
+  row(
+    'all users: begun at that moment, without clock tolerance',
+    { policy: { clockTolerance: 0 }, token: { issuedAt: GLOBAL.at }, globalCutoff: {} },
+    ended('global cutoff'),
+  ),
+  row(
+    'all users: begun a moment after, without clock tolerance',
+    { policy: { clockTolerance: 0 }, token: { issuedAt: GLOBAL.at + 1 }, globalCutoff: {} },
+    live('new', { startedAt: GLOBAL.at + 1 }),
+  ),
+  row('all users: never seen and without iat', { token: { issuedAt: null }, globalCutoff: {} }, ended('global cutoff')),
+  row(
+    'all users: on record and without iat',
+    { token: { issuedAt: null }, record: { hasIssuedAt: false }, globalCutoff: {} },
+    ended('global cutoff'),
+  ),
+  row(
+    'all users: on record without iat, and the token shows a later start',
+    { token: { issuedAt: BEGAN + MINUTE }, record: { hasIssuedAt: false }, globalCutoff: {} },
+    ended('global cutoff'),
+  ),
+  row(
+    'all users: an older token shows that it began before',
+    { token: { issuedAt: GLOBAL_EDGE }, record: { startedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
+    ended('global cutoff', WAS_LIVE),
+  ),
+  row(
+    "all users: an exception from the user's cutoff does not help",
+    { record: {}, cutoff: EXCEPTED, globalCutoff: {} },
+    ended('global cutoff'),
+  ),
+  row(
+    'all users: lapsed, and then a refreshed token',
+    {
+      at: BEGAN + 2 * HOUR,
+      token: { issuedAt: BEGAN + 2 * HOUR, expiresAt: BEGAN + DAY },
+      record: {},
+      globalCutoff: {},
+    },
+    ended('global cutoff'),
+  ),
+  row(
+    "all users: the user's cutoff ended it before, which is named",
+    { record: {}, cutoff: {}, globalCutoff: {} },
+    ended('cutoff'),
+  ),
+  row(
+    "all users: the user's cutoff came later",
+    { record: {}, cutoff: {}, globalCutoff: { at: CUTOFF.at - 1 } },
+    ended('global cutoff'),
+  ),
+  row(
+    "all users: never seen, and the user's cutoff ended it before, which is named",
+    { cutoff: {}, globalCutoff: {} },
+    ended('cutoff'),
+  ),
+  row(
+    "all users: never seen, and the user's cutoff came later",
+    { cutoff: {}, globalCutoff: { at: CUTOFF.at - 1 } },
+    ended('global cutoff'),
+  ),
+];
+
+export const VERDICTS: readonly VerdictRow[] = [
+  ...LIFETIMES,
+  ...IDLENESS,
+  ...TOKENS,
+  ...TOMBSTONES,
+  ...CUTOFFS,
+  ...EXCEPTIONS,
+  ...RESTORED_CUTOFFS,
+  ...GLOBAL_CUTOFFS,
+];
