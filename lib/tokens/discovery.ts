@@ -55,6 +55,11 @@ export function httpUrl(value: unknown): URL | undefined {
   return isHttp && url.username === '' && url.password === '' ? url : undefined;
 }
 
+/** A URL to which a path can be appended: {@link httpUrl} without query and fragment, also empty ones. */
+export function baseUrl(value: unknown): URL | undefined {
+  return typeof value === 'string' && !/[?#]/.test(value) ? httpUrl(value) : undefined;
+}
+
 class ResponseTooLarge extends Error {}
 
 async function readText(response: Response, what: string): Promise<string> {
