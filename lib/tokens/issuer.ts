@@ -16,6 +16,7 @@ import {
 import { profileOf, textOf, type Claims, type Profile, type RequiredClaim } from '../core/claims.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import type { KeyEvent, KeySource } from './key-source.js';
+import { warnKeysDown } from './keys-down-warning.js';
 import { isUrl, jwksKeys } from './keys.js';
 import { checkAlgorithms, staticKeys, type PublicKey, type Secret } from './static-keys.js';
 import type { Algorithm } from './verification-key.js';
@@ -159,7 +160,11 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
   const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
   const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
   const uri = jwksUri ?? { discover: options.issuer };
-  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent: onKeyEvent }, optionName);
+  function onEvent(event: KeyEvent): void {
+    if (event.kind === 'down') warnKeysDown(options.issuer, jwksUri?.toString(), event.error);
+    onKeyEvent(event);
+  }
+  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent }, optionName);
 }
 
 /** Which of several options were given, for a message; and which were given as undefined, if that is all. */
