@@ -1,6 +1,7 @@
 /** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
 import { kindOf, refusePromise } from './check.js';
+import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
 import { LoginError, type LoginErrorCode } from './errors.js';
 import type { TokenTimes } from './session.js';
 
@@ -77,6 +78,8 @@ interface Check {
   readonly code: LoginErrorCode;
   readonly says: string;
   readonly holds: (claims: Claims, rules: ClaimRules) => boolean;
+  /** For a check that failed. */
+  readonly diagnose: (claims: Claims, rules: ClaimRules) => Diagnosis;
 }
 
 /** The last moment that a `Date` can hold, in seconds either side of 1970. */
@@ -85,21 +88,47 @@ const LAST_DATE = 8.64e12;
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 const CHECKS: readonly Check[] = [
-  { code: 'type_refused', says: 'A logout token is not a login token', holds: (claims) => !isLogoutToken(claims) },
-  { code: 'issuer_refused', says: 'The issuer is not configured', holds: hasIssuer },
-  { code: 'audience_refused', says: 'The token is for another audience', holds: hasAudience },
+  {
+    code: 'type_refused',
+    says: 'A logout token is not a login token',
+    holds: (claims) => !isLogoutToken(claims),
+    diagnose: (claims) => ({ claim: 'events', got: shown(claimOf(claims, 'events')), expected: 'no logout event' }),
+  },
+  {
+    code: 'issuer_refused',
+    says: 'The issuer is not configured',
+    holds: hasIssuer,
+    diagnose: (claims, { issuer, withoutIssuer }) =>
+      namesDiffer('iss', claimOf(claims, 'iss'), withoutIssuer === true ? [] : [issuer]),
+  },
+  {
+    code: 'audience_refused',
+    says: 'The token is for another audience',
+    holds: hasAudience,
+    diagnose: (claims, { audience = [] }) =>
+      namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
+  },
   ...['exp', 'nbf', 'iat'].map((name): Check => ({
     code: 'claim_invalid',
     says: `The claim ${name} is not a valid date`,
     holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
+    diagnose: (claims) => ({ claim: name, got: shown(claimOf(claims, name)), expected: A_DATE }),
   })),
-  { code: 'claim_invalid', says: 'A claim does not have the required value', holds: hasRequiredClaims },
+  {
+    code: 'claim_invalid',
+    says: 'A claim does not have the required value',
+    holds: (claims, rules) => differingClaim(claims, rules) === undefined,
+    diagnose: (claims, rules) => claimDiffers(claims, differingClaim(claims, rules)),
+  },
   {
     code: 'proof_required',
     says: 'The token is bound to a key (cnf), and the request does not prove that its sender has that key',
     holds: isBearer,
+    diagnose: () => ({ claim: 'cnf', got: 'a binding to a key', expected: 'none, or senderConstrained: ignore' }),
   },
 ];
+
+const A_DATE = 'a number of seconds since 1970';
 
 /**
  * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
@@ -112,8 +141,8 @@ const CHECKS: readonly Check[] = [
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
   if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');
-  for (const { code, says, holds } of CHECKS) {
-    if (!holds(payload, rules)) throw new LoginError(code, says);
+  for (const { code, says, holds, diagnose } of CHECKS) {
+    if (!holds(payload, rules)) throw diagnosed(new LoginError(code, says), diagnose(payload, rules));
   }
   const subject = subjectOf(payload, rules);
   const times = tokenTimes(payload, rules);
@@ -191,15 +220,28 @@ function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string 
   refusePromise(subject, 'subject must return the subject itself, not a promise of it');
   // Databases store UTF-8, which turns every lone surrogate into the same character: two such subjects would be one user.
   if (typeof subject === 'string' && subject !== '' && subject.isWellFormed()) return subject;
-  throw new LoginError('claim_invalid', 'The subject is not a non-empty string');
+  throw diagnosed(new LoginError('claim_invalid', 'The subject is not a non-empty string'), {
+    claim: typeof by === 'function' ? 'the subject' : by,
+    got: shown(subject),
+    expected: 'a non-empty string',
+  });
 }
 
 function isDateOrAbsent(value: unknown): boolean {
   return value === undefined || (typeof value === 'number' && Math.abs(value) <= LAST_DATE);
 }
 
-function hasRequiredClaims(claims: Claims, rules: ClaimRules): boolean {
-  return Object.entries(rules.claims ?? {}).every(([name, required]) => isAsRequired(claimOf(claims, name), required));
+type RequiredEntry = readonly [name: string, required: RequiredClaim];
+
+/** The first claim that is not as required. */
+function differingClaim(claims: Claims, rules: ClaimRules): RequiredEntry | undefined {
+  return Object.entries(rules.claims ?? {}).find(([name, required]) => !isAsRequired(claimOf(claims, name), required));
+}
+
+function claimDiffers(claims: Claims, [claim, required]: RequiredEntry = ['', null]): Diagnosis {
+  const values: readonly unknown[] = Array.isArray(required) ? required : [required];
+  const expected = typeof required === 'function' ? 'what the predicate of claims accepts' : shownChoice(values);
+  return { claim, got: shown(claimOf(claims, claim)), expected };
 }
 
 function isAsRequired(value: unknown, required: RequiredClaim): boolean {
@@ -224,12 +266,16 @@ function tokenTimes(claims: Claims, rules: ClaimRules): TokenTimes {
   }
   const times = { issuedAt: momentOf(claims, 'iat'), expiresAt: momentOf(claims, 'exp'), lifetime };
   if (lifetime === null && times.expiresAt === null) {
-    throw new LoginError('claim_invalid', 'The claim exp is missing, and no lifetime is set');
+    throw missing('exp', 'The claim exp is missing, and no lifetime is set');
   }
   if (lifetime !== null && times.issuedAt === null) {
-    throw new LoginError('claim_invalid', 'The claim iat is missing; the lifetime counts from it');
+    throw missing('iat', 'The claim iat is missing; the lifetime counts from it');
   }
   return times;
+}
+
+function missing(claim: string, message: string): LoginError {
+  return diagnosed(new LoginError('claim_invalid', message), { claim, got: shown(undefined), expected: A_DATE });
 }
 
 /** Each comparison asks whether the token is valid, so that it is refused if the clock returns `NaN`. */

@@ -1,6 +1,7 @@
 /** Events about sessions, tokens, keys and the store. No event contains a token or a key. */
 
 import { hint, kindOf, shownName } from './check.js';
+import type { Diagnosis } from './diagnosis.js';
 import type { LoginError, LoginErrorCode } from './errors.js';
 
 /** Whose session an event is about. */
@@ -49,6 +50,8 @@ export interface SessionMoved {
 export interface TokenRefused {
   readonly code: LoginErrorCode;
   readonly error: LoginError;
+  /** Which claim the token had and what was expected, if that is why it was refused. Never sent to the client. */
+  readonly diagnosis?: Diagnosis;
 }
 
 /** A key of a set cannot be used; the others are used. */

@@ -23,8 +23,9 @@ import {
   type SenderConstrained,
 } from '../core/claims.js';
 import { durationMs, type Duration } from '../core/duration.js';
-import type { KeySource } from './key-source.js';
-import { jwksKeys, type KeyEvent } from './keys.js';
+import type { KeyEvent, KeySource } from './key-source.js';
+import { warnKeysDown } from './keys-down-warning.js';
+import { isUrl, jwksKeys } from './keys.js';
 import { sessionIdBy, type SessionNaming } from './session-id.js';
 import { checkAlgorithms, staticKeys, type PublicKey, type Secret } from './static-keys.js';
 import type { Algorithm } from './verification-key.js';
@@ -37,12 +38,12 @@ export interface IssuerOptions {
   /** One of these must be in `aud`. Default: `aud` is not checked, so a token for another application is accepted. */
   readonly audience?: string | readonly string[];
   /** The URL of its JSON Web Key Set: https, or http if the network is trusted. */
-  readonly jwksUri?: string;
-  /** A string (its UTF-8 bytes), a Buffer or a secret `KeyObject`, at least as long as the hash; or a list of them. */
+  readonly jwksUri?: string | URL;
+  /** A string (its UTF-8 bytes), a Buffer or a secret `KeyObject`, at least as long as the hash; or a list of up to eight. */
   readonly secret?: Secret | readonly Secret[];
-  /** PEM, JWK or a public `KeyObject`; or a list of them. */
+  /** PEM, the bare base64 of an SPKI, JWK, JWK set or a public `KeyObject`; or a list of them, with up to eight keys. */
   readonly publicKey?: PublicKey | readonly PublicKey[];
-  /** True: `jwksUri` is read from the issuer's `/.well-known/openid-configuration`. */
+  /** True: `jwksUri` is read from `/.well-known/openid-configuration` of the issuer, a URL without query and fragment. */
   readonly discover?: boolean;
   /** Default: HS256 for a secret; for a public key its own `alg`, or else RS256 for RSA, the curve's own for EC, EdDSA for Ed25519. */
   readonly algorithms?: readonly Algorithm[];
@@ -52,7 +53,10 @@ export interface IssuerOptions {
   readonly types?: readonly (string | null)[];
   /** What other claims must be: a value, one of several, or whatever a predicate accepts. */
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
-  /** The age at which a key set is fetched again, in the background, `'1s'` to `'1y'`. Default `'10m'`. */
+  /**
+   * The age up to which a key set is used without a question, `'1s'` to `'1y'`. From three quarters of it on, the set is
+   * fetched again in the background; after it, requests wait for the fetch, at most 5 s. Default `'10m'`.
+   */
   readonly keysMaxAge?: Duration;
   /** How long the last good key set is used if none can be fetched, `keysMaxAge` or more. Default `'24h'`. */
   readonly keysMaxStale?: Duration;
@@ -92,12 +96,20 @@ const filledStrings: Kind = {
   accepts: (value) => listOf(value).every(aFilledString.accepts) && listOf(value).length > 0,
 };
 
+/** For an option that has a check of its own; null is not an option that was left out. */
+function unlessNull(words: string): Kind {
+  return { words, accepts: (value) => value !== null };
+}
+
 const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
   issuer: required(aFilledString),
   audience: filledStrings,
-  jwksUri: anything,
-  secret: anything,
-  publicKey: anything,
+  jwksUri: {
+    words: 'an absolute http(s) URL, as a string or a URL',
+    accepts: (value) => aFilledString.accepts(value) || isUrl(value),
+  },
+  secret: unlessNull('a string, a Buffer, a secret KeyObject or a list of them'),
+  publicKey: unlessNull('a PEM, base64 of an SPKI, a JWK, a JWK set, a public KeyObject or a list of them'),
   discover: aBoolean,
   algorithms: anything,
   clockTolerance: anything,
@@ -191,12 +203,18 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
     );
   }
   const { jwksUri, discover, algorithms, keysMaxAge: maxAge = '10m' } = options;
-  if (jwksUri === undefined && discover !== true) return staticKeys(options, optionName);
+  if (jwksUri === undefined && discover !== true) {
+    return staticKeys(options, optionName, (skipped) => onKeyEvent({ kind: 'skipped', ...skipped }));
+  }
   const keysMaxAge = durationMs(maxAge, `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
   const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
   const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
   const uri = jwksUri ?? { discover: options.issuer };
-  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent: onKeyEvent }, optionName);
+  function onEvent(event: KeyEvent): void {
+    if (event.kind === 'down') warnKeysDown(options.issuer, jwksUri?.toString(), event.error);
+    onKeyEvent(event);
+  }
+  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent }, optionName);
 }
 
 /** Which of several options were given, for a message; and which were given as undefined, if that is all. */

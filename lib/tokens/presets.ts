@@ -3,7 +3,7 @@
 import { aFilledString, anything, checkOptions, type OptionKinds } from '../core/check.js';
 import { claimOf, isClaims, standardProfile, textOf } from '../core/claims.js';
 import type { Claims, Organization, Profile } from '../core/claims.js';
-import { httpUrl } from './discovery.js';
+import { baseUrl } from './discovery.js';
 import { gotOf, type IssuerOptions } from './issuer.js';
 import type { PublicKey, Secret } from './static-keys.js';
 
@@ -132,12 +132,6 @@ function keySetOf(loginRocketUrl: string): string {
     );
   }
   return `${url.href.replace(/\/$/, '')}/connect/jwks`;
-}
-
-/** A URL to which a path can be appended: without query and fragment. */
-function baseUrl(value: unknown): URL | undefined {
-  const url = httpUrl(value);
-  return url?.search === '' && url.hash === '' ? url : undefined;
 }
 
 function authRocketProfile(claims: Claims): Profile {

@@ -137,11 +137,15 @@ function requireLength(secret: KeyObject, algorithm: Algorithm): void {
 
 /**
  * Checks a JWK and takes out the members that are the key. Certificates (`x5c`, `x5u`) are ignored: AuthRocket, for
- * example, puts a bare public key there. Throws {@link UnusableKey}.
+ * example, puts a bare public key there. Members that are null, an empty list or an empty string count as absent: some
+ * servers write every member that they know. Throws {@link UnusableKey}.
  */
 export function checkJwk(value: unknown): CheckedJwk {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UnusableKey('is not a JWK object');
-  const member = (name: string): unknown => (Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined);
+  const member = function memberOrNothing(name: string): unknown {
+    const found: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+    return isEmpty(found) ? undefined : found;
+  };
 
   const use = member('use');
   if (use !== undefined && use !== 'sig') throw new UnusableKey('is not for signatures (use)');
@@ -156,6 +160,10 @@ export function checkJwk(value: unknown): CheckedJwk {
   }
   const [kid, alg] = ['kid', 'alg'].map((name) => stringOrNothing(member(name), name));
   return { material: materialOf(kty, member), kid, alg };
+}
+
+function isEmpty(member: unknown): boolean {
+  return member === null || member === '' || (Array.isArray(member) && member.length === 0);
 }
 
 function materialOf(kty: unknown, member: (name: string) => unknown): JwkMaterial {

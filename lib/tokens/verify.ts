@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { checkClaims, claimOf, isClaims, type Claims, type ClaimRules, type Profile } from '../core/claims.js';
+import { diagnosed, namesDiffer } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
 import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
@@ -111,7 +112,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
   function selectIssuer(token: UnverifiedToken): Issuer {
     const name = claimOf(token.payload, 'iss');
     const issuer = name === undefined || typeof name === 'string' ? issuers.get(name) : undefined;
-    if (issuer === undefined) throw new LoginError('issuer_refused', 'The issuer is not configured');
+    if (issuer === undefined) {
+      const configured = [...issuers.keys()].filter((known) => known !== undefined);
+      const error = new LoginError('issuer_refused', 'The issuer is not configured');
+      throw diagnosed(error, namesDiffer('iss', name, configured));
+    }
     if (!issuer.types.has(token.type)) {
       throw new LoginError('type_refused', 'Tokens of this type are not accepted as login tokens');
     }

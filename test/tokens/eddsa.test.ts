@@ -3,7 +3,7 @@
 import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { isSignedBy } from '../../lib/tokens/signature.js';
 import { issuerRules, type IssuerOptions } from '../../lib/tokens/issuer.js';
-import type { KeyEvent } from '../../lib/tokens/keys.js';
+import type { KeyEvent } from '../../lib/tokens/key-source.js';
 import type { PublicKey } from '../../lib/tokens/static-keys.js';
 import { createVerifier, type Verifier } from '../../lib/tokens/verify.js';
 import { createTestIssuer } from '../../lib/testing/issuer.js';
