@@ -24,6 +24,7 @@ const EVENT_CHANNELS: Readonly<Record<SessionEventName, Channel>> = {
   keysDown: channel('managed-sessions:keys-down'),
   keysUp: channel('managed-sessions:keys-up'),
   keySkipped: channel('managed-sessions:key-skipped'),
+  sessionUnnamed: channel('managed-sessions:session-unnamed'),
   tombstonesDropped: channel('managed-sessions:tombstones-dropped'),
 };
 

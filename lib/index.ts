@@ -35,6 +35,7 @@ export type { Algorithm } from './tokens/verification-key.js';
 export { LoginError } from './core/errors.js';
 export type { LoginErrorCode, LoginErrorDetails } from './core/errors.js';
 export type { Claims, Organization, Profile, RequiredClaim, Scalar } from './core/claims.js';
+export type { Diagnosis } from './core/diagnosis.js';
 export type { Duration } from './core/duration.js';
 export type { Health } from './core/health.js';
 export type {
@@ -46,6 +47,7 @@ export type {
   SessionEvents,
   SessionMoved,
   SessionStarted,
+  SessionUnnamed,
   TokenRefused,
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';

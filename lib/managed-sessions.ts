@@ -41,6 +41,7 @@ import { Ledger } from './ledger/ledger.js';
 import { checkedSettings, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
 import { issuerRules } from './tokens/issuer.js';
+import { reportUnnamedOnce, UNNAMED_WARNING, unnamedWarning } from './tokens/session-id.js';
 import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
 
 /** Whose sessions: the subject, or issuer and subject if several issuers are configured. */
@@ -174,6 +175,10 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     clock,
     lifetime,
     ...(handleSecret === undefined ? {} : { handleSecret }),
+    onUnnamed: reportUnnamedOnce((event) => {
+      process.emitWarning(unnamedWarning(event), { type: 'ManagedSessionsWarning', code: UNNAMED_WARNING });
+      emit('sessionUnnamed', event);
+    }),
   });
   const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' });
   const trust = compileTrust(options.trustProxy);

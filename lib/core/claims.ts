@@ -1,5 +1,7 @@
 /** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
+import { kindOf, refusePromise } from './check.js';
+import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
 import { LoginError, type LoginErrorCode } from './errors.js';
 import type { TokenTimes } from './session.js';
 
@@ -36,6 +38,9 @@ export interface Organization {
   readonly selected: boolean;
 }
 
+/** Whether a token that is bound to a key is refused, or taken as if it were not bound. */
+export type SenderConstrained = 'refuse' | 'ignore';
+
 /** What the tokens of one issuer must claim. Durations in milliseconds. */
 export interface ClaimRules {
   /** The exact `iss`. */
@@ -51,8 +56,12 @@ export interface ClaimRules {
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
   /** The claim that identifies the user, or a function that returns the subject. Default `sub`. */
   readonly subject?: string | ((claims: Claims) => string);
+  /** What to do with a token that is bound to a key (`cnf`). Default `refuse`. */
+  readonly senderConstrained?: SenderConstrained;
   /** Default {@link standardProfile}. */
   readonly profile?: (claims: Claims) => Profile;
+  /** Default: the words of `scope`, or of `scp` if there is no `scope`. */
+  readonly scopes?: (claims: Claims) => readonly string[];
 }
 
 /** What passed every check. */
@@ -60,7 +69,7 @@ export interface CheckedClaims {
   readonly issuer: string;
   readonly subject: string;
   readonly profile: Profile;
-  /** From `scope` (words in a string), or else from `scp` (words in a string, or a list). */
+  /** From `scope`, or if there is none from `scp`: words in a string, or a list. Or what {@link ClaimRules.scopes} returned. */
   readonly scopes: readonly string[];
   readonly times: TokenTimes;
 }
@@ -69,6 +78,8 @@ interface Check {
   readonly code: LoginErrorCode;
   readonly says: string;
   readonly holds: (claims: Claims, rules: ClaimRules) => boolean;
+  /** For a check that failed. */
+  readonly diagnose: (claims: Claims, rules: ClaimRules) => Diagnosis;
 }
 
 /** The last moment that a `Date` can hold, in seconds either side of 1970. */
@@ -77,30 +88,61 @@ const LAST_DATE = 8.64e12;
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 const CHECKS: readonly Check[] = [
-  { code: 'type_refused', says: 'A logout token is not a login token', holds: (claims) => !isLogoutToken(claims) },
-  { code: 'issuer_refused', says: 'The issuer is not configured', holds: hasIssuer },
-  { code: 'audience_refused', says: 'The token is for another audience', holds: hasAudience },
+  {
+    code: 'type_refused',
+    says: 'A logout token is not a login token',
+    holds: (claims) => !isLogoutToken(claims),
+    diagnose: (claims) => ({ claim: 'events', got: shown(claimOf(claims, 'events')), expected: 'no logout event' }),
+  },
+  {
+    code: 'issuer_refused',
+    says: 'The issuer is not configured',
+    holds: hasIssuer,
+    diagnose: (claims, { issuer, withoutIssuer }) =>
+      namesDiffer('iss', claimOf(claims, 'iss'), withoutIssuer === true ? [] : [issuer]),
+  },
+  {
+    code: 'audience_refused',
+    says: 'The token is for another audience',
+    holds: hasAudience,
+    diagnose: (claims, { audience = [] }) =>
+      namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
+  },
   ...['exp', 'nbf', 'iat'].map((name): Check => ({
     code: 'claim_invalid',
     says: `The claim ${name} is not a valid date`,
     holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
+    diagnose: (claims) => ({ claim: name, got: shown(claimOf(claims, name)), expected: A_DATE }),
   })),
-  { code: 'claim_invalid', says: 'A claim does not have the required value', holds: hasRequiredClaims },
+  {
+    code: 'claim_invalid',
+    says: 'A claim does not have the required value',
+    holds: (claims, rules) => differingClaim(claims, rules) === undefined,
+    diagnose: (claims, rules) => claimDiffers(claims, differingClaim(claims, rules)),
+  },
+  {
+    code: 'proof_required',
+    says: 'The token is bound to a key (cnf), and the request does not prove that its sender has that key',
+    holds: isBearer,
+    diagnose: () => ({ claim: 'cnf', got: 'a binding to a key', expected: 'none, or senderConstrained: ignore' }),
+  },
 ];
+
+const A_DATE = 'a number of seconds since 1970';
 
 /**
  * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
  *
  * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
  * Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
- * `audience_refused`, `claim_invalid`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
- * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, or if
- * `subject` returns a promise. Anything else that a function of the rules throws is passed on.
+ * `audience_refused`, `claim_invalid`, `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
+ * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if
+ * `subject` or `scopes` returns a promise, or if `scopes` does not return a list. Anything else that a function of the rules throws is passed on.
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
   if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');
-  for (const { code, says, holds } of CHECKS) {
-    if (!holds(payload, rules)) throw new LoginError(code, says);
+  for (const { code, says, holds, diagnose } of CHECKS) {
+    if (!holds(payload, rules)) throw diagnosed(new LoginError(code, says), diagnose(payload, rules));
   }
   const subject = subjectOf(payload, rules);
   const times = tokenTimes(payload, rules);
@@ -109,7 +151,7 @@ export function checkClaims(payload: unknown, rules: ClaimRules, now: number): C
     issuer: rules.issuer,
     subject,
     profile: (rules.profile ?? standardProfile)(payload),
-    scopes: scopesOf(payload),
+    scopes: scopesOf(payload, rules),
     times,
   };
 }
@@ -168,24 +210,38 @@ function hasAudience(claims: Claims, rules: ClaimRules): boolean {
   return meant.every((name) => typeof name === 'string') && meant.some((name) => wanted.includes(name));
 }
 
+/** RFC 7800: `cnf` binds a token to a key, by DPoP (RFC 9449) or by mutual TLS (RFC 8705). Its value does not matter. */
+function isBearer(claims: Claims, { senderConstrained }: ClaimRules): boolean {
+  return senderConstrained === 'ignore' || !Object.hasOwn(claims, 'cnf');
+}
+
 function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string {
   const subject: unknown = typeof by === 'function' ? by(claims) : claimOf(claims, by);
-  if (subject instanceof Promise) {
-    // A rejection that nobody handles would end the process.
-    subject.catch(() => undefined);
-    throw new TypeError('subject must return the subject itself, not a promise of it');
-  }
+  refusePromise(subject, 'subject must return the subject itself, not a promise of it');
   // Databases store UTF-8, which turns every lone surrogate into the same character: two such subjects would be one user.
   if (typeof subject === 'string' && subject !== '' && subject.isWellFormed()) return subject;
-  throw new LoginError('claim_invalid', 'The subject is not a non-empty string');
+  throw diagnosed(new LoginError('claim_invalid', 'The subject is not a non-empty string'), {
+    claim: typeof by === 'function' ? 'the subject' : by,
+    got: shown(subject),
+    expected: 'a non-empty string',
+  });
 }
 
 function isDateOrAbsent(value: unknown): boolean {
   return value === undefined || (typeof value === 'number' && Math.abs(value) <= LAST_DATE);
 }
 
-function hasRequiredClaims(claims: Claims, rules: ClaimRules): boolean {
-  return Object.entries(rules.claims ?? {}).every(([name, required]) => isAsRequired(claimOf(claims, name), required));
+type RequiredEntry = readonly [name: string, required: RequiredClaim];
+
+/** The first claim that is not as required. */
+function differingClaim(claims: Claims, rules: ClaimRules): RequiredEntry | undefined {
+  return Object.entries(rules.claims ?? {}).find(([name, required]) => !isAsRequired(claimOf(claims, name), required));
+}
+
+function claimDiffers(claims: Claims, [claim, required]: RequiredEntry = ['', null]): Diagnosis {
+  const values: readonly unknown[] = Array.isArray(required) ? required : [required];
+  const expected = typeof required === 'function' ? 'what the predicate of claims accepts' : shownChoice(values);
+  return { claim, got: shown(claimOf(claims, claim)), expected };
 }
 
 function isAsRequired(value: unknown, required: RequiredClaim): boolean {
@@ -210,12 +266,16 @@ function tokenTimes(claims: Claims, rules: ClaimRules): TokenTimes {
   }
   const times = { issuedAt: momentOf(claims, 'iat'), expiresAt: momentOf(claims, 'exp'), lifetime };
   if (lifetime === null && times.expiresAt === null) {
-    throw new LoginError('claim_invalid', 'The claim exp is missing, and no lifetime is set');
+    throw missing('exp', 'The claim exp is missing, and no lifetime is set');
   }
   if (lifetime !== null && times.issuedAt === null) {
-    throw new LoginError('claim_invalid', 'The claim iat is missing; the lifetime counts from it');
+    throw missing('iat', 'The claim iat is missing; the lifetime counts from it');
   }
   return times;
+}
+
+function missing(claim: string, message: string): LoginError {
+  return diagnosed(new LoginError('claim_invalid', message), { claim, got: shown(undefined), expected: A_DATE });
 }
 
 /** Each comparison asks whether the token is valid, so that it is refused if the clock returns `NaN`. */
@@ -244,10 +304,21 @@ function seconds(milliseconds: number): string {
   return `${Math.ceil(milliseconds / 1000)} s`;
 }
 
-function scopesOf(claims: Claims): readonly string[] {
-  const text = textOf(claims, 'scope') ?? textOf(claims, 'scp');
-  if (text !== undefined) return text.split(' ').filter((word) => word !== '');
-  const listed = claimOf(claims, 'scp');
-  const words: readonly unknown[] = Array.isArray(listed) ? listed : [];
-  return words.filter((word) => typeof word === 'string').filter((word) => word !== '');
+/** By `scope` (RFC 9068, section 2.2.3), or by `scp` only if there is no `scope`: an empty `scope` grants nothing. */
+function standardScopes(claims: Claims): readonly string[] {
+  const value = claimOf(claims, Object.hasOwn(claims, 'scope') ? 'scope' : 'scp');
+  return typeof value === 'string' ? words(value.split(' ')) : words(Array.isArray(value) ? value : []);
+}
+
+function scopesOf(claims: Claims, { scopes }: ClaimRules): readonly string[] {
+  if (scopes === undefined) return standardScopes(claims);
+  const found: unknown = scopes(claims);
+  refusePromise(found, 'scopes must return a list of strings, not a promise of it');
+  if (!Array.isArray(found)) throw new TypeError(`scopes must return a list of strings, got ${kindOf(found)}`);
+  return words(found);
+}
+
+/** A new list, because an application's own must not be frozen. */
+function words(list: readonly unknown[]): readonly string[] {
+  return list.filter((word) => typeof word === 'string').filter((word) => word !== '');
 }

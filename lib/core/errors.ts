@@ -24,6 +24,7 @@ const KINDS = {
   issuer_refused: invalidToken('The issuer is refused'),
   audience_refused: invalidToken('The audience is refused'),
   claim_invalid: invalidToken('A claim is invalid'),
+  proof_required: invalidToken('A proof of possession is required'),
   token_expired: invalidToken('The token expired'),
   token_not_yet_valid: invalidToken('The token is not valid yet'),
 

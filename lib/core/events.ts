@@ -1,6 +1,7 @@
 /** Events about sessions, tokens, keys and the store. No event contains a token or a key. */
 
 import { hint, kindOf, shownName } from './check.js';
+import type { Diagnosis } from './diagnosis.js';
 import type { LoginError, LoginErrorCode } from './errors.js';
 
 /** Whose session an event is about. */
@@ -49,6 +50,8 @@ export interface SessionMoved {
 export interface TokenRefused {
   readonly code: LoginErrorCode;
   readonly error: LoginError;
+  /** Which claim the token had and what was expected, if that is why it was refused. Never sent to the client. */
+  readonly diagnosis?: Diagnosis;
 }
 
 /** A key of a set cannot be used; the others are used. */
@@ -58,6 +61,16 @@ export interface KeySkipped {
   readonly index: number;
   readonly kid: string | undefined;
   readonly why: string;
+}
+
+/**
+ * A token names no session: none of the claims of the issuer's option `session` is in it. Each such token is a session of
+ * its own, and a refreshed token brings an ended session back.
+ */
+export interface SessionUnnamed {
+  readonly issuer: string;
+  /** The names of the token's claims, without their values: the first 50, each cut after 64 characters. */
+  readonly claims: readonly string[];
 }
 
 export interface SessionEvents {
@@ -71,6 +84,8 @@ export interface SessionEvents {
   keysDown: { readonly issuer: string; readonly error: Error };
   keysUp: { readonly issuer: string };
   keySkipped: KeySkipped;
+  /** Once for each issuer. Not if its option `session` is `'jti'`. */
+  sessionUnnamed: SessionUnnamed;
   /** This process knows more ended sessions than it can remember: the store alone remembers those that expire soonest. */
   tombstonesDropped: { readonly count: number };
 }
@@ -126,6 +141,7 @@ const EVENT_NAMES: Readonly<Record<SessionEventName, true>> = {
   keysDown: true,
   keysUp: true,
   keySkipped: true,
+  sessionUnnamed: true,
   tombstonesDropped: true,
 };
 

@@ -74,19 +74,6 @@ export function sessionUser(issuer: string, subject: string): SessionUser {
   return { key: digest(undefined, [issuer, subject]), issuer, subject };
 }
 
-/**
- * The session id: the claim `sid`, or else `tk` (AuthRocket v1), or else `jti`, or else the SHA-256 of the signing input
- * (`header.payload`). Not of the whole token, because one signature can be written in several valid ways. A claim that is
- * not a non-empty string is ignored.
- */
-export function sessionId(claims: Readonly<Record<string, unknown>>, signingInput: string): string {
-  for (const name of ['sid', 'tk', 'jti']) {
-    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
-    if (typeof value === 'string' && value !== '') return value;
-  }
-  return hash('sha256', signingInput, 'base64url');
-}
-
 /** The public id of a session: 22 url-safe characters of a SHA-256, or of an HMAC-SHA-256 with `secret`. Not a credential. */
 export function sessionHandle(user: SessionUser, id: string, secret?: KeyObject): string {
   return digest(secret, [user.issuer, user.subject, id]);

@@ -3,6 +3,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import { anything, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
+import { tokenRefused } from '../core/diagnosis.js';
 import { LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
@@ -219,7 +220,7 @@ export class Authenticator<User> {
 
   #report(error: LoginError): void {
     if (error.status < 500 && !UNREPORTED.has(error.code)) {
-      this.#parts.emit('tokenRefused', { code: error.code, error });
+      this.#parts.emit('tokenRefused', tokenRefused(error));
     }
   }
 

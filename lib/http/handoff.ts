@@ -3,6 +3,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { anything, checkOptions, type OptionKinds } from '../core/check.js';
+import { tokenRefused } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import { tokenEndsAt } from '../core/policy.js';
@@ -87,7 +88,7 @@ export function createHandoff(parts: HandoffParts, options: HandoffOptions = {})
         },
         (error: unknown) => {
           if (isBadHandoff(error)) {
-            emit('tokenRefused', { code: error.code, error });
+            emit('tokenRefused', tokenRefused(error));
             redirect(res, target);
           } else {
             fail(error, req, res, next);

@@ -14,7 +14,10 @@ import {
   type OptionKinds,
 } from '../core/check.js';
 
-const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const;
+const ALGORITHMS = [
+  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
+  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
+] as const;
 export type TestAlgorithm = (typeof ALGORITHMS)[number];
 
 export interface TestIssuerOptions {
@@ -170,11 +173,7 @@ function answerJson(response: ServerResponse, body: unknown): void {
 }
 
 async function makeKey(alg: TestAlgorithm): Promise<SigningKey> {
-  const generate = promisify(generateKeyPair);
-  const pair =
-    alg === 'ES256' || alg === 'ES384' || alg === 'ES512'
-      ? await generate('ec', { namedCurve: CURVES[alg] })
-      : await generate('rsa', { modulusLength: 2048 });
+  const pair = await makePair(alg);
   const kid = randomUUID();
   return {
     kid,
@@ -184,7 +183,15 @@ async function makeKey(alg: TestAlgorithm): Promise<SigningKey> {
   };
 }
 
+async function makePair(alg: TestAlgorithm) {
+  const generate = promisify(generateKeyPair);
+  if (alg === 'EdDSA' || alg === 'Ed25519') return generate('ed25519');
+  if (alg === 'ES256' || alg === 'ES384' || alg === 'ES512') return generate('ec', { namedCurve: CURVES[alg] });
+  return generate('rsa', { modulusLength: 2048 });
+}
+
 function signature(signingInput: string, { alg, privateKey }: SigningKey): string {
+  if (alg.startsWith('Ed')) return sign(null, Buffer.from(signingInput), privateKey).toString('base64url');
   const bits = Number(alg.slice(2));
   const isPss = alg.startsWith('PS');
   return sign(`sha${bits}`, Buffer.from(signingInput), {

@@ -9,14 +9,24 @@ import {
   checkOptions,
   isObject,
   kindOf,
+  oneOf,
   required,
   type Kind,
   type OptionKinds,
 } from '../core/check.js';
-import { profileOf, textOf, type Claims, type Profile, type RequiredClaim } from '../core/claims.js';
+import {
+  profileOf,
+  textOf,
+  type Claims,
+  type Profile,
+  type RequiredClaim,
+  type SenderConstrained,
+} from '../core/claims.js';
 import { durationMs, type Duration } from '../core/duration.js';
-import type { KeySource } from './key-source.js';
-import { jwksKeys, type KeyEvent } from './keys.js';
+import type { KeyEvent, KeySource } from './key-source.js';
+import { warnKeysDown } from './keys-down-warning.js';
+import { isUrl, jwksKeys } from './keys.js';
+import { sessionIdBy, type SessionNaming } from './session-id.js';
 import { checkAlgorithms, staticKeys, type PublicKey, type Secret } from './static-keys.js';
 import type { Algorithm } from './verification-key.js';
 import type { IssuerRules } from './verify.js';
@@ -28,14 +38,14 @@ export interface IssuerOptions {
   /** One of these must be in `aud`. Default: `aud` is not checked, so a token for another application is accepted. */
   readonly audience?: string | readonly string[];
   /** The URL of its JSON Web Key Set: https, or http if the network is trusted. */
-  readonly jwksUri?: string;
-  /** A string (its UTF-8 bytes), a Buffer or a secret `KeyObject`, at least as long as the hash; or a list of them. */
+  readonly jwksUri?: string | URL;
+  /** A string (its UTF-8 bytes), a Buffer or a secret `KeyObject`, at least as long as the hash; or a list of up to eight. */
   readonly secret?: Secret | readonly Secret[];
-  /** PEM, JWK or a public `KeyObject`; or a list of them. */
+  /** PEM, the bare base64 of an SPKI, JWK, JWK set or a public `KeyObject`; or a list of them, with up to eight keys. */
   readonly publicKey?: PublicKey | readonly PublicKey[];
-  /** True: `jwksUri` is read from the issuer's `/.well-known/openid-configuration`. */
+  /** True: `jwksUri` is read from `/.well-known/openid-configuration` of the issuer, a URL without query and fragment. */
   readonly discover?: boolean;
-  /** Default: HS256 for a secret; for a public key its own `alg`, or else RS256 for RSA and the curve's own for EC. */
+  /** Default: HS256 for a secret; for a public key its own `alg`, or else RS256 for RSA, the curve's own for EC, EdDSA for Ed25519. */
   readonly algorithms?: readonly Algorithm[];
   /** How far its clock may differ from ours, up to `'1h'`. Default `'5s'`. */
   readonly clockTolerance?: Duration;
@@ -43,10 +53,21 @@ export interface IssuerOptions {
   readonly types?: readonly (string | null)[];
   /** What other claims must be: a value, one of several, or whatever a predicate accepts. */
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
-  /** The age at which a key set is fetched again, in the background, `'1s'` to `'1y'`. Default `'10m'`. */
+  /**
+   * The age up to which a key set is used without a question, `'1s'` to `'1y'`. From three quarters of it on, the set is
+   * fetched again in the background; after it, requests wait for the fetch, at most 5 s. Default `'10m'`.
+   */
   readonly keysMaxAge?: Duration;
   /** How long the last good key set is used if none can be fetched, `keysMaxAge` or more. Default `'24h'`. */
   readonly keysMaxStale?: Duration;
+  /**
+   * Which sign-in a token belongs to: the claim that stays the same while its tokens are refreshed, claims of which the
+   * first one present counts, or a function of the claims. A non-empty string or a safe integer counts; anything else is
+   * skipped. Without any, each token is a session of its own, by `jti` or its digest; this is reported by
+   * `sessionUnnamed`, unless `session` is `'jti'`. What the function throws goes to `next`, and a `TypeError` if it returns
+   * a promise. Default `['sid', 'tk', 'origin_jti', 'session_id', 'session_state']`.
+   */
+  readonly session?: SessionNaming;
   /**
    * What identifies the user: the name of a claim, or a function of the claims. A token whose subject is not a non-empty
    * string is refused with `claim_invalid`; what the function throws goes to `next`. Default `'sub'`.
@@ -54,6 +75,18 @@ export interface IssuerOptions {
   readonly subject?: string | ((claims: Claims) => string);
   /** The names and organizations of `req.user`. Default: the claims `name`, `preferred_username` and `email`. */
   readonly profile?: (claims: Claims) => Profile;
+  /**
+   * The scopes that a token grants, for `required({ scope })`. Only non-empty strings of the list count; if it is no list, or
+   * a promise, `next` gets a `TypeError`. Default: the claim `scope`, words in a string or a list, or `scp` if there is no
+   * `scope` at all.
+   */
+  readonly scopes?: (claims: Claims) => readonly string[];
+  /**
+   * What to do with a token that is bound to a key (`cnf`), by DPoP (RFC 9449) or by mutual TLS (RFC 8705). A bearer request
+   * does not prove possession of that key: with `'refuse'`, it is refused with `proof_required`. With `'ignore'`, whoever
+   * steals the token can use it: only if something in front of the application checks the proof. Default `'refuse'`.
+   */
+  readonly senderConstrained?: SenderConstrained;
   /** True if its tokens have no `iss`; `issuer` is then only its name here, and a token with `iss` is refused. Default false. */
   readonly withoutIssuer?: boolean;
 }
@@ -63,12 +96,20 @@ const filledStrings: Kind = {
   accepts: (value) => listOf(value).every(aFilledString.accepts) && listOf(value).length > 0,
 };
 
+/** For an option that has a check of its own; null is not an option that was left out. */
+function unlessNull(words: string): Kind {
+  return { words, accepts: (value) => value !== null };
+}
+
 const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
   issuer: required(aFilledString),
   audience: filledStrings,
-  jwksUri: anything,
-  secret: anything,
-  publicKey: anything,
+  jwksUri: {
+    words: 'an absolute http(s) URL, as a string or a URL',
+    accepts: (value) => aFilledString.accepts(value) || isUrl(value),
+  },
+  secret: unlessNull('a string, a Buffer, a secret KeyObject or a list of them'),
+  publicKey: unlessNull('a PEM, base64 of an SPKI, a JWK, a JWK set, a public KeyObject or a list of them'),
   discover: aBoolean,
   algorithms: anything,
   clockTolerance: anything,
@@ -79,11 +120,17 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
   claims: { words: 'an object with what each claim must be', accepts: isObject },
   keysMaxAge: anything,
   keysMaxStale: anything,
+  session: {
+    words: 'the name of a claim, a list of names, or a function that returns the session id',
+    accepts: (value) => typeof value === 'function' || filledStrings.accepts(value),
+  },
   subject: {
     words: 'the name of a claim, or a function that returns the subject',
     accepts: (value) => typeof value === 'function' || aFilledString.accepts(value),
   },
   profile: aFunction('that returns an object such as { name, email }'),
+  scopes: aFunction('that returns a list of strings'),
+  senderConstrained: oneOf('refuse', 'ignore'),
   withoutIssuer: aBoolean,
 };
 
@@ -105,7 +152,19 @@ export interface IssuerSurroundings {
  */
 export function issuerRules(options: IssuerOptions, optionName: string, surroundings: IssuerSurroundings): IssuerRules {
   checkOptions<IssuerOptions>(options, optionName, ISSUER_OPTIONS);
-  const { issuer, audience, types, claims, subject, profile, withoutIssuer, clockTolerance = '5s' } = options;
+  const {
+    issuer,
+    audience,
+    types,
+    claims,
+    session,
+    subject,
+    profile,
+    scopes,
+    senderConstrained,
+    withoutIssuer,
+    clockTolerance = '5s',
+  } = options;
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   refuseUndefined(options, 'audience', optionName);
   for (const [claim, value] of Object.entries(claims ?? {})) {
@@ -118,8 +177,11 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(algorithms !== undefined && { algorithms }),
     ...(types !== undefined && { types }),
     ...(claims !== undefined && { claims }),
+    ...(session !== undefined && { sessionIdOf: sessionIdBy(session, `${optionName}.session`) }),
     ...(subject !== undefined && { subject }),
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
+    ...(scopes !== undefined && { scopes }),
+    ...(senderConstrained !== undefined && { senderConstrained }),
     clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
     keys: keySource(options, optionName, surroundings),
   };
@@ -141,12 +203,18 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
     );
   }
   const { jwksUri, discover, algorithms, keysMaxAge: maxAge = '10m' } = options;
-  if (jwksUri === undefined && discover !== true) return staticKeys(options, optionName);
+  if (jwksUri === undefined && discover !== true) {
+    return staticKeys(options, optionName, (skipped) => onKeyEvent({ kind: 'skipped', ...skipped }));
+  }
   const keysMaxAge = durationMs(maxAge, `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
   const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
   const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
   const uri = jwksUri ?? { discover: options.issuer };
-  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent: onKeyEvent }, optionName);
+  function onEvent(event: KeyEvent): void {
+    if (event.kind === 'down') warnKeysDown(options.issuer, jwksUri?.toString(), event.error);
+    onKeyEvent(event);
+  }
+  return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent }, optionName);
 }
 
 /** Which of several options were given, for a message; and which were given as undefined, if that is all. */

@@ -17,7 +17,10 @@ export interface KeySource {
    * hot path creates no promise. Throws, or rejects with, `LoginError`: `key_unknown`, `algorithm_refused`, `keys_unavailable`.
    */
   candidates(header: KeyRequest): readonly VerificationKey[] | Promise<readonly VerificationKey[]>;
-  /** Whether this key is still in use; if not, what it verified must be verified again. Cheap: called for every request. */
+  /**
+   * Whether this key is known to be in use; if not, what it verified must be verified again. Cheap: called for every
+   * request. Calling this counts as a use: a fetch that is due begins.
+   */
   holds(key: VerificationKey): boolean;
   /**
    * `ok`: tokens can be verified, as far as is known. `age` of the keys in milliseconds, `Infinity` before the first
@@ -27,6 +30,24 @@ export interface KeySource {
   /** Aborts fetches. */
   close(): void;
 }
+
+/** A key of a set that cannot be used; the others are used. */
+export interface SkippedKey {
+  /** Its position in the set, from 0, because not every key has a `kid`. */
+  readonly index: number;
+  readonly kid: string | undefined;
+  /** Continues a sentence that begins with the key's name. */
+  readonly why: string;
+}
+
+/** What happened to the keys of one issuer. */
+export type KeyEvent =
+  /** A fetch failed after one that succeeded. */
+  | { readonly kind: 'down'; readonly error: Error }
+  /** A fetch succeeded after one that failed. */
+  | { readonly kind: 'up' }
+  /** Reported once, not at every fetch. */
+  | ({ readonly kind: 'skipped' } & SkippedKey);
 
 /** A set of keys, in the order of their source. */
 export class KeyRing {
@@ -53,6 +74,11 @@ export class KeyRing {
     return this.#named.get(kid);
   }
 
+  /** A ring of these keys. A key that stays is the same object, so that what it verified need not be verified again. */
+  renewed(keys: readonly VerificationKey[]): KeyRing {
+    return new KeyRing(keys.map((key) => this.same(key) ?? key));
+  }
+
   /** The key of this ring with the same `kid`, material and algorithms, if there is one. */
   same(key: VerificationKey): VerificationKey | undefined {
     const namesakes = key.kid === undefined ? this.unnamed : this.named(key.kid);
@@ -70,4 +96,10 @@ export function serving(keys: readonly VerificationKey[], alg: string): readonly
 
 export function keyUnknown(): LoginError {
   return new LoginError('key_unknown', 'The issuer has no such key');
+}
+
+/** The `kid` of a key that may not be one. Empty counts as absent. */
+export function kidOf(jwk: unknown): string | undefined {
+  if (typeof jwk !== 'object' || jwk === null || !('kid' in jwk)) return undefined;
+  return typeof jwk.kid === 'string' && jwk.kid !== '' ? jwk.kid : undefined;
 }

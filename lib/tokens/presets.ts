@@ -3,12 +3,20 @@
 import { aFilledString, anything, checkOptions, type OptionKinds } from '../core/check.js';
 import { claimOf, isClaims, standardProfile, textOf } from '../core/claims.js';
 import type { Claims, Organization, Profile } from '../core/claims.js';
-import { httpUrl } from './discovery.js';
+import { baseUrl } from './discovery.js';
 import { gotOf, type IssuerOptions } from './issuer.js';
 import type { PublicKey, Secret } from './static-keys.js';
 
 /** What presets leave to the application. */
-type Adjustable = 'clockTolerance' | 'claims' | 'algorithms' | 'keysMaxAge' | 'keysMaxStale';
+type Adjustable =
+  | 'clockTolerance'
+  | 'claims'
+  | 'algorithms'
+  | 'keysMaxAge'
+  | 'keysMaxStale'
+  | 'session'
+  | 'scopes'
+  | 'senderConstrained';
 
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
@@ -17,6 +25,9 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   algorithms: anything,
   keysMaxAge: anything,
   keysMaxStale: anything,
+  session: anything,
+  scopes: anything,
+  senderConstrained: anything,
 };
 
 export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'audience' | 'types'> {
@@ -121,12 +132,6 @@ function keySetOf(loginRocketUrl: string): string {
     );
   }
   return `${url.href.replace(/\/$/, '')}/connect/jwks`;
-}
-
-/** A URL to which a path can be appended: without query and fragment. */
-function baseUrl(value: unknown): URL | undefined {
-  const url = httpUrl(value);
-  return url?.search === '' && url.hash === '' ? url : undefined;
 }
 
 function authRocketProfile(claims: Claims): Profile {

@@ -1,15 +1,18 @@
 /** Keys in the configuration: secrets and public keys, checked once, at construction. */
 
-import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { types } from 'node:util';
-import { kindOf } from '../core/check.js';
-import { KeyRing, keyUnknown, serving, type KeySource } from './key-source.js';
+import { isObject, kindOf } from '../core/check.js';
+import { kidOf, KeyRing, keyUnknown, serving, type KeySource, type SkippedKey } from './key-source.js';
 import { ALGORITHMS, algorithmsOf, checkJwk, isAlgorithm, UnusableKey } from './verification-key.js';
 import type { Algorithm, VerificationKey } from './verification-key.js';
 
 /** A string stands for its UTF-8 bytes. */
 export type Secret = string | Uint8Array | KeyObject;
-/** PEM (a string or the bytes of a file), a JWK, or a public `KeyObject`. */
+/**
+ * PEM or the bare base64 of an SPKI (a string or the bytes of a file), a JWK, a JWK set, or a public `KeyObject`. Keys of a
+ * set that cannot be used are skipped, as those of a `jwksUri` are.
+ */
 export type PublicKey = string | Uint8Array | Readonly<Record<string, unknown>> | KeyObject;
 
 export interface StaticKeyOptions {
@@ -20,14 +23,21 @@ export interface StaticKeyOptions {
   readonly algorithms?: readonly Algorithm[] | undefined;
 }
 
+/** The most keys: a token that names none of them is tried with each. */
+const KEY_LIMIT = 8;
+
 /**
- * Keys that do not change. A token whose `kid` names none of them may be signed with any that has no `kid`.
+ * Keys that do not change, at most eight. A token whose `kid` names none of them may be signed with any that has no `kid`.
  *
  * Throws a `TypeError` that names the option and shows nothing of the key: unless exactly one of `secret` and `publicKey`
- * is set; for a key that is invalid, too short (RFC 7518, section 3.2), too weak, private, or of use for none of
+ * is set; for more than eight keys, and for a key set without a usable one; for a key that is invalid, too short (RFC 7518, section 3.2), too weak, private, or of use for none of
  * `algorithms`; and for one of `algorithms` that none of the keys can be used with.
  */
-export function staticKeys(options: StaticKeyOptions, optionName: string): KeySource {
+export function staticKeys(
+  options: StaticKeyOptions,
+  optionName: string,
+  onSkipped: (skipped: SkippedKey) => void = () => undefined,
+): KeySource {
   const { secret, publicKey } = options;
   if ((secret === undefined) === (publicKey === undefined)) {
     throw new TypeError(
@@ -37,8 +47,10 @@ export function staticKeys(options: StaticKeyOptions, optionName: string): KeySo
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   const keys =
     secret === undefined
-      ? readKeys(publicKey, `${optionName}.publicKey`, (value, name) => publicKeyOf(value, name, algorithms))
-      : readKeys(secret, `${optionName}.secret`, (value, name) => secretKeyOf(value, name, algorithms));
+      ? readKeys(publicKey, `${optionName}.publicKey`, (value, name) =>
+          isKeySet(value) ? keysOfSet(value, name, algorithms, onSkipped) : [publicKeyOf(value, name, algorithms)],
+        )
+      : readKeys(secret, `${optionName}.secret`, (value, name) => [secretKeyOf(value, name, algorithms)]);
   const unused = algorithms?.find((algorithm) => !keys.some((key) => key.algorithms.includes(algorithm)));
   if (unused !== undefined) {
     throw new TypeError(`${optionName}.algorithms has '${unused}', which none of the keys can be used with`);
@@ -73,11 +85,20 @@ export function checkAlgorithms(value: unknown, optionName: string): readonly Al
 function readKeys(
   value: unknown,
   name: string,
-  read: (value: unknown, name: string) => VerificationKey,
+  read: (value: unknown, name: string) => readonly VerificationKey[],
 ): readonly VerificationKey[] {
-  if (!Array.isArray(value)) return [read(value, name)];
-  if (value.length === 0) throw new TypeError(`${name} must have at least one key, got an empty list`);
-  return value.map((item: unknown, index) => read(item, `${name}[${index}]`));
+  if (Array.isArray(value) && value.length === 0) {
+    throw new TypeError(`${name} must have at least one key, got an empty list`);
+  }
+  const keys = Array.isArray(value)
+    ? value.flatMap((item: unknown, index) => read(item, `${name}[${index}]`))
+    : read(value, name);
+  if (keys.length > KEY_LIMIT) {
+    throw new TypeError(
+      `${name} must have at most ${KEY_LIMIT} keys, got ${keys.length}: a token may be tried with each of them`,
+    );
+  }
+  return keys;
 }
 
 function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorithm[] | undefined): VerificationKey {
@@ -90,10 +111,49 @@ function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorith
 }
 
 function publicKeyOf(value: unknown, name: string, algorithms: readonly Algorithm[] | undefined): VerificationKey {
-  return namingOption(name, function readPublicKey() {
-    const { key, kid, alg } = publicMaterial(value);
-    return { key, kid, algorithms: algorithmsOf(key, alg, algorithms) };
-  });
+  return namingOption(name, () => readPublicKey(publicMaterial(value), algorithms));
+}
+
+interface JwkSet {
+  readonly keys: unknown;
+}
+
+/** A JWK has no member `keys` (RFC 7517, section 4). */
+function isKeySet(value: unknown): value is JwkSet {
+  return isObject(value) && !types.isKeyObject(value) && !types.isUint8Array(value) && Object.hasOwn(value, 'keys');
+}
+
+function keysOfSet(
+  { keys }: JwkSet,
+  name: string,
+  algorithms: readonly Algorithm[] | undefined,
+  onSkipped: (skipped: SkippedKey) => void,
+): readonly VerificationKey[] {
+  if (!Array.isArray(keys)) throw new TypeError(`${name}.keys must be a list of JWKs, got ${kindOf(keys)}`);
+  const usable: VerificationKey[] = [];
+  const skipped: SkippedKey[] = [];
+  for (const [index, jwk] of keys.entries()) {
+    try {
+      usable.push(Object.freeze(readPublicKey(jwkMaterial(jwk), algorithms)));
+    } catch (error) {
+      if (!(error instanceof UnusableKey)) throw error;
+      skipped.push({ index, kid: kidOf(jwk), why: error.message });
+    }
+  }
+  if (usable.length === 0) {
+    const [first] = skipped;
+    const why = first === undefined ? 'it is empty' : `keys[${first.index}] ${first.why}`;
+    throw new TypeError(`${name} is a key set without a usable key: ${why}`);
+  }
+  skipped.forEach(onSkipped);
+  return usable;
+}
+
+function readPublicKey(
+  { key, kid, alg }: PublicMaterial,
+  algorithms: readonly Algorithm[] | undefined,
+): VerificationKey {
+  return { key, kid, algorithms: algorithmsOf(key, alg, algorithms) };
 }
 
 interface PublicMaterial {
@@ -108,22 +168,49 @@ function publicMaterial(value: unknown): PublicMaterial {
     if (value.type === 'secret') throw new UnusableKey('is a secret KeyObject; use a public one');
     return { key: value, ...bare };
   }
-  if (typeof value === 'string') return { key: fromPem(value), ...bare };
-  if (types.isUint8Array(value)) return { key: fromPem(Buffer.from(value).toString('latin1')), ...bare };
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UnusableKey(`must be a PEM, a JWK or a public KeyObject, got ${kindOf(value)}`);
+  if (typeof value === 'string') return { key: fromText(value), ...bare };
+  if (types.isUint8Array(value)) return { key: fromText(Buffer.from(value).toString('latin1')), ...bare };
+  if (!isObject(value)) {
+    throw new UnusableKey(
+      `must be a PEM, base64 of an SPKI, a JWK, a JWK set or a public KeyObject, got ${kindOf(value)}`,
+    );
   }
-  const { material, kid, alg } = checkJwk(value);
+  return jwkMaterial(value);
+}
+
+function jwkMaterial(jwk: unknown): PublicMaterial {
+  const { material, kid, alg } = checkJwk(jwk);
   return { key: readable(() => createPublicKey({ key: { ...material }, format: 'jwk' })), kid, alg };
 }
 
-function fromPem(text: string): KeyObject {
-  if (!text.includes('-----BEGIN ')) throw new UnusableKey('is a string that is not a PEM');
+function fromText(text: string): KeyObject {
+  if (!text.includes('-----BEGIN ')) return fromBase64(text.replace(/\s/g, ''));
   // Node would take the public half of a private key, and the private key would stay in a place where it should not be.
-  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
-    throw new UnusableKey('is a private key; use the public key');
-  }
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw new UnusableKey(IS_PRIVATE);
   return readable(() => createPublicKey(text));
+}
+
+const IS_PRIVATE = 'is a private key; use the public key';
+
+/** The text between the lines of a PEM `PUBLIC KEY`. */
+function fromBase64(text: string): KeyObject {
+  if (!/^[A-Za-z0-9+/]{40,}={0,2}$/.test(text)) {
+    throw new UnusableKey('is a string that is neither a PEM nor base64 of a public key (SPKI)');
+  }
+  const der = Buffer.from(text, 'base64');
+  if (isPrivate(der)) throw new UnusableKey(IS_PRIVATE);
+  return readable(() => createPublicKey({ key: der, format: 'der', type: 'spki' }));
+}
+
+function isPrivate(der: Buffer): boolean {
+  return (['pkcs8', 'pkcs1', 'sec1'] as const).some(function isPrivateIn(type) {
+    try {
+      createPrivateKey({ key: der, format: 'der', type });
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** OpenSSL's own message would show what it read. */

@@ -1,14 +1,16 @@
-/** From a string to a verified token: format, header, key, signature, claims, in this order. The only user of jsonwebtoken. */
+/** From a string to a verified token: format, header, key, signature, claims, in this order. */
 
 import { isUtf8 } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
-import jwt from 'jsonwebtoken';
 import { LRUCache } from 'lru-cache';
 import { checkClaims, claimOf, isClaims, type Claims, type ClaimRules, type Profile } from '../core/claims.js';
+import { diagnosed, namesDiffer } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
-import { sessionHandle, sessionId, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
+import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
+import { sessionIdBy, type SessionIdOf } from './session-id.js';
+import { isSignedBy, type SignedToken } from './signature.js';
 import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
 /** Longest token, in characters. */
@@ -44,6 +46,8 @@ export interface IssuerRules extends Omit<ClaimRules, 'lifetime'> {
   readonly algorithms?: readonly Algorithm[];
   /** Replaces {@link DEFAULT_TYPES}; `logout+jwt` stays refused (RFC 8725, section 3.11). */
   readonly types?: readonly (string | null)[];
+  /** Which sign-in a token belongs to. Default: `sessionIdBy()`. */
+  readonly sessionIdOf?: SessionIdOf;
 }
 
 export interface CacheBounds {
@@ -64,6 +68,8 @@ export interface VerifierOptions {
   readonly lifetime: ClaimRules['lifetime'];
   /** Makes handles an HMAC, so that nobody else can compute them. */
   readonly handleSecret?: KeyObject;
+  /** Told of each verified token that names no session, unless it is in the cache. Must not throw. */
+  readonly onUnnamed?: (issuer: string, claims: Claims) => void;
   readonly cache?: CacheBounds;
 }
 
@@ -72,13 +78,11 @@ interface Issuer {
   readonly keys: KeySource;
   readonly algorithms: ReadonlySet<string> | null;
   readonly types: ReadonlySet<string | null>;
+  readonly sessionIdOf: SessionIdOf;
 }
 
 /** A token in the right format, whose contents are not verified yet. */
-interface UnverifiedToken {
-  readonly text: string;
-  readonly signingInput: string;
-  readonly alg: Algorithm;
+interface UnverifiedToken extends SignedToken {
   readonly kid: string | undefined;
   /** Normalized; null if the header has none. */
   readonly type: string | null;
@@ -87,7 +91,7 @@ interface UnverifiedToken {
 
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, handleSecret } = options;
+  const { clock, handleSecret, onUnnamed } = options;
   const issuers = prepareIssuers(options);
   const cache = new TokenCache(options.cache ?? {});
 
@@ -108,7 +112,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
   function selectIssuer(token: UnverifiedToken): Issuer {
     const name = claimOf(token.payload, 'iss');
     const issuer = name === undefined || typeof name === 'string' ? issuers.get(name) : undefined;
-    if (issuer === undefined) throw new LoginError('issuer_refused', 'The issuer is not configured');
+    if (issuer === undefined) {
+      const configured = [...issuers.keys()].filter((known) => known !== undefined);
+      const error = new LoginError('issuer_refused', 'The issuer is not configured');
+      throw diagnosed(error, namesDiffer('iss', name, configured));
+    }
     if (!issuer.types.has(token.type)) {
       throw new LoginError('type_refused', 'Tokens of this type are not accepted as login tokens');
     }
@@ -124,9 +132,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const claims = deepFreeze(token.payload);
     const { issuer: name, subject, profile, scopes, times } = checkClaims(claims, issuer.rules, now);
     const user = Object.freeze(sessionUser(name, subject));
+    const { id, isNamed } = issuer.sessionIdOf(claims, token.signingInput);
+    if (!isNamed) onUnnamed?.(name, claims);
     const verified = Object.freeze({
       user,
-      handle: sessionHandle(user, sessionId(claims, token.signingInput), handleSecret),
+      handle: sessionHandle(user, id, handleSecret),
       claims,
       profile: deepFreeze(profile),
       scopes: Object.freeze(scopes),
@@ -160,6 +170,7 @@ function prepareIssuers(options: VerifierOptions): ReadonlyMap<string | undefine
       keys: issuer.keys,
       algorithms: issuer.algorithms === undefined ? null : new Set(issuer.algorithms),
       types,
+      sessionIdOf: issuer.sessionIdOf ?? sessionIdBy(),
     });
   }
   return issuers;
@@ -247,16 +258,6 @@ function signingKey(token: UnverifiedToken, candidates: readonly VerificationKey
   const key = fitting.find((candidate) => isSignedBy(token, candidate.key));
   if (key === undefined) throw new LoginError('signature_invalid', 'The signature is invalid');
   return key;
-}
-
-/** jsonwebtoken checks only the signature: {@link checkClaims} checks times and claims, by the injected clock. */
-function isSignedBy(token: UnverifiedToken, key: KeyObject): boolean {
-  try {
-    jwt.verify(token.text, key, { algorithms: [token.alg], ignoreExpiration: true, ignoreNotBefore: true });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Not recursive: a payload of 8 KiB can nest deeply enough to overflow the stack. */

@@ -42,6 +42,19 @@ describe('refused with', () => {
     ['true', true],
   ]);
 
+  const cnf = { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' };
+  refused('proof_required', [
+    ['a token that is bound to a key, by DPoP', { ...good, cnf }],
+    ['by mutual TLS', { ...good, cnf: { 'x5t#S256': 'bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2' } }],
+    ['by an empty cnf', { ...good, cnf: {} }],
+    ['by a cnf that is null', { ...good, cnf: null }],
+    ['by a cnf that is an empty string', { ...good, cnf: '' }],
+    ['by a cnf that is false', { ...good, cnf: false }],
+    ['refused by name', { ...good, cnf }, { senderConstrained: 'refuse' }],
+    ['that has expired as well', { ...good, cnf, exp: S - 60 }],
+  ]);
+  refused('audience_refused', [['a bound token for another audience', { ...good, cnf, aud: 'other' }]]);
+
   refused('type_refused', [
     ['a logout token', { ...good, events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }],
     [
@@ -228,13 +241,29 @@ describe('times', () => {
   });
 });
 
+test.each<[string, object, Partial<ClaimRules>]>([
+  ['a token without cnf is a bearer token', good, {}],
+  ['a bound token, where the site ignores that', { ...good, cnf: { jkt: 'x' } }, { senderConstrained: 'ignore' }],
+  ['an inherited cnf is none', Object.assign(Object.create({ cnf: {} }) as object, good), {}],
+  ['a cnf in __proto__ is none', json('"__proto__":{"cnf":{}}'), {}],
+])('accepted: %s', (_, payload, changed) => {
+  expect(checkClaims(payload, { ...rules, ...changed }, NOW)).toMatchObject({ subject: 'usr_1' });
+});
+
 test.each<[string, object, string[]]>([
   ['scope, a text of words', { scope: 'orders:read  orders:write ' }, ['orders:read', 'orders:write']],
   ['scp, a text of words', { scp: 'a b' }, ['a', 'b']],
   ['scp, a list', { scp: ['a', 'b'] }, ['a', 'b']],
   ['scope before scp', { scope: 'a', scp: ['b'] }, ['a']],
-  ['scp where scope is of no use', { scope: ['x'], scp: ['b'] }, ['b']],
-  ['scp where scope is empty', { scope: '', scp: 'b' }, ['b']],
+  ['scope, a list', { scope: ['a', 'b'] }, ['a', 'b']],
+  ['scope, a list, before scp', { scope: ['a'], scp: ['b'] }, ['a']],
+  ['an empty scope grants nothing, whatever scp says', { scope: '', scp: 'b' }, []],
+  ['a scope of spaces grants nothing', { scope: '  ', scp: 'b' }, []],
+  ['an empty list grants nothing', { scope: [], scp: 'b' }, []],
+  ['a scope that is null grants nothing', { scope: null, scp: 'b' }, []],
+  ['a scope that is a number grants nothing', { scope: 5, scp: 'b' }, []],
+  ['a scope in __proto__ is absent', json('"__proto__":{"scope":"admin"},"scp":"b"'), ['b']],
+  ['a list of scope with other things in it', { scope: ['a', 5, null, ['b'], ''] }, ['a']],
   ['a list with other things in it', { scp: ['a', 5, null, ['b'], ''] }, ['a']],
   ['a listed scope with a space is one, and so none', { scp: ['a b'] }, ['a b']],
   ['only the space parts words', { scope: 'a\tb\u00a0c' }, ['a\tb\u00a0c']],
@@ -242,6 +271,51 @@ test.each<[string, object, string[]]>([
   ['an object', { scope: { admin: true }, scp: { 0: 'admin' } }, []],
 ])('scopes: %s', (_, claims, scopes) => {
   expect(checkClaims({ ...good, ...claims }, rules, NOW).scopes).toEqual(scopes);
+});
+
+describe('scopes by the issuer’s own function', () => {
+  const given = (scopes: unknown) =>
+    checkClaims({ ...good, scope: 'x' }, { ...rules, scopes: () => scopes as string[] }, NOW);
+  const endless = { then: (): undefined => undefined };
+
+  test('are a list of its own', () => {
+    const scopes = ['a', 'b c'];
+    expect(given(scopes).scopes).toEqual(scopes);
+    expect(given(scopes).scopes).not.toBe(scopes);
+    const byClaims = (claims: Readonly<Record<string, unknown>>) => [`${String(claims['role'])}:read`];
+    expect(checkClaims({ ...good, role: 'clerk' }, { ...rules, scopes: byClaims }, NOW).scopes).toEqual(['clerk:read']);
+  });
+
+  test.each<[string, unknown, string[]]>([
+    ['none', [], []],
+    ['the empty string of a split', ''.split(' '), []],
+    ['other things', ['a', 5, null, undefined, ['b'], { c: 1 }], ['a']],
+  ])('count if they are strings: %s', (_, scopes, expected) => {
+    expect(given(scopes).scopes).toEqual(expected);
+  });
+
+  test.each<[string, unknown, string]>([
+    ['a promise', Promise.resolve(['a']), 'scopes must return a list of strings, not a promise of it'],
+    [
+      'a promise that rejects',
+      Promise.reject(new Error('late')),
+      'scopes must return a list of strings, not a promise of it',
+    ],
+    ['something like a promise', endless, 'scopes must return a list of strings, not a promise of it'],
+    ['undefined', undefined, 'scopes must return a list of strings, got undefined'],
+    ['null', null, 'scopes must return a list of strings, got null'],
+    ['a string', 'a b', 'scopes must return a list of strings, got a string'],
+    ['a Set', new Set(['a']), 'scopes must return a list of strings, got an object'],
+  ])('are the application’s mistake: %s', (_, scopes, message) => {
+    expect(() => given(scopes)).toThrow(new TypeError(message));
+  });
+
+  test('pass on what it throws', () => {
+    const scopes = () => {
+      throw new Error('in the hook');
+    };
+    expect(() => checkClaims(good, { ...rules, scopes }, NOW)).toThrow(new Error('in the hook'));
+  });
 });
 
 describe('profile', () => {

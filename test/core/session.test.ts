@@ -7,31 +7,8 @@ import {
   keptText,
   LABEL_LIMIT,
   sessionHandle,
-  sessionId,
   sessionUser,
 } from '../../lib/core/session.js';
-
-const INPUT = 'header.payload';
-const DIGEST = createHash('sha256').update(INPUT).digest('base64url');
-
-describe('session id', () => {
-  test.each<[string, Record<string, unknown>, string]>([
-    ['sid before all others', { sid: 'a', tk: 'b', jti: 'c' }, 'a'],
-    ['tk before jti', { tk: 'b', jti: 'c' }, 'b'],
-    ['jti', { jti: 'c' }, 'c'],
-    ['an empty sid is passed over', { sid: '', jti: 'c' }, 'c'],
-    ['a sid that is a number is passed over', { sid: 7, jti: 'c' }, 'c'],
-    ['a sid that is null is passed over', { sid: null, tk: 'b' }, 'b'],
-    ['a sid that is a list is passed over', { sid: ['a'], tk: 'b' }, 'b'],
-    ['a sid that is an object is passed over', { sid: { toString: 'a' }, tk: 'b' }, 'b'],
-    ['no claim: the digest of the signing input', {}, DIGEST],
-    ['no claim of use: the digest of the signing input', { sid: '', tk: 0, jti: false }, DIGEST],
-    ['claims that are inherited do not count', Object.create({ sid: 'a' }) as Record<string, unknown>, DIGEST],
-    ['__proto__ as a claim', JSON.parse('{"__proto__":{"sid":"a"}}') as Record<string, unknown>, DIGEST],
-  ])('%s', (_, claims, expected) => {
-    expect(sessionId(claims, INPUT)).toBe(expected);
-  });
-});
 
 describe('handle', () => {
   const secret = createSecretKey(Buffer.alloc(32, 7));

@@ -19,6 +19,7 @@ const TABLE: Readonly<Record<LoginErrorCode, readonly [status: number, challenge
   issuer_refused: [401, INVALID],
   audience_refused: [401, INVALID],
   claim_invalid: [401, INVALID],
+  proof_required: [401, INVALID],
   token_expired: [401, INVALID],
   token_not_yet_valid: [401, INVALID],
   session_revoked: [401, INVALID],

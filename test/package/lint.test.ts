@@ -48,7 +48,7 @@ const ROWS: Row[] = [
   row('client/index.ts', from('ms'), OWNED),
   row('core/errors.ts', from('node:fs'), OWNED),
   row('core/errors.ts', from('http'), OWNED),
-  row('tokens/verify.ts', from('jsonwebtoken'), null),
+  row('tokens/signature.ts', from('jsonwebtoken'), null),
   row('tokens/keys.ts', from('jwks-rsa'), null),
   row('stores/redis/connection.ts', from('ioredis'), null),
   row('core/errors.ts', from('node:crypto'), null),

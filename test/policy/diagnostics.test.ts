@@ -17,6 +17,7 @@ const CHANNELS = [
   'keys-down',
   'keys-up',
   'key-skipped',
+  'session-unnamed',
   'tombstones-dropped',
   'request',
   'store',

@@ -31,6 +31,7 @@ export function resigned(token: string, change: (signature: Buffer) => Uint8Arra
 }
 
 function signatureOf(alg: Algorithm, key: KeyObject, input: string): Buffer {
+  if (alg === 'EdDSA' || alg === 'Ed25519') return sign(null, Buffer.from(input), key);
   const hash = `sha${alg.slice(2)}`;
   switch (alg.slice(0, 2)) {
     case 'HS':

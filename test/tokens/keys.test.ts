@@ -1,7 +1,7 @@
 import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { LoginError } from '../../lib/core/errors.js';
-import type { KeySource } from '../../lib/tokens/key-source.js';
-import { jwksKeys, type JwksOptions, type KeyEvent } from '../../lib/tokens/keys.js';
+import type { KeyEvent, KeySource } from '../../lib/tokens/key-source.js';
+import { jwksKeys, type JwksOptions } from '../../lib/tokens/keys.js';
 import { staticKeys, type StaticKeyOptions } from '../../lib/tokens/static-keys.js';
 import type { VerificationKey } from '../../lib/tokens/verification-key.js';
 import { createEndpoint, halfAnswer, json, jwkOf, keySet, KEYS, ManualClock, noAnswer } from '../support/issuer.js';
@@ -116,12 +116,12 @@ describe('staticKeys', () => {
     [
       'an unknown algorithm',
       { secret, algorithms: ['none'] },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got a list',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, got a list',
     ],
     [
       'no algorithm',
       { secret, algorithms: [] },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got an empty list',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, got an empty list',
     ],
     ['a private PEM', { publicKey: privatePem }, 'issuer.publicKey is a private key; use the public key'],
     [
@@ -170,23 +170,22 @@ describe('staticKeys', () => {
       { publicKey: jwkOf(rsa.publicKey, { kid: 1 }) },
       'issuer.publicKey has a kid that is not a string',
     ],
-    [
-      'a key set',
-      { publicKey: { keys: [jwkOf(rsa.publicKey)] } },
-      'issuer.publicKey is of a type (kty) other than RSA and EC',
-    ],
     ['a JWK without key', { publicKey: { kty: 'RSA' } }, 'issuer.publicKey has no n'],
     [
       'a point that is not on the curve',
       { publicKey: { ...jwkOf(p256.publicKey), x: 'AAAA' } },
       'issuer.publicKey cannot be read as a public key',
     ],
-    ['a text', { publicKey: 'hunter2' }, 'issuer.publicKey is a string that is not a PEM'],
+    [
+      'a text',
+      { publicKey: 'hunter2' },
+      'issuer.publicKey is a string that is neither a PEM nor base64 of a public key (SPKI)',
+    ],
     ['a PEM cut short', { publicKey: pem.slice(0, 80) }, 'issuer.publicKey cannot be read as a public key'],
     [
       'a number',
       { publicKey: [pem, 7] },
-      'issuer.publicKey[1] must be a PEM, a JWK or a public KeyObject, got a number',
+      'issuer.publicKey[1] must be a PEM, base64 of an SPKI, a JWK, a JWK set or a public KeyObject, got a number',
     ],
     [
       'RSA of 1024 bits',
@@ -201,22 +200,13 @@ describe('staticKeys', () => {
     [
       'RSA-PSS',
       { publicKey: generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
+      'issuer.publicKey is neither an RSA, nor an EC, nor an Ed25519 key',
     ],
+    ['X25519', { publicKey: x25519.publicKey }, 'issuer.publicKey is neither an RSA, nor an EC, nor an Ed25519 key'],
     [
-      'Ed25519',
-      { publicKey: ed25519.publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
-    ],
-    [
-      'X25519',
-      { publicKey: x25519.publicKey },
-      'issuer.publicKey is neither an RSA nor an EC key (EdDSA, for example, is not supported)',
-    ],
-    [
-      'Ed25519, as a JWK',
-      { publicKey: jwkOf(ed25519.publicKey) },
-      'issuer.publicKey is of a type (kty) other than RSA and EC',
+      'X25519, as a JWK',
+      { publicKey: jwkOf(x25519.publicKey) },
+      'issuer.publicKey is on a curve (crv) other than Ed25519',
     ],
     ['secp256k1', { publicKey: secp256k1.publicKey }, 'issuer.publicKey is on a curve other than P-256, P-384, P-521'],
   ])('refuses %s', (_name, options, message) => {
@@ -349,7 +339,7 @@ describe('jwksKeys', () => {
     it('bounds the keys that one token is tried with', async () => {
       endpoint.answer = keySet(...Array.from({ length: 40 }, (_, index) => ({ ...a, kid: `k${index}` })));
       const keys = remoteKeys();
-      expect(await outcome(keys, undefined)).toHaveLength(16);
+      expect(await outcome(keys, undefined)).toHaveLength(4);
       expect(await outcome(keys, 'k39')).toHaveLength(1);
     });
 
@@ -380,13 +370,6 @@ describe('jwksKeys', () => {
       for (let count = 0; count < 50; count += 1) expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toHaveLength(1);
       await until(() => keys.health().age === 0);
       expect(endpoint.requests).toBe(2);
-    });
-
-    it('does not let a known key wait, however old the set is', async () => {
-      const { keys, known } = await warmKeys();
-      endpoint.answer = noAnswer;
-      clock.advance(23 * HOUR);
-      expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
     });
 
     it('keeps the object of a key that stays, drops one that left, takes one that came', async () => {
@@ -537,7 +520,7 @@ describe('jwksKeys', () => {
       await endpoint.close();
       const keys = remoteKeys();
       expect(await outcome(keys, 'a')).toBe('keys_unavailable');
-      expect(keys.health().lastError!.message).toBe('The JWKS endpoint cannot be reached');
+      expect(keys.health().lastError!.message).toMatch(/^The JWKS endpoint cannot be reached: .*ECONNREFUSED/);
     });
 
     it('is not followed elsewhere', async () => {
@@ -585,18 +568,18 @@ describe('jwksKeys', () => {
       clock.advance(10 * MINUTE);
       let elapsed = 10 * MINUTE;
       for (const [tries, wait] of [0, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {
-        clock.advance(Math.max(0, wait - 1));
-        const { lastError } = keys.health();
-        expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
         if (wait > 0) {
+          clock.advance(wait - 1);
+          expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
           // An answer to a later request: a fetch that had begun would have been seen.
           await fetch(endpoint.url, { method: 'HEAD' });
           expect(endpoint.requests).toBe(1 + tries);
           clock.advance(1);
         }
         elapsed += wait;
-        expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
-        await until(() => keys.health().lastError !== lastError);
+        const waiting = keys.candidates({ kid: 'a', alg: 'RS256' });
+        expect(waiting).toBeInstanceOf(Promise);
+        expect(await waiting).toEqual([known]);
         expect(endpoint.requests).toBe(2 + tries);
       }
       expect(keys.health()).toMatchObject({
@@ -605,9 +588,7 @@ describe('jwksKeys', () => {
       });
 
       clock.advance(24 * HOUR - elapsed - 1);
-      const { lastError } = keys.health();
-      expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
-      await until(() => keys.health().lastError !== lastError);
+      expect(await outcome(keys, 'a')).toEqual([known]);
       clock.advance(1);
       expect(await outcome(keys, 'a')).toBe('keys_unavailable');
       expect(keys.health().ok).toBe(false);
@@ -655,7 +636,8 @@ describe('jwksKeys', () => {
         { kty: 'EC', crv: '__proto__', x: 'AA', y: 'AA', kid: 'bad' },
         'is on a curve other than P-256, P-384, P-521',
       ],
-      ['for EdDSA', jwkOf(ed25519.publicKey, { kid: 'bad', alg: 'EdDSA' }), 'is of a type (kty) other than RSA and EC'],
+      ['for key agreement', jwkOf(x25519.publicKey, { kid: 'bad' }), 'is on a curve (crv) other than Ed25519'],
+      ['Ed25519 to encrypt', jwkOf(ed25519.publicKey, { kid: 'bad', use: 'enc' }), 'is not for signatures (use)'],
       ['to encrypt', jwkOf(otherRsa.publicKey, { kid: 'bad', use: 'enc' }), 'is not for signatures (use)'],
       [
         'to encrypt, by its alg',
@@ -686,7 +668,7 @@ describe('jwksKeys', () => {
       ['without material', { kty: 'RSA', kid: 'bad' }, 'has no n'],
       ['whose modulus is a number', { ...b, kid: 'bad', n: 7 }, 'has a n that is not a string'],
       ['beside the curve', { ...jwkOf(p256.publicKey, { kid: 'bad' }), y: 'AAAA' }, 'cannot be read as a public key'],
-      ['of no kind', { kid: 'bad' }, 'is of a type (kty) other than RSA and EC'],
+      ['of no kind', { kid: 'bad' }, 'is of a type (kty) other than RSA, EC and OKP'],
       [
         'of an algorithm that is not configured',
         { ...b, kid: 'bad', alg: 'PS256' },
@@ -778,8 +760,7 @@ describe('jwksKeys', () => {
       const { keys, known } = await warmKeys({ uri: { discover: endpoint.url } });
       endpoint.answer = down;
       clock.advance(HOUR);
-      expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
-      await until(() => keys.health().lastError !== null);
+      expect(await outcome(keys, 'a')).toEqual([known]);
       expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toEqual([known]);
       expect(events).toMatchObject([
         { kind: 'down', error: { message: 'The discovery document responded with status 503' } },

@@ -2,7 +2,7 @@
 
 import { LoginError } from '../../lib/core/errors.js';
 import { issuerRules, type IssuerOptions } from '../../lib/tokens/issuer.js';
-import type { KeyEvent } from '../../lib/tokens/keys.js';
+import type { KeyEvent } from '../../lib/tokens/key-source.js';
 import { oidc } from '../../lib/tokens/presets.js';
 import { createVerifier, type Verifier } from '../../lib/tokens/verify.js';
 import { startOidcProvider, type OidcProvider } from '../support/provider.js';

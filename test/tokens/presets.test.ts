@@ -412,7 +412,7 @@ describe('issuerRules', () => {
     [
       'algorithms that are a text',
       { algorithms: 'RS256' },
-      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, got a string',
+      'issuer.algorithms must be a list of one or more of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, got a string',
     ],
     [
       'a short secret',
