@@ -29,12 +29,13 @@ export type {
 export { authRocket, authRocketV1, oidc } from './tokens/presets.js';
 export type { AuthRocketOptions, AuthRocketV1Options, OidcOptions } from './tokens/presets.js';
 export type { IssuerOptions } from './tokens/issuer.js';
+export type { SessionNaming } from './tokens/session-id.js';
 export type { PublicKey, Secret } from './tokens/static-keys.js';
 export type { Algorithm } from './tokens/verification-key.js';
 
 export { LoginError } from './core/errors.js';
 export type { LoginErrorCode, LoginErrorDetails } from './core/errors.js';
-export type { Claims, Organization, Profile, RequiredClaim, Scalar } from './core/claims.js';
+export type { Claims, Organization, Profile, RequiredClaim, Scalar, SenderConstrained } from './core/claims.js';
 export type { Diagnosis } from './core/diagnosis.js';
 export type { Duration } from './core/duration.js';
 export type { Health } from './core/health.js';
