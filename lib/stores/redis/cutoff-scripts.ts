@@ -4,7 +4,17 @@ import { CUTOFF_FOR, type Cutoff } from '../../core/record.js';
 import { keptText, keptWords } from '../../core/session.js';
 import type { EndedByCutoff } from '../store.js';
 import { CUTOFF, ORIGIN_LIMIT, type KeptCutoff } from './records.js';
-import { formatted, groupsOf, listOf, number, numberOrNull, string, stringOf, type ParametersOf } from './script.js';
+import {
+  flag,
+  formatted,
+  groupsOf,
+  listOf,
+  number,
+  numberOrNull,
+  string,
+  stringOf,
+  type ParametersOf,
+} from './script.js';
 import { BATCH, ENDING, userScript } from './session-prelude.js';
 
 /**
@@ -91,6 +101,13 @@ export interface CutoffToSet extends Omit<Cutoff, 'at'> {
   readonly at: number | null;
 }
 
+interface CutoffRequest {
+  readonly cutoff: CutoffToSet;
+  readonly progress: Progress;
+  /** The reply to an earlier call for this user was lost. */
+  readonly isRepeated: boolean;
+}
+
 export type CutoffSet =
   /** There is a later cutoff, or the same. Nothing was done. */
   | { readonly state: 'standing' }
@@ -103,19 +120,20 @@ export type CutoffSet =
  * Sets the user's cutoff: from now on, every session to which it applies is ended. Writes a first batch of tombstones. If
  * several cutoffs end a session, it has the tombstone of the earliest. So the standing one must be complete first.
  */
-export const SET_CUTOFF = userScript<{ readonly cutoff: CutoffToSet; readonly progress: Progress }, CutoffSet>({
+export const SET_CUTOFF = userScript<CutoffRequest, CutoffSet>({
   parameters: {
     newAt: numberOrNull(({ cutoff }) => cutoff.at),
     newExcept: string(({ cutoff }) => cutoff.except),
     newBy: string(({ cutoff }) => keptWords(cutoff).by),
     newReason: string(({ cutoff }) => keptWords(cutoff).reason),
     newOrigin: string(({ cutoff }) => keptText(cutoff.origin, ORIGIN_LIMIT)),
+    isRepeated: flag(({ isRepeated }) => isRepeated),
     ...PROGRESS,
   },
   lua: `${SWEEP}
 if newAt and cutoff and cutoff.at >= newAt then return { 'standing' } end
 if cutoff and not cutoff.isComplete then
-  ownBeforeAt = cutoff.origin == origin and cutoff.at or 0
+  ownBeforeAt = isRepeated and cutoff.origin == origin and cutoff.at or 0
   local goesOn, ended, endedBefore = writeTombstoneBatch(cutoff.at == cutoffAt and cursor or '0')
   return { 'again', formatCutoff(cutoff), goesOn, ended, endedBefore }
 end
@@ -133,7 +151,7 @@ cutoff = { at = newAt or math.max(now, earliest), isRestored = newAt ~= nil, isC
   priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, except = newExcept, by = newBy, reason = newReason,
   origin = newOrigin }
 writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
-ownBeforeAt = before and before.origin == origin and before.at or 0
+ownBeforeAt = isRepeated and before and before.origin == origin and before.at or 0
 local goesOn, ended, endedBefore = writeTombstoneBatch('0')
 return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBeforeAt),
   before and formatCutoff(before) or '' }

@@ -1,5 +1,7 @@
 /** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
+import { LRUCache } from 'lru-cache';
+
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionRecord, SessionUser } from '../../core/session.js';
@@ -18,6 +20,8 @@ import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE, SIGHT } from './session-scripts.js';
 
+/** Users whose unacknowledged cutoffs are remembered. */
+const UNACKNOWLEDGED = 1000;
 /** Tombstones written back by one script. */
 const RESTORE_BATCH = 100;
 
@@ -33,6 +37,8 @@ export interface SessionsOptions {
 
 export class RedisSessions {
   readonly #options: SessionsOptions;
+  /** Users of whom a cutoff was begun, and its end is not known here: the reply may have been lost. */
+  readonly #unacknowledged = new LRUCache<string, true>({ max: UNACKNOWLEDGED });
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -117,6 +123,19 @@ export class RedisSessions {
    * them in this order, unless the cutoff is written back. Resolves to the number of live sessions that were ended.
    */
   async #setCutoff(user: SessionUser, cutoff: CutoffToSet, call: Call, run: RunScript): Promise<number> {
+    const isRepeated = this.#unacknowledged.has(user.key);
+    this.#unacknowledged.set(user.key, true);
+    const count = await this.#writeCutoff(user, { ...call, cutoff, isRepeated }, run);
+    this.#unacknowledged.delete(user.key);
+    return count;
+  }
+
+  async #writeCutoff(
+    user: SessionUser,
+    call: Call & { readonly cutoff: CutoffToSet; readonly isRepeated: boolean },
+    run: RunScript,
+  ): Promise<number> {
+    const { cutoff } = call;
     const keys = this.#keysOf(user);
     const isNew = cutoff.at === null;
     const tell = (answer: CutoffSet): Promise<void> =>
@@ -125,8 +144,7 @@ export class RedisSessions {
     let progress = NO_PROGRESS;
     let count = 0;
     for (;;) {
-      const input = { ...call, cutoff, progress };
-      const answer = await run(SET_CUTOFF, keys, input, (late) => inBackground(tell(late)));
+      const answer = await run(SET_CUTOFF, keys, { ...call, progress }, (late) => inBackground(tell(late)));
       if (answer.state === 'standing') return count;
       await tell(answer);
       ({ progress } = answer);
