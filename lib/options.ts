@@ -63,7 +63,10 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   activityInterval?: Duration;
   /** The longest time until an acknowledged revocation is in force in every process, `'1s'` to `'1h'` and more than `storeTimeout`. Default `'5s'`. */
   revocationBound?: Duration;
-  /** How long an ended session is remembered after its last known token, `'1m'` to `'366d'`. Default `'24h'`. */
+  /**
+   * How long an ended session stays ended after its last known token, `'1m'` to `'366d'`: at least as long as the issuer's
+   * refresh tokens live. What a session that nobody ended is judged by is kept as long. Default `'30d'`.
+   */
   tombstoneFor?: Duration;
   /**
    * What happens to requests if neither the feed nor the store can be reached. Default `'refuse'` (503). `{ allowFor }`:
@@ -177,7 +180,7 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
     // If the last-seen time were written too rarely, another process could take a session in use for an idle one.
     activityInterval: idleTimeout === null ? activityInterval : Math.min(activityInterval, idleTimeout / 4),
     revocationBound,
-    tombstoneFor: duration(options, 'tombstoneFor', '24h', { min: '1m', max: '366d' }),
+    tombstoneFor: duration(options, 'tombstoneFor', '30d', { min: '1m', max: '366d' }),
     whenStoreDown: whenStoreDownOf(options.whenStoreDown),
     storeTimeout,
     recordIp: options.recordIp ?? 'full',

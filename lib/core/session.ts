@@ -22,19 +22,22 @@ export interface Sighting {
 
 /** What a verified token says about the time of its session. In milliseconds since 1970. */
 export interface TokenTimes {
-  readonly issuedAt: number | null;
+  /** When the session began, by the issuer's option `began`. Null under `'first-seen'`: its first sighting is its start. */
+  readonly beganAt: number | null;
   readonly expiresAt: number | null;
-  /** The session's absolute lifetime in milliseconds. Null if the configuration sets none; otherwise `issuedAt` is not null. */
+  /** The session's absolute lifetime in milliseconds. Null if the configuration sets none. */
   readonly lifetime: number | null;
+  /** When the session ends at the latest, by the claim `session_expiry`. Null if the token has none. */
+  readonly sessionEndsAt: number | null;
 }
 
 /** What the store keeps of a live session. Times in milliseconds since 1970. */
 export interface SessionRecord {
   readonly handle: string;
-  /** The earliest `iat` seen in the session. If no token has one, the first sighting. */
+  /** The earliest start that its tokens showed, by the issuer's option `began`. Under `'first-seen'`, the first sighting. */
   readonly startedAt: number;
   readonly lastSeenAt: number;
-  /** `startedAt` plus the lifetime. If none is set, the latest `exp` seen. */
+  /** `startedAt` plus the lifetime. If none is set, the latest `exp` seen. At the latest the earliest `session_expiry` seen. */
   readonly expiresAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { aFunction, checkOptions, required } from '../core/check.js';
+import { claimOf } from '../core/claims.js';
 import { LoginError } from '../core/errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { TOKEN_LIMIT, type VerifiedToken, type Verifier } from '../tokens/verify.js';
@@ -98,7 +99,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
 
 function described({ user, claims, profile, scopes, times }: VerifiedToken): Omit<ActiveToken, 'session'> {
   const { username } = profile;
-  const { issuedAt, expiresAt } = times;
+  const { expiresAt } = times;
+  const issuedAt = claimOf(claims, 'iat');
   return {
     active: true,
     token_type: 'Bearer',
@@ -107,7 +109,7 @@ function described({ user, claims, profile, scopes, times }: VerifiedToken): Omi
     ...(username === undefined ? {} : { username }),
     ...membersOf(claims, ['aud', 'client_id', 'jti']),
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
-    ...(issuedAt === null ? {} : { iat: Math.floor(issuedAt / 1000) }),
+    ...(typeof issuedAt === 'number' ? { iat: Math.floor(issuedAt) } : {}),
     ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
   };
 }

@@ -139,9 +139,9 @@ export function makeSite(options: SiteOptions = {}): Site {
 
 /** A token of a session, an hour long unless the claims say otherwise. */
 export function tokenOf(session: string, claims: Readonly<Record<string, unknown>> = {}): string {
-  const issuedAt = START / 1000;
+  const beganAt = START / 1000;
   return jwt.sign(
-    { iss: ISSUER, aud: 'shop', sub: 'ann', sid: session, iat: issuedAt, exp: issuedAt + 3600, ...claims },
+    { iss: ISSUER, aud: 'shop', sub: 'ann', sid: session, iat: beganAt, exp: beganAt + 3600, ...claims },
     SECRET,
   );
 }

@@ -65,7 +65,7 @@ describe('a verified token', () => {
       claims: payload,
       profile: { name: 'Ann', email: 'ann@example.com' },
       scopes: ['a', 'b'],
-      times: { issuedAt: NOW - 10_000, expiresAt: NOW + 3_600_000, lifetime: null },
+      times: { beganAt: NOW - 10_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null },
     });
   });
 
