@@ -1,6 +1,6 @@
 /** What a session is: its identity, its public handle, what is kept of it, and how it ended. */
 
-import { createHmac, hash, type KeyObject } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Whose session it is. */
 export interface SessionUser {
@@ -74,22 +74,17 @@ export const HANDLE_PATTERN = /^[A-Za-z0-9_-]{22}$/;
 
 /** A user's identity, with its digest. */
 export function sessionUser(issuer: string, subject: string): SessionUser {
-  return { key: digest(undefined, [issuer, subject]), issuer, subject };
+  return { key: digest([issuer, subject]), issuer, subject };
 }
 
-/** The public id of a session: 22 url-safe characters of a SHA-256, or of an HMAC-SHA-256 with `secret`. Not a credential. */
-export function sessionHandle(user: SessionUser, id: string, secret?: KeyObject): string {
-  return digest(secret, [user.issuer, user.subject, id]);
+/** The id of a session: 22 url-safe characters of a SHA-256. Not a credential. It is shown as handles.ts says. */
+export function sessionHandle(user: SessionUser, id: string): string {
+  return digest([user.issuer, user.subject, id]);
 }
 
 /** JSON keeps the parts apart. It also keeps lone surrogates apart, which UTF-8 would turn into the same character. */
-function digest(secret: KeyObject | undefined, parts: readonly string[]): string {
-  const text = JSON.stringify(parts);
-  const whole =
-    secret === undefined
-      ? hash('sha256', text, 'base64url')
-      : createHmac('sha256', secret).update(text).digest('base64url');
-  return whole.slice(0, 22);
+function digest(parts: readonly string[]): string {
+  return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 22);
 }
 
 /** A string that a client or an administrator chose, as it is kept: one line, well-formed, of limited length. */

@@ -202,11 +202,9 @@ describe('the sessions in use', () => {
     expect(told('sessionEnded')).toMatchObject([{ handle: ANN.handle }]);
   });
 
-  test('one without `iat` is ended, whenever it was first seen', async () => {
+  test('one that began with its first sighting is ended', async () => {
     await here.round();
-    const answer = here.request(token('cy', 'c1', { beganAt: null }), time.clock.now() + MINUTE);
-    await here.settle();
-    expect(await answer).toBe('live');
+    expect(await ask(token('cy', 'c1', { beganAt: null }))).toBe('live');
     await endEverywhere();
     await here.round();
     expect(told('sessionEnded')).toMatchObject([{ user: { id: 'cy' }, reason: 'incident' }]);
@@ -225,18 +223,24 @@ test('whether it could be written is told as of any other command', async () => 
   expect([told('storeDown').length, told('storeUp').length]).toEqual([1, 1]);
 });
 
-describe('a session without `iat`, of which a store that does not know the cutoff says that it is live', () => {
+describe('a session that began with its first sighting, of which a store that does not know the cutoff says that it is live', () => {
   const CY = token('cy', 'c1', { beganAt: null });
 
   beforeEach(async () => {
-    await here.round();
+    expect(await ask(CY)).toBe('live');
     await endEverywhere();
+    here = new Process(2, server, time);
+    await here.round();
     await time.advance(MINUTE);
   });
 
   test('is refused from its first request on', async () => {
     expect(await ask(CY)).toBe('session_revoked');
     expect(await ask(CY)).toBe('session_revoked');
+  });
+
+  test('is live if it is first seen afterwards', async () => {
+    expect(await ask(token('dan', 'd1', { beganAt: null }))).toBe('live');
   });
 
   test('is refused without a sighting, too', async () => {
