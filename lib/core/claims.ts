@@ -74,12 +74,12 @@ export interface CheckedClaims {
   readonly times: TokenTimes;
 }
 
-interface Check {
+interface Check<Given extends readonly unknown[] = [ClaimRules]> {
   readonly code: LoginErrorCode;
   readonly says: string;
-  readonly holds: (claims: Claims, rules: ClaimRules) => boolean;
+  readonly holds: (claims: Claims, ...given: Given) => boolean;
   /** For a check that failed. */
-  readonly diagnose: (claims: Claims, rules: ClaimRules) => Diagnosis;
+  readonly diagnose: (claims: Claims, ...given: Given) => Diagnosis;
 }
 
 /** The last moment that a `Date` can hold, in seconds either side of 1970. */
@@ -87,13 +87,22 @@ const LAST_DATE = 8.64e12;
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
+const NO_LOGOUT_TOKEN: Check<[]> = {
+  code: 'type_refused',
+  says: 'A logout token is not a login token',
+  holds: (claims) => !isLogoutToken(claims),
+  diagnose: (claims) => ({ claim: 'events', got: shown(claimOf(claims, 'events')), expected: 'no logout event' }),
+};
+
+const VALID_DATES = ['exp', 'nbf', 'iat'].map((name): Check<[]> => ({
+  code: 'claim_invalid',
+  says: `The claim ${name} is not a valid date`,
+  holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
+  diagnose: (claims) => ({ claim: name, got: shown(claimOf(claims, name)), expected: A_DATE }),
+}));
+
 const CHECKS: readonly Check[] = [
-  {
-    code: 'type_refused',
-    says: 'A logout token is not a login token',
-    holds: (claims) => !isLogoutToken(claims),
-    diagnose: (claims) => ({ claim: 'events', got: shown(claimOf(claims, 'events')), expected: 'no logout event' }),
-  },
+  NO_LOGOUT_TOKEN,
   {
     code: 'issuer_refused',
     says: 'The issuer is not configured',
@@ -108,12 +117,7 @@ const CHECKS: readonly Check[] = [
     diagnose: (claims, { audience = [] }) =>
       namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
   },
-  ...['exp', 'nbf', 'iat'].map((name): Check => ({
-    code: 'claim_invalid',
-    says: `The claim ${name} is not a valid date`,
-    holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
-    diagnose: (claims) => ({ claim: name, got: shown(claimOf(claims, name)), expected: A_DATE }),
-  })),
+  ...VALID_DATES,
   {
     code: 'claim_invalid',
     says: 'A claim does not have the required value',
@@ -141,9 +145,7 @@ const A_DATE = 'a number of seconds since 1970';
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
   if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');
-  for (const { code, says, holds, diagnose } of CHECKS) {
-    if (!holds(payload, rules)) throw diagnosed(new LoginError(code, says), diagnose(payload, rules));
-  }
+  refuseFailed(payload, CHECKS, rules);
   const subject = subjectOf(payload, rules);
   const times = tokenTimes(payload, rules);
   refuseOutOfTime(times, momentOf(payload, 'nbf'), rules.clockTolerance, now);
@@ -154,6 +156,21 @@ export function checkClaims(payload: unknown, rules: ClaimRules, now: number): C
     scopes: scopesOf(payload, rules),
     times,
   };
+}
+
+/** The checks that no option can change, for claims that nobody may have signed. Throws `LoginError`. */
+export function checkFixed(claims: Claims): void {
+  refuseFailed(claims, [NO_LOGOUT_TOKEN, ...VALID_DATES]);
+}
+
+function refuseFailed<Given extends readonly unknown[]>(
+  claims: Claims,
+  checks: readonly Check<Given>[],
+  ...given: Given
+): void {
+  for (const { code, says, holds, diagnose } of checks) {
+    if (!holds(claims, ...given)) throw diagnosed(new LoginError(code, says), diagnose(claims, ...given));
+  }
 }
 
 /** A JSON object, as `JSON.parse` returns it: not an array, not null. */
@@ -274,7 +291,7 @@ function tokenTimes(claims: Claims, rules: ClaimRules): TokenTimes {
   return times;
 }
 
-function missing(claim: string, message: string): LoginError {
+export function missing(claim: string, message: string): LoginError {
   return diagnosed(new LoginError('claim_invalid', message), { claim, got: shown(undefined), expected: A_DATE });
 }
 
@@ -295,7 +312,7 @@ function refuseOutOfTime(times: TokenTimes, notBefore: number | null, tolerance:
 }
 
 /** In whole milliseconds since 1970; adding 0 turns -0 into 0. */
-function momentOf(claims: Claims, name: string): number | null {
+export function momentOf(claims: Claims, name: string): number | null {
   const value = claimOf(claims, name);
   return typeof value === 'number' ? Math.round(value * 1000) + 0 : null;
 }
