@@ -504,6 +504,20 @@ describe('a result that comes too late', () => {
   });
 
   test.each([
+    ['rubbish', (answer: ReturnType<typeof later>) => answer.resolve(undefined)],
+    ['an error', (answer: ReturnType<typeof later>) => answer.reject(new Error('late'))],
+  ])('%s does not refuse those who wait for a later call', async (_, settle) => {
+    const { answers, timedOut, pass, outcome } = slow();
+    await timedOut();
+    pass(1_000);
+    const waiting = outcome(token(ISS));
+    settle(answers[0]!);
+    await settled();
+    answers[1]!.resolve(optionsOf(ISS));
+    expect(await waiting).toBe('ann is in');
+  });
+
+  test.each([
     ['a rejection', (answer: ReturnType<typeof later>) => answer.reject(new Error('late'))],
     ['a rejection with nothing', (answer: ReturnType<typeof later>) => answer.reject(undefined)],
     ['rubbish', (answer: ReturnType<typeof later>) => answer.resolve({ issuer: ISS })],
