@@ -1,5 +1,5 @@
 export { managedSessions } from './managed-sessions.js';
-export type { HealthReport, ManagedSessions, UserReference } from './managed-sessions.js';
+export type { HealthReport, ManagedSessions } from './managed-sessions.js';
 export type { StoreCall } from './diagnostics.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
@@ -29,13 +29,15 @@ export type {
 export { authRocket, authRocketV1, oidc } from './tokens/presets.js';
 export type { AuthRocketOptions, AuthRocketV1Options, OidcOptions } from './tokens/presets.js';
 export type { IssuerOptions } from './tokens/issuer.js';
+export type { IssuerFunction } from './tokens/tenants.js';
 export type { SessionNaming } from './tokens/session-id.js';
 export type { PublicKey, Secret } from './tokens/static-keys.js';
 export type { Algorithm } from './tokens/verification-key.js';
 
 export { LoginError } from './core/errors.js';
 export type { LoginErrorCode, LoginErrorDetails } from './core/errors.js';
-export type { Began, Claims, Organization, Profile, RequiredClaim, Scalar, SenderConstrained } from './core/claims.js';
+export type { Claims, Organization, Profile } from './core/claims.js';
+export type { Began, RequiredClaim, Scalar, SenderConstrained } from './core/claim-checks.js';
 export type { Diagnosis } from './core/diagnosis.js';
 export type { Duration } from './core/duration.js';
 export type { Health } from './core/health.js';
@@ -79,3 +81,4 @@ export type { RouterOptions } from './http/router.js';
 export type { Layout, PageOptions } from './http/serve-page.js';
 export type { TokenFunction, TokenSourceOption } from './http/token-source.js';
 export type { ClientDescription, ClientKind } from './http/user-agent.js';
+export type { UserReference } from './http/user-reference.js';

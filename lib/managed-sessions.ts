@@ -1,10 +1,10 @@
 /** Connects the parts: the public object. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { aNumber, aString, checkOptions, kindOf, type Kind, type OptionKinds } from './core/check.js';
+import { LRUCache } from 'lru-cache';
+import { aNumber, aString, checkOptions, type Kind, type OptionKinds } from './core/check.js';
 import { checkListener, EventHub, type Emit, type SessionEventListener, type SessionEventName } from './core/events.js';
 import type { Health } from './core/health.js';
-import { sessionUser, type SessionUser } from './core/session.js';
 import {
   createAccount,
   type Account,
@@ -36,23 +36,26 @@ import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
 import { createTokenSource } from './http/token-source.js';
 import { clientKeyOf } from './http/user-agent.js';
+import { userReferred, type UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';
 import { checkedSettings, type ManagedSessionsOptions, type Settings } from './options.js';
 import { memoryStore } from './stores/memory.js';
-import { issuerRules } from './tokens/issuer.js';
+import { DEFAULT_TOLERANCE, issuerRules } from './tokens/issuer.js';
+import type { KeyEvent } from './tokens/key-source.js';
 import { reportUnnamedOnce, UNNAMED_WARNING, unnamedWarning } from './tokens/session-id.js';
+import { Tenants } from './tokens/tenants.js';
 import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
-
-/** Whose sessions: the subject, or issuer and subject if several issuers are configured. */
-export type UserReference = string | { readonly issuer: string; readonly subject: string };
 
 export interface HealthReport {
   /** `ok` if the last command to the store succeeded; `age` is the time since then. */
   readonly store: Health;
   /** `ok` if every acknowledged revocation older than the bound is in force here; `age` is that of the last round. */
   readonly feed: Health;
-  /** `ok` if tokens of every issuer can be verified; `age` is that of the oldest key set. */
+  /**
+   * `ok` if tokens of every issuer can be verified; `age` is that of the oldest key set. If `issuer` is a function: not `ok`
+   * for 30 s after it failed, unless it has answered since or any issuer is known; `age` is the time since it last answered.
+   */
   readonly keys: Health;
   /** The number of sessions that this process knows to be live. */
   readonly sessions: number;
@@ -136,13 +139,13 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     );
   });
   const parts = connect(options, settings, published(events.emit));
-  const { authenticator, issuers, ledger } = parts;
+  const { authenticator, issuers, tenants, ledger } = parts;
   const { required, ...handlers } = handlerMembers(parts, settings);
   const requireLogin = required();
   const members: Members<User> = {
     ...handlers,
     required,
-    ...accountMembers(parts.account, issuers),
+    ...accountMembers(parts.account, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
     verify: async (token, sighting) => {
       checkSightingHint(sighting);
       return authenticator.verify(token, { ...sighting, ip: recordedAddress(sighting?.ip, settings.recordIp) });
@@ -152,8 +155,9 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
       checkListener(event, listener);
       return events.on(event, listener);
     },
-    health: () => ({ ...ledger.health(), keys: keysHealth(issuers) }),
+    health: () => ({ ...ledger.health(), keys: tenants?.health() ?? keysHealth(issuers) }),
     close: async () => {
+      tenants?.close();
       for (const { keys } of issuers) keys.close();
       await ledger.close();
     },
@@ -170,8 +174,11 @@ type Parts<User> = ReturnType<typeof connect<User>>;
 function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
   const { clock, loginUrl, lifetime, handles, cookie: cookieOptions } = settings;
   const issuers = issuersOf(settings, emit);
+  const { policyOf, learn } = policies(settings, issuers);
+  const tenants = tenantsOf(settings, emit, learn);
   const verifier = createVerifier({
     issuers,
+    ...(tenants !== undefined && { tenants, isExpRequired: options.lifetime === undefined }),
     clock,
     lifetime,
     onUnnamed: reportUnnamedOnce((event) => {
@@ -190,7 +197,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   const ledger = new Ledger({
     ...settings,
     store,
-    policyOf: policies(settings, issuers),
+    policyOf,
     track: ({ claims }) => settings.track(claims),
     clientKeyOf,
     emit: withRawUserAgents(emit),
@@ -212,21 +219,31 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   const fail = createFail(authenticator, createRefuse({ loginUrl, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
   const http = { handles, source, cookie, clientAddress, refuseForgery, authenticator, fail, account, loginUrl };
-  return { ...http, issuers, verifier, ledger, clock, emit };
+  return { ...http, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
   return issuers.map((options, index) =>
     issuerRules(options, issuers.length === 1 ? 'issuer' : `issuer[${String(index)}]`, {
       clock,
-      onKeyEvent: (event) => {
-        const { issuer } = options;
-        if (event.kind === 'down') emit('keysDown', { issuer, error: event.error });
-        else if (event.kind === 'up') emit('keysUp', { issuer });
-        else emit('keySkipped', { issuer, index: event.index, kid: event.kid, why: event.why });
-      },
+      onKeyEvent: (event) => report(emit, options.issuer, event),
     }),
   );
+}
+
+function tenantsOf(
+  { issuerFunction: find, clock }: Settings,
+  emit: Emit,
+  onFound: (rules: IssuerRules) => void,
+): Tenants | undefined {
+  if (find === undefined) return undefined;
+  return new Tenants({ find, clock, onFound, onKeyEvent: (issuer, event) => report(emit, issuer, event) });
+}
+
+function report(emit: Emit, issuer: string, event: KeyEvent): void {
+  if (event.kind === 'down') emit('keysDown', { issuer, error: event.error });
+  else if (event.kind === 'up') emit('keysUp', { issuer });
+  else emit('keySkipped', { issuer, index: event.index, kid: event.kid, why: event.why });
 }
 
 /** Null if a function reads the token and no name is given. */
@@ -264,9 +281,8 @@ const REVOKE_ALL_OPTIONS: OptionKinds<RevokeAllOptions> = { ...ENDING_OPTIONS, e
 
 type AccountName = 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'endEverywhere';
 
-/** async, so that an invalid argument rejects instead of throwing. */
-function accountMembers(account: Account, issuers: readonly IssuerRules[]): Pick<Members<unknown>, AccountName> {
-  const names = issuers.map(({ issuer }) => issuer);
+/** async, so that an invalid argument rejects instead of throwing. `names` is null if any issuer may be named. */
+function accountMembers(account: Account, names: readonly string[] | null): Pick<Members<unknown>, AccountName> {
   return {
     list: async (user, options = {}) => {
       checkOptions<ListOptions>(options, 'list()', LIST_OPTIONS);
@@ -295,33 +311,32 @@ function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedTo
   return user === undefined ? (token) => loginUser(token) as User : ({ claims }) => user(claims);
 }
 
-function policies(
-  settings: Settings,
-  issuers: readonly IssuerRules[],
-): (issuer: string) => ReturnType<typeof policyOf> {
+type Policy = ReturnType<typeof policyOf>;
+
+/** The most issuers found by a function whose own tolerance is remembered, also after they were evicted. */
+const TOLERANCES_LIMIT = 10_000;
+
+/** `learn` takes the rules of an issuer that a function found. */
+function policies(settings: Settings, issuers: readonly IssuerRules[]) {
   const byName = new Map(issuers.map((rules) => [rules.issuer, policyOf(settings, rules.clockTolerance)]));
-  // Other processes announce sessions of issuers that this process does not know: there is no tolerance for those.
-  const strict = policyOf(settings, 0);
-  return (issuer) => byName.get(issuer) ?? strict;
+  if (settings.issuerFunction === undefined) {
+    // Other processes announce sessions of issuers that this process does not know: there is no tolerance for those.
+    const strict = policyOf(settings, 0);
+    return { policyOf: (issuer: string): Policy => byName.get(issuer) ?? strict, learn: () => undefined };
+  }
+  const usual = policyOf(settings, DEFAULT_TOLERANCE);
+  const learned = new LRUCache<string, Policy>({ max: TOLERANCES_LIMIT });
+  return {
+    policyOf: (issuer: string): Policy => learned.get(issuer) ?? usual,
+    learn: ({ issuer, clockTolerance }: IssuerRules): void => {
+      if (clockTolerance === DEFAULT_TOLERANCE) learned.delete(issuer);
+      else learned.set(issuer, policyOf(settings, clockTolerance));
+    },
+  };
 }
 
 function policyOf({ idleTimeout, tombstoneFor, maxSessionsPerUser, atSessionLimit }: Settings, clockTolerance: number) {
   return { idleTimeout, clockTolerance, tombstoneFor, maxSessions: maxSessionsPerUser, atSessionLimit };
-}
-
-function userReferred(user: UserReference, issuers: readonly string[]): SessionUser {
-  const [only] = issuers;
-  const isReference = typeof user === 'string' || (typeof user === 'object' && (user as unknown) !== null);
-  if (!isReference) throw new TypeError(`user must be a subject or { issuer, subject }, got ${kindOf(user)}`);
-  const { issuer, subject } =
-    typeof user === 'string' ? { issuer: issuers.length === 1 ? only : undefined, subject: user } : user;
-  if (issuer === undefined) {
-    const why = issuers.length === 1 ? 'or the subject alone' : 'several issuers are configured';
-    throw new TypeError(`user must be { issuer, subject }: ${why}`);
-  }
-  if (!issuers.includes(issuer)) throw new TypeError('user.issuer is not one of the configured issuers');
-  if (typeof subject !== 'string' || subject === '') throw new TypeError('user must be a subject: a non-empty string');
-  return sessionUser(issuer, subject);
 }
 
 function keysHealth(issuers: readonly IssuerRules[]): Health {

@@ -25,10 +25,23 @@ import type { TokenSourceOption } from './http/token-source.js';
 import type { WhenStoreDown } from './ledger/ledger.js';
 import type { SessionStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/issuer.js';
+import type { IssuerFunction } from './tokens/tenants.js';
 
 export interface ManagedSessionsOptions<User = LoginUser> {
-  /** Who issues the tokens: one issuer or several, each with a name of its own. */
-  issuer: IssuerOptions | readonly IssuerOptions[];
+  /**
+   * Who issues the tokens: one issuer or several, each with a name of its own. Or a function `(iss) => issuer options | null |
+   * Promise<…>`, for issuers that are not known at startup, such as one per tenant.
+   *
+   * It is called once for an unknown `iss` (at most 512 characters), after everything is checked that no option of an issuer
+   * can change. Nothing is signed by then: anybody can trigger a call with an `iss` that they made up. So decide by the name
+   * first. The options must be valid, with exactly this `issuer` and without `withoutIssuer`.
+   *
+   * Up to 1,000 issuers are held. The least recently used are evicted, and asked for again when they are needed. A null is
+   * the error `issuer_refused` (401), and is remembered for 60 s, up to 10,000 of them. If the function throws, rejects, gives
+   * no result within 5 s, or returns something else, the error is `keys_unavailable` (503), the event `keysDown` and a process
+   * warning say why, and it is called again after 1 s. Requests that wait for the same issuer share a call.
+   */
+  issuer: IssuerOptions | readonly IssuerOptions[] | IssuerFunction;
   /** Where sessions are kept. Default `memoryStore()`, for a single process. */
   store?: SessionStore;
   /**
@@ -108,7 +121,9 @@ export interface Clock {
 
 /** The options as the parts use them: checked, in milliseconds, with all defaults. */
 export interface Settings {
+  /** Those that are known at startup. Empty if there is an `issuerFunction`. */
   readonly issuers: readonly IssuerOptions[];
+  readonly issuerFunction: IssuerFunction | undefined;
   readonly lifetime: (claims: Claims) => number | null;
   readonly idleTimeout: number | null;
   readonly maxSessionsPerUser: number;
@@ -178,7 +193,8 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
   const activityInterval = duration(options, 'activityInterval', '60s', { min: '100ms', max: '1d' });
   checkStore(options);
   return {
-    issuers: issuersOf(options.issuer),
+    issuers: typeof options.issuer === 'function' ? [] : issuersOf(options.issuer),
+    issuerFunction: typeof options.issuer === 'function' ? options.issuer : undefined,
     lifetime: lifetimeOf(options.lifetime),
     idleTimeout,
     maxSessionsPerUser: options.maxSessionsPerUser ?? 100,
@@ -215,6 +231,9 @@ function issuersOf(value: unknown): readonly IssuerOptions[] {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (list.length === 0) throw new TypeError('issuer must be an issuer or a list of at least one, got an empty list');
   for (const issuer of list) {
+    if (typeof issuer === 'function') {
+      throw new TypeError('issuer must be a function, or a list of issuers, but not a list with a function');
+    }
     if (!isObject(issuer)) {
       throw new TypeError(`issuer must be an object such as { issuer, jwksUri, audience }, got ${kindOf(issuer)}`);
     }

@@ -10,6 +10,7 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['no issuer', { issuer: undefined }, /^issuer must be an object/],
   ['an empty list of issuers', { issuer: [] }, /^issuer must be .* an empty list/],
   ['an issuer that is a text', { issuer: 'https://id.example.com/' }, /^issuer must be an object .* a string/],
+  ['a list with a function', { issuer: [ISSUER, () => null] }, /^issuer must be a function, or a list of issuers, but/],
   ['an issuer without a name', { issuer: { secret: SECRET } }, /issuer\.issuer/],
   ['an issuer without keys', { issuer: { issuer: 'x' } }, /exactly one of jwksUri, secret/],
   [

@@ -14,19 +14,13 @@ import {
   type Kind,
   type OptionKinds,
 } from '../core/check.js';
-import {
-  profileOf,
-  textOf,
-  type Began,
-  type Claims,
-  type Profile,
-  type RequiredClaim,
-  type SenderConstrained,
-} from '../core/claims.js';
+import { profileOf, textOf, type Claims, type Profile } from '../core/claims.js';
+import type { Began, RequiredClaim, Scalar, SenderConstrained } from '../core/claim-checks.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import type { KeyEvent, KeySource } from './key-source.js';
 import { warnKeysDown } from './keys-down-warning.js';
 import { isUrl, jwksKeys } from './keys.js';
+import { LARGEST_TOLERANCE } from './precheck.js';
 import { sessionIdBy, type SessionNaming } from './session-id.js';
 import { checkAlgorithms, staticKeys, type PublicKey, type Secret } from './static-keys.js';
 import type { Algorithm } from './verification-key.js';
@@ -155,6 +149,9 @@ const requiredClaim: Kind = {
   accepts: (value) => typeof value === 'function' || (listOf(value).length > 0 && listOf(value).every(isScalar)),
 };
 
+/** How far an issuer's clock may differ from ours, in milliseconds. */
+export const DEFAULT_TOLERANCE = 5_000;
+
 export interface IssuerSurroundings {
   /** In milliseconds since 1970. */
   readonly clock: { now(): number };
@@ -180,7 +177,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     scopes,
     senderConstrained,
     withoutIssuer,
-    clockTolerance = '5s',
+    clockTolerance = DEFAULT_TOLERANCE,
   } = options;
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   refuseUndefined(options, 'audience', optionName);
@@ -190,19 +187,31 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
   return {
     issuer,
     ...(withoutIssuer === true && { withoutIssuer }),
-    ...(audience !== undefined && { audience }),
+    ...(audience !== undefined && { audience: typeof audience === 'string' ? audience : [...audience] }),
     ...(algorithms !== undefined && { algorithms }),
-    ...(types !== undefined && { types }),
-    ...(claims !== undefined && { claims }),
+    ...(types !== undefined && { types: [...types] }),
+    ...(claims !== undefined && { claims: copiedClaims(claims) }),
     ...(session !== undefined && { sessionIdOf: sessionIdBy(session, `${optionName}.session`) }),
     ...(began !== undefined && { began }),
     ...(subject !== undefined && { subject }),
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
     ...(scopes !== undefined && { scopes }),
     ...(senderConstrained !== undefined && { senderConstrained }),
-    clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: '1h' }),
+    clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: LARGEST_TOLERANCE }),
     keys: keySource(options, optionName, surroundings),
   };
+}
+
+/** A copy: the application may change its object later, or use it for the next issuer. */
+function copiedClaims(claims: Readonly<Record<string, RequiredClaim>>): Readonly<Record<string, RequiredClaim>> {
+  return Object.fromEntries(
+    Object.entries(claims).map(([name, value]) => [name, isList(value) ? [...value] : value] as const),
+  );
+}
+
+/** `Array.isArray` does not tell a list that is read-only. */
+function isList(value: RequiredClaim): value is readonly Scalar[] {
+  return Array.isArray(value);
 }
 
 /** An unset environment variable must not switch a check off. */
@@ -220,16 +229,18 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
       `${optionName} must have exactly one of ${KEY_OPTIONS.join(', ')}, got ${gotOf(options, given, KEY_OPTIONS)}`,
     );
   }
-  const { jwksUri, discover, algorithms, keysMaxAge: maxAge = '10m' } = options;
+  const { issuer, jwksUri, discover, keysMaxAge: maxAge = '10m' } = options;
   if (jwksUri === undefined && discover !== true) {
     return staticKeys(options, optionName, (skipped) => onKeyEvent({ kind: 'skipped', ...skipped }));
   }
   const keysMaxAge = durationMs(maxAge, `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
   const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
   const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
-  const uri = jwksUri ?? { discover: options.issuer };
+  const uri = jwksUri ?? { discover: issuer };
+  const algorithms = checkAlgorithms(options.algorithms, optionName);
+  const shownUri = jwksUri?.toString();
   function onEvent(event: KeyEvent): void {
-    if (event.kind === 'down') warnKeysDown(options.issuer, jwksUri?.toString(), event.error);
+    if (event.kind === 'down') warnKeysDown(issuer, shownUri, event.error);
     onKeyEvent(event);
   }
   return jwksKeys({ uri, keysMaxAge, keysMaxStale, algorithms, clock, onEvent }, optionName);

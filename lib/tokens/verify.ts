@@ -1,15 +1,17 @@
 /** From a string to a verified token: format, header, key, signature, claims, in this order. */
 
 import { isUtf8 } from 'node:buffer';
-import { LRUCache } from 'lru-cache';
-import { checkClaims, claimOf, isClaims, type Claims, type ClaimRules, type Profile } from '../core/claims.js';
+import { claimOf, isClaims, type Claims, type Profile } from '../core/claims.js';
+import { checkClaims, type ClaimRules } from '../core/claim-checks.js';
 import { diagnosed, namesDiffer } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
 import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
+import { issuerNameOf, OTHER_TYPES } from './precheck.js';
 import { sessionIdBy, type SessionIdOf } from './session-id.js';
 import { isSignedBy, type SignedToken } from './signature.js';
+import { TokenCache, type CacheBounds } from './token-cache.js';
 import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
 /** Longest token, in characters. */
@@ -33,7 +35,8 @@ export interface VerifiedToken {
 export interface Verifier {
   /**
    * The checked token. Synchronous if it is cached or the keys are in memory. Throws, or rejects with, `LoginError`. Until
-   * the signature is verified, an error reveals nothing about the claims, except whether the issuer is configured.
+   * the signature is verified, an error reveals nothing about the claims, except whether the issuer is configured. With
+   * `tenants`, it also says what is wrong whatever the issuer's options are.
    */
   verify(token: string): VerifiedToken | Promise<VerifiedToken>;
 }
@@ -43,24 +46,25 @@ export interface IssuerRules extends Omit<ClaimRules, 'lifetime'> {
   readonly keys: KeySource;
   /** Narrows what the keys allow. Default: everything that each key allows. */
   readonly algorithms?: readonly Algorithm[];
-  /** Replaces {@link DEFAULT_TYPES}; `logout+jwt` stays refused (RFC 8725, section 3.11). */
+  /** Replaces {@link DEFAULT_TYPES}; {@link OTHER_TYPES} stay refused. */
   readonly types?: readonly (string | null)[];
   /** Which sign-in a token belongs to. Default: `sessionIdBy()`. */
   readonly sessionIdOf?: SessionIdOf;
 }
 
-export interface CacheBounds {
-  /** Default 10,000. */
-  readonly maxEntries?: number;
-  /** Estimated memory. Default 32 MiB. */
-  readonly maxBytes?: number;
-  /** The longest time without verifying a token again, in milliseconds. Default one minute. */
-  readonly maxAge?: number;
+/** Issuers that are looked up by the `iss` of a token. */
+export interface TenantSource {
+  /** Throws, or rejects with, `LoginError` `issuer_refused` or `keys_unavailable`. The same object while it is the same issuer. */
+  find(iss: string): IssuerRules | Promise<IssuerRules>;
 }
 
 export interface VerifierOptions {
   /** No two with the same `issuer`. */
   readonly issuers: readonly IssuerRules[];
+  /** Instead of `issuers`. */
+  readonly tenants?: TenantSource;
+  /** With `tenants`: whether `lifetime` is null for all claims. Default false. */
+  readonly isExpRequired?: boolean;
   /** In milliseconds since 1970. */
   readonly clock: { now(): number };
   /** See {@link ClaimRules}. */
@@ -88,9 +92,10 @@ interface UnverifiedToken extends SignedToken {
 
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, onUnnamed } = options;
+  const { clock, onUnnamed, tenants, isExpRequired = false } = options;
   const issuers = prepareIssuers(options);
-  const cache = new TokenCache(options.cache ?? {});
+  const tenantIssuers = new WeakMap<IssuerRules, Issuer>();
+  const cache = new TokenCache<VerifiedToken>(options.cache ?? {});
 
   return {
     verify(text) {
@@ -98,13 +103,21 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const known = cache.find(text, clock.now());
       if (known !== undefined) return known;
       const token = parseToken(text);
-      const issuer = selectIssuer(token);
-      const candidates = issuer.keys.candidates({ kid: token.kid, alg: token.alg });
-      return candidates instanceof Promise
-        ? candidates.then((keys) => accept(token, issuer, keys))
-        : accept(token, issuer, candidates);
+      if (tenants === undefined) return verifyBy(selectIssuer(token), token);
+      const rules = tenants.find(issuerNameOf(token, clock.now(), isExpRequired));
+      return rules instanceof Promise
+        ? rules.then((found) => verifyBy(tenantIssuer(found), token))
+        : verifyBy(tenantIssuer(rules), token);
     },
   };
+
+  function tenantIssuer(rules: IssuerRules): Issuer {
+    const known = tenantIssuers.get(rules);
+    if (known !== undefined) return known;
+    const issuer = prepareIssuer(rules, options.lifetime);
+    tenantIssuers.set(rules, issuer);
+    return issuer;
+  }
 
   function selectIssuer(token: UnverifiedToken): Issuer {
     const name = claimOf(token.payload, 'iss');
@@ -114,13 +127,20 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const error = new LoginError('issuer_refused', 'The issuer is not configured');
       throw diagnosed(error, namesDiffer('iss', name, configured));
     }
+    return issuer;
+  }
+
+  function verifyBy(issuer: Issuer, token: UnverifiedToken): VerifiedToken | Promise<VerifiedToken> {
     if (!issuer.types.has(token.type)) {
       throw new LoginError('type_refused', 'Tokens of this type are not accepted as login tokens');
     }
     if (issuer.algorithms?.has(token.alg) === false) {
       throw new LoginError('algorithm_refused', 'The issuer is not configured for this algorithm');
     }
-    return issuer;
+    const candidates = issuer.keys.candidates({ kid: token.kid, alg: token.alg });
+    return candidates instanceof Promise
+      ? candidates.then((keys) => accept(token, issuer, keys))
+      : accept(token, issuer, candidates);
   }
 
   function accept(token: UnverifiedToken, issuer: Issuer, candidates: readonly VerificationKey[]): VerifiedToken {
@@ -160,17 +180,21 @@ function prepareIssuers(options: VerifierOptions): ReadonlyMap<string | undefine
     if (names.has(issuer.issuer)) throw new TypeError(`issuer: two are configured as '${issuer.issuer}'`);
     if (issuers.has(iss)) throw new TypeError('issuer: only one can have tokens without iss');
     names.add(issuer.issuer);
-    const types = new Set((issuer.types ?? DEFAULT_TYPES).map(normalizedType));
-    types.delete('logout+jwt');
-    issuers.set(iss, {
-      rules: { ...issuer, lifetime: options.lifetime },
-      keys: issuer.keys,
-      algorithms: issuer.algorithms === undefined ? null : new Set(issuer.algorithms),
-      types,
-      sessionIdOf: issuer.sessionIdOf ?? sessionIdBy(),
-    });
+    issuers.set(iss, prepareIssuer(issuer, options.lifetime));
   }
   return issuers;
+}
+
+function prepareIssuer(issuer: IssuerRules, lifetime: ClaimRules['lifetime']): Issuer {
+  const types = new Set((issuer.types ?? DEFAULT_TYPES).map(normalizedType));
+  for (const type of OTHER_TYPES) types.delete(type);
+  return {
+    rules: { ...issuer, lifetime },
+    keys: issuer.keys,
+    algorithms: issuer.algorithms === undefined ? null : new Set(issuer.algorithms),
+    types,
+    sessionIdOf: issuer.sessionIdOf ?? sessionIdBy(),
+  };
 }
 
 /** Three parts of base64url; the last may be empty, so that an unsecured token gets a precise error. */
@@ -273,54 +297,4 @@ function deepFreeze<T extends object>(root: T): Readonly<T> {
 /** A copy: the string may be a slice that keeps a whole cookie header in memory. */
 function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
-}
-
-interface CachedToken {
-  readonly text: string;
-  readonly verified: VerifiedToken;
-  /** The key that verified it, and the source in which that key must still be in use. */
-  readonly key: VerificationKey;
-  readonly keys: KeySource;
-  readonly verifiedAt: number;
-  /** From this time on, the token is refused. */
-  readonly until: number;
-}
-
-/**
- * Tokens that passed. They are looked up by the end of their signature, which is faster than by the whole token, and then
- * compared in full. Without a signing key, no sender can choose the cache key of an entry. Refusals are not cached.
- */
-class TokenCache {
-  readonly #entries: LRUCache<string, CachedToken>;
-  readonly #maxAge: number;
-
-  constructor({ maxEntries = 10_000, maxBytes = 32 * 1024 * 1024, maxAge = 60_000 }: CacheBounds) {
-    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: estimatedBytes });
-    this.#maxAge = maxAge;
-  }
-
-  /** The verified token while it is valid. The clock may have been set back. */
-  find(text: string, now: number): VerifiedToken | undefined {
-    const key = cacheKey(text);
-    const entry = this.#entries.get(key);
-    if (entry?.text !== text) return undefined;
-    const isValid = entry.verifiedAt <= now && now < entry.until && now < entry.verifiedAt + this.#maxAge;
-    if (isValid && entry.keys.holds(entry.key)) return entry.verified;
-    this.#entries.delete(key);
-    return undefined;
-  }
-
-  add(token: CachedToken): void {
-    this.#entries.set(cacheKey(token.text), token);
-  }
-}
-
-/** 12 characters of a signature are about 70 random bits: two tokens with the same key are rare, and then only slow. */
-function cacheKey(text: string): string {
-  return text.slice(-12);
-}
-
-/** Measured, within a tenth: the string, the payload's objects and what is built around them. */
-function estimatedBytes(entry: CachedToken): number {
-  return 1024 + 2 * entry.text.length;
 }

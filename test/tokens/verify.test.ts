@@ -6,7 +6,8 @@ import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import type { KeySource } from '../../lib/tokens/key-source.js';
 import { staticKeys } from '../../lib/tokens/static-keys.js';
 import type { VerificationKey } from '../../lib/tokens/verification-key.js';
-import { createVerifier, type CacheBounds, type IssuerRules, type VerifierOptions } from '../../lib/tokens/verify.js';
+import type { CacheBounds } from '../../lib/tokens/token-cache.js';
+import { createVerifier, type IssuerRules, type VerifierOptions } from '../../lib/tokens/verify.js';
 import { forge } from './forge.js';
 
 const NOW = 1_700_000_000_000;

@@ -1,4 +1,5 @@
-import { checkClaims, claimOf, isClaims, standardProfile, type ClaimRules } from '../../lib/core/claims.js';
+import { claimOf, isClaims, standardProfile } from '../../lib/core/claims.js';
+import { checkClaims, type ClaimRules } from '../../lib/core/claim-checks.js';
 import type { LoginErrorCode } from '../../lib/core/errors.js';
 
 const NOW = 1_700_000_000_000;
@@ -228,7 +229,7 @@ describe('passes', () => {
 
   test('a token without iss, whose issuer has a fixed name and names users by uid', () => {
     const v1 = { ...rules, issuer: 'authrocket:rl_1', withoutIssuer: true, subject: 'uid', audience: 'rl_1' };
-    const checked = checkClaims({ uid: 'usr_1', sub: 'not me', aud: 'rl_1', exp: S + 60 }, v1, NOW);
+    const checked = checkClaims({ uid: 'usr_1', sub: 'not me', aud: 'rl_1', iat: S - 60, exp: S + 60 }, v1, NOW);
     expect(checked).toMatchObject({ issuer: 'authrocket:rl_1', subject: 'usr_1' });
   });
 });

@@ -1,0 +1,325 @@
+/** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
+
+import { kindOf, refusePromise } from './check.js';
+import { claimOf, isClaims, standardProfile, type Claims, type Profile } from './claims.js';
+import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
+import { LoginError, type LoginErrorCode } from './errors.js';
+import { latestEnd } from './policy.js';
+import type { TokenTimes } from './session.js';
+
+/** What a claim can be compared to. */
+export type Scalar = string | number | boolean | null;
+
+/**
+ * What a claim must be: this value, one of these values, or what the predicate accepts. The predicate gets `undefined` for
+ * an absent claim; if it throws, the token is refused. A claim that is a list equals no value: use a predicate for it.
+ */
+export type RequiredClaim = Scalar | readonly Scalar[] | ((value: unknown) => boolean);
+
+/** What says when a session began: see the option `began` of an issuer. */
+export type Began = 'iat' | 'auth_time' | 'first-seen';
+
+/** Whether a token that is bound to a key is refused, or taken as if it were not bound. */
+export type SenderConstrained = 'refuse' | 'ignore';
+
+/** What the tokens of one issuer must claim. Durations in milliseconds. */
+export interface ClaimRules {
+  /** The exact `iss`. */
+  readonly issuer: string;
+  /** Whether its tokens have no `iss`; one that has is then refused, and `issuer` is only a name. Default false. */
+  readonly withoutIssuer?: boolean;
+  /** One of these must be in `aud`. Default: `aud` is not checked. */
+  readonly audience?: string | readonly string[];
+  /** How far the issuer's clock may differ from ours, in either direction. */
+  readonly clockTolerance: number;
+  /** The session's absolute lifetime. Null: `exp` is required. */
+  readonly lifetime: (claims: Claims) => number | null;
+  /** Default `iat`. */
+  readonly began?: Began;
+  readonly claims?: Readonly<Record<string, RequiredClaim>>;
+  /** The claim that identifies the user, or a function that returns the subject. Default `sub`. */
+  readonly subject?: string | ((claims: Claims) => string);
+  /** What to do with a token that is bound to a key (`cnf`). Default `refuse`. */
+  readonly senderConstrained?: SenderConstrained;
+  /** Default {@link standardProfile}. */
+  readonly profile?: (claims: Claims) => Profile;
+  /** Default: the words of `scope`, or of `scp` if there is no `scope`. */
+  readonly scopes?: (claims: Claims) => readonly string[];
+}
+
+/** What passed every check. */
+export interface CheckedClaims {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly profile: Profile;
+  /** From `scope`, or if there is none from `scp`: words in a string, or a list. Or what {@link ClaimRules.scopes} returned. */
+  readonly scopes: readonly string[];
+  readonly times: TokenTimes;
+}
+
+interface Check<Given extends readonly unknown[] = [ClaimRules]> {
+  readonly code: LoginErrorCode;
+  readonly says: string;
+  readonly holds: (claims: Claims, ...given: Given) => boolean;
+  /** For a check that failed. */
+  readonly diagnose: (claims: Claims, ...given: Given) => Diagnosis;
+}
+
+/** The last moment that a `Date` can hold, in seconds either side of 1970. */
+const LAST_DATE = 8.64e12;
+
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+const NO_LOGOUT_TOKEN: Check<[]> = {
+  code: 'type_refused',
+  says: 'A logout token is not a login token',
+  holds: (claims) => !isLogoutToken(claims),
+  diagnose: (claims) => ({ claim: 'events', got: shown(claimOf(claims, 'events')), expected: 'no logout event' }),
+};
+
+function validDate(name: string): Check<[]> {
+  return {
+    code: 'claim_invalid',
+    says: `The claim ${name} is not a valid date`,
+    holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
+    diagnose: (claims) => ({ claim: name, got: shown(claimOf(claims, name)), expected: A_DATE }),
+  };
+}
+
+const VALID_DATES = ['exp', 'nbf', 'iat', 'session_expiry'].map(validDate);
+
+const CHECKS: readonly Check[] = [
+  NO_LOGOUT_TOKEN,
+  {
+    code: 'issuer_refused',
+    says: 'The issuer is not configured',
+    holds: hasIssuer,
+    diagnose: (claims, { issuer, withoutIssuer }) =>
+      namesDiffer('iss', claimOf(claims, 'iss'), withoutIssuer === true ? [] : [issuer]),
+  },
+  {
+    code: 'audience_refused',
+    says: 'The token is for another audience',
+    holds: hasAudience,
+    diagnose: (claims, { audience = [] }) =>
+      namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
+  },
+  ...VALID_DATES,
+  {
+    ...validDate('auth_time'),
+    holds: (claims, { began }) => began !== 'auth_time' || isDateOrAbsent(claimOf(claims, 'auth_time')),
+  },
+  {
+    code: 'claim_invalid',
+    says: 'A claim does not have the required value',
+    holds: (claims, rules) => differingClaim(claims, rules) === undefined,
+    diagnose: (claims, rules) => claimDiffers(claims, differingClaim(claims, rules)),
+  },
+  {
+    code: 'proof_required',
+    says: 'The token is bound to a key (cnf), and the request does not prove that its sender has that key',
+    holds: isBearer,
+    diagnose: () => ({ claim: 'cnf', got: 'a binding to a key', expected: 'none, or senderConstrained: ignore' }),
+  },
+];
+
+const A_DATE = 'a number of seconds since 1970';
+
+/**
+ * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
+ *
+ * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on. Its
+ * session ends at `session_expiry` (IPSIE) at the latest. Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
+ * `audience_refused`, `claim_invalid`, `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
+ * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if
+ * `subject` or `scopes` returns a promise, or if `scopes` does not return a list. Anything else that a function of the rules throws is passed on.
+ */
+export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
+  if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');
+  refuseFailed(payload, CHECKS, rules);
+  const subject = subjectOf(payload, rules);
+  const times = tokenTimes(payload, rules, now);
+  refuseOutOfTime(payload, times, rules.clockTolerance, now);
+  return {
+    issuer: rules.issuer,
+    subject,
+    profile: (rules.profile ?? standardProfile)(payload),
+    scopes: scopesOf(payload, rules),
+    times,
+  };
+}
+
+/** The checks that no option can change, for claims that nobody may have signed. Throws `LoginError`. */
+export function checkFixed(claims: Claims): void {
+  refuseFailed(claims, [NO_LOGOUT_TOKEN, ...VALID_DATES]);
+}
+
+function refuseFailed<Given extends readonly unknown[]>(
+  claims: Claims,
+  checks: readonly Check<Given>[],
+  ...given: Given
+): void {
+  for (const { code, says, holds, diagnose } of checks) {
+    if (!holds(claims, ...given)) throw diagnosed(new LoginError(code, says), diagnose(claims, ...given));
+  }
+}
+
+/** OpenID Connect Back-Channel Logout 1.0, section 2.4. Its `typ` does not matter. */
+function isLogoutToken(claims: Claims): boolean {
+  const events = claimOf(claims, 'events');
+  return isClaims(events) && Object.hasOwn(events, LOGOUT_EVENT);
+}
+
+function hasIssuer(claims: Claims, rules: ClaimRules): boolean {
+  return rules.withoutIssuer === true ? !Object.hasOwn(claims, 'iss') : claimOf(claims, 'iss') === rules.issuer;
+}
+
+function hasAudience(claims: Claims, rules: ClaimRules): boolean {
+  if (rules.audience === undefined) return true;
+  const audience = claimOf(claims, 'aud');
+  const meant: readonly unknown[] = Array.isArray(audience) ? audience : [audience];
+  const wanted: readonly unknown[] = typeof rules.audience === 'string' ? [rules.audience] : rules.audience;
+  return meant.every((name) => typeof name === 'string') && meant.some((name) => wanted.includes(name));
+}
+
+/** RFC 7800: `cnf` binds a token to a key, by DPoP (RFC 9449) or by mutual TLS (RFC 8705). Its value does not matter. */
+function isBearer(claims: Claims, { senderConstrained }: ClaimRules): boolean {
+  return senderConstrained === 'ignore' || !Object.hasOwn(claims, 'cnf');
+}
+
+function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string {
+  const subject: unknown = typeof by === 'function' ? by(claims) : claimOf(claims, by);
+  refusePromise(subject, 'subject must return the subject itself, not a promise of it');
+  // Databases store UTF-8, which turns every lone surrogate into the same character: two such subjects would be one user.
+  if (typeof subject === 'string' && subject !== '' && subject.isWellFormed()) return subject;
+  throw diagnosed(new LoginError('claim_invalid', 'The subject is not a non-empty string'), {
+    claim: typeof by === 'function' ? 'the subject' : by,
+    got: shown(subject),
+    expected: 'a non-empty string',
+  });
+}
+
+function isDateOrAbsent(value: unknown): boolean {
+  return value === undefined || (typeof value === 'number' && Math.abs(value) <= LAST_DATE);
+}
+
+type RequiredEntry = readonly [name: string, required: RequiredClaim];
+
+/** The first claim that is not as required. */
+function differingClaim(claims: Claims, rules: ClaimRules): RequiredEntry | undefined {
+  return Object.entries(rules.claims ?? {}).find(([name, required]) => !isAsRequired(claimOf(claims, name), required));
+}
+
+function claimDiffers(claims: Claims, [claim, required]: RequiredEntry = ['', null]): Diagnosis {
+  const values: readonly unknown[] = Array.isArray(required) ? required : [required];
+  const expected = typeof required === 'function' ? 'what the predicate of claims accepts' : shownChoice(values);
+  return { claim, got: shown(claimOf(claims, claim)), expected };
+}
+
+function isAsRequired(value: unknown, required: RequiredClaim): boolean {
+  if (typeof required === 'function') return accepts(required, value);
+  const allowed: readonly unknown[] = Array.isArray(required) ? required : [required];
+  return allowed.includes(value);
+}
+
+/** The sender chooses the value: one that the predicate does not expect must not cause a 500. */
+function accepts(predicate: (value: unknown) => boolean, value: unknown): boolean {
+  try {
+    return predicate(value);
+  } catch {
+    return false;
+  }
+}
+
+function tokenTimes(claims: Claims, rules: ClaimRules, now: number): TokenTimes {
+  const lifetime = rules.lifetime(claims);
+  if (lifetime !== null && !(lifetime > 0 && lifetime < Infinity)) {
+    throw new TypeError('lifetime must be null or a positive number of milliseconds');
+  }
+  const expiresAt = momentOf(claims, 'exp');
+  if (lifetime === null && expiresAt === null) {
+    throw missing('exp', 'The claim exp is missing, and no lifetime is set');
+  }
+  return {
+    beganAt: startOf(claims, rules, now),
+    expiresAt,
+    lifetime,
+    sessionEndsAt: momentOf(claims, 'session_expiry'),
+  };
+}
+
+/** When the session began, by this token; null if only its first sighting tells. */
+function startOf(claims: Claims, { began = 'iat', clockTolerance }: ClaimRules, now: number): number | null {
+  const issuedAt = momentOf(claims, 'iat');
+  switch (began) {
+    case 'first-seen':
+      return null;
+    case 'iat':
+      if (issuedAt !== null) return issuedAt;
+      throw missing('iat', "The claim iat is missing. If the issuer sends none, set its option began to 'first-seen'");
+    case 'auth_time': {
+      const signedInAt = momentOf(claims, 'auth_time');
+      if (signedInAt === null && issuedAt === null)
+        throw missing('auth_time', 'The claims auth_time and iat are missing');
+      if (signedInAt !== null && !(signedInAt <= now + clockTolerance)) {
+        const diagnosis = {
+          claim: 'auth_time',
+          got: shown(claimOf(claims, 'auth_time')),
+          expected: 'a time in the past',
+        };
+        throw diagnosed(new LoginError('claim_invalid', 'The claim auth_time is in the future'), diagnosis);
+      }
+      return Math.min(signedInAt ?? Infinity, issuedAt ?? Infinity);
+    }
+  }
+}
+
+export function missing(claim: string, message: string): LoginError {
+  return diagnosed(new LoginError('claim_invalid', message), { claim, got: shown(undefined), expected: A_DATE });
+}
+
+/** Each comparison asks whether the token is valid, so that it is refused if the clock returns `NaN`. */
+function refuseOutOfTime(claims: Claims, times: TokenTimes, tolerance: number, now: number): void {
+  const { beganAt, expiresAt, lifetime, sessionEndsAt } = times;
+  if (expiresAt !== null && !(now < expiresAt + tolerance)) {
+    throw new LoginError('token_expired', `The token expired ${seconds(now - expiresAt)} ago`);
+  }
+  for (const from of [momentOf(claims, 'nbf'), momentOf(claims, 'iat')]) {
+    if (from !== null && !(from <= now + tolerance)) {
+      throw new LoginError('token_not_yet_valid', `The token becomes valid in ${seconds(from - now)}`);
+    }
+  }
+  const end = latestEnd({ startedAt: beganAt ?? Infinity, lifetime, endsAt: sessionEndsAt });
+  if (!(now < end + tolerance)) {
+    throw new LoginError('session_expired', `The session reached the end of its lifetime ${seconds(now - end)} ago`);
+  }
+}
+
+/** In whole milliseconds since 1970; adding 0 turns -0 into 0. */
+export function momentOf(claims: Claims, name: string): number | null {
+  const value = claimOf(claims, name);
+  return typeof value === 'number' ? Math.round(value * 1000) + 0 : null;
+}
+
+function seconds(milliseconds: number): string {
+  return `${Math.ceil(milliseconds / 1000)} s`;
+}
+
+/** By `scope` (RFC 9068, section 2.2.3), or by `scp` only if there is no `scope`: an empty `scope` grants nothing. */
+function standardScopes(claims: Claims): readonly string[] {
+  const value = claimOf(claims, Object.hasOwn(claims, 'scope') ? 'scope' : 'scp');
+  return typeof value === 'string' ? words(value.split(' ')) : words(Array.isArray(value) ? value : []);
+}
+
+function scopesOf(claims: Claims, { scopes }: ClaimRules): readonly string[] {
+  if (scopes === undefined) return standardScopes(claims);
+  const found: unknown = scopes(claims);
+  refusePromise(found, 'scopes must return a list of strings, not a promise of it');
+  if (!Array.isArray(found)) throw new TypeError(`scopes must return a list of strings, got ${kindOf(found)}`);
+  return words(found);
+}
+
+/** A new list, because an application's own must not be frozen. */
+function words(list: readonly unknown[]): readonly string[] {
+  return list.filter((word) => typeof word === 'string').filter((word) => word !== '');
+}

@@ -1,0 +1,26 @@
+/** How callers name a user. */
+
+import { aFilledString, checkKind, kindOf } from '../core/check.js';
+import { sessionUser, type SessionUser } from '../core/session.js';
+
+/** Whose sessions: the subject, or issuer and subject if there are several issuers or a function that finds them. */
+export type UserReference = string | { readonly issuer: string; readonly subject: string };
+
+/**
+ * The user that is meant. `issuers` are the configured ones; null if any may be named, because a function finds them. Throws a
+ * `TypeError` for anything else.
+ */
+export function userReferred(user: UserReference, issuers: readonly string[] | null): SessionUser {
+  const isReference = typeof user === 'string' || (typeof user === 'object' && (user as unknown) !== null);
+  if (!isReference) throw new TypeError(`user must be a subject or { issuer, subject }, got ${kindOf(user)}`);
+  const only = issuers?.length === 1 ? issuers[0] : undefined;
+  const { issuer, subject } = typeof user === 'string' ? { issuer: only, subject: user } : user;
+  if (issuer === undefined) {
+    const several = issuers === null ? 'a function finds the issuers' : 'several issuers are configured';
+    throw new TypeError(`user must be { issuer, subject }: ${only === undefined ? several : 'or the subject alone'}`);
+  }
+  if (issuers === null) checkKind(issuer, 'user.issuer', aFilledString);
+  else if (!issuers.includes(issuer)) throw new TypeError('user.issuer is not one of the configured issuers');
+  if (typeof subject !== 'string' || subject === '') throw new TypeError('user must be a subject: a non-empty string');
+  return sessionUser(issuer, subject);
+}
