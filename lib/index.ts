@@ -35,7 +35,7 @@ export type { Algorithm } from './tokens/verification-key.js';
 
 export { LoginError } from './core/errors.js';
 export type { LoginErrorCode, LoginErrorDetails } from './core/errors.js';
-export type { Claims, Organization, Profile, RequiredClaim, Scalar, SenderConstrained } from './core/claims.js';
+export type { Began, Claims, Organization, Profile, RequiredClaim, Scalar, SenderConstrained } from './core/claims.js';
 export type { Diagnosis } from './core/diagnosis.js';
 export type { Duration } from './core/duration.js';
 export type { Health } from './core/health.js';

@@ -168,13 +168,12 @@ type Parts<User> = ReturnType<typeof connect<User>>;
 
 /** Prepares every part once. */
 function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
-  const { clock, loginUrl, lifetime, handleSecret, cookie: cookieOptions } = settings;
+  const { clock, loginUrl, lifetime, handles, cookie: cookieOptions } = settings;
   const issuers = issuersOf(settings, emit);
   const verifier = createVerifier({
     issuers,
     clock,
     lifetime,
-    ...(handleSecret === undefined ? {} : { handleSecret }),
     onUnnamed: reportUnnamedOnce((event) => {
       process.emitWarning(unnamedWarning(event), { type: 'ManagedSessionsWarning', code: UNNAMED_WARNING });
       emit('sessionUnnamed', event);
@@ -200,6 +199,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   const clientAddress = createClientAddress(trust, settings.recordIp);
   const refuseForgery = createForgeryCheck(source, createHostOf(trust), settings.origins);
   const authenticator = new Authenticator<User>({
+    handles,
     verifier,
     ledger,
     source,
@@ -210,8 +210,8 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     emit,
   });
   const fail = createFail(authenticator, createRefuse({ loginUrl, onRefused: options.onRefused }));
-  const account = createAccount(ledger);
-  const http = { source, cookie, clientAddress, refuseForgery, authenticator, fail, account, loginUrl };
+  const account = createAccount(ledger, handles);
+  const http = { handles, source, cookie, clientAddress, refuseForgery, authenticator, fail, account, loginUrl };
   return { ...http, issuers, verifier, ledger, clock, emit };
 }
 

@@ -15,6 +15,7 @@ import {
 import type { Claims } from './core/claims.js';
 import { durationMs, type Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
+import { handlesBy, type Handles } from './core/handles.js';
 import type { TrustProxy } from './http/client-address.js';
 import { checkCookieOptions, type CookieOptions } from './http/cookie.js';
 import { checkOrigins, type Origins } from './http/forgery.js';
@@ -63,7 +64,10 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   activityInterval?: Duration;
   /** The longest time until an acknowledged revocation is in force in every process, `'1s'` to `'1h'` and more than `storeTimeout`. Default `'5s'`. */
   revocationBound?: Duration;
-  /** How long an ended session is remembered after its last known token, `'1m'` to `'366d'`. Default `'24h'`. */
+  /**
+   * How long an ended session stays ended after its last known token, `'1m'` to `'366d'`: at least as long as the issuer's
+   * refresh tokens live. What a session that nobody ended is judged by is kept as long. Default `'30d'`.
+   */
   tombstoneFor?: Duration;
   /**
    * What happens to requests if neither the feed nor the store can be reached. Default `'refuse'` (503). `{ allowFor }`:
@@ -81,8 +85,12 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
   /** Where browsers are redirected (303) instead of a 401: a path or an absolute http(s) URL. */
   loginUrl?: string;
-  /** Makes handles an HMAC, so that a handle cannot be computed from a session id. At least 16 bytes. */
-  handleSecret?: string | Buffer | KeyObject;
+  /**
+   * Encrypts handles, so that a handle cannot be computed from a session id. At least 16 bytes. It can be set or changed at
+   * any time: sessions go on, and ended ones stay ended. With a list of up to eight, handles are shown by the first secret,
+   * and those that were shown by the others still work; `null` in it stands for none. Default: none.
+   */
+  handleSecret?: HandleSecret | readonly (HandleSecret | null)[];
   /**
    * Asks browsers by `Accept-CH` for what their user agent no longer contains: Windows 11 instead of 10, and the model of an
    * Android phone. Browsers respond only on secure pages. An `Accept-CH` that a response already has is kept. Default false.
@@ -91,6 +99,8 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   /** Milliseconds since 1970, for every expiry, cooldown and age. Default `Date`. */
   clock?: Clock;
 }
+
+export type HandleSecret = string | Buffer | KeyObject;
 
 export interface Clock {
   now(): number;
@@ -111,7 +121,7 @@ export interface Settings {
   readonly storeTimeout: number;
   readonly recordIp: 'full' | 'truncated' | 'none';
   readonly loginUrl: string | undefined;
-  readonly handleSecret: KeyObject | undefined;
+  readonly handles: Handles;
   readonly clientHints: boolean;
   readonly cookie: CookieOptions;
   readonly origins: Origins;
@@ -177,12 +187,12 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
     // If the last-seen time were written too rarely, another process could take a session in use for an idle one.
     activityInterval: idleTimeout === null ? activityInterval : Math.min(activityInterval, idleTimeout / 4),
     revocationBound,
-    tombstoneFor: duration(options, 'tombstoneFor', '24h', { min: '1m', max: '366d' }),
+    tombstoneFor: duration(options, 'tombstoneFor', '30d', { min: '1m', max: '366d' }),
     whenStoreDown: whenStoreDownOf(options.whenStoreDown),
     storeTimeout,
     recordIp: options.recordIp ?? 'full',
     loginUrl: options.loginUrl,
-    handleSecret: handleSecretOf(options.handleSecret),
+    handles: handlesBy(...handleSecretsOf(options.handleSecret)),
     clientHints: options.clientHints ?? false,
     cookie: checkCookieOptions(options.cookie),
     origins: checkOrigins(options.origins),
@@ -252,13 +262,29 @@ function isLoginUrl(value: string): boolean {
   return value.startsWith('/') || URL.canParse(value);
 }
 
-function handleSecretOf(value: unknown): KeyObject | undefined {
-  if (value === undefined) return undefined;
+const HANDLE_SECRETS_LIMIT = 8;
+
+function handleSecretsOf(value: unknown): readonly [KeyObject | null, ...(KeyObject | null)[]] {
+  if (value === undefined) return [null];
+  if (!Array.isArray(value)) return [handleSecretOf(value, 'handleSecret')];
+  const list: readonly unknown[] = value;
+  const [first, ...others] = list.map((item, index) =>
+    item === null ? null : handleSecretOf(item, `handleSecret[${String(index)}]`),
+  );
+  if (first === undefined || list.length > HANDLE_SECRETS_LIMIT) {
+    throw new TypeError(
+      `handleSecret must be a secret or a list of 1 to 8 secrets, got a list of ${String(list.length)}`,
+    );
+  }
+  return [first, ...others];
+}
+
+function handleSecretOf(value: unknown, name: string): KeyObject {
   const secret = secretKeyOf(value);
   if (secret === undefined) {
-    throw new TypeError(`handleSecret must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
+    throw new TypeError(`${name} must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
   }
-  if ((secret.symmetricKeySize ?? 0) < 16) throw new TypeError('handleSecret must have at least 16 bytes');
+  if ((secret.symmetricKeySize ?? 0) < 16) throw new TypeError(`${name} must have at least 16 bytes`);
   return secret;
 }
 

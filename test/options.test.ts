@@ -136,6 +136,16 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['loginUrl: with a line feed', { loginUrl: '/a\nSet-Cookie: x' }, /^loginUrl/],
   ['handleSecret: too short', { handleSecret: 'short' }, /^handleSecret must have at least 16 bytes/],
   ['handleSecret: a number', { handleSecret: 7 }, /^handleSecret/],
+  ['handleSecret: null', { handleSecret: null }, /^handleSecret must be a string.*got null/],
+  ['handleSecret: an empty list', { handleSecret: [] }, /^handleSecret .*got a list of 0/],
+  ['handleSecret: nine', { handleSecret: Array.from({ length: 9 }, () => null) }, /^handleSecret .*got a list of 9/],
+  [
+    'handleSecret: a short one in a list',
+    { handleSecret: [null, 'short'] },
+    /^handleSecret\[1\] must have at least 16/,
+  ],
+  ['handleSecret: undefined in a list', { handleSecret: [undefined] }, /^handleSecret\[0\] .*got undefined/],
+  ['handleSecret: a list in a list', { handleSecret: [[null]] }, /^handleSecret\[0\] .*got a list/],
   ['clock: a number', { clock: 7 }, /^clock must be an object with a method now\(\)/],
   ['clock: null', { clock: null }, /^clock/],
 ];

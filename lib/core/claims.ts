@@ -3,6 +3,7 @@
 import { kindOf, refusePromise } from './check.js';
 import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
 import { LoginError, type LoginErrorCode } from './errors.js';
+import { latestEnd } from './policy.js';
 import type { TokenTimes } from './session.js';
 
 /** A token's payload. Read it with `claimOf`: names come from outside, such as `__proto__` and `constructor`. */
@@ -38,6 +39,9 @@ export interface Organization {
   readonly selected: boolean;
 }
 
+/** What says when a session began: see the option `began` of an issuer. */
+export type Began = 'iat' | 'auth_time' | 'first-seen';
+
 /** Whether a token that is bound to a key is refused, or taken as if it were not bound. */
 export type SenderConstrained = 'refuse' | 'ignore';
 
@@ -51,8 +55,10 @@ export interface ClaimRules {
   readonly audience?: string | readonly string[];
   /** How far the issuer's clock may differ from ours, in either direction. */
   readonly clockTolerance: number;
-  /** The session's absolute lifetime: `iat` is then required, and `exp` is not. Null: `exp` is required. */
+  /** The session's absolute lifetime. Null: `exp` is required. */
   readonly lifetime: (claims: Claims) => number | null;
+  /** Default `iat`. */
+  readonly began?: Began;
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
   /** The claim that identifies the user, or a function that returns the subject. Default `sub`. */
   readonly subject?: string | ((claims: Claims) => string);
@@ -108,10 +114,10 @@ const CHECKS: readonly Check[] = [
     diagnose: (claims, { audience = [] }) =>
       namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
   },
-  ...['exp', 'nbf', 'iat'].map((name): Check => ({
+  ...['exp', 'nbf', 'iat', 'auth_time', 'session_expiry'].map((name): Check => ({
     code: 'claim_invalid',
     says: `The claim ${name} is not a valid date`,
-    holds: (claims) => isDateOrAbsent(claimOf(claims, name)),
+    holds: (claims, rules) => isDateOrAbsent(claimOf(claims, name)) || !isTimeUsed(name, rules),
     diagnose: (claims) => ({ claim: name, got: shown(claimOf(claims, name)), expected: A_DATE }),
   })),
   {
@@ -133,8 +139,8 @@ const A_DATE = 'a number of seconds since 1970';
 /**
  * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
  *
- * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on.
- * Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
+ * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on. Its
+ * session ends at `session_expiry` (IPSIE) at the latest. Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
  * `audience_refused`, `claim_invalid`, `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
  * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if
  * `subject` or `scopes` returns a promise, or if `scopes` does not return a list. Anything else that a function of the rules throws is passed on.
@@ -145,8 +151,8 @@ export function checkClaims(payload: unknown, rules: ClaimRules, now: number): C
     if (!holds(payload, rules)) throw diagnosed(new LoginError(code, says), diagnose(payload, rules));
   }
   const subject = subjectOf(payload, rules);
-  const times = tokenTimes(payload, rules);
-  refuseOutOfTime(times, momentOf(payload, 'nbf'), rules.clockTolerance, now);
+  const times = tokenTimes(payload, rules, now);
+  refuseOutOfTime(payload, times, rules.clockTolerance, now);
   return {
     issuer: rules.issuer,
     subject,
@@ -227,6 +233,11 @@ function subjectOf(claims: Claims, { subject: by = 'sub' }: ClaimRules): string 
   });
 }
 
+/** Only `began: 'auth_time'` reads it. */
+function isTimeUsed(name: string, { began }: ClaimRules): boolean {
+  return name !== 'auth_time' || began === 'auth_time';
+}
+
 function isDateOrAbsent(value: unknown): boolean {
   return value === undefined || (typeof value === 'number' && Math.abs(value) <= LAST_DATE);
 }
@@ -259,19 +270,47 @@ function accepts(predicate: (value: unknown) => boolean, value: unknown): boolea
   }
 }
 
-function tokenTimes(claims: Claims, rules: ClaimRules): TokenTimes {
+function tokenTimes(claims: Claims, rules: ClaimRules, now: number): TokenTimes {
   const lifetime = rules.lifetime(claims);
   if (lifetime !== null && !(lifetime > 0 && lifetime < Infinity)) {
     throw new TypeError('lifetime must be null or a positive number of milliseconds');
   }
-  const times = { issuedAt: momentOf(claims, 'iat'), expiresAt: momentOf(claims, 'exp'), lifetime };
-  if (lifetime === null && times.expiresAt === null) {
+  const expiresAt = momentOf(claims, 'exp');
+  if (lifetime === null && expiresAt === null) {
     throw missing('exp', 'The claim exp is missing, and no lifetime is set');
   }
-  if (lifetime !== null && times.issuedAt === null) {
-    throw missing('iat', 'The claim iat is missing; the lifetime counts from it');
+  return {
+    beganAt: startOf(claims, rules, now),
+    expiresAt,
+    lifetime,
+    sessionEndsAt: momentOf(claims, 'session_expiry'),
+  };
+}
+
+/** When the session began, by this token; null if only its first sighting tells. */
+function startOf(claims: Claims, { began = 'iat', clockTolerance }: ClaimRules, now: number): number | null {
+  const issuedAt = momentOf(claims, 'iat');
+  switch (began) {
+    case 'first-seen':
+      return null;
+    case 'iat':
+      if (issuedAt !== null) return issuedAt;
+      throw missing('iat', "The claim iat is missing. If the issuer sends none, set its option began to 'first-seen'");
+    case 'auth_time': {
+      const signedInAt = momentOf(claims, 'auth_time');
+      if (signedInAt === null && issuedAt === null)
+        throw missing('auth_time', 'The claims auth_time and iat are missing');
+      if (signedInAt !== null && !(signedInAt <= now + clockTolerance)) {
+        const diagnosis = {
+          claim: 'auth_time',
+          got: shown(claimOf(claims, 'auth_time')),
+          expected: 'a time in the past',
+        };
+        throw diagnosed(new LoginError('claim_invalid', 'The claim auth_time is in the future'), diagnosis);
+      }
+      return Math.min(signedInAt ?? Infinity, issuedAt ?? Infinity);
+    }
   }
-  return times;
 }
 
 function missing(claim: string, message: string): LoginError {
@@ -279,18 +318,19 @@ function missing(claim: string, message: string): LoginError {
 }
 
 /** Each comparison asks whether the token is valid, so that it is refused if the clock returns `NaN`. */
-function refuseOutOfTime(times: TokenTimes, notBefore: number | null, tolerance: number, now: number): void {
-  const { issuedAt, expiresAt, lifetime } = times;
+function refuseOutOfTime(claims: Claims, times: TokenTimes, tolerance: number, now: number): void {
+  const { beganAt, expiresAt, lifetime, sessionEndsAt } = times;
   if (expiresAt !== null && !(now < expiresAt + tolerance)) {
     throw new LoginError('token_expired', `The token expired ${seconds(now - expiresAt)} ago`);
   }
-  for (const from of [notBefore, issuedAt]) {
+  for (const from of [momentOf(claims, 'nbf'), momentOf(claims, 'iat')]) {
     if (from !== null && !(from <= now + tolerance)) {
       throw new LoginError('token_not_yet_valid', `The token becomes valid in ${seconds(from - now)}`);
     }
   }
-  if (lifetime !== null && issuedAt !== null && !(now < issuedAt + lifetime + tolerance)) {
-    throw new LoginError('session_expired', `The session's lifetime ended ${seconds(now - issuedAt - lifetime)} ago`);
+  const end = latestEnd({ startedAt: beganAt ?? Infinity, lifetime, endsAt: sessionEndsAt });
+  if (!(now < end + tolerance)) {
+    throw new LoginError('session_expired', `The session reached the end of its lifetime ${seconds(now - end)} ago`);
   }
 }
 

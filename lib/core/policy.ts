@@ -8,7 +8,7 @@ export interface SessionPolicy {
   readonly idleTimeout: number | null;
   /** How far clocks may differ. Also extends the lifetime of a session. */
   readonly clockTolerance: number;
-  /** How long a tombstone is kept after the last known token expires. */
+  /** How long a tombstone, or what a lapsed session is judged by, is kept after the last known token expires. */
   readonly tombstoneFor: number;
   /** The most live sessions per user. `Infinity`: no cap. */
   readonly maxSessions: number;
@@ -26,7 +26,12 @@ export interface SessionTimes {
   readonly lifetime: number | null;
   /** When the last of the tokens seen in this session expires. */
   readonly tokensEndAt: number;
+  /** When the session ends at the latest, by the earliest `session_expiry` of its tokens. Null: none has one. */
+  readonly endsAt: number | null;
 }
+
+/** The times by which a session ends, whether it is used or not. */
+type Ends = Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt' | 'endsAt'>;
 
 export type Standing =
   | { readonly state: 'live' }
@@ -36,36 +41,63 @@ export type Standing =
 
 /** Judges a session that nobody revoked. */
 export function decide(times: SessionTimes, policy: SessionPolicy, now: number): Standing {
-  if (times.lifetime !== null && now >= times.startedAt + times.lifetime + policy.clockTolerance) {
-    return { state: 'ended', cause: 'expired' };
-  }
+  if (now >= latestEnd(times) + policy.clockTolerance) return { state: 'ended', cause: 'expired' };
   if (policy.idleTimeout !== null && now >= times.lastSeenAt + policy.idleTimeout)
     return { state: 'ended', cause: 'idle' };
   if (times.lifetime === null && now >= times.tokensEndAt + policy.clockTolerance) return { state: 'lapsed' };
   return { state: 'live' };
 }
 
-/** When the session ends by itself, as people are shown it: without the clock tolerance. */
-export function expiresAt(times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>): number {
-  return times.lifetime === null ? times.tokensEndAt : times.startedAt + times.lifetime;
+/** When the session ends, by its lifetime or by `session_expiry`, however it is used. Without either, `Infinity`. */
+export function latestEnd({ startedAt, lifetime, endsAt }: Omit<Ends, 'tokensEndAt'>): number {
+  return Math.min(startedAt + (lifetime ?? Infinity), endsAt ?? Infinity);
 }
 
-/** When this token expires, by `exp` or by the lifetime. Always a time that a `Date` can hold. */
-export function tokenEndsAt(token: TokenTimes): number {
-  const byLifetime = token.lifetime === null || token.issuedAt === null ? Infinity : token.issuedAt + token.lifetime;
-  return Math.min(token.expiresAt ?? Infinity, byLifetime, LAST_MOMENT);
+/** When the session ends by itself, as people are shown it: without the clock tolerance. */
+export function expiresAt(times: Ends): number {
+  return times.lifetime === null ? Math.min(times.tokensEndAt, latestEnd(times)) : latestEnd(times);
 }
+
+/** When this token expires, by `exp`, the lifetime or `session_expiry`. Always a time that a `Date` can hold. */
+export function tokenEndsAt({ expiresAt, beganAt, lifetime, sessionEndsAt }: TokenTimes): number {
+  const bySession = latestEnd({ startedAt: beganAt ?? Infinity, lifetime, endsAt: sessionEndsAt });
+  return Math.min(expiresAt ?? Infinity, bySession, LAST_MOMENT);
+}
+
+/** How long the address, the user agent and the label of a session are kept after its last token expired: a day. */
+export const ROW_FOR = 24 * 3600 * 1000;
 
 /**
  * Until when a session must be remembered, whether it has ended or not. Until then, one of its tokens may still be
  * presented: one that was seen, or one that was refreshed within `tombstoneFor` after the last. Such a token must not bring
  * back an ended session. Nor may it make a new session of one whose tokens expired: a cutoff would then miss it.
  */
-export function tombstoneUntil(
-  times: Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt'>,
-  policy: SessionPolicy,
-): number {
-  const byLifetime = times.lifetime === null ? 0 : times.startedAt + times.lifetime + policy.clockTolerance;
-  const byTokens = times.tokensEndAt + Math.max(policy.tombstoneFor, policy.clockTolerance);
+export function tombstoneUntil(times: Ends, policy: SessionPolicy): number {
+  return keptFor(policy.tombstoneFor, times, policy);
+}
+
+/**
+ * Until when the row of a session is kept: its address, user agent and label. After that only the times are kept by which
+ * it is judged, so that whatever ended it meanwhile is found when a refreshed token comes.
+ */
+export function rowUntil(times: Ends, policy: SessionPolicy): number {
+  return keptFor(Math.min(ROW_FOR, policy.tombstoneFor), times, policy);
+}
+
+function keptFor(duration: number, times: Ends, { clockTolerance }: SessionPolicy): number {
+  const byLifetime = times.lifetime === null ? 0 : latestEnd(times) + clockTolerance;
+  const byTokens = times.tokensEndAt + Math.max(duration, clockTolerance);
   return Math.min(Math.max(byLifetime, byTokens), LAST_MOMENT);
+}
+
+/**
+ * Until when a tombstone is kept once a token has come that outlives it; `until` itself if none has. It is extended by
+ * `tombstoneFor` more than is needed, so that a client that goes on refreshing costs one write in that time.
+ */
+export function extendedUntil(until: number, token: TokenTimes, policy: SessionPolicy): number {
+  const needed = tombstoneUntil(
+    { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token), endsAt: null },
+    policy,
+  );
+  return needed <= until ? until : Math.min(needed + policy.tombstoneFor, LAST_MOMENT);
 }

@@ -14,16 +14,24 @@ import {
   type TokenTimes,
 } from './session.js';
 
-/** A record as a store keeps it. */
-export interface KeptRecord extends SessionTimes {
-  /** Whether a token with `iat` was seen. If so, `startedAt` is the earliest `iat`; if not, it is the first sighting. */
-  readonly hasIssuedAt: boolean;
+/** The part of a record by which the session is judged. */
+export interface KeptTimes extends SessionTimes {
   /** The user's latest cutoff after which the session was seen and found live. 0: none. */
   readonly survivedCutoffAt: number;
+}
+
+/** The part of a record that people are shown. It is not kept for as long: see `rowUntil` in policy.ts. */
+export interface KeptRow {
   readonly ip: string | null;
   readonly userAgent: string | null;
   readonly label: string | null;
 }
+
+/** A record as a store keeps it. */
+export interface KeptRecord extends KeptTimes, KeptRow {}
+
+/** The row of a session of which only the times are kept. */
+export const NO_ROW: KeptRow = { ip: null, userAgent: null, label: null };
 
 /** A cutoff ends every session of its user that began before it, except one. */
 export interface Cutoff {
@@ -52,7 +60,7 @@ export interface StandingCutoff extends Cutoff {
   readonly priorCutoffAt: number;
   /** The same as `isRestored`, for the earlier cutoff. */
   readonly isPriorRestored: boolean;
-  /** Written back after a loss of data. Records do not tell then whether they are older; their `iat` does. */
+  /** Written back after a loss of data. Records do not tell then whether they are older; their start does. */
   readonly isRestored: boolean;
 }
 
@@ -64,16 +72,12 @@ const secondOf = (moment: number): number => Math.floor(moment / 1000);
 /** The times of a session, if only this token of it is known. */
 export function timesOf(token: TokenTimes, at: number): SessionTimes {
   return {
-    startedAt: token.issuedAt ?? at,
+    startedAt: token.beganAt ?? at,
     lastSeenAt: at,
     lifetime: token.lifetime,
     tokensEndAt: tokenEndsAt(token),
+    endsAt: token.sessionEndsAt,
   };
-}
-
-/** When a session began, by its tokens. Null if none of them has an `iat`. */
-export function issuedAtOf({ hasIssuedAt, startedAt }: Pick<KeptRecord, 'hasIssuedAt' | 'startedAt'>): number | null {
-  return hasIssuedAt ? startedAt : null;
 }
 
 /** The record after this sighting, if the session is live. */
@@ -85,11 +89,11 @@ export function mergeSighting(
 ): KeptRecord {
   const seen = timesOf(token, sighting.at);
   return {
-    startedAt: known === undefined ? seen.startedAt : startedAtOf(known, token.issuedAt),
+    startedAt: startedAtOf(known, token, sighting, cutoff),
     lastSeenAt: Math.max(known?.lastSeenAt ?? seen.lastSeenAt, seen.lastSeenAt),
     lifetime: seen.lifetime,
     tokensEndAt: Math.max(known?.tokensEndAt ?? seen.tokensEndAt, seen.tokensEndAt),
-    hasIssuedAt: token.issuedAt !== null || known?.hasIssuedAt === true,
+    endsAt: earliest(known?.endsAt ?? null, seen.endsAt),
     survivedCutoffAt: Math.max(cutoff?.at ?? 0, known?.survivedCutoffAt ?? 0),
     ip: keptOrNull(sighting.ip, IP_LIMIT) ?? known?.ip ?? null,
     userAgent: keptOrNull(sighting.userAgent, USER_AGENT_LIMIT) ?? known?.userAgent ?? null,
@@ -97,14 +101,23 @@ export function mergeSighting(
   };
 }
 
-/** The earliest `iat` seen, or else the first sighting. */
-function startedAtOf(known: KeptRecord, issuedAt: number | null): number {
-  if (issuedAt === null) return known.startedAt;
-  return known.hasIssuedAt ? Math.min(known.startedAt, issuedAt) : issuedAt;
+/** The earliest start that is known. A session that begins with its first sighting begins after the cutoff that it meets. */
+function startedAtOf(
+  known: KeptTimes | undefined,
+  { beganAt }: TokenTimes,
+  { at }: Sighting,
+  cutoff: StandingCutoff | null,
+): number {
+  if (beganAt === null) return known?.startedAt ?? Math.max(at, cutoff?.at ?? at);
+  return Math.min(known?.startedAt ?? beganAt, beganAt);
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 /** The address and user agent of the session before, if they changed. Null if they did not. */
-export function movedFrom(known: KeptRecord, merged: KeptRecord): Pick<KeptRecord, 'ip' | 'userAgent'> | null {
+export function movedFrom(known: KeptRow, merged: KeptRow): Pick<KeptRow, 'ip' | 'userAgent'> | null {
   const { ip, userAgent } = known;
   return ip === merged.ip && userAgent === merged.userAgent ? null : { ip, userAgent };
 }
@@ -118,51 +131,49 @@ export function sessionRecord(handle: string, record: KeptRecord): SessionRecord
 /**
  * Whether a cutoff ends a session. `survivedCutoffAt` is undefined for a session that is not on record.
  *
- * `iat` counts whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
- * those first seen after it are live. A session without `iat` that was not on record at the cutoff counts as older.
+ * Tokens count whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
+ * those first seen after it are live.
  */
 export function endedByCutoff(
   cutoff: Cutoff,
   handle: string,
-  issuedAt: number | null,
+  startedAt: number,
   survivedCutoffAt: number | undefined,
 ): boolean {
   if (handle === cutoff.except) return false;
   if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) return true;
-  if (issuedAt === null) return survivedCutoffAt === undefined;
-  return secondOf(issuedAt) < secondOf(cutoff.at);
+  return secondOf(startedAt) < secondOf(cutoff.at);
 }
 
 /** The same for the cutoff that a store keeps, with what it knows of the one before. */
 export function endedByStandingCutoff(
   cutoff: StandingCutoff | null,
   handle: string,
-  issuedAt: number | null,
+  startedAt: number,
   survivedCutoffAt: number | undefined,
 ): boolean {
   if (cutoff === null) return false;
   if (handle === cutoff.except) {
     const { priorCutoffAt, isPriorRestored } = cutoff;
     const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored: isPriorRestored };
-    return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, issuedAt, survivedCutoffAt);
+    return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, startedAt, survivedCutoffAt);
   }
   if (cutoff.isRestored && survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) {
-    return issuedAt === null || secondOf(issuedAt) <= secondOf(cutoff.at);
+    return secondOf(startedAt) <= secondOf(cutoff.at);
   }
-  return endedByCutoff(cutoff, handle, issuedAt, survivedCutoffAt);
+  return endedByCutoff(cutoff, handle, startedAt, survivedCutoffAt);
 }
 
 /**
- * Whether the global cutoff ends a session that began at `startedAt` (null: that is not known, because it has no `iat`). It
- * needs no record, so it applies equally to sessions that were never seen. To be safe, it also ends sessions that begin
- * within the clock tolerance after it.
+ * Whether the global cutoff ends a session that began at `startedAt`. It needs no record, so it applies equally to sessions
+ * that were never seen. To be safe, it also ends sessions that begin within the clock tolerance after it.
  */
 export function endedByGlobalCutoff(
   cutoff: GlobalCutoff | null,
-  startedAt: number | null,
+  startedAt: number,
   { clockTolerance }: SessionPolicy,
 ): cutoff is GlobalCutoff {
-  return cutoff !== null && (startedAt === null || startedAt <= cutoff.at + clockTolerance);
+  return cutoff !== null && startedAt <= cutoff.at + clockTolerance;
 }
 
 /**
@@ -174,13 +185,12 @@ export function endingCutoff(
   cutoff: StandingCutoff | null,
   globalCutoff: GlobalCutoff | null,
   handle: string,
-  session: Pick<KeptRecord, 'hasIssuedAt' | 'startedAt'>,
+  startedAt: number,
   survivedCutoffAt: number | undefined,
   policy: SessionPolicy,
 ): GlobalCutoff | null {
-  const issuedAt = issuedAtOf(session);
-  const byGlobal = endedByGlobalCutoff(globalCutoff, issuedAt, policy) ? globalCutoff : null;
-  if (!endedByStandingCutoff(cutoff, handle, issuedAt, survivedCutoffAt)) return byGlobal;
+  const byGlobal = endedByGlobalCutoff(globalCutoff, startedAt, policy) ? globalCutoff : null;
+  if (!endedByStandingCutoff(cutoff, handle, startedAt, survivedCutoffAt)) return byGlobal;
   return byGlobal !== null && cutoff !== null && byGlobal.at < cutoff.at ? byGlobal : cutoff;
 }
 

@@ -1,6 +1,6 @@
 /** What a session is: its identity, its public handle, what is kept of it, and how it ended. */
 
-import { createHmac, hash, type KeyObject } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** Whose session it is. */
 export interface SessionUser {
@@ -22,19 +22,22 @@ export interface Sighting {
 
 /** What a verified token says about the time of its session. In milliseconds since 1970. */
 export interface TokenTimes {
-  readonly issuedAt: number | null;
+  /** When the session began, by the issuer's option `began`. Null under `'first-seen'`: its first sighting is its start. */
+  readonly beganAt: number | null;
   readonly expiresAt: number | null;
-  /** The session's absolute lifetime in milliseconds. Null if the configuration sets none; otherwise `issuedAt` is not null. */
+  /** The session's absolute lifetime in milliseconds. Null if the configuration sets none. */
   readonly lifetime: number | null;
+  /** When the session ends at the latest, by the claim `session_expiry`. Null if the token has none. */
+  readonly sessionEndsAt: number | null;
 }
 
 /** What the store keeps of a live session. Times in milliseconds since 1970. */
 export interface SessionRecord {
   readonly handle: string;
-  /** The earliest `iat` seen in the session. If no token has one, the first sighting. */
+  /** The earliest start that its tokens showed, by the issuer's option `began`. Under `'first-seen'`, the first sighting. */
   readonly startedAt: number;
   readonly lastSeenAt: number;
-  /** `startedAt` plus the lifetime. If none is set, the latest `exp` seen. */
+  /** `startedAt` plus the lifetime. If none is set, the latest `exp` seen. At the latest the earliest `session_expiry` seen. */
   readonly expiresAt: number;
   readonly ip: string | null;
   readonly userAgent: string | null;
@@ -71,22 +74,17 @@ export const HANDLE_PATTERN = /^[A-Za-z0-9_-]{22}$/;
 
 /** A user's identity, with its digest. */
 export function sessionUser(issuer: string, subject: string): SessionUser {
-  return { key: digest(undefined, [issuer, subject]), issuer, subject };
+  return { key: digest([issuer, subject]), issuer, subject };
 }
 
-/** The public id of a session: 22 url-safe characters of a SHA-256, or of an HMAC-SHA-256 with `secret`. Not a credential. */
-export function sessionHandle(user: SessionUser, id: string, secret?: KeyObject): string {
-  return digest(secret, [user.issuer, user.subject, id]);
+/** The id of a session: 22 url-safe characters of a SHA-256. Not a credential. It is shown as handles.ts says. */
+export function sessionHandle(user: SessionUser, id: string): string {
+  return digest([user.issuer, user.subject, id]);
 }
 
 /** JSON keeps the parts apart. It also keeps lone surrogates apart, which UTF-8 would turn into the same character. */
-function digest(secret: KeyObject | undefined, parts: readonly string[]): string {
-  const text = JSON.stringify(parts);
-  const whole =
-    secret === undefined
-      ? hash('sha256', text, 'base64url')
-      : createHmac('sha256', secret).update(text).digest('base64url');
-  return whole.slice(0, 22);
+function digest(parts: readonly string[]): string {
+  return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 22);
 }
 
 /** A string that a client or an administrator chose, as it is kept: one line, well-formed, of limited length. */

@@ -1,8 +1,8 @@
 /** What people and administrators do with sessions, in the JSON shapes of the routes. */
 
 import { LoginError } from '../core/errors.js';
+import type { Handles } from '../core/handles.js';
 import {
-  HANDLE_PATTERN,
   keptText,
   LABEL_LIMIT,
   REASON_LIMIT,
@@ -91,59 +91,78 @@ const MAX_LIMIT = 200;
 
 type Sessions = Pick<Ledger, 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'endEverywhere'>;
 
-export function createAccount(ledger: Sessions): Account {
+export function createAccount(ledger: Sessions, handles: Handles): Account {
+  const view = viewing(handles);
+  const cursors = cursorsBy(handles);
   return {
     async list(user, { limit, cursor } = {}, viewer = {}) {
       const page = await ledger.list(user, {
         limit: clampLimit(limit),
-        cursor: cursor == null ? null : readCursor(cursor),
+        cursor: cursor == null ? null : cursors.read(cursor),
       });
       const { sessions } = page;
       const locations = await viewer.locate?.(sessions.map(({ ip }) => ip));
       return {
-        sessions: sessions.map((session) => viewOf(session, viewer.current, locations)),
-        next: page.next === null ? null : writeCursor(page.next),
+        sessions: sessions.map((session) => view(session, viewer.current, locations)),
+        next: page.next === null ? null : cursors.write(page.next),
       };
     },
 
     async get(user, handle, viewer = {}) {
-      return show(await ledger.get(user, checkHandle(handle)), viewer);
+      return show(await firstOf(handle, (meant) => ledger.get(user, meant)), viewer);
     },
 
     async label(user, handle, text, viewer = {}) {
-      const known = checkHandle(handle);
-      return show(await ledger.label(user, known, checkLabel(text)), viewer);
+      const label = checkLabel(text);
+      return show(await firstOf(handle, (meant) => ledger.label(user, meant, label)), viewer);
     },
 
     async revoke(user, handle, { reason, by, token } = {}) {
-      const request = {
-        handle: checkHandle(handle),
-        ...endedBy(reason, by),
-        ...(token === undefined ? {} : { token }),
-      };
-      if ((await ledger.revoke(user, request)) === 'unknown') throw notFound();
+      const request = { ...endedBy(reason, by), ...(token === undefined ? {} : { token }) };
+      await firstOf(handle, async (meant) => {
+        const outcome = await ledger.revoke(user, { ...request, handle: meant });
+        return outcome === 'unknown' ? null : outcome;
+      });
     },
 
     async revokeAll(user, { except, reason, by } = {}) {
-      const { ended } = await ledger.revokeAll(user, {
-        except: except === undefined ? null : checkHandle(except),
-        ...endedBy(reason, by),
-      });
+      const kept = except === undefined ? null : await exceptionOf(user, except);
+      const { ended } = await ledger.revokeAll(user, { except: kept, ...endedBy(reason, by) });
       return { ended };
     },
 
     endEverywhere: ({ reason, by } = {}) => ledger.endEverywhere(endedBy(reason, by)),
   };
+
+  /** What `ask` finds for one of the handles that this may show. What cannot be a handle is answered like an unknown one. */
+  async function firstOf<Found>(shown: string, ask: (handle: string) => Promise<Found | null>): Promise<Found> {
+    for (const handle of handles.meant(shown)) {
+      const found = await ask(handle);
+      if (found !== null) return found;
+    }
+    throw notFound();
+  }
+
+  /** The session need not be on record. */
+  async function exceptionOf(user: SessionUser, shown: string): Promise<string> {
+    const [first, ...others] = handles.meant(shown);
+    if (first === undefined) throw notFound();
+    for (const handle of others.length === 0 ? [] : [first, ...others]) {
+      if ((await ledger.get(user, handle)) !== null) return handle;
+    }
+    return first;
+  }
+
+  async function show(session: SessionRecord, { current, locate }: Viewer): Promise<SessionView> {
+    return view(session, current, await locate?.([session.ip]));
+  }
 }
 
-async function show(session: SessionRecord | null, { current, locate }: Viewer): Promise<SessionView> {
-  if (session === null) throw notFound();
-  return viewOf(session, current, await locate?.([session.ip]));
-}
+type View = (session: SessionRecord, current?: string, locations?: ReadonlyMap<string, string>) => SessionView;
 
-function viewOf(session: SessionRecord, current?: string, locations?: ReadonlyMap<string, string>): SessionView {
-  return {
-    handle: session.handle,
+function viewing({ shown }: Handles): View {
+  return (session, current, locations) => ({
+    handle: shown(session.handle),
     current: session.handle === current,
     label: session.label,
     startedAt: new Date(session.startedAt).toISOString(),
@@ -152,7 +171,7 @@ function viewOf(session: SessionRecord, current?: string, locations?: ReadonlyMa
     ip: session.ip,
     location: session.ip === null ? null : (locations?.get(session.ip) ?? null),
     client: describeClient(session.userAgent),
-  };
+  });
 }
 
 function endedBy(reason = 'revoked', by?: string): { readonly reason: string; readonly by: string | null } {
@@ -161,12 +180,6 @@ function endedBy(reason = 'revoked', by?: string): { readonly reason: string; re
 
 function clampLimit(limit = DEFAULT_LIMIT): number {
   return Number.isNaN(limit) ? DEFAULT_LIMIT : Math.trunc(Math.min(Math.max(limit, 1), MAX_LIMIT));
-}
-
-/** What cannot be a handle is answered like an unknown one. */
-function checkHandle(handle: unknown): string {
-  if (typeof handle !== 'string' || !HANDLE_PATTERN.test(handle)) throw notFound();
-  return handle;
 }
 
 function notFound(): LoginError {
@@ -187,25 +200,23 @@ function checkLabel(text: unknown): string | null {
   return label === '' ? null : label;
 }
 
-// A cursor is opaque to clients: base64url of the JSON [lastSeenAt, handle].
-
-function writeCursor({ lastSeenAt, handle }: ListCursor): string {
-  return Buffer.from(JSON.stringify([lastSeenAt, handle])).toString('base64url');
-}
-
-function readCursor(text: unknown): ListCursor {
-  if (typeof text === 'string' && /^[\w-]{1,100}$/.test(text)) {
-    const [lastSeenAt, handle] = parsedList(Buffer.from(text, 'base64url').toString());
-    if (
-      typeof lastSeenAt === 'number' &&
-      Number.isFinite(lastSeenAt) &&
-      typeof handle === 'string' &&
-      HANDLE_PATTERN.test(handle)
-    ) {
-      return { lastSeenAt, handle };
-    }
-  }
-  throw new LoginError('request_invalid', 'The cursor is invalid');
+/** A cursor is opaque to clients: base64url of the JSON [lastSeenAt, handle as it is shown]. */
+function cursorsBy(handles: Handles): { write(cursor: ListCursor): string; read(text: unknown): ListCursor } {
+  return {
+    write: ({ lastSeenAt, handle }) =>
+      Buffer.from(JSON.stringify([lastSeenAt, handles.shown(handle)])).toString('base64url'),
+    read(text) {
+      if (typeof text === 'string' && /^[\w-]{1,100}$/.test(text)) {
+        const [lastSeenAt, shown] = parsedList(Buffer.from(text, 'base64url').toString());
+        // Of another secret's, the handle only orders sessions that were last seen in the same millisecond.
+        const [handle] = handles.meant(shown);
+        if (typeof lastSeenAt === 'number' && Number.isFinite(lastSeenAt) && handle !== undefined) {
+          return { lastSeenAt, handle };
+        }
+      }
+      throw new LoginError('request_invalid', 'The cursor is invalid');
+    },
+  };
 }
 
 function parsedList(json: string): unknown[] {

@@ -6,6 +6,7 @@ import { anything, checkOptions, type Kind, type OptionKinds } from '../core/che
 import { tokenRefused } from '../core/diagnosis.js';
 import { LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
+import type { Handles } from '../core/handles.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { ClientAddress } from './client-address.js';
@@ -15,6 +16,7 @@ import type { TokenSource } from './token-source.js';
 
 /** Each part is prepared once. */
 export interface AuthenticatorParts<User> {
+  readonly handles: Pick<Handles, 'shown'>;
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'judge'>;
   readonly source: Pick<TokenSource, 'read'>;
@@ -54,14 +56,19 @@ export interface RequestJudged {
 
 const requestsJudged = channel('managed-sessions:request');
 
+/** What puts sessions on requests. */
+interface Issuing {
+  readonly handles: Pick<Handles, 'shown'>;
+}
+
 /** `req.loginSession`. Whatever only this package may know is private, so that no log shows it. */
 export class CurrentSession implements LoginSession {
   readonly #live: LiveSession;
   readonly #token: VerifiedToken;
-  readonly #issuedBy: object;
+  readonly #issuedBy: Issuing;
   readonly #fresh: boolean;
 
-  constructor(live: LiveSession, token: VerifiedToken, issuedBy: object, fresh: boolean) {
+  constructor(live: LiveSession, token: VerifiedToken, issuedBy: Issuing, fresh: boolean) {
     this.#live = live;
     this.#token = token;
     this.#issuedBy = issuedBy;
@@ -69,7 +76,7 @@ export class CurrentSession implements LoginSession {
   }
 
   get handle(): string {
-    return this.#live.handle;
+    return this.#issuedBy.handles.shown(this.#live.handle);
   }
 
   get startedAt(): Date {
@@ -113,13 +120,15 @@ const NO_TOKEN = new LoginError('no_token', 'A login is required, and no token w
 type Identified = CurrentSession | Promise<CurrentSession>;
 type Judge = (token: VerifiedToken, sighting: RequestSighting, fresh: boolean) => Identified;
 
-export class Authenticator<User> {
+export class Authenticator<User> implements Issuing {
+  readonly handles: Issuing['handles'];
   readonly #parts: AuthenticatorParts<User>;
   /** What {@link excuse} found: a second gate must not wait for an unreachable store again. */
   readonly #refusals = new WeakMap<AppRequest, { readonly token: string | undefined; readonly error: LoginError }>();
   readonly #judge: Judge;
 
   constructor(parts: AuthenticatorParts<User>) {
+    this.handles = parts.handles;
     this.#parts = parts;
     this.#judge = (token, sighting, fresh) => {
       const live = parts.ledger.judge(token, sighting, fresh);

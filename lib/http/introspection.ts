@@ -2,7 +2,9 @@
 
 import type { IncomingMessage } from 'node:http';
 import { aFunction, checkOptions, required } from '../core/check.js';
+import { claimOf } from '../core/claims.js';
 import { LoginError } from '../core/errors.js';
+import type { Handles } from '../core/handles.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { TOKEN_LIMIT, type VerifiedToken, type Verifier } from '../tokens/verify.js';
 import { formOf } from './body.js';
@@ -33,6 +35,7 @@ export interface ActiveToken {
 }
 
 export interface IntrospectionParts {
+  readonly handles: Pick<Handles, 'shown'>;
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'peek'>;
   readonly clock: { now(): number };
@@ -46,7 +49,7 @@ const FORM_LIMIT = 3 * TOKEN_LIMIT + 1024;
  * token, 503 if that cannot be known. Throws a `TypeError` if an option is invalid.
  */
 export function createIntrospection(parts: IntrospectionParts, options: IntrospectionOptions): Handler {
-  const { verifier, ledger, clock } = parts;
+  const { handles, verifier, ledger, clock } = parts;
   checkOptions<IntrospectionOptions>(options, 'introspection()', {
     authorize: required(aFunction('that returns whether the caller may ask')),
   });
@@ -58,7 +61,7 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
       const { handle, startedAt, expiresAt } = await ledger.peek(verified, clock.now());
       return {
         ...described(verified),
-        session: { handle, startedAt: new Date(startedAt), expiresAt: new Date(expiresAt) },
+        session: { handle: handles.shown(handle), startedAt: new Date(startedAt), expiresAt: new Date(expiresAt) },
       };
     } catch (error) {
       if (error instanceof LoginError && error.status === 401) return { active: false };
@@ -98,7 +101,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
 
 function described({ user, claims, profile, scopes, times }: VerifiedToken): Omit<ActiveToken, 'session'> {
   const { username } = profile;
-  const { issuedAt, expiresAt } = times;
+  const { expiresAt } = times;
+  const issuedAt = claimOf(claims, 'iat');
   return {
     active: true,
     token_type: 'Bearer',
@@ -107,7 +111,7 @@ function described({ user, claims, profile, scopes, times }: VerifiedToken): Omi
     ...(username === undefined ? {} : { username }),
     ...membersOf(claims, ['aud', 'client_id', 'jti']),
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
-    ...(issuedAt === null ? {} : { iat: Math.floor(issuedAt / 1000) }),
+    ...(typeof issuedAt === 'number' ? { iat: Math.floor(issuedAt) } : {}),
     ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
   };
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import Router from 'router';
 import { aFunction, anything, aString, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
 import { LoginError } from '../core/errors.js';
+import type { Handles } from '../core/handles.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
@@ -22,6 +23,7 @@ export interface RouterOptions extends PageOptions {
 }
 
 export interface RouterParts {
+  readonly handles: Handles;
   readonly authenticator: Pick<Authenticator<unknown>, 'identify' | 'admit'>;
   readonly account: Account;
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
@@ -80,18 +82,20 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 type Answer = (req: AppRequest, res: ServerResponse, caller: VerifiedToken) => Promise<void>;
 type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
 
-interface Context extends Pick<RouterParts, 'account' | 'cookie' | 'loginUrl'> {
+interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'loginUrl'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
 }
 
 function routesOf(context: Context): Readonly<Record<string, Methods>> {
-  const { account, cookie } = context;
+  const { account, cookie, handles } = context;
   const form = createForm(context);
+  const sessionIn = sessionNaming(handles);
 
   async function endOne(req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<'ended' | null> {
-    const handle = handleIn(req, caller);
-    const isOwn = handle === caller.handle;
+    const named = handleIn(req);
+    const isOwn = named === CURRENT || handles.meant(named).includes(caller.handle);
+    const handle = isOwn ? handles.shown(caller.handle) : named;
     const signedOut = { reason: 'signed_out', by: caller.user.subject };
     await account.revoke(caller.user, handle, isOwn ? { ...signedOut, token: caller.times } : signedOut);
     if (isOwn) cookie?.clear(res);
@@ -99,7 +103,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
   }
 
   async function endOthers({ user, handle }: VerifiedToken): Promise<{ readonly ended: number }> {
-    return account.revokeAll(user, { except: handle, reason: 'signed_out_others', by: user.subject });
+    return account.revokeAll(user, { except: handles.shown(handle), reason: 'signed_out_others', by: user.subject });
   }
 
   async function endAll(res: ServerResponse, { user }: VerifiedToken): Promise<{ readonly ended: number }> {
@@ -125,7 +129,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     '/:handle/end': { post: form(endOne) },
     '/:handle/label': {
       post: form(async (req, _res, caller, fields) => {
-        await account.label(caller.user, handleIn(req, caller), ownProperty(fields, 'label'));
+        await account.label(caller.user, sessionIn(req, caller), ownProperty(fields, 'label'));
         return 'renamed';
       }),
     },
@@ -143,14 +147,15 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
-function createOne({ account, locate }: Context): Required<Pick<Methods, 'get' | 'patch'>> {
+function createOne({ account, locate, handles }: Context): Required<Pick<Methods, 'get' | 'patch'>> {
+  const sessionIn = sessionNaming(handles);
   return {
     async get(req, res, caller) {
-      sendJson(res, await account.get(caller.user, handleIn(req, caller), viewer(caller, locate)));
+      sendJson(res, await account.get(caller.user, sessionIn(req, caller), viewer(caller, locate)));
     },
     async patch(req, res, caller) {
       const label = ownProperty(await jsonOf(req), 'label');
-      sendJson(res, await account.label(caller.user, handleIn(req, caller), label, viewer(caller, locate)));
+      sendJson(res, await account.label(caller.user, sessionIn(req, caller), label, viewer(caller, locate)));
     },
   };
 }
@@ -198,10 +203,20 @@ function viewer({ handle }: VerifiedToken, locate: LocateAll | undefined): Viewe
   return { current: handle, ...(locate === undefined ? {} : { locate }) };
 }
 
-/** The session that the path names. What cannot be a handle is looked up like any other, and not found. */
-function handleIn(req: AppRequest, caller: VerifiedToken): string {
-  const name = ownProperty(req.params, 'handle');
-  return name === 'current' ? caller.handle : String(name);
+/** The path names the caller's own session by this. */
+const CURRENT = 'current';
+
+/** What cannot be a handle is looked up like any other, and not found. */
+function handleIn(req: AppRequest): string {
+  return String(ownProperty(req.params, 'handle'));
+}
+
+/** Returns a function that finds the handle of the session that the path names. */
+function sessionNaming(handles: Handles): (req: AppRequest, caller: VerifiedToken) => string {
+  return function sessionIn(req, caller) {
+    const named = handleIn(req);
+    return named === CURRENT ? handles.shown(caller.handle) : named;
+  };
 }
 
 function isTimeZone(name: string): boolean {

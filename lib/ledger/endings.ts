@@ -6,7 +6,6 @@ import {
   endedByCutoff,
   endedByGlobalCutoff,
   endingByCutoff,
-  issuedAtOf,
   type Cutoff,
   type GlobalCutoff,
 } from '../core/record.js';
@@ -117,8 +116,7 @@ export class Endings implements KnownEndings {
     globalCutoff.learn(cutoff);
     questions.overtakeAll();
     for (const entry of new Set([...table.all(), ...watched.held()])) {
-      if (endedByGlobalCutoff(cutoff, issuedAtOf(entry.knowledge.facts), entry.policy))
-        this.#cutOff(entry, cutoff, true);
+      if (endedByGlobalCutoff(cutoff, entry.knowledge.facts.startedAt, entry.policy)) this.#cutOff(entry, cutoff, true);
     }
   }
 
@@ -150,7 +148,7 @@ export class Endings implements KnownEndings {
     if (!ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
     for (const entry of new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)])) {
       const { facts } = entry.knowledge;
-      if (endedByCutoff(cutoff, entry.handle, issuedAtOf(facts), facts.survivedCutoffAt))
+      if (endedByCutoff(cutoff, entry.handle, facts.startedAt, facts.survivedCutoffAt))
         this.#cutOff(entry, cutoff, false);
     }
   }

@@ -35,8 +35,7 @@ export class KnownGlobalCutoff {
     this.#cutoff = cutoff;
   }
 
-  /** `startedAt` is null if it is not known when the session began. */
-  ends(startedAt: number | null, policy: SessionPolicy): boolean {
+  ends(startedAt: number, policy: SessionPolicy): boolean {
     return endedByGlobalCutoff(this.#cutoff, startedAt, policy);
   }
 

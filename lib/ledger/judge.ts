@@ -1,7 +1,7 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
 import type { Sighting } from '../core/session.js';
-import { tokenEndsAt, tombstoneUntil } from '../core/policy.js';
+import { extendedUntil } from '../core/policy.js';
 import type { SessionStore, Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import type { UnwrittenActivity } from './unwritten.js';
@@ -197,8 +197,8 @@ export class Judge {
   #extendTombstone(tombstone: Tombstone, { user, handle, times }: VerifiedToken, now: number): void {
     const { store, table, ended, availability, recovery } = this.#options;
     const policy = table.policyOf(user);
-    const until = tombstoneUntil({ startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(times) }, policy);
-    if (until <= tombstone.until) return;
+    const until = extendedUntil(tombstone.until, times, policy);
+    if (until === tombstone.until) return;
     const { isInferred } = ended.add(user, { ...tombstone, until }, true, now);
     const extended = { ...tombstone, handle, until };
     availability

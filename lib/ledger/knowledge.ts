@@ -7,7 +7,7 @@
  * - R2: An answer to a question asked before a gap never vouches after it.
  * - R3: What this process knows to be ended is refused, whatever the store answers.
  * - R4: A vouch holds only while its age is within the bound.
- * - R5: A token that may show an earlier start than is known is asked about.
+ * - R5: A token that shows an earlier start or an earlier end than is known is asked about.
  * - R6: Memory never answers for a session that is past its lifetime, idle or lapsed.
  * - R7: The store has lost data if it calls live what was known to be ended when it was asked.
  * - R8: The store has lost data if it creates a session that is on record and in use. This is not a new session.
@@ -15,12 +15,19 @@
  */
 
 import { LoginError } from '../core/errors.js';
-import { decide, tokenEndsAt, tombstoneUntil, type SessionPolicy, type SessionTimes } from '../core/policy.js';
+import {
+  decide,
+  latestEnd,
+  tokenEndsAt,
+  tombstoneUntil,
+  type SessionPolicy,
+  type SessionTimes,
+} from '../core/policy.js';
 import {
   endedByCutoff,
   endedByGlobalCutoff,
   endingByCutoff,
-  issuedAtOf,
+  timesOf as timesByToken,
   type Cutoff,
   type GlobalCutoff,
 } from '../core/record.js';
@@ -30,8 +37,8 @@ import type { SightAnswer, Tombstone } from '../stores/store.js';
 /** Replaced as a whole, and only by an answer. */
 export interface SessionFacts {
   readonly startedAt: number;
-  /** If false, no token of the session has an `iat`, and `startedAt` is its first sighting. */
-  readonly hasIssuedAt: boolean;
+  /** The earliest `session_expiry` of its tokens. Null: none has one. */
+  readonly endsAt: number | null;
   /** The latest cutoff that it is known to have survived. 0: none. */
   readonly survivedCutoffAt: number;
   readonly expiresAt: number;
@@ -105,8 +112,8 @@ export interface KnownEndings {
 
 export function factsOf(token: TokenTimes, now: number): SessionFacts {
   return {
-    startedAt: token.issuedAt ?? now,
-    hasIssuedAt: token.issuedAt !== null,
+    startedAt: token.beganAt ?? now,
+    endsAt: token.sessionEndsAt,
     survivedCutoffAt: 0,
     expiresAt: tokenEndsAt(token),
     isRecorded: false,
@@ -115,13 +122,14 @@ export function factsOf(token: TokenTimes, now: number): SessionFacts {
 
 export function timesOf({ knowledge: { facts }, activity }: Omit<KnownSession, 'policy'>): SessionTimes {
   const { lastSeenAt, token, tokensEndAt } = activity;
-  return { startedAt: facts.startedAt, lastSeenAt, lifetime: token.lifetime, tokensEndAt };
+  const { startedAt, endsAt } = facts;
+  return { startedAt, lastSeenAt, lifetime: token.lifetime, tokensEndAt, endsAt };
 }
 
 /** R4, R5, R6. The hot path: allocates nothing. */
 export function assess(
   { knowledge, activity, policy }: KnownSession,
-  { issuedAt, lifetime }: TokenTimes,
+  token: TokenTimes,
   at: number,
   freshness: Freshness,
 ): 'vouched' | 'ask' {
@@ -129,28 +137,29 @@ export function assess(
   const { facts, vouch } = knowledge;
   if (vouch?.generation !== freshness.generation) return 'ask';
   if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
-  if (issuedAt !== null && (issuedAt < facts.startedAt || !facts.hasIssuedAt)) return 'ask';
-  if (hasOutlived(facts, activity, policy, lifetime, at)) return 'ask';
+  if (token.beganAt !== null && token.beganAt < facts.startedAt) return 'ask';
+  if ((token.sessionEndsAt ?? Infinity) < (facts.endsAt ?? Infinity)) return 'ask';
+  if (hasOutlived(facts, activity, policy, token, at)) return 'ask';
   // A lapsed session must find a place under the cap again. It lapses unless both its tokens have a lifetime.
-  const mayLapse = lifetime === null || activity.token.lifetime === null;
+  const mayLapse = token.lifetime === null || activity.token.lifetime === null;
   if (mayLapse && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
   return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
 }
 
 /** Whether the session is past its lifetime, by this token or by an earlier one. */
 export function isPastLifetime({ knowledge, activity, policy }: KnownSession, token: TokenTimes, at: number): boolean {
-  return hasOutlived(knowledge.facts, activity, policy, token.lifetime, at);
+  return hasOutlived(knowledge.facts, activity, policy, token, at);
 }
 
 function hasOutlived(
-  { startedAt }: SessionFacts,
+  { startedAt, endsAt }: SessionFacts,
   { token }: SessionUse,
   { clockTolerance }: SessionPolicy,
-  lifetime: number | null,
+  { lifetime, sessionEndsAt }: TokenTimes,
   at: number,
 ): boolean {
-  const shortest = Math.min(lifetime ?? Infinity, token.lifetime ?? Infinity);
-  return at >= startedAt + shortest + clockTolerance;
+  const byLifetime = startedAt + Math.min(lifetime ?? Infinity, token.lifetime ?? Infinity);
+  return at >= Math.min(byLifetime, endsAt ?? Infinity, sessionEndsAt ?? Infinity) + clockTolerance;
 }
 
 /** An ending that follows from a cutoff. Its tombstone has not been read yet. */
@@ -167,13 +176,13 @@ export function inferEnding(
   policy: SessionPolicy,
   now: number,
 ): InferredEnding | null {
-  const { issuedAt } = token.times;
-  // Without `iat`, and in the cutoff's own second, only the store can tell.
-  if (issuedAt === null) return null;
+  const { beganAt } = token.times;
+  // If the first sighting is the start, and in the cutoff's own second, only the store can tell.
+  if (beganAt === null) return null;
   const { globalCutoff } = ended;
-  if (endedByGlobalCutoff(globalCutoff, issuedAt, policy)) return endedBy(globalCutoff, true, token, policy, now, null);
+  if (endedByGlobalCutoff(globalCutoff, beganAt, policy)) return endedBy(globalCutoff, true, token, policy, now, null);
   const cutoff = ended.cutoffOf(token.user.key);
-  if (cutoff === undefined || !endedByCutoff(cutoff, token.handle, issuedAt, cutoff.at)) return null;
+  if (cutoff === undefined || !endedByCutoff(cutoff, token.handle, beganAt, cutoff.at)) return null;
   return endedBy(cutoff, false, token, policy, now, null);
 }
 
@@ -185,9 +194,7 @@ function endedBy(
   now: number,
   expiresAt: number | null,
 ): InferredEnding {
-  const { issuedAt, lifetime } = times;
-  const session = { startedAt: issuedAt ?? now, lifetime, tokensEndAt: tokenEndsAt(times) };
-  const until = tombstoneUntil(session, policy);
+  const until = tombstoneUntil(timesByToken(times, now), policy);
   return { ending: endingByCutoff(cutoff, expiresAt), until, isByGlobalCutoff };
 }
 
@@ -224,7 +231,7 @@ export function judgeAnswer(
   if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData };
 
   const { globalCutoff } = ended;
-  if (endedByGlobalCutoff(globalCutoff, issuedAtOf(answer), policy)) {
+  if (endedByGlobalCutoff(globalCutoff, answer.startedAt, policy)) {
     // The global cutoff is in another slot than the session, so the store may not have known it.
     const inferred = endedBy(globalCutoff, true, token, policy, at, answer.expiresAt);
     return { as: 'cut-off', inferred, storeLostData: false };
@@ -234,8 +241,10 @@ export function judgeAnswer(
     return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
   }
   // A shared question may have been sent before this request came: by now the lifetime may be over.
-  const { lifetime } = times;
-  if (lifetime !== null && at >= answer.startedAt + lifetime + policy.clockTolerance) return { as: 'outlived' };
+  const { lifetime, sessionEndsAt } = times;
+  const { startedAt, endsAt } = answer;
+  const end = Math.min(latestEnd({ startedAt, lifetime, endsAt }), sessionEndsAt ?? Infinity);
+  if (at >= end + policy.clockTolerance) return { as: 'outlived' };
   return { as: 'live', answer };
 }
 
@@ -250,11 +259,10 @@ export function tombstoneIn(
 
 /** Whether a cutoff known here ends a session that the store called live. */
 function isCutOff(cutoff: Cutoff, token: PresentedToken, answer: LiveAnswer, isOvertaken: boolean): boolean {
-  const { issuedAt } = token.times;
-  if (!endedByCutoff(cutoff, token.handle, issuedAt, answer.survivedCutoffAt)) return false;
-  if (isOvertaken || issuedAt === null) return true;
+  const startedAt = Math.min(answer.startedAt, token.times.beganAt ?? Infinity);
+  if (!endedByCutoff(cutoff, token.handle, startedAt, answer.survivedCutoffAt)) return false;
   // If the store did not know the cutoff, it has lost data, and no longer knows which cutoffs the session survived.
-  return Math.floor(answer.startedAt / 1000) <= Math.floor(cutoff.at / 1000);
+  return isOvertaken || Math.floor(startedAt / 1000) <= Math.floor(cutoff.at / 1000);
 }
 
 /** What is left to do after an answer. */
@@ -309,11 +317,13 @@ export function meaningOfCreated(session: KnownSession, { knownClient }: LiveAns
 }
 
 function mergeFacts(facts: SessionFacts, answer: LiveAnswer, { token, isTracked }: SightQuestion): SessionFacts {
+  const { startedAt, endsAt, survivedCutoffAt } = answer;
+  const expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt;
   return {
-    startedAt: answer.startedAt,
-    hasIssuedAt: facts.hasIssuedAt || answer.hasIssuedAt,
-    survivedCutoffAt: answer.survivedCutoffAt,
-    expiresAt: token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt,
+    startedAt,
+    endsAt,
+    survivedCutoffAt,
+    expiresAt: Math.min(expiresAt, endsAt ?? Infinity),
     isRecorded: facts.isRecorded || isTracked,
   };
 }

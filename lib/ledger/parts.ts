@@ -1,6 +1,7 @@
 /** Connects the parts of a ledger. */
 
 import type { Emit } from '../core/events.js';
+import { handlesBy, type Handles } from '../core/handles.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
@@ -32,6 +33,8 @@ export interface LedgerOptions {
   readonly storeTimeout: number;
   readonly whenStoreDown: WhenStoreDown;
   readonly emit: Emit;
+  /** How handles are shown in events. Default: as they are. */
+  readonly handles?: Pick<Handles, 'shown'>;
   /** Whether a token's session is kept on record. Default: every session is. */
   readonly track?: (token: VerifiedToken) => boolean;
   /** A short digest of what the client is; null if that cannot be told. Called at first sightings only. Default: null. */
@@ -98,10 +101,11 @@ export function connect(options: LedgerOptions) {
   return { ...known, monotonic, feed, freshness, endings, globalCutoff, questions, recovery, runOut, judge };
 }
 
-function knownOf({ storeTimeout, emit, endedLimits = ENDED_LIMITS }: LedgerOptions, monotonic: () => number) {
+function knownOf(options: LedgerOptions, monotonic: () => number) {
+  const { storeTimeout, emit, handles = handlesBy(null), endedLimits = ENDED_LIMITS } = options;
   return {
     availability: new Availability({ storeTimeout, emit, monotonic }),
-    announcements: new Announcements(emit),
+    announcements: new Announcements(emit, handles),
     ended: new EndedSessions(endedLimits, (count) => {
       emit('tombstonesDropped', { count });
     }),

@@ -118,13 +118,15 @@ export class Questions {
   }
 
   /** Any answer within the bound is recent enough, unless something was announced since the question was sent. */
-  mayShare({ question }: Call, { issuedAt }: TokenTimes): boolean {
+  mayShare({ question }: Call, token: TokenTimes): boolean {
     const { freshness, monotonic } = this.#options;
-    const asked = question.token.issuedAt;
-    // An older token may show that the session began before a cutoff.
-    const isOlder = issuedAt === null || asked === null ? issuedAt !== asked : issuedAt < asked;
+    const asked = question.token;
+    // A token may show that the session began before a cutoff, or that it ends earlier.
+    const isOlder = token.beganAt !== null && (asked.beganAt === null || token.beganAt < asked.beganAt);
+    const endsEarlier = (token.sessionEndsAt ?? Infinity) < (asked.sessionEndsAt ?? Infinity);
     return (
       !isOlder &&
+      !endsEarlier &&
       !question.isOvertaken &&
       question.generation === freshness.generation &&
       monotonic() - question.asOf <= freshness.bound

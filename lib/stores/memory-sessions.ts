@@ -1,12 +1,13 @@
 /** What the memory store keeps of one user. */
 
-import { decide, expiresAt, tokenEndsAt, tombstoneUntil, type SessionPolicy } from '../core/policy.js';
+import { decide, expiresAt, extendedUntil, rowUntil, tombstoneUntil, type SessionPolicy } from '../core/policy.js';
 import {
   CUTOFF_FOR,
   endingByCutoff,
   endingCutoff,
   mergeSighting,
   movedFrom,
+  NO_ROW,
   standingCutoff,
   timesOf,
   type Cutoff,
@@ -59,8 +60,7 @@ export class UserSessions {
     const { at, policy } = call;
     const known = this.#find(handle, call);
     if (isTombstone(known)) {
-      const byToken = { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token) };
-      const { ending, until } = this.#extendTombstone(known, tombstoneUntil(byToken, policy));
+      const { ending, until } = this.#extendTombstone(known, extendedUntil(known.until, token, policy));
       return { answer: { state: 'ended', ending, until }, ended: [] };
     }
 
@@ -72,8 +72,8 @@ export class UserSessions {
       return { answer: { state: 'ended', ending, until }, ended: [] };
     }
 
-    const { startedAt, hasIssuedAt, survivedCutoffAt } = merged;
-    const live = { state: 'live', startedAt, hasIssuedAt, expiresAt: expiresAt(merged), survivedCutoffAt } as const;
+    const { startedAt, endsAt, survivedCutoffAt } = merged;
+    const live = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt } as const;
     if (!track) return { answer: { ...live, created: false, knownClient: false, moved: null }, ended: [] };
 
     const takesPlace = known === undefined || decide(known, policy, at).state !== 'live';
@@ -81,8 +81,9 @@ export class UserSessions {
     if (ended === 'refused') return { answer: { state: 'refused' }, ended: [] };
     this.#byHandle.set(handle, merged);
     const knownClient = clientKey !== null && this.#clients.note(clientKey, at);
-    const moved = known === undefined ? null : movedFrom(known, merged);
-    return { answer: { ...live, created: known === undefined, knownClient, moved }, ended };
+    const created = known === undefined || isRowOver(known, call);
+    const moved = created ? null : movedFrom(known, merged);
+    return { answer: { ...live, created, knownClient, moved }, ended };
   }
 
   live(call: Call): Kept[] {
@@ -162,7 +163,9 @@ export class UserSessions {
   prune(call: Call): void {
     const past = pastOf(call);
     for (const [handle, session] of this.#byHandle) {
-      if (isForgotten(session, call)) this.#byHandle.delete(handle);
+      const kept = stillKept(session, call);
+      if (kept === undefined) this.#byHandle.delete(handle);
+      else this.#byHandle.set(handle, kept);
     }
     if (this.#cutoff !== null && this.#cutoff.until < past) this.#cutoff = null;
     this.#clients.prune(call.at);
@@ -175,9 +178,10 @@ export class UserSessions {
 
   #find(handle: string, call: Call): Kept | Tombstone | undefined {
     const known = this.#byHandle.get(handle);
-    if (known === undefined || !isForgotten(known, call)) return known;
-    this.#byHandle.delete(handle);
-    return undefined;
+    if (known === undefined) return undefined;
+    const kept = stillKept(known, call);
+    if (kept === undefined) this.#byHandle.delete(handle);
+    return kept;
   }
 
   #endingCutoff(
@@ -185,7 +189,7 @@ export class UserSessions {
     survivedCutoffAt: number | undefined,
     { globalCutoff, policy }: Call,
   ): GlobalCutoff | null {
-    return endingCutoff(this.#cutoff, globalCutoff, session.handle, session, survivedCutoffAt, policy);
+    return endingCutoff(this.#cutoff, globalCutoff, session.handle, session.startedAt, survivedCutoffAt, policy);
   }
 
   #cutoffOf(known: Kept, call: Call): GlobalCutoff | null {
@@ -278,6 +282,14 @@ function pastOf({ at }: Call): number {
   return Math.min(at, Date.now());
 }
 
-function isForgotten(session: Kept | Tombstone, call: Call): boolean {
-  return (isTombstone(session) ? session.until : tombstoneUntil(session, call.policy)) < pastOf(call);
+/** What is left of a session by now: nothing, or without its row. */
+function stillKept(session: Kept | Tombstone, call: Call): Kept | Tombstone | undefined {
+  const until = isTombstone(session) ? session.until : tombstoneUntil(session, call.policy);
+  if (until < pastOf(call)) return undefined;
+  return isTombstone(session) || !isRowOver(session, call) ? session : { ...session, ...NO_ROW };
+}
+
+/** Only the times are left: a token that takes the session on makes a new row. */
+function isRowOver(session: Kept, call: Call): boolean {
+  return rowUntil(session, call.policy) < pastOf(call);
 }

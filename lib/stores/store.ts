@@ -40,10 +40,10 @@ export type SightAnswer =
   | {
       readonly state: 'live';
       readonly startedAt: number;
-      /** If false, none of its tokens has an `iat`, and `startedAt` is its first sighting. */
-      readonly hasIssuedAt: boolean;
+      /** The earliest `session_expiry` of its tokens. Null: none has one. */
+      readonly endsAt: number | null;
       readonly expiresAt: number;
-      /** This sighting put the session on record. */
+      /** This sighting put the session on record, or made a new row of one that had lapsed long ago. */
       readonly created: boolean;
       /** The user's client was noted before, in this session or an earlier one. */
       readonly knownClient: boolean;

@@ -17,6 +17,7 @@ import {
 import {
   profileOf,
   textOf,
+  type Began,
   type Claims,
   type Profile,
   type RequiredClaim,
@@ -68,6 +69,20 @@ export interface IssuerOptions {
    * a promise. Default `['sid', 'tk', 'origin_jti', 'session_id', 'session_state']`.
    */
   readonly session?: SessionNaming;
+  /**
+   * What says when a session began, for cutoffs (`revokeAll()`, `endEverywhere()`) and for `lifetime`:
+   *
+   * - `'iat'`: the earliest `iat` of the tokens that were seen. A token without `iat` is refused with `claim_invalid`.
+   * - `'auth_time'`: when the person signed in: the earlier of `auth_time` and `iat`, or the one that the token has. A cutoff
+   *   then also ends sessions that were never seen here and are refreshed afterwards, and the lifetime counts from the
+   *   sign-in. With single sign-on, a person who comes back without a prompt keeps the old `auth_time`, and is refused
+   *   until the provider prompts again. A token without both claims, or with an `auth_time` in the future, is refused with
+   *   `claim_invalid`.
+   * - `'first-seen'`: when it was first seen here. A cutoff does not end a session that is first seen after it.
+   *
+   * Default `'iat'`.
+   */
+  readonly began?: Began;
   /**
    * What identifies the user: the name of a claim, or a function of the claims. A token whose subject is not a non-empty
    * string is refused with `claim_invalid`; what the function throws goes to `next`. Default `'sub'`.
@@ -124,6 +139,7 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
     words: 'the name of a claim, a list of names, or a function that returns the session id',
     accepts: (value) => typeof value === 'function' || filledStrings.accepts(value),
   },
+  began: oneOf('iat', 'auth_time', 'first-seen'),
   subject: {
     words: 'the name of a claim, or a function that returns the subject',
     accepts: (value) => typeof value === 'function' || aFilledString.accepts(value),
@@ -158,6 +174,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     types,
     claims,
     session,
+    began,
     subject,
     profile,
     scopes,
@@ -178,6 +195,7 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(types !== undefined && { types }),
     ...(claims !== undefined && { claims }),
     ...(session !== undefined && { sessionIdOf: sessionIdBy(session, `${optionName}.session`) }),
+    ...(began !== undefined && { began }),
     ...(subject !== undefined && { subject }),
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
     ...(scopes !== undefined && { scopes }),

@@ -15,6 +15,7 @@ type Adjustable =
   | 'keysMaxAge'
   | 'keysMaxStale'
   | 'session'
+  | 'began'
   | 'scopes'
   | 'senderConstrained';
 
@@ -26,6 +27,7 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   keysMaxAge: anything,
   keysMaxStale: anything,
   session: anything,
+  began: anything,
   scopes: anything,
   senderConstrained: anything,
 };

@@ -1,7 +1,6 @@
 /** From a string to a verified token: format, header, key, signature, claims, in this order. */
 
 import { isUtf8 } from 'node:buffer';
-import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { checkClaims, claimOf, isClaims, type Claims, type ClaimRules, type Profile } from '../core/claims.js';
 import { diagnosed, namesDiffer } from '../core/diagnosis.js';
@@ -66,8 +65,6 @@ export interface VerifierOptions {
   readonly clock: { now(): number };
   /** See {@link ClaimRules}. */
   readonly lifetime: ClaimRules['lifetime'];
-  /** Makes handles an HMAC, so that nobody else can compute them. */
-  readonly handleSecret?: KeyObject;
   /** Told of each verified token that names no session, unless it is in the cache. Must not throw. */
   readonly onUnnamed?: (issuer: string, claims: Claims) => void;
   readonly cache?: CacheBounds;
@@ -91,7 +88,7 @@ interface UnverifiedToken extends SignedToken {
 
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, handleSecret, onUnnamed } = options;
+  const { clock, onUnnamed } = options;
   const issuers = prepareIssuers(options);
   const cache = new TokenCache(options.cache ?? {});
 
@@ -136,7 +133,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (!isNamed) onUnnamed?.(name, claims);
     const verified = Object.freeze({
       user,
-      handle: sessionHandle(user, id, handleSecret),
+      handle: sessionHandle(user, id),
       claims,
       profile: deepFreeze(profile),
       scopes: Object.freeze(scopes),

@@ -9,16 +9,18 @@ const rules: ClaimRules = {
   clockTolerance: 5000,
   lifetime: () => null,
 };
-const good = { iss: 'https://id.example.com/', sub: 'usr_1', aud: 'shop', exp: S + 60 };
+const good = { iss: 'https://id.example.com/', sub: 'usr_1', aud: 'shop', iat: S - 60, exp: S + 60 };
+const byAuthTime: ClaimRules = { ...rules, began: 'auth_time' };
+const byFirstSighting: ClaimRules = { ...rules, began: 'first-seen' };
 const hour = { ...rules, lifetime: () => 3_600_000 };
 const { exp: _exp, ...endless } = good;
+const { iat: _iat, ...startless } = good;
 
 /** As it comes out of a token: `1e400` and duplicate names can be said in JSON only. */
 const json = (text: string): Record<string, unknown> =>
-  JSON.parse(`{"iss":"https://id.example.com/","sub":"usr_1","aud":"shop","exp":${S + 60},${text}}`) as Record<
-    string,
-    unknown
-  >;
+  JSON.parse(
+    `{"iss":"https://id.example.com/","sub":"usr_1","aud":"shop","iat":${S - 60},"exp":${S + 60},${text}}`,
+  ) as Record<string, unknown>;
 
 type Row = [name: string, payload: unknown, rules?: Partial<ClaimRules>];
 const startsWithA = (value: unknown) => (value as string).startsWith('a');
@@ -124,7 +126,18 @@ describe('refused with', () => {
     ['iat as a text', { ...good, iat: String(S) }],
     ['iat that is null', { ...good, iat: null }],
     ['iat infinitely long ago', json('"iat":-1e400')],
-    ['no iat where a lifetime is set', good, hour],
+    ['no iat', startless],
+    ['no iat where a lifetime is set', startless, hour],
+    ['neither auth_time nor iat', startless, { began: 'auth_time' }],
+    ['auth_time as a string', { ...good, auth_time: String(S) }, { began: 'auth_time' }],
+    ['auth_time that is null', { ...good, auth_time: null }, { began: 'auth_time' }],
+    ['auth_time that is infinite', json('"auth_time":-1e400'), { began: 'auth_time' }],
+    ['auth_time beyond all dates', { ...good, auth_time: 8.64e12 + 1 }, { began: 'auth_time' }],
+    ['auth_time a millisecond beyond the tolerance', { ...good, auth_time: S + 5.001 }, { began: 'auth_time' }],
+    ['session_expiry as a string', { ...good, session_expiry: String(S + 60) }],
+    ['session_expiry that is null', { ...good, session_expiry: null }],
+    ['session_expiry that is infinite', json('"session_expiry":1e400')],
+    ['session_expiry that is a list', { ...good, session_expiry: [S + 60] }],
 
     ['a required claim that is missing', good, { claims: { rid: 'rl_1' } }],
     ['a required claim of another value', { ...good, rid: 'rl_2' }, { claims: { rid: 'rl_1' } }],
@@ -159,13 +172,19 @@ describe('refused with', () => {
   ]);
 
   refused('session_expired', [
+    ['the lifetime is over, by auth_time', { ...good, auth_time: S - 3605 }, { ...hour, began: 'auth_time' }],
+    ['session_expiry', { ...good, session_expiry: S - 5 }],
+    ['session_expiry before the end of the lifetime', { ...good, session_expiry: S - 5 }, hour],
+    ['session_expiry in 1970', { ...good, session_expiry: 0 }],
     ['the lifetime is over', { ...endless, iat: S - 3605 }, hour],
     ['the lifetime is over, the token would be good', { ...good, iat: S - 7200 }, hour],
   ]);
 });
 
 describe('a clock that answers NaN refuses', () => {
-  test.each([
+  test.each<[string, object, ClaimRules]>([
+    ['session_expiry', { ...endless, session_expiry: S }, { ...hour, began: 'first-seen' }],
+    ['auth_time', { ...endless, auth_time: S }, { ...hour, began: 'auth_time' }],
     ['exp', good, rules],
     ['lifetime', { ...endless, iat: S }, hour],
   ])('%s', (_, payload, withRules) => {
@@ -195,6 +214,7 @@ describe('passes', () => {
     ['null where it is required', { ...good, rid: null }, { claims: { rid: null } }],
     ['what a predicate accepts', { ...good, groups: ['a'] }, { claims: { groups: Array.isArray } }],
     ['a lifetime without exp', { ...endless, iat: S }, hour],
+    ['the last millisecond of session_expiry and its tolerance', { ...good, session_expiry: S - 4.999 }],
     ['the last millisecond of a lifetime and its tolerance', { ...endless, iat: S - 3604.999 }, hour],
   ])('%s', (_, payload, changed = {}) => {
     const subject = claimOf(payload as Record<string, unknown>, 'sub');
@@ -215,18 +235,32 @@ describe('passes', () => {
 
 describe('times', () => {
   test.each<[string, object, ClaimRules, object]>([
-    ['exp alone', good, rules, { issuedAt: null, expiresAt: NOW + 60_000, lifetime: null }],
-    ['iat too', { ...good, iat: S - 1 }, rules, { issuedAt: NOW - 1000, expiresAt: NOW + 60_000, lifetime: null }],
-    ['a lifetime', { ...endless, iat: S }, hour, { issuedAt: NOW, expiresAt: null, lifetime: 3_600_000 }],
+    ['as usual', good, rules, {}],
+    ['a lifetime', { ...endless, iat: S }, hour, { beganAt: NOW, expiresAt: null, lifetime: 3_600_000 }],
+    ['whole milliseconds', { ...good, exp: S + 1.0014 }, rules, { expiresAt: NOW + 1001 }],
+    ['-0 is 0', { ...good, iat: -0 }, rules, { beganAt: 0 }],
+    ['session_expiry', { ...good, session_expiry: S + 30.5 }, rules, { sessionEndsAt: NOW + 30_500 }],
+    ['auth_time that nobody asked for', { ...good, auth_time: 'long ago' }, rules, {}],
+    ['auth_time before iat', { ...good, auth_time: S - 90 }, byAuthTime, { beganAt: NOW - 90_000 }],
+    ['auth_time after iat', { ...good, auth_time: S - 30 }, byAuthTime, { beganAt: NOW - 60_000 }],
+    ['auth_time within the tolerance', { ...startless, auth_time: S + 5 }, byAuthTime, { beganAt: NOW + 5000 }],
+    ['no auth_time', good, byAuthTime, { beganAt: NOW - 60_000 }],
+    ['auth_time and no iat', { ...startless, auth_time: S - 90 }, byAuthTime, { beganAt: NOW - 90_000 }],
+    ['the first sighting, with iat', good, byFirstSighting, { beganAt: null }],
+    ['the first sighting, without', startless, byFirstSighting, { beganAt: null }],
     [
-      'whole milliseconds',
-      { ...good, exp: S + 1.0014 },
-      rules,
-      { issuedAt: null, expiresAt: NOW + 1001, lifetime: null },
+      'the first sighting, with a lifetime and without exp',
+      { ...endless, iat: S - 7200 },
+      { ...byFirstSighting, lifetime: hour.lifetime },
+      { beganAt: null, expiresAt: null, lifetime: 3_600_000 },
     ],
-    ['-0 is 0', { ...good, iat: -0 }, rules, { issuedAt: 0, expiresAt: NOW + 60_000, lifetime: null }],
   ])('%s', (_, payload, withRules, times) => {
-    expect(checkClaims(payload, withRules, NOW).times).toStrictEqual(times);
+    const usual = { beganAt: NOW - 60_000, expiresAt: NOW + 60_000, lifetime: null, sessionEndsAt: null };
+    expect(checkClaims(payload, withRules, NOW).times).toStrictEqual({ ...usual, ...times });
+  });
+
+  test('a token that does not say when its session began is told of the option', () => {
+    expect(() => checkClaims(startless, rules, NOW)).toThrow(/set its option began to 'first-seen'/);
   });
 
   test('the lifetime may be read from the claims', () => {
@@ -274,8 +308,13 @@ test.each<[string, object, string[]]>([
 });
 
 describe('scopes by the issuer’s own function', () => {
+  const rejecting = () => Promise.reject(new Error('late'));
   const given = (scopes: unknown) =>
-    checkClaims({ ...good, scope: 'x' }, { ...rules, scopes: () => scopes as string[] }, NOW);
+    checkClaims(
+      { ...good, scope: 'x' },
+      { ...rules, scopes: () => (scopes === rejecting ? rejecting() : scopes) as string[] },
+      NOW,
+    );
   const endless = { then: (): undefined => undefined };
 
   test('are a list of its own', () => {
@@ -296,11 +335,7 @@ describe('scopes by the issuer’s own function', () => {
 
   test.each<[string, unknown, string]>([
     ['a promise', Promise.resolve(['a']), 'scopes must return a list of strings, not a promise of it'],
-    [
-      'a promise that rejects',
-      Promise.reject(new Error('late')),
-      'scopes must return a list of strings, not a promise of it',
-    ],
+    ['a promise that rejects', rejecting, 'scopes must return a list of strings, not a promise of it'],
     ['something like a promise', endless, 'scopes must return a list of strings, not a promise of it'],
     ['undefined', undefined, 'scopes must return a list of strings, got undefined'],
     ['null', null, 'scopes must return a list of strings, got null'],

@@ -17,13 +17,13 @@ const CUTOFF = standingCutoff(
   false,
 );
 const GLOBAL = { at: NOW, reason: 'incident', by: null, origin: 'a-store' };
-const TOKEN = { issuedAt: NOW - 60_000, expiresAt: NOW + 3_600_000, lifetime: null };
+const TOKEN = { beganAt: NOW - 60_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null };
 const RECORD: KeptRecord = {
   startedAt: NOW - 60_000,
   lastSeenAt: NOW,
   lifetime: null,
   tokensEndAt: NOW + 3_600_000,
-  hasIssuedAt: true,
+  endsAt: null,
   survivedCutoffAt: 0,
   ip: null,
   userAgent: null,
@@ -36,7 +36,7 @@ describe('of two cutoffs that end a session', () => {
     ['of the same moment the one of the user', NOW, 'password_changed'],
     ['never the later one', NOW + 1, 'password_changed'],
   ])('%s gives its words', (_, at, reason) => {
-    expect(endingCutoff(CUTOFF, { ...GLOBAL, at }, 'a1', RECORD, 0, POLICY)).toMatchObject({ reason });
+    expect(endingCutoff(CUTOFF, { ...GLOBAL, at }, 'a1', RECORD.startedAt, 0, POLICY)).toMatchObject({ reason });
   });
 });
 

@@ -1,3 +1,4 @@
+import { handlesBy } from '../../lib/core/handles.js';
 import { createAccount, createLocations, type Account, type Locate } from '../../lib/http/account.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { ISSUER, makeSite, tokenOf, type Site } from './site.js';
@@ -74,7 +75,10 @@ test('a session that is excepted must at least be a handle', async () => {
 test('keeps what was given as reason and by within bounds', async () => {
   const asked: unknown[] = [];
   const ledger = { revokeAll: async (_user: unknown, request: unknown) => (asked.push(request), { ended: 0 }) };
-  await createAccount(ledger as never).revokeAll(ANN, { reason: `a\nb${'x'.repeat(300)}`, by: '\ud800' });
+  await createAccount(ledger as never, handlesBy(null)).revokeAll(ANN, {
+    reason: `a\nb${'x'.repeat(300)}`,
+    by: '\ud800',
+  });
   expect(asked).toEqual([{ except: null, reason: `a b${'x'.repeat(197)}`, by: '\ufffd' }]);
 });
 

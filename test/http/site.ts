@@ -1,5 +1,6 @@
 /** A site of real parts: verifier, ledger and store, put together by hand; a clock that tests move. */
 
+import { handlesBy } from '../../lib/core/handles.js';
 import type { IncomingMessage } from 'node:http';
 import jwt from 'jsonwebtoken';
 import type { LoginErrorCode } from '../../lib/core/errors.js';
@@ -98,7 +99,9 @@ export function makeSite(options: SiteOptions = {}): Site {
   };
   const trust = compileTrust(options.trustProxy);
   const source = createTokenSource(options.from);
+  const handles = handlesBy(null);
   const real: SiteParts = {
+    handles,
     verifier: createVerifier({ issuers: [issuer], clock, lifetime: () => null }),
     ledger,
     user: loginUser,
@@ -124,7 +127,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
     fail: createFail(authenticator, createRefuse(options)),
   };
-  const account = createAccount(ledger);
+  const account = createAccount(ledger, handles);
   return {
     login,
     account,
@@ -132,16 +135,16 @@ export function makeSite(options: SiteOptions = {}): Site {
     clock,
     refused,
     router: (routerOptions) =>
-      createRouter({ authenticator, account, cookie, fail: login.fail, clock, loginUrl }, routerOptions),
+      createRouter({ handles, authenticator, account, cookie, fail: login.fail, clock, loginUrl }, routerOptions),
     close: () => ledger.close(),
   };
 }
 
 /** A token of a session, an hour long unless the claims say otherwise. */
 export function tokenOf(session: string, claims: Readonly<Record<string, unknown>> = {}): string {
-  const issuedAt = START / 1000;
+  const beganAt = START / 1000;
   return jwt.sign(
-    { iss: ISSUER, aud: 'shop', sub: 'ann', sid: session, iat: issuedAt, exp: issuedAt + 3600, ...claims },
+    { iss: ISSUER, aud: 'shop', sub: 'ann', sid: session, iat: beganAt, exp: beganAt + 3600, ...claims },
     SECRET,
   );
 }

@@ -8,8 +8,8 @@ import { POLICY } from './simulation.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const INTERVAL = 60_000;
-const TOKEN: TokenTimes = { issuedAt: NOW, expiresAt: NOW + 2 * INTERVAL, lifetime: null };
-const LONGER: TokenTimes = { issuedAt: NOW, expiresAt: NOW + 9 * INTERVAL, lifetime: null };
+const TOKEN: TokenTimes = { beganAt: NOW, expiresAt: NOW + 2 * INTERVAL, lifetime: null, sessionEndsAt: null };
+const LONGER: TokenTimes = { beganAt: NOW, expiresAt: NOW + 9 * INTERVAL, lifetime: null, sessionEndsAt: null };
 const HOME = { ip: '192.0.2.1', userAgent: 'Home' };
 const AWAY = { ip: '192.0.2.2', userAgent: 'Away' };
 

@@ -150,7 +150,7 @@ describe('an answer that was on its way', () => {
     expect(await seen).toBe('live');
     await here.round();
     const page = here.ledger.list(ANN.user, { limit: 10, cursor: null });
-    const refreshed = token('ann', 'a1', { issuedAt: time.clock.now() + MINUTE });
+    const refreshed = token('ann', 'a1', { beganAt: time.clock.now() + MINUTE });
     const answer = here.request(refreshed, time.clock.now() + MINUTE);
     for (let step = 0; step < 2; step += 1) for (const place of [0, 1]) here.wire.step(place);
     await endEverywhere();
@@ -192,7 +192,7 @@ describe('the sessions in use', () => {
   });
 
   test('one that began later, by a clock that is ahead, goes on', async () => {
-    const later = token('ann', 'a2', { issuedAt: time.clock.now() + MINUTE });
+    const later = token('ann', 'a2', { beganAt: time.clock.now() + MINUTE });
     await here.round();
     expect(await ask(later)).toBe('live');
     expect(await ask()).toBe('live');
@@ -202,11 +202,9 @@ describe('the sessions in use', () => {
     expect(told('sessionEnded')).toMatchObject([{ handle: ANN.handle }]);
   });
 
-  test('one without `iat` is ended, whenever it was first seen', async () => {
+  test('one that began with its first sighting is ended', async () => {
     await here.round();
-    const answer = here.request(token('cy', 'c1', { issuedAt: null }), time.clock.now() + MINUTE);
-    await here.settle();
-    expect(await answer).toBe('live');
+    expect(await ask(token('cy', 'c1', { beganAt: null }))).toBe('live');
     await endEverywhere();
     await here.round();
     expect(told('sessionEnded')).toMatchObject([{ user: { id: 'cy' }, reason: 'incident' }]);
@@ -225,18 +223,24 @@ test('whether it could be written is told as of any other command', async () => 
   expect([told('storeDown').length, told('storeUp').length]).toEqual([1, 1]);
 });
 
-describe('a session without `iat`, of which a store that does not know the cutoff says that it is live', () => {
-  const CY = token('cy', 'c1', { issuedAt: null });
+describe('a session that began with its first sighting, of which a store that does not know the cutoff says that it is live', () => {
+  const CY = token('cy', 'c1', { beganAt: null });
 
   beforeEach(async () => {
-    await here.round();
+    expect(await ask(CY)).toBe('live');
     await endEverywhere();
+    here = new Process(2, server, time);
+    await here.round();
     await time.advance(MINUTE);
   });
 
   test('is refused from its first request on', async () => {
     expect(await ask(CY)).toBe('session_revoked');
     expect(await ask(CY)).toBe('session_revoked');
+  });
+
+  test('is live if it is first seen afterwards', async () => {
+    expect(await ask(token('dan', 'd1', { beganAt: null }))).toBe('live');
   });
 
   test('is refused without a sighting, too', async () => {
@@ -250,7 +254,7 @@ test('a session that began since and was let in unasked keeps its connection whe
   await here.round();
   await endEverywhere();
   await time.advance(MINUTE);
-  const since = token('ann', 'since', { issuedAt: time.clock.now() });
+  const since = token('ann', 'since', { beganAt: time.clock.now() });
   const asked = here.ledger.judge(since, { at: time.clock.now(), ip: null, userAgent: null }, false);
   await time.advance(STORE_TIMEOUT);
   const { signal } = await asked;

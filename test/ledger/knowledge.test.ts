@@ -33,7 +33,12 @@ const POLICY: SessionPolicy = {
 };
 const USER = sessionUser('https://id.example.com/', 'ann');
 const HANDLE = sessionHandle(USER, 'a1');
-const TIMES: TokenTimes = { issuedAt: NOW - 10 * MINUTE, expiresAt: NOW + 60 * MINUTE, lifetime: null };
+const TIMES: TokenTimes = {
+  beganAt: NOW - 10 * MINUTE,
+  expiresAt: NOW + 60 * MINUTE,
+  lifetime: null,
+  sessionEndsAt: null,
+};
 const TOKEN = { user: USER, handle: HANDLE, times: TIMES };
 const ENDING: Ending = {
   cause: 'revoked',
@@ -47,7 +52,7 @@ const TOMBSTONE = { handle: HANDLE, ending: ENDING, until: NOW + 86_400_000 };
 const LIVE: LiveAnswer = {
   state: 'live',
   startedAt: NOW - 10 * MINUTE,
-  hasIssuedAt: true,
+  endsAt: null,
   expiresAt: NOW + 60 * MINUTE,
   created: false,
   knownClient: false,
@@ -252,8 +257,8 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
     [
       'a session that survived the cutoff',
       cutoffAt(NOW),
-      { survivedCutoffAt: NOW },
-      { ...TIMES, issuedAt: NOW },
+      { startedAt: NOW, survivedCutoffAt: NOW },
+      { ...TIMES, beganAt: NOW },
       QUESTION,
       'live',
     ],
@@ -269,7 +274,7 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       'a session that began in a later second, of a store that lost the cutoff',
       cutoffAt(NOW),
       { startedAt: NOW + 1_000 },
-      { ...TIMES, issuedAt: NOW + 1_000 },
+      { ...TIMES, beganAt: NOW + 1_000 },
       QUESTION,
       'live',
     ],
@@ -277,7 +282,7 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       'a session that began in a later second, first seen before the cutoff was announced',
       cutoffAt(NOW),
       { startedAt: NOW + 1_000 },
-      { ...TIMES, issuedAt: NOW + 1_000 },
+      { ...TIMES, beganAt: NOW + 1_000 },
       overtaken,
       'cut-off',
     ],
@@ -285,23 +290,34 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       'the second of the cutoff, of a store that lost it',
       cutoffAt(NOW),
       { startedAt: NOW },
-      { ...TIMES, issuedAt: NOW },
+      { ...TIMES, beganAt: NOW },
       QUESTION,
       'cut-off',
+    ],
+    ['by its first sighting, before the cutoff', cutoffAt(NOW), {}, { ...TIMES, beganAt: null }, QUESTION, 'cut-off'],
+    [
+      'by its first sighting, after the cutoff that the store lost',
+      cutoffAt(NOW),
+      { startedAt: NOW + 1_000 },
+      { ...TIMES, beganAt: null },
+      QUESTION,
+      'live',
     ],
     [
-      'no iat, first seen before the cutoff',
-      cutoffAt(NOW),
-      { hasIssuedAt: false },
-      { ...TIMES, issuedAt: null },
+      'an end that the token names, though the question did not',
+      NOTHING_ENDED,
+      {},
+      { ...TIMES, sessionEndsAt: NOW - 5_000 },
       QUESTION,
-      'cut-off',
+      'outlived',
     ],
+    ['an end that the record has', NOTHING_ENDED, { endsAt: NOW - 5_000 }, TIMES, QUESTION, 'outlived'],
+    ['a moment before that end', NOTHING_ENDED, { endsAt: NOW - 4_999 }, TIMES, QUESTION, 'live'],
     [
       'the last moment of the global cutoff',
       globalCutoffAt(NOW),
       { startedAt: NOW + 5_000 },
-      { ...TIMES, issuedAt: NOW + 5_000 },
+      { ...TIMES, beganAt: NOW + 5_000 },
       QUESTION,
       'cut-off',
     ],
@@ -309,15 +325,15 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       'just after the global cutoff',
       globalCutoffAt(NOW),
       { startedAt: NOW + 5_001 },
-      { ...TIMES, issuedAt: NOW + 5_001 },
+      { ...TIMES, beganAt: NOW + 5_001 },
       QUESTION,
       'live',
     ],
     [
-      'no iat, under a global cutoff',
+      'by its first sighting, before a global cutoff',
       globalCutoffAt(NOW),
-      { hasIssuedAt: false },
-      { ...TIMES, issuedAt: null },
+      {},
+      { ...TIMES, beganAt: null },
       QUESTION,
       'cut-off',
     ],
@@ -330,19 +346,19 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
     [
       'a token of the second of the cutoff: only the store can tell',
       cutoffAt(NOW + 999),
-      { ...TIMES, issuedAt: NOW },
+      { ...TIMES, beganAt: NOW },
       false,
     ],
-    ['a token of the second before', cutoffAt(NOW), { ...TIMES, issuedAt: NOW - 1 }, true],
-    ['a token without iat: only the store can tell', cutoffAt(NOW), { ...TIMES, issuedAt: null }, false],
+    ['a token of the second before', cutoffAt(NOW), { ...TIMES, beganAt: NOW - 1 }, true],
+    ['a token without iat: only the store can tell', cutoffAt(NOW), { ...TIMES, beganAt: null }, false],
     ['the excepted session', cutoffAt(NOW, HANDLE), TIMES, false],
     [
       'a token up to the tolerance after the global cutoff',
       globalCutoffAt(NOW),
-      { ...TIMES, issuedAt: NOW + 5_000 },
+      { ...TIMES, beganAt: NOW + 5_000 },
       true,
     ],
-    ['a token later than that', globalCutoffAt(NOW), { ...TIMES, issuedAt: NOW + 5_001 }, false],
+    ['a token later than that', globalCutoffAt(NOW), { ...TIMES, beganAt: NOW + 5_001 }, false],
     ['no cutoff', NOTHING_ENDED, TIMES, false],
   ])('without asking: %s', (_, ended, times, isEnded) => {
     expect(inferEnding(ended, { ...TOKEN, times }, POLICY, NOW) !== null).toBe(isEnded);
@@ -359,6 +375,7 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
 });
 
 describe('R4, R5, R6: when memory answers', () => {
+  const ENDING_LATER: TokenTimes = { ...TIMES, sessionEndsAt: NOW + 60 * MINUTE };
   const withLifetime = (lifetime: number | null): TokenTimes => ({ ...TIMES, lifetime });
   test.each<[string, KnownSession, TokenTimes, number, Freshness, 'vouched' | 'ask']>([
     ['a vouched session', session(STATES.vouched), TIMES, NOW, fresh(), 'vouched'],
@@ -368,17 +385,42 @@ describe('R4, R5, R6: when memory answers', () => {
     ['never asked', session(STATES.unasked), TIMES, NOW, fresh(), 'ask'],
     ['without a vouch', session(STATES.unvouched), TIMES, NOW, fresh(), 'ask'],
     ['ended', session(STATES.ended), TIMES, NOW, fresh(), 'ask'],
-    ['R5: an older token', session(STATES.vouched), { ...TIMES, issuedAt: FACTS.startedAt - 1 }, NOW, fresh(), 'ask'],
-    ['R5: a token as old', session(STATES.vouched), { ...TIMES, issuedAt: FACTS.startedAt }, NOW, fresh(), 'vouched'],
+    ['R5: an older token', session(STATES.vouched), { ...TIMES, beganAt: FACTS.startedAt - 1 }, NOW, fresh(), 'ask'],
+    ['R5: a token as old', session(STATES.vouched), { ...TIMES, beganAt: FACTS.startedAt }, NOW, fresh(), 'vouched'],
     [
-      'R5: the first token with iat',
-      session({ ...STATES.vouched, facts: { ...FACTS, hasIssuedAt: false } }),
+      'R5: a token that ends the session earlier',
+      session({ ...STATES.vouched, facts: { ...FACTS, endsAt: NOW + MINUTE } }),
+      { ...TIMES, sessionEndsAt: NOW + MINUTE - 1 },
+      NOW,
+      fresh(),
+      'ask',
+    ],
+    [
+      'R5: a token that ends the session as early',
+      session({ ...STATES.vouched, facts: { ...FACTS, endsAt: NOW + MINUTE } }),
+      { ...TIMES, sessionEndsAt: NOW + MINUTE },
+      NOW,
+      fresh(),
+      'vouched',
+    ],
+    ['R5: the first token that ends the session', session(STATES.vouched), ENDING_LATER, NOW, fresh(), 'ask'],
+    [
+      'R6: beyond the end of the session',
+      session({ ...STATES.vouched, facts: { ...FACTS, endsAt: NOW - 5_000 } }),
       TIMES,
       NOW,
       fresh(),
       'ask',
     ],
-    ['R5: a token without iat', session(STATES.vouched), { ...TIMES, issuedAt: null }, NOW, fresh(), 'vouched'],
+    [
+      'R6: a moment before the end of the session',
+      session({ ...STATES.vouched, facts: { ...FACTS, endsAt: NOW - 4_999 } }),
+      TIMES,
+      NOW,
+      fresh(),
+      'vouched',
+    ],
+    ['R5: a token that shows no start', session(STATES.vouched), { ...TIMES, beganAt: null }, NOW, fresh(), 'vouched'],
     ['R6: idle', session(STATES.vouched), TIMES, NOW + 30 * MINUTE, fresh(), 'ask'],
     ['R6: almost idle', session(STATES.vouched), TIMES, NOW + 30 * MINUTE - 1, fresh(), 'vouched'],
     [
@@ -479,11 +521,13 @@ describe('the facts', () => {
     expect(learned({}, { expiresAt: NOW }, { token: { ...TIMES, lifetime: MINUTE } }).expiresAt).toBe(NOW);
   });
 
-  test('a session that was on record, or began at a known time, stays so', () => {
-    expect(learned({}, { hasIssuedAt: false }, { isTracked: false })).toMatchObject({
-      isRecorded: true,
-      hasIssuedAt: true,
-    });
+  test('the end that the answer names counts', () => {
+    const endsAt = NOW + MINUTE;
+    expect(learned({}, { endsAt, expiresAt: endsAt })).toMatchObject({ endsAt, expiresAt: endsAt });
+  });
+
+  test('a session that was on record stays so', () => {
+    expect(learned({}, {}, { isTracked: false }).isRecorded).toBe(true);
     expect(learned({ isRecorded: false }, {}, { isTracked: false }).isRecorded).toBe(false);
     expect(learned({ isRecorded: false }, {}).isRecorded).toBe(true);
   });

@@ -158,10 +158,10 @@ describe('the hot path', () => {
   test('R5: an older token than any seen asks the store: it may show that the session began before a cutoff', async () => {
     await revokeAllElsewhere();
     await time.advance(2_000);
-    const refreshed = token('ann', 'late', { issuedAt: time.clock.now() });
+    const refreshed = token('ann', 'late', { beganAt: time.clock.now() });
     await here.round();
     expect(await ask(here, refreshed)).toBe('live');
-    const older = token('ann', 'late', { issuedAt: start - 60_000 });
+    const older = token('ann', 'late', { beganAt: start - 60_000 });
     expect(await ask(here, older)).toBe('session_revoked');
     expect(await ask(here, refreshed)).toBe('session_revoked');
   });
@@ -308,7 +308,7 @@ describe('the late reply', () => {
     await here.round();
     await ask(here);
     await revokeAllElsewhere();
-    const anew = token('ann', 'new', { issuedAt: Math.floor(time.clock.now() / 1000) * 1000 });
+    const anew = token('ann', 'new', { beganAt: Math.floor(time.clock.now() / 1000) * 1000 });
     expect(await ask(here, anew)).toBe('live');
     await here.round();
     expect(await ask(here, anew)).toBe('live');
@@ -579,7 +579,7 @@ describe('a signal that is asked for late', () => {
 
 describe('a session that runs out with a connection open', () => {
   test('is told once, though the answer is late', async () => {
-    const short = token('ann', 'short', { issuedAt: start, lifetime: 10_000 });
+    const short = token('ann', 'short', { beganAt: start, lifetime: 10_000 });
     const often = started({ activityInterval: 100 });
     await often.round();
     const session = often.ledger.judge(short, { at: time.clock.now(), ip: null, userAgent: null }, false);
@@ -656,7 +656,7 @@ describe('an older token than the one that is asked about', () => {
     await here.round();
     await revokeAllElsewhere();
     await time.advance(2_000);
-    const [newer, older] = [token('ann', 's', { issuedAt: time.clock.now() }), token('ann', 's')];
+    const [newer, older] = [token('ann', 's', { beganAt: time.clock.now() }), token('ann', 's')];
     const first = here.request(newer, time.clock.now());
     const second = here.request(older, time.clock.now());
     await here.settle();
@@ -734,7 +734,7 @@ describe('once ended, ended', () => {
     await revokeAllElsewhere();
     await here.round();
     const [second, later] = [0, 1000].map((after) =>
-      token('ann', `s${String(after)}`, { issuedAt: Math.floor(time.clock.now() / 1000) * 1000 + after }),
+      token('ann', `s${String(after)}`, { beganAt: Math.floor(time.clock.now() / 1000) * 1000 + after }),
     ) as [VerifiedToken, VerifiedToken];
     await time.advance(2000);
     server.flush();

@@ -372,7 +372,7 @@ export function useVirtualTimers(): void {
 export function token(
   subject: string,
   session: string,
-  times: { issuedAt?: number | null; expiresAt?: number; lifetime?: number | null } = {},
+  times: { beganAt?: number | null; expiresAt?: number; lifetime?: number | null } = {},
 ): VerifiedToken {
   const user = sessionUser('https://id.example.com/', subject);
   return {
@@ -382,9 +382,10 @@ export function token(
     profile: {},
     scopes: [],
     times: {
-      issuedAt: times.issuedAt === undefined ? STARTED - 60_000 : times.issuedAt,
+      beganAt: times.beganAt === undefined ? STARTED - 60_000 : times.beganAt,
       expiresAt: times.expiresAt ?? STARTED + 30 * 86_400_000,
       lifetime: times.lifetime ?? null,
+      sessionEndsAt: null,
     },
   };
 }

@@ -9,15 +9,15 @@ const VOUCH = { generation: 0, asOf: 0, isCovered: true };
 
 /** What a process knows that asked for the record, and heard of each ending since. */
 function knownOf({ policy, token, record, tombstone, verdict }: VerdictRow): KnownSession {
-  const { startedAt, hasIssuedAt, survivedCutoffAt, lastSeenAt, lifetime, tokensEndAt } = record ?? {
-    startedAt: token.issuedAt ?? 0,
-    hasIssuedAt: token.issuedAt !== null,
+  const { startedAt, endsAt, survivedCutoffAt, lastSeenAt, lifetime, tokensEndAt } = record ?? {
+    startedAt: token.beganAt ?? 0,
+    endsAt: token.sessionEndsAt,
     survivedCutoffAt: 0,
-    lastSeenAt: token.issuedAt ?? 0,
+    lastSeenAt: token.beganAt ?? 0,
     lifetime: token.lifetime,
     tokensEndAt: token.expiresAt ?? Infinity,
   };
-  const facts = { startedAt, hasIssuedAt, survivedCutoffAt, expiresAt: tokensEndAt, isRecorded: record !== null };
+  const facts = { startedAt, endsAt, survivedCutoffAt, expiresAt: tokensEndAt, isRecorded: record !== null };
   return { knowledge: knowledge(), activity: { lastSeenAt, token: { ...token, lifetime }, tokensEndAt }, policy };
 
   function knowledge(): Knowledge {
@@ -32,7 +32,7 @@ function knownOf({ policy, token, record, tombstone, verdict }: VerdictRow): Kno
 /** The token tells nothing new of a session that was live. */
 function isPlain({ record, verdict }: VerdictRow): boolean {
   if (verdict.state === 'ended' || verdict.before !== 'live') return false;
-  return record?.startedAt === verdict.startedAt && record.hasIssuedAt === verdict.hasIssuedAt;
+  return record?.startedAt === verdict.startedAt && record.endsAt === verdict.endsAt;
 }
 
 test.each(VERDICTS.map((row) => ({ ...row, expected: isPlain(row) ? 'vouched' : 'ask' })))(

@@ -131,16 +131,32 @@ describe('ends the sessions of all users', () => {
     }
   });
 
-  test('and none without `iat` gets by, then or later', async () => {
-    const { clock, here, there } = start();
+  test("by began: 'first-seen', and none that is first seen afterwards", async () => {
+    const issuer = { issuer: ISSUER, secret: SECRET, clockTolerance: 0, began: 'first-seen' } as const;
+    const { clock, here, there } = start({ issuer });
+    await untilFresh(there);
     const undated = tokenOf(clock, { iat: null, exp: clock.now() / 1000 + 86_400 });
     for (const sessions of [here, there]) expect(await ask(sessions, undated)).toBe('live');
     await here.endEverywhere(INCIDENT);
     await until('it is refused there', () => !there.health().sessions);
     later(clock);
-    for (const sub of ['ann', 'bob']) {
-      const token = tokenOf(clock, { sub, iat: null, exp: clock.now() / 1000 + 3600 });
-      for (const sessions of [here, there]) expect(await ask(sessions, token)).toBe('session_revoked');
+    const refreshed = tokenOf(clock, { exp: clock.now() / 1000 + 86_400 });
+    const other = tokenOf(clock, { sub: 'bob', iat: null, exp: clock.now() / 1000 + 3600 });
+    for (const sessions of [here, there]) {
+      for (const token of [undated, refreshed]) expect(await ask(sessions, token)).toBe('session_revoked');
+      expect(await ask(sessions, other)).toBe('live');
+    }
+  });
+
+  test("by began: 'auth_time', those too that were never seen and are refreshed afterwards", async () => {
+    const issuer = { issuer: ISSUER, secret: SECRET, clockTolerance: 0, began: 'auth_time' } as const;
+    const { clock, here, there } = start({ issuer });
+    const signedInAt = clock.now() / 1000 - 60;
+    await here.endEverywhere(INCIDENT);
+    later(clock);
+    for (const sessions of [here, there]) {
+      expect(await ask(sessions, tokenOf(clock, { auth_time: signedInAt }))).toBe('session_revoked');
+      expect(await ask(sessions, tokenOf(clock, { sub: 'bob', auth_time: clock.now() / 1000 }))).toBe('live');
     }
   });
 
@@ -171,12 +187,10 @@ describe('a process that was not there', () => {
         token,
         tokenOf(clock, { sub: `new${String(round)}` }),
         tokenOf(clock, { sub: 'bob', iat: clock.now() / 1000 - 300 }),
-        tokenOf(clock, { sub: `undated${String(round)}`, iat: null, exp: clock.now() / 1000 + 3600 }),
       ];
       expect(await Promise.all(asked.map((each) => ask(late, each)))).toEqual([
         'session_revoked',
         'live',
-        'session_revoked',
         'session_revoked',
       ]);
     }

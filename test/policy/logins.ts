@@ -22,7 +22,7 @@ export function tokenOf(clock: { now(): number }, claims: Record<string, unknown
   });
 }
 
-export type Options = Omit<Partial<ManagedSessionsOptions>, 'issuer' | 'user'>;
+export type Options = Omit<Partial<ManagedSessionsOptions>, 'user'>;
 
 /** So that a machine that is busy is not taken for a Redis that is away. */
 const PATIENT: Options = { storeTimeout: 5000, revocationBound: '20s' };

@@ -52,7 +52,7 @@ describe.each([
       store.sight(USER, {
         handle: handle(number),
         sighting: { at: now + number, ip: null, userAgent: null },
-        token: { issuedAt: now, expiresAt: now + HOUR, lifetime: null },
+        token: { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null },
         policy,
       });
     const listed = async (): Promise<string[]> =>
@@ -103,10 +103,10 @@ describe.each([
     test('a request of an ended session with a later token extends, and does nothing else', async () => {
       open(make());
       const known = await fillUp();
-      const token = { issuedAt: now, expiresAt: now + 9 * HOUR, lifetime: null };
+      const token = { beganAt: now, expiresAt: now + 9 * HOUR, lifetime: null, sessionEndsAt: null };
       const sighting = { at: now + 1, ip: '203.0.113.7', userAgent: null };
       const answer = await store.sight(USER, { handle: handle(1), sighting, token, policy });
-      expect(answer).toEqual({ state: 'ended', ending: known.ending, until: now + 9 * HOUR + DAY });
+      expect(answer).toEqual({ state: 'ended', ending: known.ending, until: now + 9 * HOUR + 2 * DAY });
       expect(await listed()).toEqual([handle(3), handle(2)]);
       expect(notices).toEqual([]);
     });

@@ -158,10 +158,10 @@ describe('of the sessions of a user', () => {
     store: SessionStore,
     of: string,
     at: number,
-    issuedAt: number | null,
+    beganAt: number | null,
     policy = POLICY,
   ): Promise<SightAnswer> {
-    const token = { issuedAt, expiresAt: at + DAY, lifetime: null };
+    const token = { beganAt, expiresAt: at + DAY, lifetime: null, sessionEndsAt: null };
     return store.sight(USER, { handle: of, sighting: { at, ip: null, userAgent: null }, token, policy });
   }
 
@@ -169,7 +169,7 @@ describe('of the sessions of a user', () => {
     ['Redis', () => redisStore(redis.url)],
     ['memory', memoryStore],
   ])(
-    'one without `iat` is ended, also where a later token of it has one or it was never seen (%s)',
+    'one that began with its first sighting is ended, and one that is first seen later is not (%s)',
     async (_, make) => {
       const store = open(make());
       const now = Date.now();
@@ -180,7 +180,7 @@ describe('of the sessions of a user', () => {
         state: 'ended',
         ending: { reason: 'incident' },
       });
-      expect(await sight(store, handle(2), later, null)).toMatchObject({ state: 'ended' });
+      expect(await sight(store, handle(2), later, null)).toMatchObject({ state: 'live', startedAt: later });
     },
   );
 

@@ -23,7 +23,7 @@ const handle = (number: number): string => String(number).padStart(22, 'h');
 const user = (number: number): SessionUser => sessionUser('https://id.example.com/', String(number));
 
 function sight(store: SessionStore, of: SessionUser, number: number, at: number): ReturnType<SessionStore['sight']> {
-  const token = { issuedAt: at, expiresAt: at + MINUTE, lifetime: null };
+  const token = { beganAt: at, expiresAt: at + MINUTE, lifetime: null, sessionEndsAt: null };
   return store.sight(of, {
     handle: handle(number),
     sighting: { at, ip: null, userAgent: null },
@@ -58,7 +58,7 @@ test.each([
         by: null,
         at,
         policy: POLICY,
-        token: { issuedAt: at, expiresAt: at + MINUTE, lifetime: null },
+        token: { beganAt: at, expiresAt: at + MINUTE, lifetime: null, sessionEndsAt: null },
       }),
   ],
 ])('%s do not stay for ever', async (_, add) => {

@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { decide, expiresAt, tokenEndsAt, tombstoneUntil } from '../../lib/core/policy.js';
+import { decide, expiresAt, tokenEndsAt, tombstoneUntil, extendedUntil, rowUntil } from '../../lib/core/policy.js';
 import type { SessionPolicy, SessionTimes } from '../../lib/core/policy.js';
 import type { Cutoff, GlobalCutoff } from '../../lib/core/record.js';
 import {
@@ -41,7 +41,11 @@ interface Seen {
 
 interface Session {
   readonly handle: string;
+  /** By its first token, or if that does not say it, its first sighting: after any cutoff that was set by then. */
+  readonly firstStart: number;
   readonly sightings: readonly Seen[];
+  /** Its row has been forgotten since the sightings before this one. */
+  readonly rowFrom: number;
   readonly label: string | null;
   /** How many of the user's cutoffs there were at the last sighting. */
   readonly survived: number;
@@ -62,31 +66,30 @@ interface Now {
 const secondOf = (moment: number): number => Math.floor(moment / 1000);
 const newest = <T>(values: readonly (T | null)[]): T | null => values.findLast((value) => value !== null) ?? null;
 
-function beganAt({ sightings }: Session): number | null {
-  const all = sightings.flatMap(({ token }) => token.issuedAt ?? []);
-  return all.length === 0 ? null : Math.min(...all);
-}
+const lowest = (moments: readonly number[]): number | null => (moments.length === 0 ? null : Math.min(...moments));
 
 function timesOf(session: Session): SessionTimes {
-  const { sightings } = session;
+  const { sightings, firstStart } = session;
   return {
-    startedAt: beganAt(session) ?? sightings[0]!.sighting.at,
+    startedAt: Math.min(firstStart, ...sightings.flatMap(({ token }) => token.beganAt ?? [])),
     lastSeenAt: Math.max(...sightings.map(({ sighting }) => sighting.at)),
     lifetime: sightings.at(-1)!.token.lifetime,
     tokensEndAt: Math.max(...sightings.map(({ token }) => tokenEndsAt(token))),
+    endsAt: lowest(sightings.flatMap(({ token }) => token.sessionEndsAt ?? [])),
   };
 }
 
 function recordOf(session: Session): SessionRecord {
-  const { handle, sightings, label } = session;
+  const { handle, rowFrom, label } = session;
+  const sightings = session.sightings.slice(rowFrom);
   const { startedAt, lastSeenAt } = timesOf(session);
   const ip = newest(sightings.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
   const userAgent = newest(sightings.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
   return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, label };
 }
 
-function endsAll(cutoff: GlobalCutoff | null, issuedAt: number | null, { clockTolerance }: SessionPolicy): boolean {
-  return cutoff !== null && (issuedAt === null || issuedAt <= cutoff.at + clockTolerance);
+function endsAll(cutoff: GlobalCutoff | null, startedAt: number, { clockTolerance }: SessionPolicy): boolean {
+  return cutoff !== null && startedAt <= cutoff.at + clockTolerance;
 }
 
 export function modelStore(): SessionStore {
@@ -120,14 +123,13 @@ export function modelStore(): SessionStore {
   function isEndedBy(
     { cutoff, isRestored }: User['cutoffs'][number],
     handle: string,
-    issuedAt: number | null,
+    startedAt: number,
     isOlder: boolean,
-    isOnRecord: boolean,
   ): boolean {
     if (handle === cutoff.except) return false;
     if (isOlder && !isRestored) return true;
-    if (isOlder) return issuedAt === null || secondOf(issuedAt) <= secondOf(cutoff.at);
-    return issuedAt === null ? !isOnRecord : secondOf(issuedAt) < secondOf(cutoff.at);
+    if (isOlder) return secondOf(startedAt) <= secondOf(cutoff.at);
+    return secondOf(startedAt) < secondOf(cutoff.at);
   }
 
   /** The cutoff that names the ending: the earlier of the global one and the last of the user. */
@@ -137,10 +139,10 @@ export function modelStore(): SessionStore {
     session: Session,
     policy: SessionPolicy,
   ): GlobalCutoff | null {
-    const issuedAt = beganAt(session);
-    const ofAll = endsAll(globalCutoff, issuedAt, policy) ? globalCutoff : null;
+    const { startedAt } = timesOf(session);
+    const ofAll = endsAll(globalCutoff, startedAt, policy) ? globalCutoff : null;
     const isCutOff = user.cutoffs.some((cutoff, index) =>
-      isEndedBy(cutoff, session.handle, issuedAt, known !== undefined && known.survived <= index, known !== undefined),
+      isEndedBy(cutoff, session.handle, startedAt, known !== undefined && known.survived <= index),
     );
     const last = isCutOff ? (user.cutoffs.at(-1)?.cutoff ?? null) : null;
     return ofAll === null || last === null ? (ofAll ?? last) : ofAll.at < last.at ? ofAll : last;
@@ -175,16 +177,18 @@ export function modelStore(): SessionStore {
     const user = userOf(of, now);
     const tombstone = user.tombstones.get(handle);
     if (tombstone !== undefined) {
-      const times = { startedAt: 0, lifetime: null, tokensEndAt: tokenEndsAt(token) };
-      const { ending, until } = extend(user, tombstone, tombstoneUntil(times, policy));
+      const { ending, until } = extend(user, tombstone, extendedUntil(tombstone.until, token, policy));
       return { state: 'ended', ending, until };
     }
 
     const known = user.sessions.get(handle);
+    const hasRow = known !== undefined && rowUntil(timesOf(known), policy) >= Math.min(at, Date.now());
     const session: Session = {
       handle,
+      firstStart: known?.firstStart ?? token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.cutoff.at ?? at),
       sightings: [...(known?.sightings ?? []), { sighting, token }],
-      label: known?.label ?? null,
+      rowFrom: hasRow ? known.rowFrom : (known?.sightings.length ?? 0),
+      label: hasRow ? known.label : null,
       survived: user.cutoffs.length,
     };
     const times = timesOf(session);
@@ -209,7 +213,7 @@ export function modelStore(): SessionStore {
     const facts = {
       state: 'live',
       startedAt: times.startedAt,
-      hasIssuedAt: beganAt(session) !== null,
+      endsAt: times.endsAt,
       expiresAt: expiresAt(times),
       survivedCutoffAt: user.cutoffs.at(-1)?.cutoff.at ?? 0,
     } as const;
@@ -223,9 +227,9 @@ export function modelStore(): SessionStore {
       user.clients.set(clientKey, at);
       for (const client of [...user.clients.keys()].slice(0, -CLIENTS_NOTED)) user.clients.delete(client);
     }
-    const [was, is] = [recordOf(known ?? session), recordOf(session)];
+    const [was, is] = [recordOf(hasRow ? known : session), recordOf(session)];
     const moved = was.ip === is.ip && was.userAgent === is.userAgent ? null : { ip: was.ip, userAgent: was.userAgent };
-    return { ...facts, created: known === undefined, knownClient, moved };
+    return { ...facts, created: !hasRow, knownClient, moved };
   }
 
   /** Ends what has to go under the cap. */
@@ -251,6 +255,8 @@ export function modelStore(): SessionStore {
         ? null
         : timesOf({
             handle,
+            firstStart: token.beganAt ?? at,
+            rowFrom: 0,
             sightings: [{ sighting: { at, ip: null, userAgent: null }, token }],
             label: null,
             survived: 0,

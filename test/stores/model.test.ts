@@ -62,18 +62,20 @@ const restoredAt = (now: number): number[] => [now - 100 * HOUR, now + 100 * HOU
 const token = (now: number): fc.Arbitrary<TokenTimes> =>
   fc
     .record({
-      issuedAt: fc.constantFrom(
+      beganAt: fc.constantFrom(
         null,
-        ...[-9, -8, -7, 50, 200, 400].map((hours) => now + hours * HOUR),
+        ...[-63, -62, -61, 50, 200, 400].map((hours) => now + hours * HOUR),
         ...restoredAt(now).map((at) => Math.floor(at / 1000) * 1000),
       ),
-      expiresIn: fc.constantFrom(-5 * HOUR, -HOUR, 3 * HOUR, 30 * HOUR),
+      expiresIn: fc.constantFrom(-59 * HOUR, -55 * HOUR, 3 * HOUR, 30 * HOUR),
       lifetime: fc.constantFrom(null, null, 6 * HOUR, 48 * HOUR),
+      endsIn: fc.constantFrom(null, null, null, -56 * HOUR, 20 * HOUR),
     })
-    .map(({ issuedAt, expiresIn, lifetime }) => ({
-      issuedAt,
+    .map(({ beganAt, expiresIn, lifetime, endsIn }) => ({
+      beganAt,
       expiresAt: now + expiresIn,
-      lifetime: issuedAt === null ? null : lifetime,
+      lifetime,
+      sessionEndsAt: endsIn === null ? null : now + endsIn,
     }));
 
 function operation(now: number): fc.Arbitrary<Operation> {
@@ -118,13 +120,13 @@ function operation(now: number): fc.Arbitrary<Operation> {
 const policy: fc.Arbitrary<SessionPolicy> = fc.record({
   idleTimeout: fc.constantFrom(null, 90 * MINUTE),
   clockTolerance: fc.constant(5000),
-  tombstoneFor: fc.constantFrom(HOUR, 24 * HOUR),
+  tombstoneFor: fc.constantFrom(HOUR, 24 * HOUR, 40 * HOUR),
   maxSessions: fc.constantFrom(1, 2, 3, Infinity),
   atSessionLimit: fc.constantFrom('end-oldest' as const, 'refuse' as const),
 });
 
 const steps = (now: number, maxLength: number): fc.Arbitrary<Step[]> =>
-  fc.array(fc.record({ operation: operation(now), minutes: fc.constantFrom(0, 0, 1, 20, 50) }), { maxLength });
+  fc.array(fc.record({ operation: operation(now), minutes: fc.constantFrom(0, 0, 1, 20, 50, 25 * 60) }), { maxLength });
 
 /** Does what an operation says. */
 async function act(
@@ -284,6 +286,13 @@ async function withActors(body: (actors: readonly [Actor, Actor, Actor], prefix:
   }
 }
 
+/** A session that begins with its first sighting begins after the cutoffs by then, and each store dates them by its own clock. */
+function withKnownStarts(taken: readonly Step[]): readonly Step[] {
+  const hasCutoff = taken.some(({ operation: { kind } }) => kind === 'revokeAll' || kind === 'endEverywhere');
+  if (!hasCutoff) return taken;
+  return taken.filter(({ operation }) => !('token' in operation) || operation.token?.beganAt !== null);
+}
+
 async function expectAgreement(
   [model, ...stores]: readonly [Actor, Actor, Actor],
   now: number,
@@ -291,8 +300,8 @@ async function expectAgreement(
   taken: readonly Step[],
 ): Promise<void> {
   // From before the clock of the machine on, so that the stores also forget.
-  let at = now - 6 * HOUR;
-  for (const [index, step] of taken.entries()) {
+  let at = now - 60 * HOUR;
+  for (const [index, step] of withKnownStarts(taken).entries()) {
     at += step.minutes * MINUTE;
     // The moment of a cutoff is like no other.
     const cutoffAt = at + 1 + index;
@@ -325,7 +334,12 @@ test('the stores answer as the model does if a user has so many sessions that th
                 handle: handle(1000 + index),
                 // Seen in groups of the same moment.
                 sighting: { at: now - (index % 7), ip: null, userAgent: null },
-                token: { issuedAt: now - 9 * HOUR, expiresAt: now + (index % 3) * HOUR + MINUTE, lifetime: null },
+                token: {
+                  beganAt: now - 9 * HOUR,
+                  expiresAt: now + (index % 3) * HOUR + MINUTE,
+                  lifetime: null,
+                  sessionEndsAt: null,
+                },
                 policy: unbounded,
               }),
             ),
@@ -430,7 +444,7 @@ async function expectNoneBack(
     for (let number = 0; number <= 5; number += 1) {
       const of = handle(number);
       const sighting = { at: now, ip: null, userAgent: null };
-      const old = { issuedAt: now - 9 * HOUR, expiresAt: now + HOUR, lifetime: null };
+      const old = { beganAt: now - 9 * HOUR, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null };
       const answer = await store.sight(user, { handle: of, sighting, token: old, policy: rules, track: false });
       learn(of, answer, isOver || ended.has(of));
     }

@@ -1,10 +1,10 @@
 /** The table of verdicts, judged by the core's pure functions, by the memory store, and by the Lua in a real Redis. */
 
-import { decide, expiresAt } from '../../lib/core/policy.js';
-import { endedByCutoff, endingCutoff, mergeSighting, type KeptRecord } from '../../lib/core/record.js';
+import { decide, expiresAt, rowUntil, tombstoneUntil } from '../../lib/core/policy.js';
+import { endedByCutoff, endingCutoff, mergeSighting, NO_ROW, type KeptRecord } from '../../lib/core/record.js';
 import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import { CUTOFF, GLOBAL_CUTOFF, RECORD, TOMBSTONE } from '../../lib/stores/redis/records.js';
+import { CUTOFF, GLOBAL_CUTOFF, ROW, TIMES, TOMBSTONE } from '../../lib/stores/redis/records.js';
 import { redisStore } from '../../lib/stores/redis/store.js';
 import type { SessionStore, SightAnswer } from '../../lib/stores/store.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
@@ -31,22 +31,23 @@ describe('the core', () => {
 
 /** The ledger judges by a user's latest cutoff alone, and by the token alone. */
 const OF_ONE_CUTOFF = VERDICTS.filter(
-  ({ tombstone, globalCutoff }) => tombstone === null && globalCutoff === null,
+  ({ tombstone, globalCutoff, token }) => tombstone === null && globalCutoff === null && token.beganAt !== null,
 ).flatMap(({ cutoff, ...row }) =>
   cutoff === null || cutoff.isRestored || cutoff.priorCutoffAt > 0 ? [] : [{ ...row, cutoff }],
 );
 
 describe('the core, by a cutoff and a token', () => {
   test.each(OF_ONE_CUTOFF)('$name', ({ cutoff, token, record, verdict }) => {
-    const isEnded = endedByCutoff(cutoff, HANDLE, token.issuedAt, record?.survivedCutoffAt);
+    const isEnded = endedByCutoff(cutoff, HANDLE, token.beganAt ?? NaN, record?.survivedCutoffAt);
     expect(isEnded).toBe(verdict.state === 'ended');
   });
 });
 
 /** What the pure functions say, in the order in which a store asks them. */
-function verdictOfCore({ at, policy, token, record, tombstone, cutoff, globalCutoff }: VerdictRow): Verdict {
+function verdictOfCore({ at, policy, token, record: kept, tombstone, cutoff, globalCutoff }: VerdictRow): Verdict {
+  const record = kept !== null && tombstoneUntil(kept, policy) >= at ? kept : null;
   const cutoffOf = (session: KeptRecord, survivedCutoffAt: number | undefined): ReturnType<typeof endingCutoff> =>
-    endingCutoff(cutoff, globalCutoff, HANDLE, session, survivedCutoffAt, policy);
+    endingCutoff(cutoff, globalCutoff, HANDLE, session.startedAt, survivedCutoffAt, policy);
   const ofRecord = record === null ? null : cutoffOf(record, record.survivedCutoffAt);
   const before = record === null ? null : decide(record, policy, at).state;
   const ended = (by: Ended['by'], isKept = true): Ended => ({
@@ -64,9 +65,10 @@ function verdictOfCore({ at, policy, token, record, tombstone, cutoff, globalCut
   const standing = decide(record !== null && before === 'ended' ? record : merged, policy, at);
   if (standing.state === 'lapsed') return ended('expired', false);
   if (standing.state === 'ended') return ended(standing.cause, record !== null);
-  const { startedAt, hasIssuedAt, survivedCutoffAt } = merged;
-  const state = before === 'live' || before === 'lapsed' ? before : 'new';
-  return { state: 'live', before: state, startedAt, hasIssuedAt, expiresAt: expiresAt(merged), survivedCutoffAt };
+  const { startedAt, endsAt, survivedCutoffAt } = merged;
+  const isStub = record !== null && rowUntil(record, policy) < at;
+  const state = isStub ? 'stub' : before === 'live' || before === 'lapsed' ? before : 'new';
+  return { state: 'live', before: state, startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt };
 }
 
 describe('the memory store', () => {
@@ -95,8 +97,8 @@ async function arrangeByCalls(store: SessionStore, row: VerdictRow): Promise<Ver
     store.revokeAll(USER, { except, reason: cutoff?.reason ?? 'earlier', by: cutoff?.by ?? null, at: moment, policy });
 
   if (record !== null) {
-    const { startedAt, lastSeenAt, tokensEndAt, lifetime, hasIssuedAt, survivedCutoffAt } = record;
-    const token = { issuedAt: hasIssuedAt ? startedAt : null, expiresAt: tokensEndAt, lifetime };
+    const { startedAt, lastSeenAt, tokensEndAt, lifetime, endsAt, survivedCutoffAt } = record;
+    const token = { beganAt: startedAt, expiresAt: tokensEndAt, lifetime, sessionEndsAt: endsAt };
     // Just after the cutoff under which it is first seen.
     const seenFrom = survivedCutoffAt === 0 ? Math.min(startedAt, lastSeenAt) : survivedCutoffAt + 0.5;
     step(seenFrom, async () => {
@@ -163,7 +165,8 @@ describe('the Lua of the Redis store', () => {
 async function arrangeByWriting(redis: TestRedis, row: VerdictRow): Promise<void> {
   const { record, tombstone, cutoff, globalCutoff } = row;
   const key = (part: string): string => `ms:{${USER.key}}:${part}`;
-  if (record !== null) await redis.cli('hset', key('s'), HANDLE, RECORD.write(record));
+  if (record !== null) await redis.cli('hset', key('s'), HANDLE, TIMES.write(record));
+  if (record !== null) await redis.cli('hset', key('r'), HANDLE, ROW.write(NO_ROW));
   if (tombstone !== null) await redis.cli('hset', key('s'), HANDLE, TOMBSTONE.write(tombstone));
   if (cutoff !== null) await redis.cli('set', key('c'), CUTOFF.write({ ...cutoff, isComplete: false }));
   if (globalCutoff !== null) await redis.cli('set', 'ms:{feed}:global-cutoff', GLOBAL_CUTOFF.write(globalCutoff));
@@ -182,7 +185,13 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
   const after = await store.get(USER, HANDLE, at, policy);
   if (verdict.state === 'live') {
     const { before, startedAt, ...facts } = verdict;
-    expect(answer).toEqual({ startedAt, ...facts, created: before === 'new', knownClient: false, moved: null });
+    expect(answer).toEqual({
+      startedAt,
+      ...facts,
+      created: before === 'new' || before === 'stub',
+      knownClient: false,
+      moved: null,
+    });
     const lastSeenAt = Math.max(at, record?.lastSeenAt ?? at);
     expect(after).toEqual({
       handle: HANDLE,
@@ -198,7 +207,7 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
   const ending = endingOf(row, verdict, store.origin);
   expect(answer).toMatchObject({ state: 'ended', ending, ...(verdict.until !== null && { until: verdict.until }) });
   expect(after).toBeNull();
-  const refreshed = await sight({ issuedAt: at, expiresAt: null, lifetime: null });
+  const refreshed = await sight({ beganAt: at, expiresAt: null, lifetime: null, sessionEndsAt: null });
   expect(refreshed).toMatchObject(verdict.isKept ? { state: 'ended', ending } : { state: 'live' });
 }
 

@@ -11,10 +11,10 @@ import type { Tombstone } from '../../lib/stores/store.js';
 export type Verdict =
   | {
       readonly state: 'live';
-      /** What it was before this token: never seen, live, or on record with tokens that had run out. */
-      readonly before: 'new' | 'live' | 'lapsed';
+      /** What it was before this token: never seen, live, or on record with tokens that had run out, with its row or without. */
+      readonly before: 'new' | 'live' | 'lapsed' | 'stub';
       readonly startedAt: number;
-      readonly hasIssuedAt: boolean;
+      readonly endsAt: number | null;
       readonly expiresAt: number;
       readonly survivedCutoffAt: number;
     }
@@ -64,13 +64,13 @@ const POLICY: SessionPolicy = {
   maxSessions: Infinity,
   atSessionLimit: 'end-oldest',
 };
-const TOKEN: TokenTimes = { issuedAt: BEGAN, expiresAt: ENDS, lifetime: null };
+const TOKEN: TokenTimes = { beganAt: BEGAN, expiresAt: ENDS, lifetime: null, sessionEndsAt: null };
 const RECORD: KeptRecord = {
   startedAt: BEGAN,
   lastSeenAt: BEGAN,
   lifetime: null,
   tokensEndAt: ENDS,
-  hasIssuedAt: true,
+  endsAt: null,
   survivedCutoffAt: 0,
   ip: null,
   userAgent: null,
@@ -136,7 +136,7 @@ const live = (before: Live['before'], more: Partial<Live> = {}): Live => ({
   state: 'live',
   before,
   startedAt: BEGAN,
-  hasIssuedAt: true,
+  endsAt: null,
   expiresAt: ENDS,
   survivedCutoffAt: 0,
   ...more,
@@ -151,6 +151,9 @@ const ended = (by: Ended['by'], more: Partial<Ended> = {}): Ended => ({
 });
 const NOT_KEPT = { isKept: false } as const;
 const WAS_LIVE = { wasLive: true } as const;
+
+/** By `began: 'first-seen'`. */
+const FIRST_SEEN = { beganAt: null } as const;
 
 /** With an absolute lifetime, which the clock tolerance extends. */
 const LIFETIME = { lifetime: HOUR, expiresAt: BEGAN + DAY } as const;
@@ -188,12 +191,12 @@ const LIFETIMES: readonly VerdictRow[] = [
   ),
   row(
     'an older token shows that the lifetime is over',
-    { token: { ...LIFETIME, issuedAt: BEGAN - HOUR }, record: OF_LIFETIME },
+    { token: { ...LIFETIME, beganAt: BEGAN - HOUR }, record: OF_LIFETIME },
     ended('expired', WAS_LIVE),
   ),
   row(
     'a refreshed token does not begin the lifetime anew',
-    { at: LIFETIME_ENDS, token: { ...LIFETIME, issuedAt: ENDS }, record: OF_LIFETIME },
+    { at: LIFETIME_ENDS, token: { ...LIFETIME, beganAt: ENDS }, record: OF_LIFETIME },
     ended('expired'),
   ),
   row(
@@ -219,7 +222,7 @@ const IDLENESS: readonly VerdictRow[] = [
   ),
   row(
     'a good token does not bring back what is idle',
-    { at: IDLE_AT, policy: IDLE, token: { issuedAt: IDLE_AT, expiresAt: IDLE_AT + DAY }, record: {} },
+    { at: IDLE_AT, policy: IDLE, token: { beganAt: IDLE_AT, expiresAt: IDLE_AT + DAY }, record: {} },
     ended('idle', { until: IDLE_AT + 2 * DAY }),
   ),
   row(
@@ -271,25 +274,26 @@ const TOKENS: readonly VerdictRow[] = [
   ),
   row(
     'a token older than the record moves the start back',
-    { token: { issuedAt: BEGAN - MINUTE }, record: {} },
+    { token: { beganAt: BEGAN - MINUTE }, record: {} },
     live('live', { startedAt: BEGAN - MINUTE }),
   ),
-  row('a refreshed token does not move the start', { token: { issuedAt: BEGAN + SECOND }, record: {} }, live('live')),
-  row('a token without iat does not move the start', { token: { issuedAt: null }, record: {} }, live('live')),
+  row('a refreshed token does not move the start', { token: { beganAt: BEGAN + SECOND }, record: {} }, live('live')),
+  row('by its first sighting: a later one does not move the start', { token: FIRST_SEEN, record: {} }, live('live')),
   row(
-    'without iat a session begins when it is first seen',
-    { token: { issuedAt: null } },
-    live('new', { startedAt: BEGAN + MINUTE, hasIssuedAt: false }),
+    'by its first sighting: an earlier one neither',
+    { at: BEGAN - MINUTE, token: FIRST_SEEN, record: {} },
+    live('live'),
+  ),
+  row('by its first sighting: begins now', { token: FIRST_SEEN }, live('new', { startedAt: BEGAN + MINUTE })),
+  row(
+    'by its first sighting: the lifetime counts from it',
+    { at: ENDS, token: { ...FIRST_SEEN, lifetime: HOUR, expiresAt: null } },
+    live('new', { startedAt: ENDS, expiresAt: ENDS + HOUR }),
   ),
   row(
-    'the first iat is the start, even if it is later',
-    { token: { issuedAt: BEGAN + SECOND }, record: { hasIssuedAt: false } },
-    live('live', { startedAt: BEGAN + SECOND }),
-  ),
-  row(
-    'without iat the first sighting stays the start',
-    { token: { issuedAt: null }, record: { hasIssuedAt: false } },
-    live('live', { hasIssuedAt: false }),
+    'by its first sighting: the lifetime is over',
+    { at: LIFETIME_ENDS, token: { ...FIRST_SEEN, lifetime: HOUR, expiresAt: null }, record: OF_LIFETIME },
+    ended('expired'),
   ),
   row(
     'without exp the session ends at the last moment',
@@ -304,27 +308,139 @@ const TOKENS: readonly VerdictRow[] = [
   row('without exp the token ends with the lifetime', { token: { expiresAt: null, lifetime: HOUR } }, live('new')),
   row(
     'everything at zero',
-    { at: 0, token: { issuedAt: 0, expiresAt: 0 } },
+    { at: 0, token: { beganAt: 0, expiresAt: 0 } },
     live('new', { startedAt: 0, expiresAt: 0 }),
   ),
   row(
     'a session from before 1970',
-    { at: -MINUTE, token: { issuedAt: -HOUR, expiresAt: 0 } },
+    { at: -MINUTE, token: { beganAt: -HOUR, expiresAt: 0 } },
     live('new', { startedAt: -HOUR, expiresAt: 0 }),
   ),
   row(
     'an iat at the last moment',
-    { token: { issuedAt: LAST_MOMENT, expiresAt: LAST_MOMENT } },
+    { token: { beganAt: LAST_MOMENT, expiresAt: LAST_MOMENT } },
     live('new', { startedAt: LAST_MOMENT, expiresAt: LAST_MOMENT }),
+  ),
+];
+
+/** The provider ends the session at this time at the latest: `session_expiry`. */
+const SESSION_ENDS = BEGAN + 30 * MINUTE;
+const EXPIRY = { sessionEndsAt: SESSION_ENDS } as const;
+const OF_EXPIRY = { endsAt: SESSION_ENDS } as const;
+const EXPIRED_AT = SESSION_ENDS + TOLERANCE;
+
+const SESSION_EXPIRY: readonly VerdictRow[] = [
+  row('session_expiry: never seen', { token: EXPIRY }, live('new', { ...OF_EXPIRY, expiresAt: SESSION_ENDS })),
+  row(
+    'session_expiry: in its last moment',
+    { at: EXPIRED_AT - 1, token: EXPIRY, record: OF_EXPIRY },
+    live('live', { ...OF_EXPIRY, expiresAt: SESSION_ENDS }),
+  ),
+  row('session_expiry: never seen, and over', { at: EXPIRED_AT, token: EXPIRY }, ended('expired', NOT_KEPT)),
+  row('session_expiry: over', { at: EXPIRED_AT, token: EXPIRY, record: OF_EXPIRY }, ended('expired')),
+  row('session_expiry: over, with a token that has none', { at: EXPIRED_AT, record: OF_EXPIRY }, ended('expired')),
+  row(
+    'session_expiry: a refreshed token with a later one does not help',
+    { at: EXPIRED_AT, token: { sessionEndsAt: ENDS }, record: OF_EXPIRY },
+    ended('expired'),
+  ),
+  row(
+    'session_expiry: a later one does not move it',
+    { token: { sessionEndsAt: ENDS }, record: OF_EXPIRY },
+    live('live', { ...OF_EXPIRY, expiresAt: SESSION_ENDS }),
+  ),
+  row(
+    'session_expiry: an earlier one moves it',
+    { token: { sessionEndsAt: SESSION_ENDS - SECOND }, record: OF_EXPIRY },
+    live('live', { endsAt: SESSION_ENDS - SECOND, expiresAt: SESSION_ENDS - SECOND }),
+  ),
+  row(
+    'session_expiry: a token shows that it is over',
+    { token: { sessionEndsAt: BEGAN }, record: {} },
+    ended('expired', WAS_LIVE),
+  ),
+  row(
+    'session_expiry: before the end of the lifetime',
+    { token: { ...LIFETIME, ...EXPIRY }, record: OF_LIFETIME },
+    live('live', { ...OF_EXPIRY, expiresAt: SESSION_ENDS }),
+  ),
+  row(
+    'session_expiry: after the end of the lifetime',
+    { token: { ...LIFETIME, sessionEndsAt: BEGAN + DAY }, record: OF_LIFETIME },
+    live('live', { endsAt: BEGAN + DAY }),
+  ),
+  row('session_expiry: idle before', { at: IDLE_AT, policy: IDLE, token: EXPIRY, record: OF_EXPIRY }, ended('idle')),
+];
+
+/** Asleep for longer than a row is kept, and then a refreshed token. */
+const AWAKE = ENDS + 3 * DAY;
+const REFRESHED = { beganAt: AWAKE, expiresAt: AWAKE + HOUR } as const;
+const LONG = { tombstoneFor: 30 * DAY } as const;
+
+const STUBS: readonly VerdictRow[] = [
+  row(
+    'asleep for a day, to the moment',
+    { at: ENDS + DAY, policy: LONG, token: REFRESHED, record: {} },
+    live('lapsed', { expiresAt: AWAKE + HOUR }),
+  ),
+  row(
+    'asleep for more than a day: a new row of the same session',
+    { at: ENDS + DAY + 1, policy: LONG, token: REFRESHED, record: {} },
+    live('stub', { expiresAt: AWAKE + HOUR }),
+  ),
+  row(
+    'asleep, and tombstoneFor is shorter than a day: a new session',
+    { at: ENDS + HOUR + 1, policy: { tombstoneFor: HOUR }, token: REFRESHED, record: {} },
+    live('new', { startedAt: AWAKE, expiresAt: AWAKE + HOUR }),
+  ),
+  row(
+    'asleep until the last moment of tombstoneFor',
+    { at: ENDS + 30 * DAY, policy: LONG, token: { beganAt: AWAKE, expiresAt: ENDS + 31 * DAY }, record: {} },
+    live('stub', { expiresAt: ENDS + 31 * DAY }),
+  ),
+  row(
+    'asleep for longer than tombstoneFor: a new session',
+    { at: ENDS + 30 * DAY + 1, policy: LONG, token: { beganAt: AWAKE, expiresAt: ENDS + 31 * DAY }, record: {} },
+    live('new', { startedAt: AWAKE, expiresAt: ENDS + 31 * DAY }),
+  ),
+  row(
+    'asleep, and meanwhile a cutoff',
+    { at: AWAKE, policy: LONG, token: REFRESHED, record: {}, cutoff: { at: ENDS + 2 * DAY } },
+    ended('cutoff'),
+  ),
+  row(
+    'asleep, and meanwhile a cutoff of all users',
+    { at: AWAKE, policy: LONG, token: REFRESHED, record: {}, globalCutoff: { at: ENDS + 2 * DAY } },
+    ended('global cutoff'),
+  ),
+  row(
+    'asleep for longer than the idle timeout',
+    { at: AWAKE, policy: { ...LONG, idleTimeout: 2 * DAY }, token: REFRESHED, record: {} },
+    ended('idle'),
+  ),
+  row(
+    'asleep for less than the idle timeout',
+    { at: AWAKE, policy: { ...LONG, idleTimeout: 30 * DAY }, token: REFRESHED, record: {} },
+    live('stub', { expiresAt: AWAKE + HOUR }),
+  ),
+  row(
+    'asleep beyond its lifetime',
+    { at: AWAKE, policy: LONG, token: { ...REFRESHED, lifetime: 2 * DAY }, record: {} },
+    ended('expired'),
+  ),
+  row(
+    'asleep beyond session_expiry',
+    { at: AWAKE, policy: LONG, token: REFRESHED, record: OF_EXPIRY },
+    ended('expired'),
   ),
 ];
 
 const TOMBSTONES: readonly VerdictRow[] = [
   row('a tombstone ends a session with a good token', { tombstone: {} }, ended('tombstone', { until: ENDS + DAY })),
   row(
-    'a later exp extends the tombstone',
+    'a later exp extends the tombstone, by tombstoneFor more than it needs',
     { token: { expiresAt: ENDS + 1 }, tombstone: {} },
-    ended('tombstone', { until: ENDS + 1 + DAY }),
+    ended('tombstone', { until: ENDS + 1 + 2 * DAY }),
   ),
   row(
     'an earlier exp does not shorten the tombstone',
@@ -334,7 +450,7 @@ const TOMBSTONES: readonly VerdictRow[] = [
   row(
     'a tolerance longer than tombstoneFor extends the tombstone',
     { policy: { clockTolerance: 2 * DAY }, tombstone: {} },
-    ended('tombstone', { until: ENDS + 2 * DAY }),
+    ended('tombstone', { until: ENDS + 3 * DAY }),
   ),
   row(
     'without exp the tombstone stands until the last moment',
@@ -343,7 +459,7 @@ const TOMBSTONES: readonly VerdictRow[] = [
   ),
   row(
     'an iat after the ending does not matter',
-    { token: { issuedAt: BEGAN + HOUR / 2 }, tombstone: {} },
+    { token: { beganAt: BEGAN + HOUR / 2 }, tombstone: {} },
     ended('tombstone'),
   ),
   row(
@@ -355,7 +471,7 @@ const TOMBSTONES: readonly VerdictRow[] = [
     'a tombstone that is over is forgotten',
     {
       at: BEGAN + DAY,
-      token: { issuedAt: BEGAN + DAY, expiresAt: BEGAN + 2 * DAY },
+      token: { beganAt: BEGAN + DAY, expiresAt: BEGAN + 2 * DAY },
       tombstone: { until: BEGAN + DAY - 1 },
     },
     live('new', { startedAt: BEGAN + DAY, expiresAt: BEGAN + 2 * DAY }),
@@ -377,52 +493,61 @@ const SURVIVED = { survivedCutoffAt: CUTOFF.at } as const;
 const CUTOFFS: readonly VerdictRow[] = [
   row(
     'never seen, from the second before the cutoff',
-    { token: { issuedAt: CUTOFF_SECOND - 1 }, cutoff: {} },
+    { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: {} },
     ended('cutoff'),
   ),
   row(
     "never seen, from the start of the cutoff's own second",
-    { token: { issuedAt: CUTOFF_SECOND }, cutoff: {} },
+    { token: { beganAt: CUTOFF_SECOND }, cutoff: {} },
     live('new', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
   ),
   row(
     'never seen, from the moment of the cutoff',
-    { token: { issuedAt: CUTOFF.at }, cutoff: {} },
+    { token: { beganAt: CUTOFF.at }, cutoff: {} },
     live('new', { startedAt: CUTOFF.at, ...SURVIVED }),
   ),
   row(
     'never seen, from the second after the cutoff',
-    { token: { issuedAt: CUTOFF_SECOND + SECOND }, cutoff: {} },
+    { token: { beganAt: CUTOFF_SECOND + SECOND }, cutoff: {} },
     live('new', { startedAt: CUTOFF_SECOND + SECOND, ...SURVIVED }),
   ),
   row(
     'never seen, from the moment before a cutoff at a whole second',
-    { token: { issuedAt: CUTOFF_SECOND - 1 }, cutoff: { at: CUTOFF_SECOND } },
+    { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: { at: CUTOFF_SECOND } },
     ended('cutoff'),
   ),
   row(
     'never seen, from the moment of a cutoff at a whole second',
-    { token: { issuedAt: CUTOFF_SECOND }, cutoff: { at: CUTOFF_SECOND } },
+    { token: { beganAt: CUTOFF_SECOND }, cutoff: { at: CUTOFF_SECOND } },
     live('new', { startedAt: CUTOFF_SECOND, survivedCutoffAt: CUTOFF_SECOND }),
   ),
-  row('never seen and without iat', { token: { issuedAt: null }, cutoff: {} }, ended('cutoff')),
-  row('never seen and from before 1970', { token: { issuedAt: -1 }, cutoff: {} }, ended('cutoff')),
+  row(
+    'by its first sighting: never seen',
+    { token: FIRST_SEEN, cutoff: {} },
+    live('new', { startedAt: BEGAN + MINUTE, ...SURVIVED }),
+  ),
+  row(
+    "by its first sighting: never seen, and the store's clock is ahead",
+    { at: CUTOFF.at - MINUTE, token: FIRST_SEEN, cutoff: {} },
+    live('new', { startedAt: CUTOFF.at, ...SURVIVED }),
+  ),
+  row('never seen and from before 1970', { token: { beganAt: -1 }, cutoff: {} }, ended('cutoff')),
   row('on record before the cutoff', { record: {}, cutoff: {} }, ended('cutoff')),
   row(
     'on record before the cutoff, with a later iat',
-    { token: { issuedAt: BEGAN + HOUR }, record: { startedAt: BEGAN + HOUR }, cutoff: {} },
+    { token: { beganAt: BEGAN + HOUR }, record: { startedAt: BEGAN + HOUR }, cutoff: {} },
     ended('cutoff'),
   ),
   row(
-    'on record before the cutoff, without iat',
-    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: {} },
+    'by its first sighting: on record before the cutoff',
+    { token: FIRST_SEEN, record: {}, cutoff: {} },
     ended('cutoff'),
   ),
   row(
     'on record before the cutoff, lapsed, and then a refreshed token',
     {
       at: BEGAN + 2 * HOUR,
-      token: { issuedAt: BEGAN + 2 * HOUR, expiresAt: BEGAN + DAY },
+      token: { beganAt: BEGAN + 2 * HOUR, expiresAt: BEGAN + DAY },
       record: {},
       cutoff: { at: BEGAN + HOUR + MINUTE },
     },
@@ -431,7 +556,7 @@ const CUTOFFS: readonly VerdictRow[] = [
   row(
     'on record since the cutoff, from its own second',
     {
-      token: { issuedAt: CUTOFF_SECOND },
+      token: { beganAt: CUTOFF_SECOND },
       record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
       cutoff: {},
     },
@@ -440,7 +565,7 @@ const CUTOFFS: readonly VerdictRow[] = [
   row(
     'on record since the cutoff, and an older token shows that it began before',
     {
-      token: { issuedAt: CUTOFF_SECOND - 1 },
+      token: { beganAt: CUTOFF_SECOND - 1 },
       record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
       cutoff: {},
     },
@@ -448,13 +573,13 @@ const CUTOFFS: readonly VerdictRow[] = [
   ),
   row(
     'on record since the cutoff, and a token without iat',
-    { token: { issuedAt: null }, record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED }, cutoff: {} },
+    { token: { beganAt: null }, record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED }, cutoff: {} },
     live('live', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
   ),
   row(
     'on record under an earlier cutoff alone',
     {
-      token: { issuedAt: CUTOFF_SECOND },
+      token: { beganAt: CUTOFF_SECOND },
       record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF_SECOND, survivedCutoffAt: CUTOFF.at - 1 },
       cutoff: {},
     },
@@ -473,44 +598,44 @@ const SPARED = { except: HANDLE, priorCutoffAt: PRIOR_AT } as const;
 const EXCEPTIONS: readonly VerdictRow[] = [
   row('excepted and never seen', { cutoff: EXCEPTED }, live('new', SURVIVED)),
   row(
-    'excepted, never seen and without iat',
-    { token: { issuedAt: null }, cutoff: EXCEPTED },
-    live('new', { startedAt: BEGAN + MINUTE, hasIssuedAt: false, ...SURVIVED }),
+    'by its first sighting: excepted and never seen',
+    { token: FIRST_SEEN, cutoff: EXCEPTED },
+    live('new', { startedAt: BEGAN + MINUTE, ...SURVIVED }),
   ),
   row('excepted and on record before the cutoff', { record: {}, cutoff: EXCEPTED }, live('live', SURVIVED)),
   row('another session is excepted', { record: {}, cutoff: { except: 'another-session-------' } }, ended('cutoff')),
   row(
     'excepted, and from the second before the prior cutoff',
-    { token: { issuedAt: PRIOR_SECOND - 1 }, cutoff: SPARED },
+    { token: { beganAt: PRIOR_SECOND - 1 }, cutoff: SPARED },
     ended('cutoff'),
   ),
   row(
     "excepted, and from the prior cutoff's own second",
-    { token: { issuedAt: PRIOR_SECOND }, cutoff: SPARED },
+    { token: { beganAt: PRIOR_SECOND }, cutoff: SPARED },
     live('new', { startedAt: PRIOR_SECOND, ...SURVIVED }),
   ),
   row(
-    'excepted, without iat, and never seen before the prior cutoff',
-    { token: { issuedAt: null }, cutoff: SPARED },
-    ended('cutoff'),
+    'excepted, by its first sighting: never seen',
+    { token: FIRST_SEEN, cutoff: SPARED },
+    live('new', { startedAt: BEGAN + MINUTE, ...SURVIVED }),
   ),
   row(
     'excepted, and on record before the prior cutoff',
-    { token: { issuedAt: BEGAN + HOUR }, record: { startedAt: BEGAN + HOUR }, cutoff: SPARED },
+    { token: { beganAt: BEGAN + HOUR }, record: { startedAt: BEGAN + HOUR }, cutoff: SPARED },
     ended('cutoff'),
   ),
   row(
     'excepted, and on record since the prior cutoff',
     {
-      token: { issuedAt: PRIOR_SECOND },
+      token: { beganAt: PRIOR_SECOND },
       record: { startedAt: PRIOR_SECOND, lastSeenAt: PRIOR_AT, survivedCutoffAt: PRIOR_AT },
       cutoff: SPARED,
     },
     live('live', { startedAt: PRIOR_SECOND, ...SURVIVED }),
   ),
   row(
-    'excepted, without iat, and on record before the prior cutoff',
-    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: SPARED },
+    'excepted, by its first sighting: on record before the prior cutoff',
+    { token: FIRST_SEEN, record: {}, cutoff: SPARED },
     ended('cutoff'),
   ),
 ];
@@ -522,7 +647,7 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   row(
     'restored: on record, from the second after',
     {
-      token: { issuedAt: CUTOFF_SECOND + SECOND },
+      token: { beganAt: CUTOFF_SECOND + SECOND },
       record: { startedAt: CUTOFF_SECOND + SECOND, lastSeenAt: CUTOFF_SECOND + SECOND },
       cutoff: RESTORED,
     },
@@ -531,7 +656,7 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   row(
     'restored: on record, from its own second',
     {
-      token: { issuedAt: CUTOFF_SECOND + SECOND - 1 },
+      token: { beganAt: CUTOFF_SECOND + SECOND - 1 },
       record: { startedAt: CUTOFF_SECOND + SECOND - 1, lastSeenAt: CUTOFF_SECOND + SECOND },
       cutoff: RESTORED,
     },
@@ -539,29 +664,38 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   ),
   row('restored: on record, from the second before', { record: {}, cutoff: RESTORED }, ended('cutoff')),
   row(
-    'restored: on record, without iat',
-    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: RESTORED },
+    'restored, by its first sighting: on record from the second before',
+    { token: FIRST_SEEN, record: {}, cutoff: RESTORED },
     ended('cutoff'),
   ),
   row(
-    'restored: on record without iat, and the token shows a later start',
-    { token: { issuedAt: BEGAN + MINUTE }, record: { hasIssuedAt: false }, cutoff: RESTORED },
+    'restored, by its first sighting: on record from the second after',
+    {
+      token: FIRST_SEEN,
+      record: { startedAt: CUTOFF_SECOND + SECOND, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: RESTORED,
+    },
+    live('live', { startedAt: CUTOFF_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'restored: on record from before, and the token shows a later start',
+    { token: { beganAt: BEGAN + MINUTE }, record: {}, cutoff: RESTORED },
     ended('cutoff'),
   ),
   row(
     'restored: never seen, from its own second',
-    { token: { issuedAt: CUTOFF_SECOND }, cutoff: RESTORED },
+    { token: { beganAt: CUTOFF_SECOND }, cutoff: RESTORED },
     live('new', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
   ),
   row(
     'restored: never seen, from the second before',
-    { token: { issuedAt: CUTOFF_SECOND - 1 }, cutoff: RESTORED },
+    { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: RESTORED },
     ended('cutoff'),
   ),
   row(
     'restored: on record since then, from its own second',
     {
-      token: { issuedAt: CUTOFF_SECOND },
+      token: { beganAt: CUTOFF_SECOND },
       record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
       cutoff: RESTORED,
     },
@@ -571,7 +705,7 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   row(
     'restored, then excepted from the next: on record, from the second after',
     {
-      token: { issuedAt: PRIOR_SECOND + SECOND },
+      token: { beganAt: PRIOR_SECOND + SECOND },
       record: { startedAt: PRIOR_SECOND + SECOND, lastSeenAt: PRIOR_SECOND + SECOND },
       cutoff: SPARED_BY_RESTORED,
     },
@@ -580,20 +714,20 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   row(
     'restored, then excepted from the next: on record, from its own second',
     {
-      token: { issuedAt: PRIOR_SECOND },
+      token: { beganAt: PRIOR_SECOND },
       record: { startedAt: PRIOR_SECOND, lastSeenAt: PRIOR_SECOND },
       cutoff: SPARED_BY_RESTORED,
     },
     ended('cutoff'),
   ),
   row(
-    'restored, then excepted from the next: on record, without iat',
-    { token: { issuedAt: null }, record: { hasIssuedAt: false }, cutoff: SPARED_BY_RESTORED },
+    'restored, then excepted from the next, by its first sighting: on record from before',
+    { token: FIRST_SEEN, record: {}, cutoff: SPARED_BY_RESTORED },
     ended('cutoff'),
   ),
   row(
     'restored, then excepted from the next: never seen, from its own second',
-    { token: { issuedAt: PRIOR_SECOND }, cutoff: SPARED_BY_RESTORED },
+    { token: { beganAt: PRIOR_SECOND }, cutoff: SPARED_BY_RESTORED },
     live('new', { startedAt: PRIOR_SECOND, ...SURVIVED }),
   ),
 ];
@@ -605,43 +739,52 @@ const GLOBAL_CUTOFFS: readonly VerdictRow[] = [
   row('all users: on record and begun before', { record: {}, globalCutoff: {} }, ended('global cutoff')),
   row(
     'all users: begun as long after as clocks may disagree',
-    { token: { issuedAt: GLOBAL_EDGE }, globalCutoff: {} },
+    { token: { beganAt: GLOBAL_EDGE }, globalCutoff: {} },
     ended('global cutoff'),
   ),
   row(
     'all users: begun a moment later than that',
-    { token: { issuedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
+    { token: { beganAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
     live('new', { startedAt: GLOBAL_EDGE + 1 }),
   ),
   row(
     'all users: on record and begun a moment later than that',
-    { token: { issuedAt: GLOBAL_EDGE + 1 }, record: { startedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
+    { token: { beganAt: GLOBAL_EDGE + 1 }, record: { startedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
     live('live', { startedAt: GLOBAL_EDGE + 1 }),
   ),
   row(
     'all users: begun at that moment, without clock tolerance',
-    { policy: { clockTolerance: 0 }, token: { issuedAt: GLOBAL.at }, globalCutoff: {} },
+    { policy: { clockTolerance: 0 }, token: { beganAt: GLOBAL.at }, globalCutoff: {} },
     ended('global cutoff'),
   ),
   row(
     'all users: begun a moment after, without clock tolerance',
-    { policy: { clockTolerance: 0 }, token: { issuedAt: GLOBAL.at + 1 }, globalCutoff: {} },
+    { policy: { clockTolerance: 0 }, token: { beganAt: GLOBAL.at + 1 }, globalCutoff: {} },
     live('new', { startedAt: GLOBAL.at + 1 }),
   ),
-  row('all users: never seen and without iat', { token: { issuedAt: null }, globalCutoff: {} }, ended('global cutoff')),
   row(
-    'all users: on record and without iat',
-    { token: { issuedAt: null }, record: { hasIssuedAt: false }, globalCutoff: {} },
+    'all users, by its first sighting: never seen, as long after as clocks may disagree',
+    { at: GLOBAL_EDGE, token: FIRST_SEEN, globalCutoff: {} },
     ended('global cutoff'),
   ),
   row(
-    'all users: on record without iat, and the token shows a later start',
-    { token: { issuedAt: BEGAN + MINUTE }, record: { hasIssuedAt: false }, globalCutoff: {} },
+    'all users, by its first sighting: never seen, a moment later than that',
+    { at: GLOBAL_EDGE + 1, token: FIRST_SEEN, globalCutoff: {} },
+    live('new', { startedAt: GLOBAL_EDGE + 1 }),
+  ),
+  row(
+    'all users, by its first sighting: on record',
+    { token: FIRST_SEEN, record: {}, globalCutoff: {} },
+    ended('global cutoff'),
+  ),
+  row(
+    'all users: on record from before, and the token shows a later start',
+    { token: { beganAt: BEGAN + MINUTE }, record: {}, globalCutoff: {} },
     ended('global cutoff'),
   ),
   row(
     'all users: an older token shows that it began before',
-    { token: { issuedAt: GLOBAL_EDGE }, record: { startedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
+    { token: { beganAt: GLOBAL_EDGE }, record: { startedAt: GLOBAL_EDGE + 1 }, globalCutoff: {} },
     ended('global cutoff', WAS_LIVE),
   ),
   row(
@@ -653,7 +796,7 @@ const GLOBAL_CUTOFFS: readonly VerdictRow[] = [
     'all users: lapsed, and then a refreshed token',
     {
       at: BEGAN + 2 * HOUR,
-      token: { issuedAt: BEGAN + 2 * HOUR, expiresAt: BEGAN + DAY },
+      token: { beganAt: BEGAN + 2 * HOUR, expiresAt: BEGAN + DAY },
       record: {},
       globalCutoff: {},
     },
@@ -685,6 +828,8 @@ export const VERDICTS: readonly VerdictRow[] = [
   ...LIFETIMES,
   ...IDLENESS,
   ...TOKENS,
+  ...SESSION_EXPIRY,
+  ...STUBS,
   ...TOMBSTONES,
   ...CUTOFFS,
   ...EXCEPTIONS,

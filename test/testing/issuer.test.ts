@@ -40,7 +40,12 @@ it('issues tokens that are good, each a session of its own', async () => {
   const first = await verifier.verify(issuer.issue());
   const second = await verifier.verify(issuer.issue({ sub: 'user-2', name: 'Jane', scope: 'orders:read' }));
   expect(first.user).toMatchObject({ issuer: issuer.issuer, subject: 'user-1' });
-  expect(first.times).toEqual({ issuedAt: clock.at, expiresAt: clock.at + 3_600_000, lifetime: null });
+  expect(first.times).toEqual({
+    beganAt: clock.at,
+    expiresAt: clock.at + 3_600_000,
+    lifetime: null,
+    sessionEndsAt: null,
+  });
   expect(second).toMatchObject({ user: { subject: 'user-2' }, profile: { name: 'Jane' }, scopes: ['orders:read'] });
   expect(second.handle).not.toBe(first.handle);
   expect(issuer.requests).toBe(1);

@@ -37,7 +37,7 @@ const verifier = createVerifier({
   lifetime: () => null,
 });
 
-const claims = (iss: string) => ({ iss, sub: 'usr_1', sid: 'kss_1', aud: 'shop', exp: SOON });
+const claims = (iss: string) => ({ iss, sub: 'usr_1', sid: 'kss_1', aud: 'shop', iat: SOON - 120, exp: SOON });
 const rs = (changes: Partial<Forgery> = {}) =>
   forge({ alg: 'RS256', key: rsa.privateKey, header: { kid: 'key-1' }, payload: claims(RSA), ...changes });
 const es = (changes: Partial<Forgery> = {}) =>
@@ -424,7 +424,7 @@ describe('signature', () => {
   });
 
   test('the twin is the same session also where the token names none', () => {
-    const token = es({ payload: { iss: EC, sub: 'usr_1', aud: 'shop', exp: SOON } });
+    const token = es({ payload: { iss: EC, sub: 'usr_1', aud: 'shop', iat: SOON - 120, exp: SOON } });
     const again = resigned(token, () =>
       sign('sha256', Buffer.from(token.slice(0, token.lastIndexOf('.'))), {
         key: ec.privateKey,

@@ -15,7 +15,14 @@ const other = generateKeyPairSync('ed25519');
 const ed448 = generateKeyPairSync('ed448');
 const clock = new ManualClock();
 const ISSUER = 'https://id.example.com/';
-const payload = { iss: ISSUER, sub: 'ann', sid: 's', aud: 'shop', exp: clock.now() / 1000 + 60 };
+const payload = {
+  iss: ISSUER,
+  sub: 'ann',
+  sid: 's',
+  aud: 'shop',
+  iat: clock.now() / 1000 - 60,
+  exp: clock.now() / 1000 + 60,
+};
 const names = ['EdDSA', 'Ed25519'] as const;
 
 function verifierBy(options: Omit<IssuerOptions, 'issuer'>, events: KeyEvent[] = []): Verifier {

@@ -99,7 +99,7 @@ describe('a key without kid', () => {
       clock,
       lifetime: () => null,
     });
-    const payload = { iss: ISSUER, sub: 'ann', exp: clock.at / 1000 + 60 };
+    const payload = { iss: ISSUER, sub: 'ann', iat: clock.at / 1000 - 60, exp: clock.at / 1000 + 60 };
     const by = (key: 'rsa' | 'otherRsa') =>
       forge({ alg: 'RS256', key: KEYS[key].privateKey, header: { kid: 'a' }, payload });
     await expect(verify(by('rsa'))).resolves.toMatchObject({ user: { subject: 'ann' } });

@@ -72,7 +72,7 @@ async function warm(options: Partial<JwksOptions> = {}): Promise<SetUp> {
 /** Signed with the key `a` or `b`, and good for a week. */
 function tokenBy(kid: string, sub = 'ann'): string {
   const { privateKey } = kid === 'b' ? otherRsa : rsa;
-  const payload = { iss: ISSUER, sub, exp: clock.at / 1000 + 7 * 86_400 };
+  const payload = { iss: ISSUER, sub, iat: clock.at / 1000, exp: clock.at / 1000 + 7 * 86_400 };
   return forge({ alg: 'RS256', key: privateKey, header: { kid }, payload });
 }
 

@@ -155,7 +155,7 @@ describe('refreshed tokens', () => {
     const { handleOf } = site(v1, v2);
     const now = clock.now() / 1000;
     for (const claims of [
-      { iss: undefined, sub: undefined, uid: 'u', tk: 't', exp: now + 60 },
+      { iss: undefined, sub: undefined, uid: 'u', tk: 't', iat: now, exp: now + 60 },
       { iss: 'https://authrocket.com', sid: 's' },
     ]) {
       const [one, refreshed, other] = ['d', 'd', 'e'].map((device, jti) =>

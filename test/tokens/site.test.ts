@@ -211,7 +211,7 @@ test('an operator hears which key of a set cannot be used, with its place in the
   endings.push(() => endpoint.close());
   const issuer = 'https://id.example.com/';
   const site = await startSite({ issuer, jwksUri: endpoint.url });
-  const payload = { iss: issuer, sub: 'ann', exp: START / 1000 + 60 };
+  const payload = { iss: issuer, sub: 'ann', iat: START / 1000, exp: START / 1000 + 60 };
   const token = forge({ alg: 'RS256', key: KEYS.rsa.privateKey, header: { kid: 'a' }, payload });
   expect(await site.get(token)).toMatchObject({ status: 200, body: { user: { id: 'ann' } } });
   expect(site.events).toEqual([
@@ -225,6 +225,7 @@ describe('two realms of AuthRocket, which name the same issuer and may name thei
     iss: 'https://authrocket.com',
     sub: 'usr_1',
     rid: realm,
+    iat: START / 1000,
     exp: START / 1000 + 60,
     orgs: [{ oid: 'org_1', mid: 'mb_1', perm: ['ar:owner'], selected: true, name: 'Widgets Inc' }],
   });

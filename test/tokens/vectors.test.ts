@@ -40,7 +40,7 @@ describe.each(vectors)('$name', (vector) => {
 });
 
 test.each(vectors.filter(isPrivate))('$name: claims signed with its key pass', (vector) => {
-  const payload = { iss: 'joe', sub: 'frodo', sid: 'ring', exp: THEN / 1000 + 60 };
+  const payload = { iss: 'joe', sub: 'frodo', sid: 'ring', iat: THEN / 1000, exp: THEN / 1000 + 60 };
   const token = forge({ alg: algorithm(vector), key: signingKey(vector), header: kidOf(vector), payload });
   expect(verifier(vector).verify(token)).toMatchObject({ user: { issuer: 'joe', subject: 'frodo' }, claims: payload });
 });
@@ -83,7 +83,7 @@ function verifier(vector: Vector, rules: Partial<IssuerRules> = {}, now = THEN):
       ? staticKeys({ secret: verifyingKey(vector), algorithms: [algorithm(vector)] }, 'issuer')
       : staticKeys({ publicKey: publicJwk(vector), algorithms: [algorithm(vector)] }, 'issuer');
   return createVerifier({
-    issuers: [{ issuer: 'joe', clockTolerance: 0, keys, ...rules }],
+    issuers: [{ issuer: 'joe', clockTolerance: 0, began: 'first-seen', keys, ...rules }],
     clock: { now: () => now },
     lifetime: () => null,
   });

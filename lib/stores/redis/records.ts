@@ -6,7 +6,7 @@
  */
 
 import { LAST_MOMENT } from '../../core/policy.js';
-import type { GlobalCutoff, KeptRecord, StandingCutoff } from '../../core/record.js';
+import type { GlobalCutoff, KeptRow, KeptTimes, StandingCutoff } from '../../core/record.js';
 import type { Ending } from '../../core/session.js';
 import type { Tombstone } from '../store.js';
 
@@ -93,13 +93,16 @@ local function digits(number)
 end
 `;
 
-export const RECORD_FIELDS: FieldsOf<KeptRecord> = {
+export const TIMES_FIELDS: FieldsOf<KeptTimes> = {
   startedAt: NUMBER,
   lastSeenAt: NUMBER,
   lifetime: NUMBER_OR_NULL,
   tokensEndAt: NUMBER,
+  endsAt: NUMBER_OR_NULL,
   survivedCutoffAt: NUMBER,
-  hasIssuedAt: FLAG,
+};
+
+export const ROW_FIELDS: FieldsOf<KeptRow> = {
   ip: STRING_OR_NULL,
   userAgent: STRING_OR_NULL,
   label: STRING_OR_NULL,
@@ -176,7 +179,8 @@ end
   };
 }
 
-export const RECORD = formatOf('Record', 'l', RECORD_FIELDS);
+export const TIMES = formatOf('Times', 'l', TIMES_FIELDS);
+export const ROW = formatOf('Row', '', ROW_FIELDS);
 const FLAT_TOMBSTONE = formatOf('Tombstone', 't', TOMBSTONE_FIELDS);
 export const CUTOFF = formatOf('Cutoff', '', CUTOFF_FIELDS);
 const ANY_GLOBAL_CUTOFF = formatOf('GlobalCutoff', '', GLOBAL_CUTOFF_FIELDS);

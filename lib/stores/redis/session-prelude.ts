@@ -1,19 +1,21 @@
 /**
  * What the scripts about the sessions of one user have in common. For Redis 6.2 and later, and Valkey.
  *
- * Everything of one user is in one slot, under four keys, which every script here gets:
+ * Everything of one user is in one slot, under five keys, which every script here gets:
  *
- * - `sessions`: a hash. A field's name is a handle, and its value is a record or a tombstone.
+ * - `sessions`: a hash. A field's name is a handle, and its value is the times of a session or a tombstone.
+ * - `rows`: a hash with the address, user agent and label of each session. Redis itself deletes it, a day after the last
+ *   token of the user expired.
  * - `cutoff`: the user's latest cutoff.
- * - `index`: a sorted set of the handles that have a record, by `-lastSeenAt` and so in the order of lists. It exists only
+ * - `index`: a sorted set of the handles of sessions that have not ended, by `-lastSeenAt` and so in the order of lists. It exists only
  *   once the hash has held more than INDEX_FROM fields. From then on every script maintains it.
  * - `clients`: `key.day` of each noted client, divided by spaces, the last noted first.
  *
  * What the values hold is defined in records.ts. The rules are those of core/policy.ts and core/record.ts.
  */
 
-import { LAST_MOMENT, type SessionPolicy } from '../../core/policy.js';
-import { CAUSES_IN_LUA, CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, RECORD, TOMBSTONE } from './records.js';
+import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
+import { CAUSES_IN_LUA, CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, TIMES, TOMBSTONE } from './records.js';
 import {
   number,
   numberOrNull,
@@ -55,8 +57,8 @@ const CALL: ParametersOf<Call> = {
  * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten until both the caller's clock and
  * Redis's agree (`past`).
  */
-const PRELUDE = `${DIGITS_IN_LUA}${RECORD.parser}${RECORD.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
-local sessions, cutoffKey, index, clients = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+const PRELUDE = `${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
+local sessions, rows, cutoffKey, index, clients = unpack(KEYS)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local past = math.min(at, now)
@@ -65,31 +67,47 @@ local cutoff = parseCutoff(redis.call('GET', cutoffKey) or '')
 local globalCutoff = parseGlobalCutoff(globalCutoffText)
 
 local function parse(handle, text)
-  local entry = text and (parseRecord(text) or parseTombstone(text))
+  local entry = text and (parseTimes(text) or parseTombstone(text))
   if not entry then return nil end
   entry.handle, entry.text, entry.isTombstone = handle, text, entry.cause ~= nil
   return entry
 end
 
-local function issuedAtOf(record)
-  if record.hasIssuedAt then return record.startedAt end
+-- Of two moments, each of which may be nil.
+local function earliest(a, b)
+  return a and b and math.min(a, b) or a or b
+end
+
+-- By its lifetime or by session_expiry; nil without either.
+local function latestEnd(times)
+  return earliest(times.lifetime and times.startedAt + times.lifetime, times.endsAt)
 end
 
 local function expiresAtOf(times)
-  return times.lifetime and times.startedAt + times.lifetime or times.tokensEndAt
+  if times.lifetime then return latestEnd(times) end
+  return earliest(times.tokensEndAt, times.endsAt)
 end
 
 local function decide(record)
-  if record.lifetime and at >= record.startedAt + record.lifetime + clockTolerance then return 'expired' end
+  local latest = latestEnd(record)
+  if latest and at >= latest + clockTolerance then return 'expired' end
   if idleTimeout and at >= record.lastSeenAt + idleTimeout then return 'idle' end
   if not record.lifetime and at >= record.tokensEndAt + clockTolerance then return 'lapsed' end
   return 'live'
 end
 
-local function tombstoneUntil(times)
-  local byLifetime = times.lifetime and times.startedAt + times.lifetime + clockTolerance or 0
-  local byTokens = times.tokensEndAt + math.max(tombstoneFor, clockTolerance)
+local function keptFor(duration, times)
+  local byLifetime = times.lifetime and latestEnd(times) + clockTolerance or 0
+  local byTokens = times.tokensEndAt + math.max(duration, clockTolerance)
   return math.min(math.max(byLifetime, byTokens), ${String(LAST_MOMENT)})
+end
+
+local function tombstoneUntil(times)
+  return keptFor(tombstoneFor, times)
+end
+
+local function rowUntil(times)
+  return keptFor(math.min(${String(ROW_FOR)}, tombstoneFor), times)
 end
 
 local function isForgotten(entry)
@@ -101,41 +119,39 @@ local function secondOf(moment)
 end
 
 -- survivedCutoffAt is nil for a session that is not on record.
-local function endedByStandingCutoff(handle, issuedAt, survivedCutoffAt)
+local function endedByStandingCutoff(handle, startedAt, survivedCutoffAt)
   if not cutoff then return false end
   local isExcepted = handle == cutoff.except
   local cutoffAt = isExcepted and cutoff.priorCutoffAt or cutoff.at
+  if cutoffAt == 0 then return false end
   if survivedCutoffAt and survivedCutoffAt < cutoffAt then
     local isRestored = isExcepted and cutoff.isPriorRestored or not isExcepted and cutoff.isRestored
-    if not isRestored then return true end
-    return not issuedAt or secondOf(issuedAt) <= secondOf(cutoffAt)
+    return not isRestored or secondOf(startedAt) <= secondOf(cutoffAt)
   end
-  if not issuedAt then return not survivedCutoffAt and cutoffAt > 0 end
-  return secondOf(issuedAt) < secondOf(cutoffAt)
+  return secondOf(startedAt) < secondOf(cutoffAt)
 end
 
 -- The cutoff that ends a session, or nil; of two the earlier.
-local function endingCutoff(handle, issuedAt, survivedCutoffAt)
-  local isGlobal = globalCutoff and (not issuedAt or issuedAt <= globalCutoff.at + clockTolerance)
-  if not endedByStandingCutoff(handle, issuedAt, survivedCutoffAt) then return isGlobal and globalCutoff or nil end
+local function endingCutoff(handle, startedAt, survivedCutoffAt)
+  local isGlobal = globalCutoff and startedAt <= globalCutoff.at + clockTolerance
+  if not endedByStandingCutoff(handle, startedAt, survivedCutoffAt) then return isGlobal and globalCutoff or nil end
   return isGlobal and globalCutoff.at < cutoff.at and globalCutoff or cutoff
 end
 
 local function cutoffOf(record)
-  return endingCutoff(record.handle, issuedAtOf(record), record.survivedCutoffAt)
+  return endingCutoff(record.handle, record.startedAt, record.survivedCutoffAt)
 end
 
 local function isLive(entry)
   return not entry.isTombstone and not cutoffOf(entry) and decide(entry) == 'live'
 end
 
--- The keys live until both clocks agree that what they hold may be forgotten. Their time to live is never lowered.
-local function keepKeysUntil(moment)
+-- A key lives until both clocks agree that what it holds may be forgotten. Its time to live is never lowered.
+local function keepUntil(key, moment)
   local ttl = math.max(moment - past, 1)
-  if ttl > redis.call('PTTL', sessions) then
-    redis.call('PEXPIRE', sessions, digits(ttl))
-    if isIndexed then redis.call('PEXPIRE', index, digits(ttl)) end
-  end
+  if ttl <= redis.call('PTTL', key) then return end
+  redis.call('PEXPIRE', key, digits(ttl))
+  if key == sessions and isIndexed then redis.call('PEXPIRE', index, digits(ttl)) end
 end
 
 local function unlist(handle)
@@ -144,6 +160,7 @@ end
 
 local function drop(handle)
   redis.call('HDEL', sessions, handle)
+  redis.call('HDEL', rows, handle)
   unlist(handle)
 end
 
@@ -156,12 +173,16 @@ local function find(handle)
   return entry
 end
 
--- After the record of a new session, indexIfMany() is due.
-local function writeRecord(record)
-  local text = formatRecord(record)
+-- The row of a session; nil if it has none, or if it is over.
+local function rowOf(entry)
+  return not entry.isTombstone and rowUntil(entry) >= past and redis.call('HGET', rows, entry.handle) or nil
+end
+
+-- After the times of a new session, indexIfMany() is due.
+local function writeTimes(record)
+  local text = formatTimes(record)
   redis.call('HSET', sessions, record.handle, text)
   if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
-  keepKeysUntil(tombstoneUntil(record))
   return text
 end
 `;
@@ -188,8 +209,9 @@ end
 local function writeTombstone(handle, tombstone)
   local text = formatTombstone(tombstone)
   redis.call('HSET', sessions, handle, text)
+  redis.call('HDEL', rows, handle)
   unlist(handle)
-  keepKeysUntil(tombstone.keptUntil)
+  keepUntil(sessions, tombstone.keptUntil)
   indexIfMany()
   return text
 end
@@ -221,13 +243,19 @@ local function isListedBefore(a, b)
   return false
 end
 
+-- The session ran out and nothing ended it: what people were shown of it goes before the times by which it is judged.
+local function dropRowIfOver(record)
+  if rowUntil(record) < past then redis.call('HDEL', rows, record.handle) end
+end
+
 -- Without an index: every live session in the order of lists. Prunes while it reads them.
 local function allLive()
   local all, flat = {}, redis.call('HGETALL', sessions)
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
     if not entry or isForgotten(entry) then drop(flat[i])
-    elseif isLive(entry) then all[#all + 1] = entry end
+    elseif isLive(entry) then all[#all + 1] = entry
+    elseif not entry.isTombstone then dropRowIfOver(entry) end
   end
   table.sort(all, isListedBefore)
   return all
@@ -240,7 +268,10 @@ local function retire(entry)
   local endedBy = cutoffOf(entry)
   if endedBy then return endByCutoff(entry, endedBy, tombstoneUntil(entry)) end
   local standing = decide(entry)
-  if standing == 'lapsed' then return unlist(entry.handle) end
+  if standing == 'lapsed' then
+    dropRowIfOver(entry)
+    return unlist(entry.handle)
+  end
   if standing ~= 'live' then
     writeTombstone(entry.handle, endingOf(entry, standing, '', standing, tombstoneUntil(entry)))
   end

@@ -1,7 +1,7 @@
 /** The scripts about the sessions of one user, except those that set a cutoff. Each is atomic. */
 
-import { expiresAt, tokenEndsAt } from '../../core/policy.js';
-import { movedFrom, sessionRecord, type KeptRecord } from '../../core/record.js';
+import { expiresAt, LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
+import { movedFrom, NO_ROW, sessionRecord, type KeptRecord } from '../../core/record.js';
 import {
   IP_LIMIT,
   keptLabel,
@@ -21,7 +21,7 @@ import {
   type SightRequest,
   type Tombstone,
 } from '../store.js';
-import { ORIGIN_LIMIT, RECORD, TOMBSTONE, type KeptTombstone } from './records.js';
+import { ORIGIN_LIMIT, ROW, TIMES, TOMBSTONE, type KeptTombstone } from './records.js';
 import { flag, formatted, groupsOf, listOf, number, numberOrNull, string, stringOf } from './script.js';
 import { BATCH, ENDING, userScript } from './session-prelude.js';
 
@@ -39,9 +39,10 @@ interface Sighted {
 export const SIGHT = userScript<SightRequest, Sighted>({
   parameters: {
     handle: string(({ handle }) => handle),
-    issuedAt: numberOrNull(({ token }) => token.issuedAt),
+    beganAt: numberOrNull(({ token }) => token.beganAt),
     lifetime: numberOrNull(({ token }) => token.lifetime),
     tokensEndAt: number(({ token }) => tokenEndsAt(token)),
+    endsAt: numberOrNull(({ token }) => token.sessionEndsAt),
     ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
     userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
     maxSessions: numberOrNull(({ policy }) => (Number.isFinite(policy.maxSessions) ? policy.maxSessions : null)),
@@ -49,35 +50,31 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     isTracked: flag(({ track }) => track !== false),
     clientKey: string(({ clientKey }) => clientKey ?? null),
   },
-  lua: `
+  lua: `${ROW.parser}${ROW.formatter}
 local known = find(handle)
 local wasEnded = known and known.isTombstone
 local record, keptUntil, endedBy, before, standing
 
 if not wasEnded then
-  record = { handle = handle, startedAt = issuedAt or at, lastSeenAt = at, lifetime = lifetime,
-    tokensEndAt = tokensEndAt, survivedCutoffAt = cutoff and cutoff.at or 0, hasIssuedAt = issuedAt ~= nil, ip = ip,
-    userAgent = userAgent, label = '' }
+  local cutoffAt = cutoff and cutoff.at or 0
+  -- A session that begins with its first sighting begins after the cutoff that it meets.
+  record = { handle = handle, startedAt = beganAt or math.max(at, cutoff and cutoffAt or at), lastSeenAt = at,
+    lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt, survivedCutoffAt = cutoffAt }
   keptUntil = tombstoneUntil(record)
   if known then
-    if not issuedAt then record.startedAt = known.startedAt
-    elseif known.hasIssuedAt then record.startedAt = math.min(known.startedAt, issuedAt) end
+    record.startedAt = math.min(known.startedAt, beganAt or known.startedAt)
     record.lastSeenAt = math.max(known.lastSeenAt, at)
     record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
-    record.survivedCutoffAt = math.max(record.survivedCutoffAt, known.survivedCutoffAt)
-    record.hasIssuedAt = known.hasIssuedAt or record.hasIssuedAt
-    if ip == '' then record.ip = known.ip end
-    if userAgent == '' then record.userAgent = known.userAgent end
-    record.label = known.label
+    record.endsAt = earliest(known.endsAt, endsAt)
+    record.survivedCutoffAt = math.max(cutoffAt, known.survivedCutoffAt)
     keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
   end
   -- First by the record as it stands, then by when the session began according to this token.
-  endedBy = known and cutoffOf(known) or endingCutoff(handle, issuedAtOf(record), known and known.survivedCutoffAt)
+  endedBy = known and cutoffOf(known) or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
   before = known and decide(known) or 'new'
   standing = (before == 'expired' or before == 'idle') and before or decide(record)
   if standing == 'live' and not endedBy and not isTracked then
-    local text = formatRecord(record)
-    return { 'live', text, text, {}, '' }
+    return { 'live', formatTimes(record), '', '', {}, '' }
   end
 end
 
@@ -97,16 +94,46 @@ local function noteClient()
   return isKnown
 end
 
+-- The row before, or the empty string.
+local function updateRow()
+  local before = known and rowOf(known)
+  local row = before and parseRow(before) or { ip = '', userAgent = '', label = '' }
+  if ip ~= '' then row.ip = ip end
+  if userAgent ~= '' then row.userAgent = userAgent end
+  local text = formatRow(row)
+  if text ~= before then redis.call('HSET', rows, handle, text) end
+  return before or '', text
+end
+
+-- Rows that are over, of other sessions of this user. Few have any: two at random are looked at with each refreshed token.
+local function dropSomeRows()
+  for _, other in ipairs(redis.call('HRANDFIELD', rows, 2)) do
+    local entry = parse(other, redis.call('HGET', sessions, other))
+    if other ~= handle and not (entry and rowOf(entry)) then redis.call('HDEL', rows, other) end
+  end
+end
+
 local function live(ended)
   local isKnownClient = clientKey ~= '' and noteClient() or ''
-  return { 'live', writeRecord(record), known and known.text or '', ended, isKnownClient }
+  local before, row = updateRow()
+  local text = writeTimes(record)
+  if not known or keptUntil > tombstoneUntil(known) then
+    keepUntil(sessions, keptUntil)
+    keepUntil(rows, rowUntil(record))
+    dropSomeRows()
+  end
+  return { 'live', text, before, row, ended, isKnownClient }
 end
 
 -- The common case: the session was live and still is.
 if before == 'live' and standing == 'live' and not endedBy then return live({}) end
 
 ${ENDING}
-if wasEnded then return { 'ended', extendTombstone(known, tombstoneUntil({ tokensEndAt = tokensEndAt })) } end
+if wasEnded then
+  local needed = tombstoneUntil({ tokensEndAt = tokensEndAt })
+  if needed <= known.keptUntil then return { 'ended', known.text } end
+  return { 'ended', extendTombstone(known, math.min(needed + tombstoneFor, ${LAST_MOMENT})) }
+end
 -- The tombstone is kept even if the session was not on record: a token refreshed later would not show when it began.
 if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
 if standing ~= 'live' then
@@ -157,30 +184,29 @@ if known then unlist(handle) end
 retireSome(handle)
 if maxSessions then
   local outcome = isIndexed and makeRoomByIndex() or makeRoom()
-  if outcome ~= 'room' then return { outcome, '', '', ended, '' } end
+  if outcome ~= 'room' then return { outcome, '', '', '', ended, '' } end
 end
 local answer = live(ended)
 indexIfMany()
 return answer
 `,
-  /** Reply: state; the record or tombstone; the record before, if any; what the cap ended; '1' if the client is known. */
+  /** Reply: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is known. */
   decode(reply) {
-    const [state, text, before, flat = [], isKnownClient] = listOf(reply);
+    const [state, text, before, row, flat = [], isKnownClient] = listOf(reply);
     const ended = groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
     if (state === 'again') return { answer: 'again', ended };
     if (state === 'refused') return { answer: { state }, ended };
     if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };
-    const record = formatted(RECORD, text);
-    const known = before === '' ? null : formatted(RECORD, before);
-    const { startedAt, hasIssuedAt, survivedCutoffAt } = record;
+    const times = formatted(TIMES, text);
+    const { startedAt, endsAt, survivedCutoffAt } = times;
     const answer = {
       state: 'live',
       startedAt,
-      hasIssuedAt,
-      expiresAt: expiresAt(record),
-      created: known === null,
+      endsAt,
+      expiresAt: expiresAt(times),
+      created: before === '' && row !== '',
       knownClient: isKnownClient === '1',
-      moved: known === null ? null : movedFrom(known, record),
+      moved: before === '' ? null : movedFrom(formatted(ROW, before), formatted(ROW, row)),
       survivedCutoffAt,
     } as const;
     return { answer, ended };
@@ -205,11 +231,12 @@ local page = {}
 local function add(entry)
   page[#page + 1] = entry.handle
   page[#page + 1] = entry.text
+  page[#page + 1] = rowOf(entry) or ''
 end
 
 if not isIndexed then
   for _, entry in ipairs(allLive()) do
-    if #page == limit * 2 then break end
+    if #page == limit * 3 then break end
     if not fromSeenAt or isListedBefore({ lastSeenAt = fromSeenAt, handle = fromHandle }, entry) then add(entry) end
   end
   return { page, '', '' }
@@ -227,15 +254,15 @@ local members = redis.call('ZRANGE', index, first, first + ${BATCH - 1}, 'WITHSC
 for i = 1, #members, 2 do
   local entry = parse(members[i], redis.call('HGET', sessions, members[i]))
   if entry and isLive(entry) then add(entry) end
-  if #page == limit * 2 then return { page, '', '' } end
+  if #page == limit * 3 then return { page, '', '' } end
 end
 if #members < ${BATCH * 2} or members[#members - 1] == '' then return { page, '', '' } end
 return { page, digits(-tonumber(members[#members])), members[#members - 1] }
 `,
-  /** Reply: handles and records; where to go on, both empty at the end. */
+  /** Reply: handles, times and rows; where to go on, both empty at the end. */
   decode(reply) {
     const [flat, seenAt, handle] = listOf(reply);
-    const sessions = groupsOf(flat, 2).map(([of = '', text]) => sessionRecord(of, formatted(RECORD, text)));
+    const sessions = groupsOf(flat, 3).map(([of = '', times, row]) => sessionRecord(of, recordOf(times, row)));
     return {
       sessions,
       next: seenAt === '' ? null : { lastSeenAt: Number(stringOf(seenAt)), handle: stringOf(handle) },
@@ -243,14 +270,23 @@ return { page, digits(-tonumber(members[#members])), members[#members - 1] }
   },
 });
 
-const decodeFound = (reply: unknown): KeptRecord | null => (reply === null ? null : formatted(RECORD, reply));
+/** An empty row: Redis has lost it. */
+function recordOf(times: unknown, row: unknown): KeptRecord {
+  return { ...formatted(TIMES, times), ...(row === '' ? NO_ROW : formatted(ROW, row)) };
+}
+
+function decodeFound(reply: unknown): KeptRecord | null {
+  if (reply === null) return null;
+  const [times, row] = listOf(reply);
+  return recordOf(times, row);
+}
 
 /** The record of a live session. */
 export const GET = userScript<{ readonly handle: string }, KeptRecord | null>({
   parameters: { handle: string(({ handle }) => handle) },
   lua: `
 local entry = find(handle)
-return entry and isLive(entry) and entry.text or false
+return entry and isLive(entry) and { entry.text, rowOf(entry) or '' } or false
 `,
   decode: decodeFound,
 });
@@ -258,11 +294,15 @@ return entry and isLive(entry) and entry.text or false
 /** Labels a live session. */
 export const LABEL = userScript<{ readonly handle: string; readonly label: string | null }, KeptRecord | null>({
   parameters: { handle: string(({ handle }) => handle), label: string(({ label }) => keptLabel(label)) },
-  lua: `
+  lua: `${ROW.parser}${ROW.formatter}
 local entry = find(handle)
 if not entry or not isLive(entry) then return false end
-entry.label = label
-return writeRecord(entry)
+local row = parseRow(rowOf(entry) or '') or { ip = '', userAgent = '' }
+row.label = label
+local text = formatRow(row)
+redis.call('HSET', rows, entry.handle, text)
+keepUntil(rows, rowUntil(entry))
+return { entry.text, text }
 `,
   decode: decodeFound,
 });
@@ -279,12 +319,14 @@ export const REVOKE = userScript<RevokeRequest, Revoked>({
     by: string((request) => keptWords(request).by),
     reason: string((request) => keptWords(request).reason),
     hasToken: flag(({ token }) => token !== undefined),
-    issuedAt: numberOrNull(({ token }) => token?.issuedAt ?? null),
+    beganAt: numberOrNull(({ token }) => token?.beganAt ?? null),
     lifetime: numberOrNull(({ token }) => token?.lifetime ?? null),
     tokensEndAt: numberOrNull(({ token }) => (token === undefined ? null : tokenEndsAt(token))),
+    endsAt: numberOrNull(({ token }) => token?.sessionEndsAt ?? null),
   },
   lua: `${ENDING}
-local fromToken = hasToken and { startedAt = issuedAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt } or nil
+local fromToken = hasToken
+  and { startedAt = beganAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt } or nil
 local known = find(handle)
 if not known and not fromToken then return { 'unknown', '' } end
 if not known then retireSome(handle) end

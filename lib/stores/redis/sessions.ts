@@ -167,7 +167,7 @@ export class RedisSessions {
 
   /** The keys of a user's scripts. They have one hash tag, so they are in one slot. */
   #keysOf(user: SessionUser): string[] {
-    return ['s', 'c', 'i', 'k'].map((part) => `${this.#options.prefix}:{${user.key}}:${part}`);
+    return ['s', 'r', 'c', 'i', 'k'].map((part) => `${this.#options.prefix}:{${user.key}}:${part}`);
   }
 
   #call(at: number, policy: SessionPolicy): Call {

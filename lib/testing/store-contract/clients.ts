@@ -50,7 +50,7 @@ export function clients(test: DeclareTest): void {
   test('stays known after all sessions of the user ended', async (fixture) => {
     await isKnown(fixture, 1, 'a');
     await fixture.revokeAll();
-    assert.equal(await isKnown(fixture, 2, 'a', { token: { issuedAt: fixture.now + DAY } }), true);
+    assert.equal(await isKnown(fixture, 2, 'a', { token: { beganAt: fixture.now + DAY } }), true);
   });
 
   test('is one of the 20 that were noted last, for a year', async (fixture) => {

@@ -39,12 +39,12 @@ export function cutoffs(test: DeclareTest): void {
     await revokeAll();
     const { at } = lastCutoff();
     const second = Math.floor(at / SECOND) * SECOND;
-    const began = (issuedAt: number | null) => ({ at: at + 1, token: { issuedAt } });
+    const began = (beganAt: number | null) => ({ at: at + 1, token: { beganAt } });
     assert.equal((await ended(handle(1), began(second - 1))).ending.reason, 'everywhere');
-    assert.equal((await ended(handle(2), began(null))).ending.cause, 'revoked');
+    assert.equal((await live(handle(2), began(null))).startedAt, at + 1);
     assert.equal((await live(handle(3), began(second))).survivedCutoffAt, at);
     assert.equal((await live(handle(4), began(second + SECOND))).survivedCutoffAt, at);
-    assert.deepEqual(await listed({ at: at + 1 }), [handle(3), handle(4)]);
+    assert.deepEqual(await listed({ at: at + 1 }), [handle(2), handle(3), handle(4)]);
     // A refreshed token does not change that.
     assert.equal((await ended(handle(1), began(second + HOUR))).ending.reason, 'everywhere');
     // An older token of the same session shows that it began before.
@@ -54,10 +54,10 @@ export function cutoffs(test: DeclareTest): void {
 
   test('in its own second ends a known session, and not a new sign-in', async (fixture) => {
     const { now, sight, live, ended, revokeAll, lastCutoff } = fixture;
-    await sight(handle(1), { token: { issuedAt: now + HOUR } });
+    await sight(handle(1), { token: { beganAt: now + HOUR } });
     assert.deepEqual(await revokeAll(), { ended: 1 });
-    assert.equal((await ended(handle(1), { token: { issuedAt: now + HOUR } })).ending.reason, 'everywhere');
-    assert.equal((await live(handle(2), { token: { issuedAt: lastCutoff().at } })).created, true);
+    assert.equal((await ended(handle(1), { token: { beganAt: now + HOUR } })).ending.reason, 'everywhere');
+    assert.equal((await live(handle(2), { token: { beganAt: lastCutoff().at } })).created, true);
   });
 
   test('can be repeated, and a later cutoff is greater', async ({ sight, live, ended, revokeAll, lastCutoff }) => {
@@ -76,7 +76,7 @@ export function cutoffs(test: DeclareTest): void {
     await revokeAll();
     await revokeAll({ except: handle(1) });
     assert.equal((await ended(handle(1))).state, 'ended');
-    const old = { token: { issuedAt: now - HOUR } };
+    const old = { token: { beganAt: now - HOUR } };
     await revokeAll({ except: handle(2) });
     assert.equal((await ended(handle(2), old)).state, 'ended');
     await revokeAll({ except: handle(2) });
@@ -85,7 +85,7 @@ export function cutoffs(test: DeclareTest): void {
 
   test('does not end an excepted session that is first seen afterwards', async ({ now, live, ended, revokeAll }) => {
     await revokeAll({ except: handle(1) });
-    const old = { token: { issuedAt: now - HOUR } };
+    const old = { token: { beganAt: now - HOUR } };
     assert.equal((await live(handle(1), old)).created, true);
     await revokeAll({ except: handle(1) });
     assert.equal((await live(handle(1), old)).created, false);
@@ -101,7 +101,7 @@ export function cutoffs(test: DeclareTest): void {
   test('ends what has only run out, so that a refreshed token does not go on with it', async (fixture) => {
     const { store, now, sight, live, ended, revokeAll, lastCutoff, cutoffNotices } = fixture;
     const before = now - 3 * HOUR;
-    await sight(handle(1), { at: before, token: { issuedAt: before, expiresAt: now - 2 * HOUR } });
+    await sight(handle(1), { at: before, token: { beganAt: before, expiresAt: now - 2 * HOUR } });
     await sight(handle(2));
     assert.deepEqual(await revokeAll(), { ended: 1 });
     assert.deepEqual(
@@ -109,7 +109,7 @@ export function cutoffs(test: DeclareTest): void {
       [handle(2)],
     );
     const { at } = lastCutoff();
-    const refreshed = { at: at + 2 * SECOND, token: { issuedAt: at + 2 * SECOND, expiresAt: at + HOUR } };
+    const refreshed = { at: at + 2 * SECOND, token: { beganAt: at + 2 * SECOND, expiresAt: at + HOUR } };
     assert.deepEqual((await ended(handle(1), refreshed)).ending, {
       cause: 'revoked',
       reason: 'everywhere',

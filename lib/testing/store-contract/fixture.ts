@@ -87,7 +87,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function token(times: Partial<TokenTimes> = {}): TokenTimes {
-    return { issuedAt: now, expiresAt: now + HOUR, lifetime: null, ...times };
+    return { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null, ...times };
   }
 
   function sight(of: string, options: SightOptions = {}): Promise<SightAnswer> {

@@ -4,9 +4,9 @@ import { sessionUser } from '../../core/session.js';
 import type { DeclareTest, SightOptions } from './fixture.js';
 import { DAY, handle, HOSTILE_STRINGS, HOUR, MINUTE, POLICY } from './values.js';
 
-/** A sighting just after the session began; `issuedAt` null: at `now`, with a token without `iat`. */
-function began(now: number, issuedAt: number | null, more: SightOptions = {}): SightOptions {
-  return { at: (issuedAt ?? now) + 1, token: { issuedAt, expiresAt: now + DAY }, ...more };
+/** A sighting just after the session began; `beganAt` null: it begins with this sighting. */
+function began(now: number, beganAt: number | null, more: SightOptions = {}): SightOptions {
+  return { at: (beganAt ?? now) + 1, token: { beganAt, expiresAt: now + DAY }, ...more };
 }
 
 export function globalCutoff(test: DeclareTest): void {
@@ -33,9 +33,9 @@ export function globalCutoff(test: DeclareTest): void {
     const { now, live, ended, listed, endEverywhere } = fixture;
     const { at } = await endEverywhere();
     const edge = at + POLICY.clockTolerance;
-    for (const issuedAt of [now - HOUR, at, edge, null]) {
-      const of = handle(100 + (edge - (issuedAt ?? 0)));
-      assert.equal((await ended(of, began(now, issuedAt))).ending.reason, 'incident');
+    for (const beganAt of [now - HOUR, at, edge]) {
+      const of = handle(100 + (edge - beganAt));
+      assert.equal((await ended(of, began(now, beganAt))).ending.reason, 'incident');
       // A refreshed token does not change that.
       assert.equal((await ended(of, began(now, edge + HOUR))).ending.reason, 'incident');
     }

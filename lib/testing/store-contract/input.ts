@@ -52,9 +52,9 @@ export function input(test: DeclareTest): void {
   for (const [what, times] of [
     ['without exp and lifetime', { expiresAt: null }],
     ['with the last exp there is', { expiresAt: 8.64e15 }],
-    ['with an iat before 1970', { issuedAt: -5 * SECOND }],
-    ['with an iat of zero', { issuedAt: 0 }],
-    ['with an iat in the far future', { issuedAt: 8.64e15 }],
+    ['with an iat before 1970', { beganAt: -5 * SECOND }],
+    ['with an iat of zero', { beganAt: 0 }],
+    ['with an iat in the far future', { beganAt: 8.64e15 }],
     ['with a year of lifetime', { lifetime: 365 * DAY, expiresAt: null }],
   ] as const) {
     test(`may be a token ${what}`, async ({ live, page, revoke, ended }) => {
@@ -68,7 +68,7 @@ export function input(test: DeclareTest): void {
   }
 
   test('may be a token that ended in 1970', async ({ now, ended, live }) => {
-    const { ending, until } = await ended(handle(1), { token: { issuedAt: 0, expiresAt: 0 } });
+    const { ending, until } = await ended(handle(1), { token: { beganAt: 0, expiresAt: 0 } });
     assert.deepEqual([ending.cause, ending.at, ending.expiresAt, until], ['expired', now, 0, DAY]);
     assert.equal((await live(handle(1), { token: { expiresAt: now + HOUR } })).created, true);
   });

@@ -4,16 +4,20 @@ import type { DeclareTest } from './fixture.js';
 import { DAY, handle, HOUR, MINUTE, POLICY, SECOND } from './values.js';
 
 export function lifetimes(test: DeclareTest): void {
-  test('begins with the earliest iat, else with the first sighting', async ({ now, sight, live }) => {
-    await sight(handle(1), { token: { issuedAt: now - MINUTE } });
-    assert.equal((await live(handle(1), { token: { issuedAt: now - HOUR } })).startedAt, now - HOUR);
-    assert.equal((await live(handle(1), { token: { issuedAt: now } })).startedAt, now - HOUR);
-    assert.equal((await live(handle(1), { token: { issuedAt: null } })).startedAt, now - HOUR);
+  test('begins with the earliest start that a token shows, else with the first sighting', async ({
+    now,
+    sight,
+    live,
+  }) => {
+    await sight(handle(1), { token: { beganAt: now - MINUTE } });
+    assert.equal((await live(handle(1), { token: { beganAt: now - HOUR } })).startedAt, now - HOUR);
+    assert.equal((await live(handle(1), { token: { beganAt: now } })).startedAt, now - HOUR);
+    assert.equal((await live(handle(1), { token: { beganAt: null } })).startedAt, now - HOUR);
 
-    assert.equal((await live(handle(2), { token: { issuedAt: null } })).startedAt, now);
-    const later = { at: now + MINUTE, token: { issuedAt: null } };
+    assert.equal((await live(handle(2), { token: { beganAt: null } })).startedAt, now);
+    const later = { at: now + MINUTE, token: { beganAt: null } };
     assert.equal((await live(handle(2), later)).startedAt, now);
-    assert.equal((await live(handle(2), { token: { issuedAt: now + SECOND } })).startedAt, now + SECOND);
+    assert.equal((await live(handle(2), { token: { beganAt: now + SECOND } })).startedAt, now);
   });
 
   test('ends with the latest exp, or with the lifetime', async ({ now, live }) => {
@@ -44,13 +48,13 @@ export function lifetimes(test: DeclareTest): void {
     assert.equal((await ended(handle(1), { token: { expiresAt: now + DAY }, at: end })).ending.reason, 'expired');
 
     assert.equal((await ended(handle(2), { token: times, at: end })).ending.cause, 'expired');
-    assert.equal((await live(handle(2), { token: { issuedAt: now + MINUTE, ...times }, at: end })).created, true);
+    assert.equal((await live(handle(2), { token: { beganAt: now + MINUTE, ...times }, at: end })).created, true);
   });
 
   test('is over for good if an older token shows that its lifetime is over', async ({ now, sight, ended }) => {
     const times = { lifetime: HOUR, expiresAt: now + DAY };
     await sight(handle(1), { token: times });
-    const { ending } = await ended(handle(1), { token: { ...times, issuedAt: now - 2 * HOUR } });
+    const { ending } = await ended(handle(1), { token: { ...times, beganAt: now - 2 * HOUR } });
     assert.equal(ending.cause, 'expired');
     assert.equal((await ended(handle(1), { token: times })).ending.cause, 'expired');
   });
@@ -68,7 +72,7 @@ export function lifetimes(test: DeclareTest): void {
 
   test('goes on with its label if a short token ran out long ago', async ({ now, sight, label, listed, get, live }) => {
     const before = now - 3 * HOUR;
-    await sight(handle(1), { at: before, token: { issuedAt: before, expiresAt: now - 2 * HOUR } });
+    await sight(handle(1), { at: before, token: { beganAt: before, expiresAt: now - 2 * HOUR } });
     await label(handle(1), 'tablet', { at: before });
     assert.deepEqual(await listed(), []);
     assert.equal(await get(handle(1)), null);
@@ -78,7 +82,7 @@ export function lifetimes(test: DeclareTest): void {
   });
 
   test('is not remembered as over if only the token ran out', async ({ now, sight, ended, live }) => {
-    const spent = { token: { issuedAt: now - 2 * HOUR, expiresAt: now - HOUR } };
+    const spent = { token: { beganAt: now - 2 * HOUR, expiresAt: now - HOUR } };
     assert.equal((await ended(handle(1), spent)).ending.cause, 'expired');
     assert.equal((await live(handle(1))).created, true);
     await sight(handle(2), { at: now - HOUR - 1, ...spent });

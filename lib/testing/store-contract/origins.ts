@@ -40,7 +40,7 @@ export function origins(test: DeclareTest): void {
   }
 
   test('is null if no store wrote the ending down', async ({ now, sight, ended }) => {
-    const spent = { lifetime: MINUTE, issuedAt: now - HOUR, expiresAt: now + DAY };
+    const spent = { lifetime: MINUTE, beganAt: now - HOUR, expiresAt: now + DAY };
     const neverSeen = await ended(handle(1), { token: spent });
     assert.deepEqual([neverSeen.ending.cause, neverSeen.ending.origin], ['expired', null]);
     await sight(handle(2));
@@ -61,7 +61,7 @@ export function origins(test: DeclareTest): void {
     await restore({ tombstones: [{ ...extended, ending: own, until: now + 11 * DAY }] });
     await revokeAll();
     const { ending, until } = await ended(handle(1), { token: { expiresAt: now + 12 * DAY } });
-    assert.deepEqual([ending, until], [extended.ending, now + 13 * DAY]);
+    assert.deepEqual([ending, until], [extended.ending, now + 14 * DAY]);
   });
 
   test('is the store object that set the cutoff', async ({ store, now, sight, revokeAll, ended, lastCutoff }) => {
@@ -69,19 +69,19 @@ export function origins(test: DeclareTest): void {
     await revokeAll();
     assert.equal(lastCutoff().origin, store.origin);
     assert.equal((await ended(handle(1))).ending.origin, store.origin);
-    assert.equal((await ended(handle(2), { token: { issuedAt: now - HOUR } })).ending.origin, store.origin);
-    assert.equal((await ended(handle(2), { token: { issuedAt: now + HOUR } })).ending.origin, store.origin);
+    assert.equal((await ended(handle(2), { token: { beganAt: now - HOUR } })).ending.origin, store.origin);
+    assert.equal((await ended(handle(2), { token: { beganAt: now + HOUR } })).ending.origin, store.origin);
   });
 
   test('is that of a restored cutoff, for what it ended', async (fixture) => {
     const { store, now, sight, live, revoke, revokeAll, restore, ended } = fixture;
-    const old = { token: { issuedAt: now - HOUR } };
+    const old = { token: { beganAt: now - HOUR } };
     await sight(handle(1), old);
-    await sight(handle(2), { token: { issuedAt: now - SECOND } });
+    await sight(handle(2), { token: { beganAt: now - SECOND } });
     await restore({ cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE } });
     assert.equal(await revoke(handle(1)), 'already');
     for (const number of [1, 3]) assert.equal((await ended(handle(number), old)).ending.origin, ELSEWHERE);
-    await live(handle(2), { token: { issuedAt: now - SECOND } });
+    await live(handle(2), { token: { beganAt: now - SECOND } });
     // Of two cutoffs the earlier ended the one, and the later the other.
     await revokeAll();
     assert.equal((await ended(handle(1), old)).ending.origin, ELSEWHERE);

@@ -94,23 +94,24 @@ export function restoring(test: DeclareTest): void {
   test('puts a cutoff back, which ends only what began before it', async (fixture) => {
     const { now, sight, live, ended, listed, restore, revokeAll, notices } = fixture;
     const cutoff = { at: now - MINUTE, except: handle(4), reason: 'everywhere', by: null, origin: ELSEWHERE };
-    const began = (issuedAt: number | null) => ({ token: { issuedAt } });
+    const began = (beganAt: number | null) => ({ token: { beganAt } });
     await sight(handle(1), began(cutoff.at + 2 * SECOND));
     await sight(handle(2), began(cutoff.at - 2 * SECOND));
-    await sight(handle(3), began(null));
+    await sight(handle(3), { at: cutoff.at - 2 * SECOND, ...began(null) });
+    await sight(handle(6), began(null));
     await sight(handle(4), began(cutoff.at - HOUR));
     await sight(handle(5), began(cutoff.at));
     assert.deepEqual(await restore({ cutoff }), { missing: 0 });
-    assert.deepEqual(await listed(), [handle(1), handle(4)]);
+    assert.deepEqual(await listed(), [handle(1), handle(4), handle(6)]);
     assert.equal((await live(handle(1), began(cutoff.at + 2 * SECOND))).survivedCutoffAt, cutoff.at);
     for (const number of [2, 3, 5]) assert.equal((await ended(handle(number), began(now))).ending.reason, 'everywhere');
     assert.deepEqual(notices, []);
-    assert.deepEqual(await revokeAll(), { ended: 2 });
+    assert.deepEqual(await revokeAll(), { ended: 3 });
   });
 
   test('leaves a session that began after a cutoff to the exceptions of later ones', async (fixture) => {
     const { now, sight, live, listed, restore, revokeAll } = fixture;
-    await sight(handle(1), { token: { issuedAt: now - SECOND } });
+    await sight(handle(1), { token: { beganAt: now - SECOND } });
     await restore({ cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE } });
     for (let time = 0; time < 2; time += 1) {
       assert.deepEqual(await revokeAll({ except: handle(1) }), { ended: 0 });
@@ -122,9 +123,9 @@ export function restoring(test: DeclareTest): void {
   test('puts a cutoff back over an earlier one', async ({ now, live, ended, restore }) => {
     const cutoff = { at: now - HOUR, except: null, reason: 'first', by: null, origin: ELSEWHERE };
     await restore({ cutoff });
-    await live(handle(1), { token: { issuedAt: now - MINUTE } });
+    await live(handle(1), { token: { beganAt: now - MINUTE } });
     await restore({ cutoff: { ...cutoff, at: now - SECOND, reason: 'second' } });
-    assert.equal((await ended(handle(1), { token: { issuedAt: now } })).ending.reason, 'second');
+    assert.equal((await ended(handle(1), { token: { beganAt: now } })).ending.reason, 'second');
   });
 
   test('never moves a cutoff back', async ({ ended, revokeAll, restore, lastCutoff }) => {
@@ -132,7 +133,7 @@ export function restoring(test: DeclareTest): void {
     const { at } = lastCutoff();
     const older = { at: at - HOUR, except: handle(1), reason: 'older', by: null, origin: ELSEWHERE };
     await restore({ cutoff: older });
-    const { ending } = await ended(handle(1), { token: { issuedAt: at - MINUTE } });
+    const { ending } = await ended(handle(1), { token: { beganAt: at - MINUTE } });
     assert.deepEqual([ending.at, ending.reason], [at, 'everywhere']);
   });
 
@@ -141,12 +142,12 @@ export function restoring(test: DeclareTest): void {
     await revokeAll();
     const standing = lastCutoff();
     // In the cutoff's own second, first seen after it.
-    const began = { at: standing.at, token: { issuedAt: standing.at } };
+    const began = { at: standing.at, token: { beganAt: standing.at } };
     await sight(handle(1), began);
     await restore({ cutoff: { ...standing, except: handle(2), reason: 'other' } });
     assert.deepEqual(await listed(), [handle(1)]);
     assert.equal((await live(handle(1), began)).survivedCutoffAt, standing.at);
-    const old = { token: { issuedAt: standing.at - MINUTE } };
+    const old = { token: { beganAt: standing.at - MINUTE } };
     assert.equal((await ended(handle(2), old)).ending.reason, 'everywhere');
   });
 }

@@ -6,14 +6,14 @@ import { handle, HOUR, MINUTE, POLICY } from './values.js';
 
 export function sightings(test: DeclareTest): void {
   test('puts a session on record', async ({ now, sight, get }) => {
-    assert.deepEqual(await sight(handle(1), { token: { issuedAt: now - MINUTE } }), {
+    assert.deepEqual(await sight(handle(1), { token: { beganAt: now - MINUTE } }), {
       state: 'live',
       startedAt: now - MINUTE,
       expiresAt: now + HOUR,
       created: true,
       knownClient: false,
       moved: null,
-      hasIssuedAt: true,
+      endsAt: null,
       survivedCutoffAt: 0,
     });
     assert.deepEqual(await get(handle(1)), {
@@ -27,11 +27,22 @@ export function sightings(test: DeclareTest): void {
     });
   });
 
-  test('says if none of the tokens says when the session began', async ({ now, live }) => {
-    const first = await live(handle(1), { token: { issuedAt: null } });
-    assert.deepEqual([first.hasIssuedAt, first.startedAt], [false, now]);
-    assert.equal((await live(handle(1), { token: { issuedAt: now } })).hasIssuedAt, true);
-    assert.equal((await live(handle(1), { token: { issuedAt: null } })).hasIssuedAt, true);
+  test('begins the session with its first sighting if the token does not say when it began', async ({ now, live }) => {
+    const token = { beganAt: null };
+    assert.equal((await live(handle(1), { token })).startedAt, now);
+    assert.equal((await live(handle(1), { at: now + MINUTE, token })).startedAt, now);
+    assert.equal((await live(handle(1), { token: { beganAt: now - MINUTE } })).startedAt, now - MINUTE);
+    assert.equal((await live(handle(1), { token })).startedAt, now - MINUTE);
+  });
+
+  test('keeps the earliest moment at which a token says that the session ends', async ({ now, live, get }) => {
+    const endsAt = async (sessionEndsAt: number | null) => (await live(handle(1), { token: { sessionEndsAt } })).endsAt;
+    assert.equal(await endsAt(null), null);
+    assert.equal(await endsAt(now + 2 * MINUTE), now + 2 * MINUTE);
+    assert.equal(await endsAt(now + 3 * MINUTE), now + 2 * MINUTE);
+    assert.equal(await endsAt(null), now + 2 * MINUTE);
+    assert.equal(await endsAt(now + MINUTE), now + MINUTE);
+    assert.equal((await get(handle(1)))?.expiresAt, now + MINUTE);
   });
 
   test('updates a live session, and says what the record said before if it moved', async ({

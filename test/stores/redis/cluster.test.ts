@@ -30,7 +30,7 @@ function open(client: RedisClient, options: RedisStoreOptions = {}): SessionStor
 
 function sight(store: SessionStore, of: SessionUser, number = 1): ReturnType<SessionStore['sight']> {
   const at = Date.now();
-  const token = { issuedAt: at, expiresAt: at + HOUR, lifetime: null };
+  const token = { beganAt: at, expiresAt: at + HOUR, lifetime: null, sessionEndsAt: null };
   const sighting = { at, ip: '203.0.113.7', userAgent: null };
   return store.sight(of, { handle: handle(number), sighting, token, policy: POLICY });
 }

@@ -86,7 +86,7 @@ function sight(
   number: number,
   { at = now, policy = {} }: { readonly at?: number; readonly policy?: Partial<SessionPolicy> } = {},
 ): Promise<SightAnswer> {
-  const token = { issuedAt: at, expiresAt: now + HOUR, lifetime: null };
+  const token = { beganAt: at, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null };
   const sighting = { at, ip: null, userAgent: null };
   return store.sight(user, { handle: handle(number), sighting, token, policy: { ...POLICY, ...policy } });
 }

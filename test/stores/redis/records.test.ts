@@ -9,13 +9,14 @@ import {
   CUTOFF,
   DIGITS_IN_LUA,
   GLOBAL_CUTOFF,
-  RECORD,
+  ROW,
+  TIMES,
   TOMBSTONE,
   type Format,
   type KeptCutoff,
   type KeptTombstone,
 } from '../../../lib/stores/redis/records.js';
-import type { GlobalCutoff, KeptRecord } from '../../../lib/core/record.js';
+import type { GlobalCutoff, KeptRow, KeptTimes } from '../../../lib/core/record.js';
 import { startRedis, type TestRedis } from '../../support/redis.js';
 
 const moment = fc.integer({ min: -LAST_MOMENT, max: LAST_MOMENT });
@@ -32,13 +33,15 @@ const origin = fc.string({
   maxLength: 22,
 });
 
-const record: fc.Arbitrary<KeptRecord> = fc.record({
+const times: fc.Arbitrary<KeptTimes> = fc.record({
   startedAt: moment,
   lastSeenAt: moment,
   lifetime: fc.option(moment),
   tokensEndAt: moment,
+  endsAt: fc.option(moment),
   survivedCutoffAt: moment,
-  hasIssuedAt: fc.boolean(),
+});
+const row: fc.Arbitrary<KeptRow> = fc.record({
   ip: keptOrNone,
   userAgent: keptOrNone,
   label: keptOrNone,
@@ -72,19 +75,24 @@ const globalCutoff: fc.Arbitrary<GlobalCutoff> = fc.record({
   origin,
 });
 
-interface Row<T> {
+interface StoredFormat<T> {
   readonly name: string;
   readonly format: Format<T>;
   readonly values: fc.Arbitrary<T>;
 }
 
-const row = <T>(name: string, format: Format<T>, values: fc.Arbitrary<T>): Row<unknown> => ({ name, format, values });
+const format = <T>(name: string, of: Format<T>, values: fc.Arbitrary<T>): StoredFormat<unknown> => ({
+  name,
+  format: of,
+  values,
+});
 
-const ROWS: readonly Row<unknown>[] = [
-  row('Record', RECORD, record),
-  row('Tombstone', TOMBSTONE, tombstone),
-  row('Cutoff', CUTOFF, cutoff),
-  row('GlobalCutoff', GLOBAL_CUTOFF, globalCutoff),
+const ROWS: readonly StoredFormat<unknown>[] = [
+  format('Times', TIMES, times),
+  format('Row', ROW, row),
+  format('Tombstone', TOMBSTONE, tombstone),
+  format('Cutoff', CUTOFF, cutoff),
+  format('GlobalCutoff', GLOBAL_CUTOFF, globalCutoff),
 ];
 
 let redis: TestRedis;
@@ -148,6 +156,6 @@ test('a tombstone takes at most 80 bytes beside its reason and by', () => {
 
 test('a user agent is kept as it was sent', () => {
   const userAgent = 'Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0';
-  const [first] = fc.sample(record, 1);
-  expect(RECORD.write({ ...first!, userAgent })).toContain(`\n${userAgent}\n`);
+  const [first] = fc.sample(row, 1);
+  expect(ROW.write({ ...first!, userAgent })).toContain(`\n${userAgent}\n`);
 });

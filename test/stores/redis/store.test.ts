@@ -72,7 +72,7 @@ function sight(
   return store.sight(user, {
     handle: handle(number),
     sighting: { at, ip: '203.0.113.70', userAgent: USER_AGENT },
-    token: { issuedAt: at, expiresAt: at + expiresIn, lifetime: null },
+    token: { beganAt: at, expiresAt: at + expiresIn, lifetime: null, sessionEndsAt: null },
     policy,
   });
 }
@@ -270,7 +270,7 @@ describe('keys', () => {
     const store = open();
     const user = newUser();
     await sight(store, user, 1);
-    const token = { issuedAt: now, expiresAt: now + HOUR, lifetime: null };
+    const token = { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null };
     const end = { reason: 'gone', by: null, at: now, policy: UNBOUNDED, token };
     const unseen = Array.from({ length: 1000 }, (_, index) => handle(1000 + index));
     await Promise.all(unseen.map((of) => store.revoke(user, { ...end, handle: of })));
@@ -302,7 +302,7 @@ describe('keys', () => {
   test('endings that ran out are pruned where nothing but endings is written', async () => {
     const store = open();
     const user = newUser();
-    const token = { issuedAt: now, expiresAt: now + HOUR, lifetime: null };
+    const token = { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null };
     const end = { reason: 'gone', by: null, at: now, policy: POLICY, token };
     for (let number = 0; number < INDEX_FROM + 1; number += 1)
       await store.revoke(user, { ...end, handle: handle(number) });
@@ -398,7 +398,7 @@ describe('the feed', () => {
         by: null,
         at: now,
         policy: POLICY,
-        token: { issuedAt: now, expiresAt: now + HOUR, lifetime: null },
+        token: { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null },
       });
       const before = await epoch();
       await redis.cli('del', `ms:{feed}:${lost}`);
