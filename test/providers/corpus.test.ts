@@ -179,6 +179,18 @@ for (const shape of SHAPES) {
 }
 describeShape(REAL_PROVIDER, () => realIssuer(provider, REAL_PROVIDER));
 
+test('revokeAll() ends a session of Firebase that was never seen here, because its tokens tell when it began', async () => {
+  site = await sites.open(issuerOf(SHAPES.find(({ name }) => name === 'firebase')!));
+  const phone = await site.signIn('ann');
+  await phone.token();
+  site.advance(1000);
+  const [{ user }] = (await twoDevicesOf(['ann'])) as [Devices];
+  await site.administer('revokeAll', user);
+  site.advance(2 * site.step);
+  expect(await comesOf([phone], 20)).toEqual(['session_revoked']);
+  expect(await comesOf([await site.signIn('ann')], 20)).toEqual(['live']);
+});
+
 test('tokens that are meant to be a session each are that, and nothing is reported', async () => {
   site = await sites.open(issuerOf(ONE_TOKEN_SESSIONS));
   const script = await site.signIn('script');
