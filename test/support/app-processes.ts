@@ -1,13 +1,17 @@
-/** The parent's side of app-process.mjs. */
+/** The parent's side of app-process.mjs and provider-process.mjs. */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
 export interface AppEvent {
-  readonly event: 'ready' | 'refused' | 'aborted' | 'sessionEnded' | 'storeDown' | 'storeUp';
-  /** Milliseconds of the machine's monotonic clock. */
+  readonly event: 'ready' | 'refused' | 'aborted' | 'sessionEnded' | 'sessionUnnamed' | 'storeDown' | 'storeUp';
+  /** Milliseconds of the machine's monotonic clock, in an app process. */
   readonly at: number;
+  /** On which a provider process listens. */
+  readonly port?: number;
+  /** The site that a provider process tells of. */
+  readonly site?: string;
   readonly handle?: string;
   readonly here?: boolean;
   readonly reason?: string;
@@ -30,8 +34,13 @@ export interface AppProcess {
 type Message = AppEvent | { readonly id: number; readonly value?: unknown; readonly error?: string };
 
 /** Starts one, and resolves once it serves. `options` are those of `managedSessions()` that JSON can carry. */
-export async function startApp(redis: string, options: object): Promise<AppProcess> {
-  const child = fork(join(__dirname, 'app-process.mjs'), [JSON.stringify({ redis, options })], { execArgv: [] });
+export function startApp(redis: string, options: object): Promise<AppProcess> {
+  return startProcess('app-process.mjs', { redis, options });
+}
+
+/** Starts one of the scripts of this folder with its argument, and resolves once it is ready. */
+export async function startProcess(script: string, argument: object): Promise<AppProcess> {
+  const child = fork(join(__dirname, script), [JSON.stringify(argument)], { execArgv: [] });
   const exited = once(child, 'exit');
   const events: AppEvent[] = [];
   const listeners = new Set<(event: AppEvent) => void>();

@@ -1,6 +1,10 @@
 /**
  * The real `oidc-provider`, in a process of its own: it is ESM only, which Jest's CommonJS does not load.
- * Tells its parent `{ issuer }` when it listens, and `{ rotated: true }` after each `'rotate'`.
+ * Tells its parent `{ issuer }` when it listens, `{ rotated: true }` after each `'rotate'`, and `{ time }` after each
+ * `{ time }`, from which its clock then goes on.
+ *
+ * A person signs in at `/interaction/…` with a form that names them: `login=ann`. The client `shop` gets JWT access tokens for
+ * a person, which carry the provider's session as `sid`, and refresh tokens that are good once.
  */
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -9,15 +13,25 @@ import { Provider } from 'oidc-provider';
 
 let handle = (_request, response) => response.writeHead(503).end();
 
+/** It has no option for a clock. */
+const realNow = Date.now;
+let ahead = 0;
+Date.now = () => realNow() + ahead;
+
 const server = createServer((request, response) => handle(request, response));
 // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
 server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', function announce() {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   handle = provider(issuer);
-  process.on('message', function rotate() {
-    handle = provider(issuer);
-    process.send({ rotated: true });
+  process.on('message', function onMessage(message) {
+    if (message === 'rotate') {
+      handle = provider(issuer);
+      process.send({ rotated: true });
+    } else {
+      ahead = message.time - realNow();
+      process.send(message);
+    }
   });
   process.send({ issuer });
 });
@@ -25,7 +39,7 @@ process.on('disconnect', () => process.exit());
 
 /** With keys of its own: a new one is a rotation. */
 function provider(issuer) {
-  return new Provider(issuer, {
+  const made = new Provider(issuer, {
     jwks: {
       keys: [signingKey('RS256', 'rsa', { modulusLength: 2048 }), signingKey('ES256', 'ec', { namedCurve: 'P-256' })],
     },
@@ -37,8 +51,21 @@ function provider(issuer) {
         redirect_uris: [],
         response_types: [],
       },
+      {
+        client_id: 'shop',
+        client_secret: 'shop-secret',
+        grant_types: ['authorization_code', 'refresh_token'],
+        redirect_uris: ['https://shop.example.com/back'],
+        response_types: ['code'],
+      },
     ],
-    scopes: ['orders:read'],
+    scopes: ['openid', 'orders:read'],
+    findAccount: (_context, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
+    interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
+    issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+    rotateRefreshToken: true,
+    extraTokenClaims: (_context, token) => (token.sessionUid === undefined ? undefined : { sid: token.sessionUid }),
+    cookies: { keys: [randomUUID()] },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
@@ -51,9 +78,28 @@ function provider(issuer) {
           accessTokenTTL: 600,
           jwt: { sign: { alg: resource.endsWith('/ec') ? 'ES256' : 'RS256' } },
         }),
+        useGrantedResource: () => true,
       },
     },
-  }).callback();
+  });
+  const callback = made.callback();
+  return function answer(request, response) {
+    if (!request.url.startsWith('/interaction/')) return callback(request, response);
+    return signIn(made, request, response);
+  };
+}
+
+/** Whoever the form names is signed in, and has agreed to everything that the client asks for. */
+async function signIn(provider, request, response) {
+  const body = [];
+  for await (const chunk of request) body.push(chunk);
+  const accountId = new URLSearchParams(Buffer.concat(body).toString()).get('login');
+  const { params } = await provider.interactionDetails(request, response);
+  const grant = new provider.Grant({ accountId, clientId: params.client_id });
+  grant.addOIDCScope(params.scope);
+  grant.addResourceScope(params.resource, params.scope);
+  const result = { login: { accountId }, consent: { grantId: await grant.save() } };
+  await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
 }
 
 function signingKey(alg, type, options) {

@@ -14,7 +14,7 @@ import {
   type SessionUnnamed,
 } from '../../lib/index.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
-import { sessionIdBy, type SessionNaming } from '../../lib/tokens/session-id.js';
+import { DEFAULT_SESSION, sessionIdBy, type SessionNaming } from '../../lib/tokens/session-id.js';
 import { issuerRules } from '../../lib/tokens/issuer.js';
 import { createVerifier } from '../../lib/tokens/verify.js';
 import { createTestIssuer } from '../../lib/testing/issuer.js';
@@ -288,65 +288,101 @@ describeEachFramework((_name, makeApp) => {
 });
 
 describe('property', () => {
-  const name = fc.oneof(
-    fc.constantFrom('sid', 'tk', 'origin_jti', 'session_id', 'session_state', 'device', '__proto__', 'constructor'),
-    fc.string({ minLength: 1, unit: 'binary' }),
-  );
   /** Of a token's own claims and of `jti`, which changes with each refresh, no sign-in can be named. */
-  const naming = fc.uniqueArray(
-    name.filter((claim) => !['iss', 'sub', 'iat', 'exp', 'nbf', 'jti', 'cnf', 'events'].includes(claim)),
-    { minLength: 1, maxLength: 5 },
-  );
+  const name = fc
+    .oneof(
+      fc.constantFrom(...DEFAULT_SESSION, 'device', '__proto__', 'constructor'),
+      fc.string({ minLength: 1, unit: 'binary' }),
+    )
+    .filter((claim) => !['iss', 'sub', 'iat', 'exp', 'nbf', 'jti', 'cnf', 'events'].includes(claim));
   const id = fc.oneof(
     fc.string({ minLength: 1, unit: 'binary' }),
     fc.maxSafeInteger(),
     fc.constantFrom('__proto__', '\ud800', '\udbff', '\ufffd', ' ', '0', 0),
   );
-  const skipped = fc.constantFrom<unknown>('', null, true, 7.5, 2 ** 53, -(2 ** 60), [], ['a'], {}, { id: 'a' });
-  const noise = fc.dictionary(
-    fc.constantFrom('jti', 'email', 'nonce', 'at_hash', 'amr'),
-    fc.jsonValue({ maxDepth: 2 }),
+  const ABSENT = Symbol('the token does not have it');
+  const skipped = fc.constantFrom<unknown>(
+    '',
+    null,
+    true,
+    7.5,
+    2 ** 53,
+    -(2 ** 60),
+    [],
+    ['a'],
+    {},
+    { id: 'a' },
+    ABSENT,
   );
-
+  /** What one token of a sign-in has that another may not have. */
+  const refresh = fc.record({
+    noise: fc.dictionary(
+      fc.oneof(fc.constantFrom('jti', 'email', 'nonce', 'at_hash', 'amr', 'scope'), name),
+      fc.jsonValue({ maxDepth: 2 }),
+    ),
+    /** The claims that are configured before the one that names the sign-in, and after it. */
+    before: skipped,
+    after: fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constant(ABSENT)),
+    lasts: fc.integer({ min: 60, max: 86_400 }),
+  });
   const signIns = fc.record({
-    naming,
-    form: fc.constantFrom('claim', 'list', 'function'),
+    form: fc.constantFrom('default', 'claim', 'list', 'function'),
+    names: fc.uniqueArray(name, { minLength: 1, maxLength: 5 }),
     position: fc.nat(),
     ids: fc.tuple(id, id).filter(([one, other]) => String(one) !== String(other)),
-    before: skipped,
-    after: fc.jsonValue(),
-    refreshes: fc.tuple(noise, noise, noise),
+    /** What the two sign-ins do not have in common. */
+    differ: fc.constantFrom('session', 'user', 'issuer'),
+    refreshes: fc.array(refresh, { minLength: 2, maxLength: 6 }),
   });
   type SignIns = typeof signIns extends fc.Arbitrary<infer Value> ? Value : never;
+  type Refresh = SignIns['refreshes'][number];
 
-  /** The names that the site configures, and the claims of a token of one of the two sign-ins. */
-  function prepared({ naming: names, form, position, ids, before, after }: SignIns) {
-    const configured = form === 'list' ? names : names.slice(0, 1);
+  /** The option `session`, undefined if it is left out, and the claims of a token of one of the two sign-ins. */
+  function prepared({ form, names, position, ids, differ }: SignIns) {
+    const configured = { default: DEFAULT_SESSION, list: names, claim: names.slice(0, 1), function: names.slice(0, 1) }[
+      form
+    ];
     const used = position % configured.length;
-    const claimsOf = (signIn: 0 | 1, refresh: Claims): Claims => {
+    const identities = {
+      session: [{}, {}],
+      user: [{ sub: 'ann' }, { sub: 'ben' }],
+      issuer: [{ iss: ISSUER }, { iss: OTHER_ISSUER }],
+    }[differ];
+    const claimsOf = (signIn: 0 | 1, { noise, before, after }: Refresh): Claims => {
       const members = configured.map((claim, index): [string, unknown] => {
-        if (index === used) return [claim, ids[signIn]];
+        if (index === used) return [claim, ids[differ === 'session' ? signIn : 0]];
         return [claim, index < used ? before : after];
       });
-      return Object.fromEntries([...Object.entries(refresh), ...members]);
+      const free = Object.entries(noise).filter(([claim]) => !configured.includes(claim));
+      return {
+        ...Object.fromEntries([...free, ...members.filter(([, value]) => value !== ABSENT)]),
+        ...identities[signIn],
+      };
     };
     const [first = ''] = configured;
     const byFunction = (claims: Claims): unknown => (Object.hasOwn(claims, first) ? claims[first] : undefined);
-    const session: SessionNaming = form === 'claim' ? first : form === 'list' ? configured : byFunction;
+    const session = { default: undefined, claim: first, list: configured, function: byFunction }[form];
     return { session, claimsOf };
   }
+
+  const OTHER_ISSUER = 'https://other.example.com/';
 
   test('the tokens of one sign-in have one handle, and those of two sign-ins have two', () => {
     fc.assert(
       fc.property(signIns, (drawn) => {
         const { session, claimsOf } = prepared(drawn);
         const onUnnamed = jest.fn();
-        const rules = issuerRules({ ...BY_SECRET, session }, 'issuer', { clock, onKeyEvent: () => undefined });
-        const verifier = createVerifier({ issuers: [rules], clock, lifetime: () => null, onUnnamed });
+        const issuers = [ISSUER, OTHER_ISSUER].map((issuer) =>
+          issuerRules({ issuer, secret: SECRET, ...(session !== undefined && { session }) }, 'issuer', {
+            clock,
+            onKeyEvent: () => undefined,
+          }),
+        );
+        const verifier = createVerifier({ issuers, clock, lifetime: () => null, onUnnamed });
         const handlesOf = (signIn: 0 | 1) =>
-          drawn.refreshes.map((refresh, age) => {
+          drawn.refreshes.map((each, age) => {
             const iat = clock.now() / 1000 - age;
-            const token = verifier.verify(tokenOf({ ...claimsOf(signIn, refresh), iat, exp: iat + 600 }));
+            const token = verifier.verify(tokenOf({ ...claimsOf(signIn, each), iat, exp: iat + each.lasts }));
             return token instanceof Promise ? undefined : token.handle;
           });
         const handles = [handlesOf(0), handlesOf(1)];
