@@ -50,10 +50,12 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     isTracked: flag(({ track }) => track !== false),
     clientKey: string(({ clientKey }) => clientKey ?? null),
   },
-  lua: `${ROW.parser}${ROW.formatter}
+  lua: `
 local known = find(handle)
 local wasEnded = known and known.isTombstone
 local record, keptUntil, endedBy, before, standing
+local isKeptLonger = not known
+local rowBefore = known and rowOf(known) or ''
 
 if not wasEnded then
   local cutoffAt = cutoff and cutoff.at or 0
@@ -68,6 +70,7 @@ if not wasEnded then
     record.endsAt = earliest(known.endsAt, endsAt)
     record.survivedCutoffAt = math.max(cutoffAt, known.survivedCutoffAt)
     keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
+    isKeptLonger = tokensEndAt > known.tokensEndAt or lifetime ~= known.lifetime
   end
   -- First by the record as it stands, then by when the session began according to this token.
   endedBy = known and cutoffOf(known) or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
@@ -77,6 +80,14 @@ if not wasEnded then
     return { 'live', formatTimes(record), '', '', {}, '' }
   end
 end
+
+-- The common case: nothing has changed but the time.
+if before == 'live' and standing == 'live' and not endedBy and not isKeptLonger and clientKey == '' and ip ~= ''
+  and userAgent ~= '' then
+  local row = ip .. '\\n' .. userAgent .. '\\n'
+  if string.sub(rowBefore, 1, #row) == row then return { 'live', writeTimes(record), rowBefore, rowBefore, {}, '' } end
+end
+${ROW.parser}${ROW.formatter}
 
 local function noteClient()
   local today, notes, isKnown = math.floor(at / ${DAY}), {}, ''
@@ -94,15 +105,13 @@ local function noteClient()
   return isKnown
 end
 
--- The row before, or the empty string.
 local function updateRow()
-  local before = known and rowOf(known)
-  local row = before and parseRow(before) or { ip = '', userAgent = '', label = '' }
+  local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
   if ip ~= '' then row.ip = ip end
   if userAgent ~= '' then row.userAgent = userAgent end
   local text = formatRow(row)
-  if text ~= before then redis.call('HSET', rows, handle, text) end
-  return before or '', text
+  if text ~= rowBefore then redis.call('HSET', rows, handle, text) end
+  return text
 end
 
 -- Rows that are over, of other sessions of this user. Few have any: two at random are looked at with each refreshed token.
@@ -115,17 +124,17 @@ end
 
 local function live(ended)
   local isKnownClient = clientKey ~= '' and noteClient() or ''
-  local before, row = updateRow()
+  local row = updateRow()
   local text = writeTimes(record)
-  if not known or keptUntil > tombstoneUntil(known) then
+  if isKeptLonger then
     keepUntil(sessions, keptUntil)
     keepUntil(rows, rowUntil(record))
     dropSomeRows()
   end
-  return { 'live', text, before, row, ended, isKnownClient }
+  return { 'live', text, rowBefore, row, ended, isKnownClient }
 end
 
--- The common case: the session was live and still is.
+-- The session was live and still is.
 if before == 'live' and standing == 'live' and not endedBy then return live({}) end
 
 ${ENDING}
