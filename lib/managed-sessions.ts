@@ -43,7 +43,7 @@ import { checkedSettings, type ManagedSessionsOptions, type Settings } from './o
 import { memoryStore } from './stores/memory.js';
 import { DEFAULT_TOLERANCE, issuerRules } from './tokens/issuer.js';
 import type { KeyEvent } from './tokens/key-source.js';
-import { reportUnnamedOnce, UNNAMED_WARNING, unnamedWarning } from './tokens/session-id.js';
+import { reportUnnamedOnce, warnUnnamed } from './tokens/session-id.js';
 import { Tenants } from './tokens/tenants.js';
 import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
 
@@ -182,7 +182,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     clock,
     lifetime,
     onUnnamed: reportUnnamedOnce((event) => {
-      process.emitWarning(unnamedWarning(event), { type: 'ManagedSessionsWarning', code: UNNAMED_WARNING });
+      warnUnnamed(event);
       emit('sessionUnnamed', event);
     }),
   });

@@ -12,9 +12,6 @@ export type SessionNaming = string | readonly string[] | ((claims: Claims) => un
 /** OpenID Connect, AuthRocket's version 1, Amazon Cognito, Supabase, and Keycloak before its version 25. */
 export const DEFAULT_SESSION: readonly string[] = ['sid', 'tk', 'origin_jti', 'session_id', 'session_state'];
 
-/** The process warning that tells of tokens that name no session. */
-export const UNNAMED_WARNING = 'MANAGED_SESSIONS_SESSION_UNNAMED';
-
 export interface SessionId {
   readonly id: string;
   /** False if the token names no session and this was not declared as intended: a refreshed token is then another session. */
@@ -87,12 +84,17 @@ function keptName(name: string): string {
   return name.length > NAME_LIMIT ? `${keptText(name, NAME_LIMIT)}…` : keptText(name, NAME_LIMIT);
 }
 
-/** What a process warning says of it. */
-export function unnamedWarning({ issuer, claims }: SessionUnnamed): string {
-  return (
+const warned = new Set<string>();
+
+/** Warns once for each issuer and process, whoever reports it. */
+export function warnUnnamed({ issuer, claims }: SessionUnnamed): void {
+  if (warned.has(issuer) || warned.size >= ISSUERS_LIMIT) return;
+  warned.add(issuer);
+  process.emitWarning(
     `The tokens of the issuer ${issuer} name no session, so each token is a session of its own, and a refreshed token ` +
-    'brings an ended session back. Set the option session of this issuer to the claim that stays the same while ' +
-    "a sign-in is refreshed, or to 'jti' if one session per token is intended. " +
-    `The token has these claims: ${claims.join(', ')}`
+      'brings an ended session back. Set the option session of this issuer to the claim that stays the same while ' +
+      "a sign-in is refreshed, or to 'jti' if one session per token is intended. " +
+      `The token has these claims: ${claims.join(', ')}`,
+    { type: 'ManagedSessionsWarning', code: 'MANAGED_SESSIONS_SESSION_UNNAMED' },
   );
 }
