@@ -107,7 +107,8 @@ local function tombstoneUntil(times)
 end
 
 local function rowUntil(times)
-  return keptFor(math.min(${String(ROW_FOR)}, tombstoneFor), times)
+  local duration, latest = math.min(${String(ROW_FOR)}, tombstoneFor), latestEnd(times)
+  return earliest(keptFor(duration, times), latest and latest + clockTolerance + duration)
 end
 
 local function isForgotten(entry)

@@ -117,9 +117,11 @@ local function live(ended)
   local isKnownClient = clientKey ~= '' and noteClient() or ''
   local before, row = updateRow()
   local text = writeTimes(record)
-  if not known or keptUntil > tombstoneUntil(known) then
+  local isLonger = not known or keptUntil > tombstoneUntil(known)
+  -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
+  if isLonger or before == '' then keepUntil(rows, rowUntil(record)) end
+  if isLonger then
     keepUntil(sessions, keptUntil)
-    keepUntil(rows, rowUntil(record))
     dropSomeRows()
   end
   return { 'live', text, before, row, ended, isKnownClient }
