@@ -78,10 +78,12 @@ export function tombstoneUntil(times: Ends, policy: SessionPolicy): number {
 
 /**
  * Until when the row of a session is kept: its address, user agent and label. After that only the times are kept by which
- * it is judged, so that whatever ended it meanwhile is found when a refreshed token comes.
+ * it is judged, so that whatever ended it meanwhile is found when a refreshed token comes. The row of a session that has
+ * reached its end is of no use any more, even if one of its tokens never expires.
  */
 export function rowUntil(times: Ends, policy: SessionPolicy): number {
-  return keptFor(Math.min(ROW_FOR, policy.tombstoneFor), times, policy);
+  const duration = Math.min(ROW_FOR, policy.tombstoneFor);
+  return Math.min(keptFor(duration, times, policy), latestEnd(times) + policy.clockTolerance + duration);
 }
 
 function keptFor(duration: number, times: Ends, { clockTolerance }: SessionPolicy): number {

@@ -2,6 +2,7 @@
 
 import { LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
+import { LAST_MOMENT } from '../core/policy.js';
 import {
   keptText,
   LABEL_LIMIT,
@@ -210,7 +211,8 @@ function cursorsBy(handles: Handles): { write(cursor: ListCursor): string; read(
         const [lastSeenAt, shown] = parsedList(Buffer.from(text, 'base64url').toString());
         // Of another secret's, the handle only orders sessions that were last seen in the same millisecond.
         const [handle] = handles.meant(shown);
-        if (typeof lastSeenAt === 'number' && Number.isFinite(lastSeenAt) && handle !== undefined) {
+        const isMoment = typeof lastSeenAt === 'number' && Math.abs(lastSeenAt) <= LAST_MOMENT;
+        if (isMoment && handle !== undefined) {
           return { lastSeenAt, handle };
         }
       }

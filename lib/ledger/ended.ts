@@ -39,6 +39,8 @@ export class EndedSessions {
   readonly #onDropped: (count: number) => void;
   /** Handles, oldest first. Kept longer than their tombstones, which another process may have extended. */
   readonly #announced = new Set<string>();
+  /** Handles of endings that could not be written to the store as they are known here. */
+  readonly #unwritten = new Set<string>();
   #bytes = 0;
 
   constructor(limits: EndedLimits, onDropped: (count: number) => void) {
@@ -69,6 +71,15 @@ export class EndedSessions {
     this.#bytes += sizeOf(known) - (before === undefined ? 0 : sizeOf(before));
     this.#bound(now);
     return known;
+  }
+
+  isUnwritten(handle: string): boolean {
+    return this.#unwritten.has(handle);
+  }
+
+  noteWritten(handle: string, isWritten: boolean): void {
+    if (isWritten) this.#unwritten.delete(handle);
+    else if (this.#endings.has(handle)) this.#unwritten.add(handle);
   }
 
   /** Whether `sessionEnded` is still to be emitted. Returns true once. R9. */
@@ -156,6 +167,7 @@ export class EndedSessions {
 
   #forgetEnding(handle: string, known: KnownEnding): void {
     this.#endings.delete(handle);
+    this.#unwritten.delete(handle);
     this.#bytes -= sizeOf(known);
   }
 

@@ -63,8 +63,8 @@ export class Entry implements LiveSession {
 
   get expiresAt(): number {
     const { token, tokensEndAt } = this.activity;
-    const { expiresAt } = this.knowledge.facts;
-    return token.lifetime === null ? Math.max(expiresAt, tokensEndAt) : expiresAt;
+    const { expiresAt, endsAt } = this.knowledge.facts;
+    return token.lifetime === null ? Math.min(Math.max(expiresAt, tokensEndAt), endsAt ?? Infinity) : expiresAt;
   }
 
   /** Made when it is first asked for: most requests never look at it. */

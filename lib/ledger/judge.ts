@@ -1,6 +1,7 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
-import type { Sighting } from '../core/session.js';
+import type { LoginError } from '../core/errors.js';
+import type { SessionUser, Sighting } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
 import type { SessionStore, Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
@@ -19,6 +20,7 @@ import {
   outlivedError,
   refusalOf,
   type LiveAnswer,
+  type Verdict,
 } from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
@@ -80,7 +82,7 @@ export class Judge {
     const { answer, question } = await questions.peek(token, policy, at);
     const verdict = judgeAnswer(answer, endings, token, question, policy, at);
     answers.take(token, verdict);
-    if (verdict.as !== 'live') throw refusalOf(verdict);
+    if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
     return verdict.answer;
   }
 
@@ -174,7 +176,7 @@ export class Judge {
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
     answers.take(token, verdict);
-    if (verdict.as !== 'live') throw refusalOf(verdict);
+    if (verdict.as !== 'live') throw this.#refusal(verdict, token, sighting.at);
     if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
     return entry;
   }
@@ -190,27 +192,42 @@ export class Judge {
     const inferred = inferEnding(endings, token, table.policyOf(token.user), now);
     if (inferred === null) return;
     endings.learnInferred(token, inferred);
-    throw endedError(inferred.ending);
+    // The session may never have been seen. Then a refreshed token does not show that the cutoff ended it; a tombstone does.
+    const { ending, until } = inferred;
+    this.#write(token.user, { handle: token.handle, ending, until }, now);
+    throw endedError(ending);
+  }
+
+  /** The answer may be that to another token, which expires earlier than this one. */
+  #refusal(verdict: Exclude<Verdict, { as: 'live' }>, token: VerifiedToken, now: number): LoginError {
+    const tombstone = this.#options.endings.find(token.handle, now);
+    if (tombstone !== undefined) this.#extendTombstone(tombstone, token, now);
+    return refusalOf(verdict);
   }
 
   /** A token that expires after the tombstone extends it, here and in the store. */
   #extendTombstone(tombstone: Tombstone, { user, handle, times }: VerifiedToken, now: number): void {
+    const { table, ended } = this.#options;
+    const until = extendedUntil(tombstone.until, times, table.policyOf(user));
+    if (until > tombstone.until || ended.isUnwritten(handle)) this.#write(user, { ...tombstone, until }, now);
+  }
+
+  /** Remembers an ending and tells the store. If that fails, the next token of the session tells it again. */
+  #write(user: SessionUser, tombstone: Tombstone, now: number): void {
     const { store, table, ended, availability, recovery } = this.#options;
-    const policy = table.policyOf(user);
-    const until = extendedUntil(tombstone.until, times, policy);
-    if (until === tombstone.until) return;
-    const { isInferred } = ended.add(user, { ...tombstone, until }, true, now);
-    const extended = { ...tombstone, handle, until };
-    availability
-      .withTimeout(callAsync(() => store.restore(user, { tombstones: [extended], cutoff: null, at: now, policy })))
-      .then(
-        ({ missing }) => {
-          if (missing > 0 && !isInferred) recovery.start();
-        },
-        () => {
-          // Reported as `storeDown`. Here the tombstone is extended.
-        },
-      );
+    const { handle } = tombstone;
+    const { isInferred } = ended.add(user, tombstone, true, now);
+    ended.noteWritten(handle, true);
+    const known = { tombstones: [tombstone], cutoff: null, at: now, policy: table.policyOf(user) };
+    availability.withTimeout(callAsync(() => store.restore(user, known))).then(
+      ({ missing }) => {
+        if (missing > 0 && !isInferred) recovery.start();
+      },
+      () => {
+        // Reported as `storeDown`.
+        ended.noteWritten(handle, false);
+      },
+    );
   }
 
   // When the store cannot be asked

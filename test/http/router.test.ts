@@ -137,6 +137,8 @@ describeEachFramework((_name, makeApp) => {
       [Buffer.from('[1,"short"]').toString('base64url'), 'a handle that is none'],
       [Buffer.from(`["1","${'a'.repeat(22)}"]`).toString('base64url'), 'a moment that is a text'],
       [Buffer.from(`[1e400,"${'a'.repeat(22)}"]`).toString('base64url'), 'a moment that is no number'],
+      [Buffer.from(`[1e300,"${'a'.repeat(22)}"]`).toString('base64url'), 'a moment that no clock reaches'],
+      [Buffer.from(`[-8640000000000001,"${'a'.repeat(22)}"]`).toString('base64url'), 'a moment before all others'],
       ['A'.repeat(5000), 'long'],
       ['%E0%A4%A', 'an escape that is none'],
     ])('refuses the cursor %.12s (%s)', async (cursor) => {

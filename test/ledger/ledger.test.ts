@@ -68,6 +68,13 @@ async function revokeAllElsewhere(except: string | null = null): Promise<void> {
   await done;
 }
 
+async function endEverywhereElsewhere(): Promise<void> {
+  const other = new Process(1, server, time);
+  const done = other.ledger.endEverywhere({ reason: 'incident', by: 'operator' });
+  await other.settle();
+  await done;
+}
+
 describe('the hot path', () => {
   test('a known session asks nothing while the feed is fresh', async () => {
     await here.round();
@@ -761,6 +768,57 @@ describe('once ended, ended', () => {
     await time.advance(3 * 86_400_000);
     expect(await ask(new Process(2, server, time), long)).toBe('session_revoked');
   }, 300_000);
+
+  test('what a token is good for longer is told to the store again if that failed', async () => {
+    await here.round();
+    const short = token('ann', 's', { expiresAt: start + 3_600_000 });
+    await ask(here, short);
+    await revokeElsewhere(short);
+    await here.round();
+    const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+    expect(await askInVain(here, long)).toBe('session_revoked');
+    here.wire.cut();
+    // Of no later token: what is known here is long enough, but the store does not know it.
+    expect(await ask(here, long)).toBe('session_revoked');
+    await here.settle();
+    expect(await ask(here, long)).toBe('session_revoked');
+    expect(here.wire.messages).toHaveLength(0);
+    await time.advance(3 * 86_400_000);
+    expect(await ask(new Process(2, server, time), long)).toBe('session_revoked');
+  }, 300_000);
+
+  test('a token that shares the answer to one that expires earlier prolongs the tombstone too', async () => {
+    const short = token('ann', 's', { expiresAt: start + 3_600_000 });
+    const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+    await ask(new Process(2, server, time), short);
+    await revokeElsewhere(short);
+    await here.round();
+    const answers = [short, long].map((of) => here.request(of, time.clock.now()));
+    expect(here.wire.messages).toHaveLength(1);
+    await here.settle();
+    expect(await Promise.all(answers)).not.toContain('live');
+    await time.advance(3 * 86_400_000);
+    expect(await ask(new Process(3, server, time), long)).toBe('session_revoked');
+  }, 300_000);
+
+  test.each<[string, () => Promise<void>]>([
+    ['a cutoff', () => revokeAllElsewhere()],
+    ['a cutoff of all users', () => endEverywhereElsewhere()],
+  ])(
+    'what %s ended is ended everywhere, though only a process that was told of the cutoff saw it',
+    async (_, cutOff) => {
+      await here.round();
+      await cutOff();
+      await here.round();
+      expect(await ask(here, token('ann', 'unseen'))).toBe('session_revoked');
+      expect(await ask(here, token('ann', 'unseen'))).toBe('session_revoked');
+      await here.settle();
+      await time.advance(60_000);
+      const refreshed = token('ann', 'unseen', { beganAt: time.clock.now() });
+      expect(await ask(new Process(2, server, time), refreshed)).toBe('session_revoked');
+      expect(here.events.filter(({ name }) => name === 'sessionStarted')).toEqual([]);
+    },
+  );
 
   test.each(['end-oldest', 'refuse'] as const)(
     'extending a tombstone does nothing else, though the store lost its data and the cap is reached (%s)',

@@ -97,6 +97,26 @@ describe('two processes', () => {
     for (const token of refreshed) expect(await answers(token)).toEqual(['session_expired', 'session_expired']);
   });
 
+  it('one of which had session_expiry from an earlier token: both say that it ends then, and end it', async () => {
+    const { clock, here, there, endedHere } = start({});
+    const end = clock.now() + 30 * MINUTE;
+    await here.verify(tokenOf(clock, { session_expiry: end / 1000 }));
+    // Without the claim, and with one that is later.
+    for (const claims of [{}, { session_expiry: (end + HOUR) / 1000 }]) {
+      for (const sessions of [here, there]) {
+        const { session } = await sessions.verify(lasting(claims));
+        expect(session.expiresAt.getTime()).toBe(end);
+      }
+    }
+    clock.at = end - 1;
+    expect(await answers(lasting())).toEqual(['live', 'live']);
+    // Behind the use, which is written in the background: a request would share its answer.
+    for (const sessions of at.each) await sessions.list('ann');
+    clock.at = end;
+    expect(await answers(lasting())).toEqual(['session_expired', 'session_expired']);
+    expect(endedHere).toMatchObject([{ cause: 'expired', expiresAt: new Date(end) }]);
+  });
+
   it('that ask at the moment an idle session ends get one answer, and each tells it once', async () => {
     const { clock, endedHere, endedThere } = start({ idleTimeout: '30m' });
     const tokens = Array.from({ length: 20 }, (_, index) => lasting({ sid: `s${String(index)}` }));

@@ -107,7 +107,8 @@ local function tombstoneUntil(times)
 end
 
 local function rowUntil(times)
-  return keptFor(math.min(${String(ROW_FOR)}, tombstoneFor), times)
+  local duration, latest = math.min(${String(ROW_FOR)}, tombstoneFor), latestEnd(times)
+  return earliest(keptFor(duration, times), latest and latest + clockTolerance + duration)
 end
 
 local function isForgotten(entry)
@@ -189,14 +190,15 @@ end
 
 /** Ends sessions, and reads all sessions of a user. Separate, because a function costs time even if it is not called. */
 export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
--- Makes the index if the hash now has many fields. Prunes while it reads them.
+-- Makes the index if the hash now has many fields. Prunes while it reads them. Only live sessions are put into it: there
+-- may be more sessions that lapsed than the cap looks through.
 local function indexIfMany()
   if isIndexed or redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
   local records, flat = {}, redis.call('HGETALL', sessions)
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
     if not entry or isForgotten(entry) then drop(flat[i])
-    elseif not entry.isTombstone then records[#records + 1] = entry end
+    elseif isLive(entry) then records[#records + 1] = entry end
   end
   if redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
   -- A member without a session keeps the index in existence while no session is live.

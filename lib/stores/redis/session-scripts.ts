@@ -126,9 +126,10 @@ local function live(ended)
   local isKnownClient = clientKey ~= '' and noteClient() or ''
   local row = updateRow()
   local text = writeTimes(record)
+  -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
+  if isKeptLonger or rowBefore == '' then keepUntil(rows, rowUntil(record)) end
   if isKeptLonger then
     keepUntil(sessions, keptUntil)
-    keepUntil(rows, rowUntil(record))
     dropSomeRows()
   end
   return { 'live', text, rowBefore, row, ended, isKnownClient }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 import type { DeclareTest } from './fixture.js';
-import { DAY, handle, HOUR, MINUTE } from './values.js';
+import { DAY, handle, HOUR, MINUTE, SECOND } from './values.js';
 
 const policy = { maxSessions: 3 };
 const refusing = { ...policy, atSessionLimit: 'refuse' } as const;
@@ -71,6 +71,18 @@ export function cap(test: DeclareTest): void {
     for (const number of [1, 2, 3]) await sight(handle(number), { policy: idle });
     await live(handle(4), { policy: idle, at: now + 2 * MINUTE });
     assert.deepEqual(notices, []);
+  });
+
+  test('does not count what has lapsed, however many are live', async ({ now, live, listed, notices }) => {
+    const many = { maxSessions: 231 };
+    const long = { policy: many, token: { expiresAt: now + DAY } };
+    for (let number = 0; number < 230; number += 1) await live(handle(number), { ...long, at: now + number });
+    for (let number = 300; number < 340; number += 1) {
+      const at = now + number * MINUTE;
+      await live(handle(number), { policy: many, at, token: { expiresAt: at + 30 * SECOND } });
+    }
+    assert.deepEqual(notices, []);
+    assert.equal((await listed({ policy: many, at: now + 339 * MINUTE })).length, 231);
   });
 
   test('does not count tombstones', async ({ sight, live, revoke, listed }) => {

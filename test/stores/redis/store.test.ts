@@ -3,7 +3,7 @@
 import { Redis } from 'ioredis';
 
 import type { SessionPolicy } from '../../../lib/core/policy.js';
-import { sessionUser, type SessionUser } from '../../../lib/core/session.js';
+import { sessionUser, type SessionUser, type TokenTimes } from '../../../lib/core/session.js';
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../../lib/stores/redis/store.js';
 import { TOMBSTONE_BATCH } from '../../../lib/stores/redis/cutoff-scripts.js';
 import { PUBLISH } from '../../../lib/stores/redis/feed-scripts.js';
@@ -14,6 +14,9 @@ import { eventually, freePort, isFollowing, startRedis, type TestRedis } from '.
 
 const HOUR = 3600_000;
 const DAY = 24 * HOUR;
+const YEAR = 366 * DAY;
+/** Long enough ago that the machine's clock agrees that what ran out a week later may be forgotten. */
+const DATE = Date.now() - 9 * DAY;
 const POLICY: SessionPolicy = {
   idleTimeout: null,
   clockTolerance: 5000,
@@ -209,6 +212,36 @@ describe('keys', () => {
     expect(await ttl()).toBeLessThanOrEqual(DAY + HOUR + 1000);
     await sight(store, user, 2);
     expect(await ttl()).toBeGreaterThan(DAY + HOUR - 60_000);
+  });
+
+  test.each<[string, Partial<TokenTimes>]>([
+    ['its lifetime, though its token never expires', { beganAt: null, expiresAt: null, lifetime: HOUR }],
+    ['its lifetime, though its token expires later', { beganAt: null, expiresAt: DATE + YEAR, lifetime: HOUR }],
+    ['session_expiry', { expiresAt: DATE + YEAR, sessionEndsAt: DATE + HOUR }],
+  ])('what people are shown of a session is kept for a day after the end by %s', async (_, times) => {
+    const store = open();
+    const user = newUser();
+    now = DATE;
+    const token = { beganAt: now, expiresAt: null, lifetime: null, sessionEndsAt: null };
+    const sighting = { at: now, ip: '203.0.113.70', userAgent: USER_AGENT };
+    for (const each of [token, { ...token, ...times }])
+      await store.sight(user, { handle: handle(1), sighting, token: each, policy: POLICY });
+    // Two tokens: the first never expires, so neither the session nor what it is judged by is ever forgotten.
+    await store.list(user, { limit: 1, cursor: null, at: now + HOUR + DAY + 6000, policy: POLICY });
+    expect(await redis.cli('hexists', `ms:{${user.key}}:r`, handle(1))).toBe(0);
+    expect(await redis.cli('hexists', `ms:{${user.key}}:s`, handle(1))).toBe(1);
+  });
+
+  test('rows that Redis lost alone have a time to live when they are back', async () => {
+    const store = open();
+    const user = newUser();
+    await sight(store, user, 1);
+    const rows = `ms:{${user.key}}:r`;
+    await redis.cli('del', rows);
+    // By the same token, which does not make anything else last longer.
+    await sight(store, user, 1);
+    expect(Number(await redis.cli('pttl', rows))).toBeGreaterThan(DAY);
+    expect(Number(await redis.cli('pttl', rows))).toBeLessThanOrEqual(DAY + HOUR);
   });
 
   test('all of a user lie in one slot', async () => {
