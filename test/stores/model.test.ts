@@ -335,7 +335,7 @@ test('the stores answer as the model does if a user has so many sessions that th
                 // Seen in groups of the same moment.
                 sighting: { at: now - (index % 7), ip: null, userAgent: null },
                 token: {
-                  beganAt: now - 9 * HOUR,
+                  beganAt: now - 63 * HOUR,
                   expiresAt: now + (index % 3) * HOUR + MINUTE,
                   lifetime: null,
                   sessionEndsAt: null,
@@ -444,7 +444,7 @@ async function expectNoneBack(
     for (let number = 0; number <= 5; number += 1) {
       const of = handle(number);
       const sighting = { at: now, ip: null, userAgent: null };
-      const old = { beganAt: now - 9 * HOUR, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null };
+      const old = { beganAt: now - 63 * HOUR, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null };
       const answer = await store.sight(user, { handle: of, sighting, token: old, policy: rules, track: false });
       learn(of, answer, isOver || ended.has(of));
     }
