@@ -306,6 +306,18 @@ describe('keys', () => {
     await sight(store, user, 1);
     expect(Number(await redis.cli('pttl', rows))).toBeGreaterThan(DAY);
     expect(Number(await redis.cli('pttl', rows))).toBeLessThanOrEqual(DAY + HOUR);
+    await redis.cli('del', rows);
+    await store.label(user, handle(1), 'name', now, POLICY);
+    expect(Number(await redis.cli('pttl', rows))).toBeGreaterThan(DAY);
+  });
+
+  test('the row of a session goes with the session', async () => {
+    const store = open();
+    const user = newUser();
+    await sight(store, user, 1, { at: DATE });
+    await sight(store, user, 2, { at: DATE, expiresIn: 8 * DAY });
+    await store.list(user, { limit: 1, cursor: null, at: DATE + 3 * DAY, policy: POLICY });
+    for (const part of ['s', 'r']) expect(await redis.cli('hkeys', `ms:{${user.key}}:${part}`)).toEqual([handle(2)]);
   });
 
   test('all of a user lie in one slot', async () => {
