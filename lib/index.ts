@@ -1,7 +1,7 @@
 export { managedSessions } from './managed-sessions.js';
 export type { HealthReport, ManagedSessions } from './managed-sessions.js';
 export type { StoreCall } from './diagnostics.js';
-export type { Clock, ManagedSessionsOptions } from './options.js';
+export type { Clock, HandleSecret, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';
 export { redisStore } from './stores/redis/store.js';

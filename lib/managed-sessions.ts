@@ -112,8 +112,8 @@ export interface ManagedSessions<User = LoginUser> {
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   /**
    * For an incident: ends the sessions of all users of the store at once, also those never seen here, of every issuer. Logins
-   * within the next `clockTolerance` (5 seconds) are ended too, because a clock may be ahead. Sessions whose tokens have no
-   * `iat` are refused for a year. Resolves and rejects as `revoke` does.
+   * within the next `clockTolerance` (5 seconds) are ended too, because a clock may be ahead. Under the option `began:
+   * 'first-seen'` of an issuer, sessions that are first seen later are not ended. Resolves and rejects as `revoke` does.
    */
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 

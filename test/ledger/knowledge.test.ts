@@ -7,6 +7,7 @@ import {
   assess,
   factsOf,
   inferEnding,
+  isPastLifetime,
   judgeAnswer,
   learn,
   meaningOfCreated,
@@ -294,6 +295,14 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       QUESTION,
       'cut-off',
     ],
+    [
+      'a start before the cutoff that only this token shows',
+      cutoffAt(NOW),
+      { startedAt: NOW + 10_000, survivedCutoffAt: NOW },
+      TIMES,
+      QUESTION,
+      'cut-off',
+    ],
     ['by its first sighting, before the cutoff', cutoffAt(NOW), {}, { ...TIMES, beganAt: null }, QUESTION, 'cut-off'],
     [
       'by its first sighting, after the cutoff that the store lost',
@@ -546,4 +555,17 @@ test.each<[Exclude<Verdict, { as: 'live' }>, string]>([
   [{ as: 'limit' }, 'session_limit'],
 ])('the refusal of %j is %s', (verdict, code) => {
   expect(refusalOf(verdict)).toMatchObject({ code });
+});
+
+test.each<[string, Partial<TokenTimes>, Partial<TokenTimes>, number | null, boolean]>([
+  ['no end', {}, {}, null, false],
+  ['the lifetime by this token', { lifetime: 10 * MINUTE - 5_000 }, {}, null, true],
+  ['the lifetime by this token, a moment before', { lifetime: 10 * MINUTE - 4_999 }, {}, null, false],
+  ['the lifetime by an earlier token', {}, { lifetime: 10 * MINUTE - 5_000 }, null, true],
+  ['session_expiry of this token', { sessionEndsAt: NOW - 5_000 }, {}, null, true],
+  ['session_expiry of this token, a moment before', { sessionEndsAt: NOW - 4_999 }, {}, null, false],
+  ['session_expiry of an earlier token', { sessionEndsAt: NOW + MINUTE }, {}, NOW - 5_000, true],
+])('past its end, if the store cannot be asked: %s', (_, times, earlier, endsAt, isPast) => {
+  const known = session({ ...STATES.vouched, facts: { ...FACTS, endsAt } }, { token: { ...TIMES, ...earlier } });
+  expect(isPastLifetime(known, { ...TIMES, ...times }, NOW)).toBe(isPast);
 });

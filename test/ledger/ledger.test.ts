@@ -672,6 +672,22 @@ describe('an older token than the one that is asked about', () => {
   });
 });
 
+describe('a token with an earlier session_expiry than the one that is asked about', () => {
+  test('does not share its answer: the store must learn of that end', async () => {
+    await here.round();
+    const end = time.clock.now() + 60_000;
+    const limited = { ...ANN, times: { ...ANN.times, sessionEndsAt: end } };
+    const later = { ...ANN, times: { ...ANN.times, sessionEndsAt: end + 1 } };
+    const answers = [ANN, limited, later].map((of) => here.request(of, time.clock.now()));
+    expect(here.wire.messages).toHaveLength(2);
+    await here.settle();
+    expect(await Promise.all(answers)).toEqual(['live', 'live', 'live']);
+    await time.advance(60_000 + POLICY_OF_TEST.clockTolerance);
+    expect(await ask(here)).toBe('session_expired');
+    expect(await ask(new Process(2, server, time))).toBe('session_expired');
+  });
+});
+
 describe('a session whose token runs out while it is asked about', () => {
   test('goes on with a refreshed token', async () => {
     const short = token('ann', 'a1', { expiresAt: start + 10_000 });

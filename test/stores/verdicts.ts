@@ -190,6 +190,15 @@ const LIFETIMES: readonly VerdictRow[] = [
     ended('expired', WAS_LIVE),
   ),
   row(
+    'the lifetime was shortened: a tombstone stands for as long as an earlier token may be good',
+    {
+      at: BEGAN + 2 * HOUR,
+      token: { lifetime: HOUR, expiresAt: BEGAN + DAY },
+      record: { lifetime: 60 * DAY, tokensEndAt: ENDS },
+    },
+    ended('expired', { wasLive: true, until: BEGAN + 60 * DAY + TOLERANCE }),
+  ),
+  row(
     'an older token shows that the lifetime is over',
     { token: { ...LIFETIME, beganAt: BEGAN - HOUR }, record: OF_LIFETIME },
     ended('expired', WAS_LIVE),

@@ -13,6 +13,7 @@ import type { ListCursor, Notice, SessionStore, SightAnswer, StoreSettings } fro
 import { eventually, freePort, isFollowing, startRedis, type TestRedis } from '../../support/redis.js';
 
 const HOUR = 3600_000;
+const MINUTE = 60_000;
 const DAY = 24 * HOUR;
 const YEAR = 366 * DAY;
 /** Long enough ago that the machine's clock agrees that what ran out a week later may be forgotten. */
@@ -232,6 +233,69 @@ describe('keys', () => {
     expect(await redis.cli('hexists', `ms:{${user.key}}:s`, handle(1))).toBe(1);
   });
 
+  test('the row of a session that lapsed a day ago goes with the next refreshed token of another', async () => {
+    const store = open();
+    const user = newUser();
+    const policy = { ...POLICY, tombstoneFor: 30 * DAY };
+    await sight(store, user, 1, { at: DATE, policy });
+    await sight(store, user, 2, { at: DATE, policy, expiresIn: 5 * DAY });
+    // Two are looked at, and there are two.
+    const refresh = (at: number): Promise<SightAnswer> => sight(store, user, 2, { at, policy, expiresIn: 5 * DAY });
+    await refresh(DATE + HOUR + DAY);
+    expect(await redis.cli('hlen', `ms:{${user.key}}:r`)).toBe(2);
+    await refresh(DATE + HOUR + DAY + 1);
+    expect(await redis.cli('hkeys', `ms:{${user.key}}:r`)).toEqual([handle(2)]);
+    expect(await redis.cli('hlen', `ms:{${user.key}}:s`)).toBe(2);
+  });
+
+  describe('where there is an index', () => {
+    const many = { ...POLICY, tombstoneFor: 30 * DAY, maxSessions: INDEX_FROM + 4 };
+    let store: SessionStore;
+    let user: SessionUser;
+
+    /** The last one was seen last, and lasts an hour. */
+    beforeEach(async () => {
+      store = open();
+      user = newUser();
+      const at = (number: number): number => DATE + (number === many.maxSessions ? HOUR : number);
+      for (let number = 1; number <= many.maxSessions; number += 1) {
+        const expiresIn = number === many.maxSessions ? HOUR : 8 * DAY;
+        await sight(store, user, number, { at: at(number), policy: many, expiresIn });
+      }
+    });
+
+    const listed = async (at: number): Promise<number> => {
+      const first = await store.list(user, { limit: 200, cursor: null, at, policy: many });
+      const second = await store.list(user, { limit: 200, cursor: first.next, at, policy: many });
+      return first.sessions.length + second.sessions.length;
+    };
+
+    test('it lasts as long as the sessions', async () => {
+      await sight(store, user, 1, { at: DATE + HOUR, policy: many, expiresIn: 90 * DAY });
+      const [index, sessions] = ['i', 's'].map((part) => redis.cli('pttl', `ms:{${user.key}}:${part}`));
+      expect(Number(await index)).toBeGreaterThan(90 * DAY);
+      expect(Math.abs(Number(await index) - Number(await sessions))).toBeLessThan(MINUTE);
+    });
+
+    test('a session that goes on with a new token counts once', async () => {
+      const at = DATE + 3 * HOUR;
+      expect(await listed(at)).toBe(many.maxSessions - 1);
+      const answer = await sight(store, user, many.maxSessions, { at, policy: many });
+      expect(answer).toMatchObject({ state: 'live', created: false });
+      expect(await listed(at)).toBe(many.maxSessions);
+    });
+
+    test('the row of a session that lapsed a day ago goes when room is made', async () => {
+      const at = DATE + 2 * DAY;
+      const rows = `ms:{${user.key}}:r`;
+      await redis.cli('zadd', `ms:{${user.key}}:i`, '0', handle(many.maxSessions));
+      expect(await redis.cli('hexists', rows, handle(many.maxSessions))).toBe(1);
+      expect(await sight(store, user, 9999, { at, policy: many })).toMatchObject({ state: 'live' });
+      expect(await redis.cli('hexists', rows, handle(many.maxSessions))).toBe(0);
+      expect(await listed(at)).toBe(many.maxSessions);
+    });
+  });
+
   test('rows that Redis lost alone have a time to live when they are back', async () => {
     const store = open();
     const user = newUser();
@@ -242,6 +306,18 @@ describe('keys', () => {
     await sight(store, user, 1);
     expect(Number(await redis.cli('pttl', rows))).toBeGreaterThan(DAY);
     expect(Number(await redis.cli('pttl', rows))).toBeLessThanOrEqual(DAY + HOUR);
+    await redis.cli('del', rows);
+    await store.label(user, handle(1), 'name', now, POLICY);
+    expect(Number(await redis.cli('pttl', rows))).toBeGreaterThan(DAY);
+  });
+
+  test('the row of a session goes with the session', async () => {
+    const store = open();
+    const user = newUser();
+    await sight(store, user, 1, { at: DATE });
+    await sight(store, user, 2, { at: DATE, expiresIn: 8 * DAY });
+    await store.list(user, { limit: 1, cursor: null, at: DATE + 3 * DAY, policy: POLICY });
+    for (const part of ['s', 'r']) expect(await redis.cli('hkeys', `ms:{${user.key}}:${part}`)).toEqual([handle(2)]);
   });
 
   test('all of a user lie in one slot', async () => {
