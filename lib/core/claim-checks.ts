@@ -52,7 +52,7 @@ export interface CheckedClaims {
   readonly issuer: string;
   readonly subject: string;
   readonly profile: Profile;
-  /** From `scope`, or if there is none from `scp`: words in a string, or a list. Or what {@link ClaimRules.scopes} returned. */
+  /** What {@link ClaimRules.scopes} returns. By default, the words of `scope`, or those of `scp` if there is no `scope`. */
   readonly scopes: readonly string[];
   readonly times: TokenTimes;
 }
@@ -129,10 +129,13 @@ const A_DATE = 'a number of seconds since 1970';
  * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
  *
  * A token is valid while `now < exp + clockTolerance`, and from `nbf - clockTolerance` and `iat - clockTolerance` on. Its
- * session ends at `session_expiry` (IPSIE) at the latest. Fractions of seconds count. Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`,
- * `audience_refused`, `claim_invalid`, `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session's
- * lifetime is over. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if
- * `subject` or `scopes` returns a promise, or if `scopes` does not return a list. Anything else that a function of the rules throws is passed on.
+ * session ends at `session_expiry` (IPSIE) at the latest. Fractions of seconds count.
+ *
+ * Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`, `audience_refused`, `claim_invalid`,
+ * `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session is past its lifetime or
+ * `session_expiry`. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if `subject`
+ * or `scopes` returns a promise, or if `scopes` does not return a list. It passes on whatever else a function of the rules
+ * throws.
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
   if (!isClaims(payload)) throw new LoginError('token_malformed', 'The payload is not a JSON object');

@@ -5,7 +5,7 @@ import type { TokenRefused } from './events.js';
 
 /**
  * The claim for which a token was refused. Each text is one line of at most 300 characters, and contains no token. What the
- * token had was written by whoever sent it, who may be anybody: escape it where it is shown as HTML.
+ * token had was chosen by its sender, who may be anybody: escape it if you show it as HTML.
  */
 export interface Diagnosis {
   /** Such as `iss`, `aud`, or one of the option `claims`. */

@@ -183,8 +183,8 @@ export interface SessionStore {
   configure(settings: StoreSettings): void;
 
   /**
-   * Records a sighting, and resolves to whether the session is live. Creates a record if there is none, and updates that of
-   * a live session. Never brings back an ended session: a token that expires later only extends the tombstone. Atomic, one
+   * Records a sighting, and resolves to whether the session is live. Creates the record, or updates that
+   * of a live session. Never brings back an ended session: a token that expires later only extends the tombstone. Atomic, one
    * round trip. If the cap ends other sessions, this store object's own listener has been told by the time it resolves.
    * It does not wait for the feed entries. If they cannot be written, other processes learn of the ending when they next
    * ask. `onLate` is called with an answer that comes after the call has rejected: the sighting was recorded all the same.
@@ -208,7 +208,7 @@ export interface SessionStore {
 
   /**
    * Ends a session: writes the tombstone first, then the feed entry. Resolves once both are written; this store object's
-   * own listener has been told by then. If there was a tombstone, the feed entry has that one, whoever wrote it. After a
+   * own listener has been told by then. If there was a tombstone, the feed entry has that one, also if another process wrote it. After a
    * rejection, the ending may be partly in force. It is safe to repeat. What is done late is announced too.
    */
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;

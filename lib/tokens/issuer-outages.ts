@@ -34,7 +34,7 @@ export class IssuerOutages {
     return failure !== undefined && this.#monotonic() - failure.at < REMEMBERED_FOR ? failure.error : undefined;
   }
 
-  /** Whether it could be found until now, as far as is known. */
+  /** An issuer could not be found. Returns true if no failure was known for it, so that an outage is reported once. */
   noteFailure(iss: string, error: IssuerFailure): boolean {
     const failure = { at: this.#monotonic(), error };
     if (error.isAnswer) this.#noteAnswer();
@@ -44,7 +44,7 @@ export class IssuerOutages {
     return isNew;
   }
 
-  /** The function said which issuer it is, or that there is none. Whether it failed for this issuer before. */
+  /** The function said which issuer it is, or that there is none. Returns true if it had failed for this issuer. */
   noteFound(iss: string): boolean {
     this.#noteAnswer();
     return this.#failures.delete(iss);

@@ -7,6 +7,7 @@ import { Agent, get } from 'node:http';
 import process from 'node:process';
 import express from 'express';
 import { managedSessions, redisStore } from '../../dist/esm/index.js';
+import { answerCalls } from './answer-calls.mjs';
 
 const { redis, options } = JSON.parse(process.argv[2]);
 const sessions = managedSessions({ ...options, store: redisStore(redis) });
@@ -95,13 +96,5 @@ const calls = {
   served: () => served,
 };
 
-process.on('message', async ({ id, name, args }) => {
-  try {
-    process.send({ id, value: await calls[name](...args) });
-  } catch (error) {
-    process.send({ id, error: `${error.code ?? error.name}: ${error.message}` });
-  }
-});
-// Its server and its Redis connections would outlive the test that started it.
-process.on('disconnect', () => process.exit());
+answerCalls(calls);
 tell('ready', {});

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import express from 'express';
+import { answerCalls } from './answer-calls.mjs';
 
 const { redis, keys, app: folder } = JSON.parse(process.argv[2]);
 const tell = (event, details) => process.connected && process.send({ event, ...details });
@@ -100,13 +101,5 @@ const server = express()
 server.keepAliveTimeout = 0;
 await once(server, 'listening');
 
-process.on('message', async ({ id, name, args }) => {
-  try {
-    process.send({ id, value: await calls[name](...args) });
-  } catch (error) {
-    process.send({ id, error: `${error.code ?? error.name}: ${error.message}` });
-  }
-});
-// Its server and its Redis connections would outlive the test that started it.
-process.on('disconnect', () => process.exit());
+answerCalls(calls);
 tell('ready', { port: server.address().port });

@@ -78,7 +78,7 @@ return false
 
 /**
  * Defines `standingGlobalCutoff(known)`, which returns the global cutoff as a string: the later one of what is kept and what
- * the caller knows. So one that the store has lost is written back. Empty if there is none, or if what is kept is invalid.
+ * the caller knows, so that a lost one is written back. Empty if there is no valid one.
  */
 const GLOBAL_CUTOFF_IN_LUA = `${GLOBAL_CUTOFF.parser}
 local function momentOf(text)
@@ -96,7 +96,7 @@ local function standingGlobalCutoff(known)
 end
 `;
 
-/** The global cutoff that the caller knows, as a string. Empty: none. */
+/** The global cutoff that the caller knows, as a string. Empty if it knows none. */
 interface Known {
   readonly known: string;
 }
@@ -133,7 +133,7 @@ return { before, text }
   decode: (reply) => listOf(reply).map(stringOf),
 });
 
-/** The global cutoff as a string. Empty: there is none. */
+/** The global cutoff as a string. Empty if there is none. */
 export const READ_GLOBAL_CUTOFF = script<Known, string>({
   parameters: { known: string(({ known }) => known) },
   lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
@@ -158,7 +158,7 @@ export interface FeedPosition {
 
 export interface Reading extends FeedPosition {
   readonly entries: readonly Entry[];
-  /** The global cutoff as a string. Empty: there is none. */
+  /** The global cutoff as a string. Empty if there is none. */
   readonly globalCutoff: string;
 }
 

@@ -73,8 +73,7 @@ const SHORTEST_PAUSE = 50;
  * The listener is told of every entry in order. If one was missed or cannot be read, it is told of a gap. If it throws on a
  * notice, it is told of a gap. If it throws on a gap, it is told again, and the feed is not fresh until it has accepted it.
  *
- * The feed does not keep a process alive: its timers and its socket are `unref`ed. The socket of a `Cluster` is left to
- * whoever opened it.
+ * The feed does not keep a process alive: its timers and its socket are `unref`ed, except the sockets of a `Cluster`.
  */
 export function redisFeed(options: RedisFeedOptions, listener: FeedTeller): RevocationFeed {
   return new RedisFeed(options, new Reader(listener, options.globalCutoff));
