@@ -21,7 +21,7 @@ import { checkCookieOptions, type CookieOptions } from './http/cookie.js';
 import { checkOrigins, type Origins } from './http/forgery.js';
 import type { LoginUser } from './http/request.js';
 import type { Next } from './http/respond.js';
-import type { TokenSourceOption } from './http/token-source.js';
+import type { TokenSourceOption } from './http/token-source-option.js';
 import type { WhenStoreDown } from './ledger/ledger.js';
 import type { SessionStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/issuer.js';

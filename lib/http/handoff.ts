@@ -10,11 +10,12 @@ import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { ClientAddress } from './client-address.js';
-import { COOKIE_LIMIT, createCookieClearer, type LoginCookie } from './cookie.js';
+import { createCookieClearer, type LoginCookie } from './cookie.js';
 import type { Fail } from './gates.js';
 import { pathOf, RequestSighting, wholeUrl, type AppRequest } from './request.js';
 import { redirect, type Handler } from './respond.js';
-import { createValueSource, type TokenSourceOption } from './token-source.js';
+import { createValueSource } from './token-source.js';
+import type { CookieSource, TokenFunction } from './token-source-option.js';
 
 export interface HandoffOptions {
   /** The query parameter with the token. Default `'token'`. */
@@ -24,7 +25,7 @@ export interface HandoffOptions {
    * returns the value (from a server-side session, for example). Without it, another site can sign its visitors in to your
    * site as a user of its choice (login CSRF, RFC 6749, section 10.12). Default: not checked.
    */
-  readonly state?: TokenSourceOption;
+  readonly state?: CookieSource | TokenFunction;
 }
 
 /** Each part is prepared once. */
@@ -111,7 +112,7 @@ function createHandoffCheck(parts: HandoffParts, { parameter = 'token', state }:
     if (valuesOf(parameters, parameter).length > 1) {
       throw new LoginError('token_malformed', 'There is more than one token in the query');
     }
-    if (cookie.name.length + text.length > COOKIE_LIMIT) {
+    if (!cookie.fits(text)) {
       throw new LoginError('token_too_large', 'The token is too long for a cookie');
     }
     // Now, because once the client is gone, its socket no longer knows the address.

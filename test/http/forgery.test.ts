@@ -119,10 +119,10 @@ describe('of a request', () => {
   const source = createTokenSource();
 
   function check(headers: Record<string, string>, more: object = {}, trust = false, origins?: Origins): string {
-    const refuseForgery = createForgeryCheck(source, createHostOf(compileTrust(trust)), []);
+    const refuseForgery = createForgeryCheck(createHostOf(compileTrust(trust)), []);
     const req = Object.assign(request({ headers, address: '127.0.0.1' }), { method: 'POST', ...more });
     try {
-      refuseForgery(req, origins);
+      refuseForgery(req, source.read(req), origins);
       return 'passes';
     } catch (error) {
       return (error as { code: string }).code;
