@@ -87,13 +87,8 @@ export function createSite({ issuer, tokenUrl, store }) {
       res.status(result === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem: result, username }));
       return;
     }
-    res.cookie('login_token', result.token, {
-      httpOnly: true,
-      sameSite: 'lax',
-      // Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes this true.
-      secure: req.secure,
-      maxAge: result.seconds * 1000,
-    });
+    // Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes the cookie Secure.
+    await sessions.setCookie(req, res, result.token);
     res.redirect(303, '/');
   });
 
@@ -138,7 +133,7 @@ export function createSite({ issuer, tokenUrl, store }) {
 
   /**
    * @param {string} username @param {string} password
-   * @returns {Promise<{ token: string, seconds: number } | 'wrong' | 'unavailable'>}
+   * @returns {Promise<{ token: string } | 'wrong' | 'unavailable'>}
    */
   async function signIn(username, password) {
     try {
@@ -149,8 +144,8 @@ export function createSite({ issuer, tokenUrl, store }) {
       });
       if (response.status === 401) return 'wrong';
       if (!response.ok) return 'unavailable';
-      const { login_token: token, expires_in: seconds } = await response.json();
-      return { token, seconds };
+      const { login_token: token } = await response.json();
+      return { token };
     } catch {
       return 'unavailable';
     }

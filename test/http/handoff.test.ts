@@ -347,10 +347,13 @@ test.each([
 test('other cookies of the answer stay', async () => {
   newSessions();
   const app = express();
-  app.use((_req, res, next) => {
-    res.cookie('theme', 'dark');
-    next();
-  }, sessions.handoff({ state: false }));
+  app.use(
+    (_req, res, next) => {
+      res.cookie('theme', 'dark');
+      next();
+    },
+    sessions.handoff({ state: false }),
+  );
   const answer = await supertest(app)
     .get(`/?token=${tokenOf('s1')}`)
     .expect(303);
