@@ -9,7 +9,7 @@ import type { Emit } from '../core/events.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { ClientAddress } from './client-address.js';
+import type { ClientOf } from './client.js';
 import { COOKIE_LIMIT, createCookieClearer, type LoginCookie } from './cookie.js';
 import type { Fail } from './gates.js';
 import { pathOf, RequestSighting, wholeUrl, type AppRequest } from './request.js';
@@ -32,7 +32,7 @@ export interface HandoffParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'judge'>;
   readonly clock: { now(): number };
-  readonly clientAddress: ClientAddress;
+  readonly clientOf: ClientOf;
   /** Null if a function reads the token and the option `cookie` has no name. */
   readonly cookie: LoginCookie | null;
   readonly fail: Fail;
@@ -103,7 +103,7 @@ type HandoffCheck = (req: AppRequest, parameters: readonly Parameter[], text: st
 
 /** Checks state, token and session. */
 function createHandoffCheck(parts: HandoffParts, { parameter = 'token', state }: HandoffOptions): HandoffCheck {
-  const { verifier, ledger, clock, clientAddress } = parts;
+  const { verifier, ledger, clock, clientOf } = parts;
   const cookie = requireCookie(parts.cookie);
   const expectedState = state === undefined ? undefined : createValueSource(state, 'handoff(): state');
   return async function checkHandoff(req, parameters, text) {
@@ -115,7 +115,7 @@ function createHandoffCheck(parts: HandoffParts, { parameter = 'token', state }:
       throw new LoginError('token_too_large', 'The token is too long for a cookie');
     }
     // Now, because once the client is gone, its socket no longer knows the address.
-    const sighting = new RequestSighting(req, clock.now(), clientAddress).settle();
+    const sighting = new RequestSighting(req, clock.now(), clientOf).settle();
     const token = await verifier.verify(text);
     await ledger.judge(token, sighting, false);
     return token;
