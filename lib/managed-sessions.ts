@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
-import { aNumber, aString, checkOptions, type Kind, type OptionKinds } from './core/check.js';
+import { aNumber, aString, checkOptions, stringOrNull, type OptionKinds } from './core/check.js';
 import { checkListener, EventHub, type Emit, type SessionEventListener, type SessionEventName } from './core/events.js';
 import type { Health } from './core/health.js';
 import {
@@ -15,15 +15,8 @@ import {
   type SessionList,
   type SessionView,
 } from './http/account.js';
-import {
-  Authenticator,
-  checkSightingHint,
-  loginUser,
-  type AuthenticateOptions,
-  type Login,
-  type SightingHint,
-} from './http/authenticate.js';
-import { compileTrust, createClientAddress, recordedAddress } from './http/client-address.js';
+import { Authenticator, loginUser, type AuthenticateOptions, type Login } from './http/authenticate.js';
+import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
 import { createForgeryCheck } from './http/forgery.js';
@@ -40,7 +33,8 @@ import { clientKeyOf } from './http/user-agent.js';
 import { userReferred, type UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';
-import { checkedSettings, type ManagedSessionsOptions, type Settings } from './options.js';
+import type { ManagedSessionsOptions } from './options.js';
+import { checkedSettings, type Settings } from './settings.js';
 import { memoryStore } from './stores/memory.js';
 import { DEFAULT_TOLERANCE, issuerRules } from './tokens/issuer.js';
 import type { KeyEvent } from './tokens/key-source.js';
@@ -156,8 +150,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     required,
     ...accountMembers(parts.account, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
     verify: async (token, sighting) => {
-      checkSightingHint(sighting);
-      return authenticator.verify(token, { ...sighting, ip: recordedAddress(sighting?.ip, settings.recordIp) });
+      return authenticator.verify(token, clientGiven(sighting, settings.recordIp));
     },
     setCookie: createSetCookie(parts),
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
@@ -182,7 +175,7 @@ type Parts<User> = ReturnType<typeof connect<User>>;
 
 /** Prepares every part once. */
 function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
-  const { clock, loginUrl, lifetime, handles, cookie: cookieOptions } = settings;
+  const { clock, loginUrlFor, clientOf, trust, lifetime, handles, cookie: cookieOptions } = settings;
   const issuers = issuersOf(settings, emit);
   const { policyOf, learn } = policies(settings, issuers);
   const tenants = tenantsOf(settings, emit, learn);
@@ -197,7 +190,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     }),
   });
   const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' });
-  const trust = compileTrust(options.trustProxy);
   const name = cookieNameOf(source.cookie, cookieOptions.name);
   const cookie =
     name === null ? null : createLoginCookie(name, cookieOptions, { clock, isSecure: createSecureCheck(trust) });
@@ -213,7 +205,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     emit: withRawUserAgents(emit),
   });
 
-  const clientAddress = createClientAddress(trust, settings.recordIp);
   const refuseForgery = createForgeryCheck(source, createHostOf(trust), settings.origins);
   const authenticator = new Authenticator<User>({
     handles,
@@ -223,14 +214,14 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     refuseForgery,
     user: userOf(options),
     clock,
-    clientAddress,
+    clientOf,
     emit,
   });
-  const fail = createFail(authenticator, createRefuse({ loginUrl, onRefused: options.onRefused }));
+  const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
   const { whenStoreDown } = settings;
   const cookieTokens = createCookieTokens(name);
-  const http = { handles, source, cookie, clientAddress, refuseForgery, authenticator, fail, account, loginUrl };
+  const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
   return { ...http, cookieTokens, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
 }
 
@@ -283,10 +274,6 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
 
 type Ending = Pick<RevokeOptions, 'reason' | 'by'>;
 
-const stringOrNull: Kind = {
-  accepts: (value) => value === null || typeof value === 'string',
-  words: 'a string or null',
-};
 const LIST_OPTIONS: OptionKinds<ListOptions> = { limit: aNumber, cursor: stringOrNull };
 const ENDING_OPTIONS: OptionKinds<Ending> = { reason: aString, by: aString };
 const REVOKE_ALL_OPTIONS: OptionKinds<RevokeAllOptions> = { ...ENDING_OPTIONS, except: aString };

@@ -7,7 +7,7 @@ import type { Emit } from '../core/events.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger, WhenStoreDown } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { ClientAddress } from './client-address.js';
+import type { ClientOf } from './client.js';
 import { COOKIE_LIMIT, type LoginCookie } from './cookie.js';
 import { RequestSighting, type AppRequest } from './request.js';
 import { createValueSource } from './token-source.js';
@@ -17,7 +17,7 @@ export interface SignInParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'judge' | 'peek' | 'revoke'>;
   readonly clock: { now(): number };
-  readonly clientAddress: ClientAddress;
+  readonly clientOf: ClientOf;
   /** Null if a function reads the token and the option `cookie` has no name. */
   readonly cookie: LoginCookie | null;
   /** Every value that the request's cookies of this name have. */
@@ -30,7 +30,7 @@ export type SignIn = (req: AppRequest, res: ServerResponse, text: string) => Pro
 
 /** `caller` is the member that needs the cookie. Throws a `TypeError` if nothing says what the cookie is called. */
 export function createSignIn(parts: SignInParts, caller: string): SignIn {
-  const { verifier, ledger, clock, clientAddress } = parts;
+  const { verifier, ledger, clock, clientOf } = parts;
   const cookie = requireCookie(parts.cookie, caller);
   const replacement = createReplacement(parts);
 
@@ -46,7 +46,7 @@ export function createSignIn(parts: SignInParts, caller: string): SignIn {
       throw new LoginError('token_too_large', 'The token is too long for a cookie');
     }
     // Now, because once the client is gone, its socket no longer knows the address.
-    const sighting = new RequestSighting(req, clock.now(), clientAddress).settle();
+    const sighting = new RequestSighting(req, clock.now(), clientOf).settle();
     const token = await verifier.verify(text);
     const replaced = await replacement.find(req, token);
     if (replaced.length > 0) {

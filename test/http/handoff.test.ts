@@ -396,7 +396,7 @@ test.each([
   newSessions();
   let thrown: unknown;
   try {
-    sessions.handoff(options as unknown as HandoffOptions);
+    Reflect.apply(sessions.handoff, sessions, [options]);
   } catch (error) {
     thrown = error;
   }
