@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
-import { aNumber, aString, checkOptions, type Kind, type OptionKinds } from './core/check.js';
+import { aNumber, aString, checkOptions, stringOrNull, type OptionKinds } from './core/check.js';
 import { checkListener, EventHub, type Emit, type SessionEventListener, type SessionEventName } from './core/events.js';
 import type { Health } from './core/health.js';
 import {
@@ -15,15 +15,8 @@ import {
   type SessionList,
   type SessionView,
 } from './http/account.js';
-import {
-  Authenticator,
-  checkSightingHint,
-  loginUser,
-  type AuthenticateOptions,
-  type Login,
-  type SightingHint,
-} from './http/authenticate.js';
-import { compileTrust, createClientAddress, recordedAddress } from './http/client-address.js';
+import { Authenticator, loginUser, type AuthenticateOptions, type Login } from './http/authenticate.js';
+import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
 import { createForgeryCheck } from './http/forgery.js';
@@ -34,12 +27,14 @@ import { createLogout } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
 import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
+import { createSetCookie } from './http/sign-in.js';
 import { createTokenSource, type TokenSource } from './http/token-source.js';
 import { clientKeyOf } from './http/user-agent.js';
 import { userReferred, type UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';
-import { checkedSettings, type ManagedSessionsOptions, type Settings } from './options.js';
+import type { ManagedSessionsOptions } from './options.js';
+import { checkedSettings, type Settings } from './settings.js';
 import { memoryStore } from './stores/memory.js';
 import { DEFAULT_TOLERANCE, issuerRules } from './tokens/issuer.js';
 import type { KeyEvent } from './tokens/key-source.js';
@@ -78,11 +73,19 @@ export interface ManagedSessions<User = LoginUser> {
   logout(): Handler;
   /**
    * For providers that redirect back with `?token=`. On GET, the token becomes the cookie (HttpOnly, by default SameSite=Lax
-   * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. With an
-   * invalid token, or a wrong `state`, it is redirected without a cookie, and `tokenRefused` says why. Without a token, and
-   * for other methods: `next()`. Throws a `TypeError` if an option is invalid.
+   * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. If that
+   * replaces the cookie of another session, that session is ended with the reason `replaced`. With an invalid token, or a
+   * wrong `state`, the browser is redirected without a cookie, and `tokenRefused` says why. Without a token, and for other
+   * methods: `next()`. Throws a `TypeError` if an option is invalid, or if `state` is missing.
    */
-  handoff(options?: HandoffOptions): Handler;
+  handoff(options: HandoffOptions): Handler;
+  /**
+   * For your own sign-in route: verifies the token, and sets it as the cookie, as `handoff()` does. If that replaces the
+   * cookie of another session, that session is ended with the reason `replaced`, whoever's it is. Rejects with `LoginError`
+   * if the token is refused, is too long for a cookie, or cannot be checked: then nothing is written. Await it before you
+   * answer, and check that the request comes from your own page: it does not read where the request was sent from.
+   */
+  setCookie(req: IncomingMessage, res: ServerResponse, token: string): Promise<void>;
   /**
    * Token introspection (RFC 7662) for services that cannot verify tokens: they POST a form with `token`, and `authorize`
    * says whether they may. It does not count as use of the session. Throws a `TypeError` if an option is invalid.
@@ -147,9 +150,9 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     required,
     ...accountMembers(parts.account, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
     verify: async (token, sighting) => {
-      checkSightingHint(sighting);
-      return authenticator.verify(token, { ...sighting, ip: recordedAddress(sighting?.ip, settings.recordIp) });
+      return authenticator.verify(token, clientGiven(sighting, settings.recordIp));
     },
+    setCookie: createSetCookie(parts),
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
     on: (event, listener) => {
       checkListener(event, listener);
@@ -172,7 +175,7 @@ type Parts<User> = ReturnType<typeof connect<User>>;
 
 /** Prepares every part once. */
 function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
-  const { clock, loginUrl, lifetime, handles, cookie: cookieOptions } = settings;
+  const { clock, loginUrlFor, clientOf, trust, lifetime, handles, cookie: cookieOptions } = settings;
   const issuers = issuersOf(settings, emit);
   const { policyOf, learn } = policies(settings, issuers);
   const tenants = tenantsOf(settings, emit, learn);
@@ -187,7 +190,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     }),
   });
   const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' }, cookieOptions);
-  const trust = compileTrust(options.trustProxy);
   const name = cookieNameOf(source, cookieOptions.name);
   const cookieParts = { clock, isSecure: createSecureCheck(trust), others: source.cookies };
   const cookie = name === null ? null : createLoginCookie(name, cookieOptions, cookieParts);
@@ -203,7 +205,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     emit: withRawUserAgents(emit),
   });
 
-  const clientAddress = createClientAddress(trust, settings.recordIp);
   const refuseForgery = createForgeryCheck(createHostOf(trust), settings.origins);
   const authenticator = new Authenticator<User>({
     handles,
@@ -213,13 +214,14 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     refuseForgery,
     user: userOf(options),
     clock,
-    clientAddress,
+    clientOf,
     emit,
   });
-  const fail = createFail(authenticator, createRefuse({ loginUrl, onRefused: options.onRefused }));
+  const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const http = { handles, source, cookie, clientAddress, refuseForgery, authenticator, fail, account, loginUrl };
-  return { ...http, issuers, tenants, verifier, ledger, clock, emit };
+  const { whenStoreDown } = settings;
+  const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
+  return { ...http, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
@@ -275,10 +277,6 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
 
 type Ending = Pick<RevokeOptions, 'reason' | 'by'>;
 
-const stringOrNull: Kind = {
-  accepts: (value) => value === null || typeof value === 'string',
-  words: 'a string or null',
-};
 const LIST_OPTIONS: OptionKinds<ListOptions> = { limit: aNumber, cursor: stringOrNull };
 const ENDING_OPTIONS: OptionKinds<Ending> = { reason: aString, by: aString };
 const REVOKE_ALL_OPTIONS: OptionKinds<RevokeAllOptions> = { ...ENDING_OPTIONS, except: aString };

@@ -2,14 +2,14 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
-import { anything, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
+import { anything, checkOptions } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
 import { LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { ClientAddress } from './client-address.js';
+import type { Client, ClientOf } from './client.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
 import { chooseSession } from './one-session.js';
@@ -25,7 +25,7 @@ export interface AuthenticatorParts<User> {
   /** Returns `req.user`. Called once per request; whatever it throws goes to `next`. */
   readonly user: (token: VerifiedToken) => User;
   readonly clock: { now(): number };
-  readonly clientAddress: ClientAddress;
+  readonly clientOf: ClientOf;
   readonly emit: Emit;
 }
 
@@ -35,12 +35,6 @@ export interface AuthenticateOptions {
    * option `origins` of `managedSessions()`.
    */
   readonly origins?: Origins;
-}
-
-/** What is known of a request outside of a handler. What is left out is null. */
-export interface SightingHint {
-  readonly ip?: string | null;
-  readonly userAgent?: string | null;
 }
 
 export interface Login<User> {
@@ -144,10 +138,10 @@ export class Authenticator<User> implements Issuing {
    * passes, its token is verified once. `fresh` asks the store. Throws, or rejects with, `LoginError`.
    */
   identify(req: AppRequest, fresh: boolean, origins?: Origins): Identified {
-    const { source, clock, clientAddress } = this.#parts;
+    const { source, clock, clientOf } = this.#parts;
     const known = CurrentSession.of(ownProperty(req, 'loginSession'), this);
     if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
-    const sighting = new RequestSighting(req, clock.now(), clientAddress);
+    const sighting = new RequestSighting(req, clock.now(), clientOf);
     if (known !== undefined) return this.#judge(CurrentSession.tokenOf(known), sighting, true);
     const sent = source.read(req);
     if (ownProperty(req, 'loginError') !== undefined) {
@@ -204,7 +198,7 @@ export class Authenticator<User> implements Issuing {
   }
 
   /** The same check outside of a request. Rejects with `LoginError`. */
-  async verify(token: unknown, { ip = null, userAgent = null }: SightingHint = {}): Promise<Login<User>> {
+  async verify(token: unknown, { ip, userAgent }: Client = NOTHING): Promise<Login<User>> {
     const { verifier, ledger, clock } = this.#parts;
     return this.#reporting(async () => {
       if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
@@ -265,16 +259,7 @@ function isSameSent(one: SentToken | undefined, other: SentToken | undefined): b
 /** Refusals that say nothing about a token. */
 const UNREPORTED: ReadonlySet<LoginErrorCode> = new Set(['no_token', 'session_not_found', 'request_invalid']);
 
-const stringOrNull: Kind = {
-  accepts: (value) => value === null || typeof value === 'string',
-  words: 'a string or null',
-};
-const SIGHTING_HINT: OptionKinds<SightingHint> = { ip: stringOrNull, userAgent: stringOrNull };
-
-/** Throws a `TypeError` if an option of `verify()` is invalid. */
-export function checkSightingHint(value: unknown = {}): void {
-  checkOptions<SightingHint>(value, 'verify()', SIGHTING_HINT);
-}
+const NOTHING: Client = { ip: null, userAgent: null };
 
 /** Publishes the result of `work`, and whether the judge that it calls had to ask the store. */
 function published(judge: Judge, work: (judge: Judge) => Identified): Identified {

@@ -3,8 +3,9 @@
 import type { ServerResponse } from 'node:http';
 import { stringifySetCookie } from 'cookie';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
+import { LoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
-import { createHeaderReader } from './sent-cookies.js';
+import { createCookieReader, isSent, type CookieReader } from './sent-cookies.js';
 
 /**
  * The login cookie, wherever it is written or cleared. A browser deletes a cookie only if path and domain are the same.
@@ -28,6 +29,8 @@ export interface CookieOptions {
 }
 
 export interface LoginCookie {
+  /** Every value that was sent under one of its names, also if another name counts. Empty if none can be a token. */
+  sent(req: AppRequest): readonly string[];
   /** Whether browsers keep this value. */
   fits(value: string): boolean;
   /** Sets the cookie until a time, in milliseconds since 1970. Clears those that were sent and would be read instead of it. */
@@ -105,17 +108,19 @@ export function createLoginCookie(plainName: string, options: CookieOptions, par
   const all = [plainName, ...others].flatMap((each) => [each, ...cookieNames(each, options)]);
   const known = [...new Set(all)].map((name) => ({
     name,
-    sent: createHeaderReader(name),
+    read: createCookieReader(name),
     clear: createCookieClearer(name, options),
   }));
   return {
+    sent: (req) => known.flatMap(({ read }) => valuesOf(read, req)),
     fits: (value) => safestName.length + value.length <= COOKIE_LIMIT,
     write(req, res, value, endsAt) {
       if (res.headersSent) return;
       const secure = options.secure ?? (mustBeSecure || isSecure(req));
       const name = secure ? safestName : plainName;
-      const { cookie: sent = '' } = req.headers;
-      for (const other of known) if (other.name !== name && other.sent(sent).length > 0) other.clear(res);
+      for (const other of known) {
+        if (other.name !== name && isSent(other.name, req)) other.clear(res);
+      }
       const cookie = stringifySetCookie({
         ...always,
         name,
@@ -131,6 +136,15 @@ export function createLoginCookie(plainName: string, options: CookieOptions, par
       for (const each of known) each.clear(res);
     },
   };
+}
+
+function valuesOf(read: CookieReader, req: AppRequest): readonly string[] {
+  try {
+    return read(req);
+  } catch (error) {
+    if (error instanceof LoginError) return [];
+    throw error;
+  }
 }
 
 /** Clears a cookie that was set with these attributes. A page on https can clear it whether it is `Secure` or not. */

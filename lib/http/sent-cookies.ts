@@ -8,13 +8,15 @@ const EXAMINED = 4;
 
 const NONE: readonly string[] = [];
 
+export type CookieReader = (req: AppRequest) => readonly string[];
+
 /**
  * Reads a cookie: its different values in the order in which they were sent, at most four. Empty ones are left out. What
  * cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
  *
  * Reading throws `LoginError` `token_malformed` if cookie-parser found a wrong signature, or a value that is not a string.
  */
-export function createCookieReader(name: string): (req: AppRequest) => readonly string[] {
+export function createCookieReader(name: string): CookieReader {
   const sentCookies = createHeaderReader(name);
   return function readCookie(req) {
     const signed = ownProperty(req.signedCookies, name);
@@ -28,8 +30,7 @@ export function createCookieReader(name: string): (req: AppRequest) => readonly 
   };
 }
 
-/** The same for a `Cookie` header. */
-export function createHeaderReader(name: string): (header: string) => readonly string[] {
+function createHeaderReader(name: string): (header: string) => readonly string[] {
   // Only our own parts of the header are parsed: sites have dozens of cookies.
   const part = new RegExp(`(?:^|;)[ \\t]*${name.replace(/[$*+.^|]/g, '\\$&')}[ \\t]*=([^;]*)`, 'g');
   return function sentCookies(header) {
@@ -42,6 +43,11 @@ export function createHeaderReader(name: string): (header: string) => readonly s
     }
     return values;
   };
+}
+
+/** Whether the `Cookie` header may have this cookie, empty or not. */
+export function isSent(name: string, { headers: { cookie } }: AppRequest): boolean {
+  return cookie?.split(';').some((part) => part.split('=', 1)[0]?.trim() === name) ?? false;
 }
 
 function isFilled(value: unknown): boolean {

@@ -100,11 +100,12 @@ const HEADER_OPTIONS: OptionKinds<HeaderSource> = {
 };
 
 function checkHeaderSource(from: object, path: string): CheckedSource {
-  const { header, scheme } = checkOptions<HeaderSource>(from, path, HEADER_OPTIONS);
-  const name = String(header).toLowerCase();
+  // Each value was checked for the type that the interface says.
+  const { header, scheme } = checkOptions<HeaderSource>(from, path, HEADER_OPTIONS) as HeaderSource;
+  const name = header.toLowerCase();
   // Browsers send it by themselves, so it must be known for a cookie.
   if (name === 'cookie') throw new TypeError(`${path}.header must not be 'cookie': use { cookie: 'name' }`);
-  return { in: 'header', name, scheme: scheme === undefined ? null : String(scheme).toLowerCase() };
+  return { in: 'header', name, scheme: scheme?.toLowerCase() ?? null };
 }
 
 function isSame(one: CheckedSource, other: CheckedSource): boolean {
