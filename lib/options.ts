@@ -16,6 +16,8 @@ import type { Claims } from './core/claims.js';
 import { durationMs, type Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
 import { handlesBy, type Handles } from './core/handles.js';
+import { refusePromise } from './core/hooks.js';
+import type { UserResult } from './http/authenticate.js';
 import type { TrustProxy } from './http/client-address.js';
 import { checkCookieOptions, type CookieOptions } from './http/cookie.js';
 import { checkOrigins, type Origins } from './http/forgery.js';
@@ -56,8 +58,12 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    * with the cookie. `'any'` switches this protection off. Default: none.
    */
   origins?: Origins;
-  /** Returns `req.user`. Default: a {@link LoginUser}. Called for each request. The claims are frozen. */
-  user?: (claims: Claims) => User;
+  /**
+   * Returns `req.user`, or a promise of it. Called once for each request; what it throws or rejects with goes to `next`. Null,
+   * undefined or false: there is no such user, and the error is `user_refused` (401). The claims are frozen. Default: a
+   * {@link LoginUser}.
+   */
+  user?: (claims: Claims) => UserResult<User>;
   /** Absolute lifetime of a session, `'1s'` to `'366d'`. Default: only the tokens' `exp` limits it. */
   lifetime?: Duration | ((claims: Claims) => Duration | null | undefined);
   /** Ends a session that has not been used for this long, `'1s'` to `'366d'`. Default: never. */
@@ -250,6 +256,7 @@ function lifetimeOf(value: unknown): (claims: Claims) => number | null {
   const byClaims = value as (claims: Claims) => unknown;
   return function lifetimeByClaims(claims) {
     const chosen = byClaims(claims);
+    refusePromise(chosen, 'lifetime must return a duration, not a promise of it');
     return chosen === undefined || chosen === null
       ? null
       : durationMs(chosen, 'lifetime (as its function returned it)', YEAR);
@@ -260,6 +267,7 @@ function trackOf(track: ManagedSessionsOptions['track']): (claims: Claims) => bo
   if (track === undefined) return () => true;
   return function trackByClaims(claims) {
     const chosen: unknown = track(claims);
+    refusePromise(chosen, 'track must return true or false, not a promise');
     if (typeof chosen !== 'boolean') throw new TypeError(`track must return true or false, got ${kindOf(chosen)}`);
     return chosen;
   };

@@ -4,11 +4,13 @@ import { timingSafeEqual } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { anything, checkOptions, type OptionKinds } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
+import { passOn } from '../core/hooks.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import type { Authenticator } from './authenticate.js';
 import type { ClientAddress } from './client-address.js';
 import { COOKIE_LIMIT, createCookieClearer, type LoginCookie } from './cookie.js';
 import type { Fail } from './gates.js';
@@ -31,6 +33,7 @@ export interface HandoffOptions {
 export interface HandoffParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'judge'>;
+  readonly authenticator: Pick<Authenticator<unknown>, 'userOf'>;
   readonly clock: { now(): number };
   readonly clientAddress: ClientAddress;
   /** Null if a function reads the token and the option `cookie` has no name. */
@@ -95,15 +98,15 @@ export function createHandoff(parts: HandoffParts, options: HandoffOptions = {})
           }
         },
       )
-      .catch(next);
+      .catch((failure: unknown) => passOn(next, failure));
   };
 }
 
 type HandoffCheck = (req: AppRequest, parameters: readonly Parameter[], text: string) => Promise<VerifiedToken>;
 
-/** Checks state, token and session. */
+/** Checks state, token, session and user. */
 function createHandoffCheck(parts: HandoffParts, { parameter = 'token', state }: HandoffOptions): HandoffCheck {
-  const { verifier, ledger, clock, clientAddress } = parts;
+  const { verifier, ledger, authenticator, clock, clientAddress } = parts;
   const cookie = requireCookie(parts.cookie);
   const expectedState = state === undefined ? undefined : createValueSource(state, 'handoff(): state');
   return async function checkHandoff(req, parameters, text) {
@@ -118,6 +121,8 @@ function createHandoffCheck(parts: HandoffParts, { parameter = 'token', state }:
     const sighting = new RequestSighting(req, clock.now(), clientAddress).settle();
     const token = await verifier.verify(text);
     await ledger.judge(token, sighting, false);
+    // Without a user, each request with this cookie would be refused, and lead back to the provider.
+    await authenticator.userOf(token);
     return token;
   };
 }
@@ -129,7 +134,7 @@ function requireCookie(cookie: LoginCookie | null): LoginCookie {
 
 /** Not a 503, which a reload may solve, and not the session limit, which a new login would meet again. */
 function isBadHandoff(error: unknown): error is LoginError {
-  return error instanceof LoginError && (error.status === 401 || error.code === 'cross_site');
+  return isLoginError(error) && (error.status === 401 || error.code === 'cross_site');
 }
 
 /** One parameter of a query: its decoded name and value, and how it is written. */
