@@ -16,7 +16,8 @@ const ROOMS = {
   http: ['core', 'tokens', 'stores', 'ledger', 'http'],
   'diagnostics.ts': ['core', 'stores'],
   'options.ts': ['core', 'tokens', 'stores', 'ledger', 'http'],
-  'managed-sessions.ts': ['core', 'tokens', 'stores', 'ledger', 'http', 'diagnostics.ts', 'options.ts'],
+  'settings.ts': ['core', 'tokens', 'stores', 'ledger', 'http', 'options.ts'],
+  'managed-sessions.ts': ['core', 'tokens', 'stores', 'ledger', 'http', 'diagnostics.ts', 'options.ts', 'settings.ts'],
   'index.ts': ['core', 'tokens', 'stores', 'ledger', 'http', 'diagnostics.ts', 'options.ts', 'managed-sessions.ts'],
   client: ['client'],
 };

@@ -1,7 +1,7 @@
 export { managedSessions } from './managed-sessions.js';
 export type { HealthReport, ManagedSessions } from './managed-sessions.js';
 export type { StoreCall } from './diagnostics.js';
-export type { Clock, HandleSecret, ManagedSessionsOptions } from './options.js';
+export type { Clock, ManagedSessionsOptions } from './options.js';
 
 export { memoryStore } from './stores/memory.js';
 export { redisStore } from './stores/redis/store.js';
@@ -40,6 +40,7 @@ export type { Claims, Organization, Profile } from './core/claims.js';
 export type { Began, RequiredClaim, Scalar, SenderConstrained } from './core/claim-checks.js';
 export type { Diagnosis } from './core/diagnosis.js';
 export type { Duration } from './core/duration.js';
+export type { HandleSecret } from './core/handles.js';
 export type { Health } from './core/health.js';
 export type {
   EventUser,
@@ -66,13 +67,15 @@ export type {
   SessionList,
   SessionView,
 } from './http/account.js';
-export type { HandoffOptions } from './http/handoff.js';
+export type { HandoffOptions, HandoffState } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
-export type { AuthenticateOptions, Login, RequestJudged, SightingHint } from './http/authenticate.js';
+export type { AuthenticateOptions, Login, RequestJudged } from './http/authenticate.js';
 export type { TrustFunction, TrustProxy } from './http/client-address.js';
+export type { ClientOption, SightingHint } from './http/client.js';
 export type { CookieOptions } from './http/cookie.js';
 export type { Origins } from './http/forgery.js';
 export type { RequiredOptions } from './http/gates.js';
+export type { LoginUrl } from './http/login-url.js';
 export type { LoginSession, LoginUser } from './http/request.js';
 export type { Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';

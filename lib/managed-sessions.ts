@@ -17,14 +17,12 @@ import {
 import { accountMembers } from './http/account-members.js';
 import {
   Authenticator,
-  checkSightingHint,
   loginUser,
   type AuthenticateOptions,
   type Login,
-  type SightingHint,
   type UserResult,
 } from './http/authenticate.js';
-import { compileTrust, createClientAddress, recordedAddress } from './http/client-address.js';
+import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
 import { createForgeryCheck } from './http/forgery.js';
@@ -35,13 +33,15 @@ import { createLogout } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
 import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
+import { createCookieTokens, createSetCookie } from './http/sign-in.js';
 import { createTokenSource } from './http/token-source.js';
 import { refusingRequests } from './http/uncalled.js';
 import { clientKeyOf } from './http/user-agent.js';
 import type { UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';
-import { checkedSettings, type ManagedSessionsOptions, type Settings } from './options.js';
+import type { ManagedSessionsOptions } from './options.js';
+import { checkedSettings, type Settings } from './settings.js';
 import { memoryStore } from './stores/memory.js';
 import { DEFAULT_TOLERANCE, issuerRules } from './tokens/issuer.js';
 import type { KeyEvent } from './tokens/key-source.js';
@@ -80,11 +80,19 @@ export interface ManagedSessions<User = LoginUser> {
   logout(): Handler;
   /**
    * For providers that redirect back with `?token=`. On GET, the token becomes the cookie (HttpOnly, by default SameSite=Lax
-   * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. With an
-   * invalid token, or a wrong `state`, it is redirected without a cookie, and `tokenRefused` says why. Without a token, and
-   * for other methods: `next()`. Throws a `TypeError` if an option is invalid.
+   * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. If that
+   * replaces the cookie of another session, that session is ended with the reason `replaced`. With an invalid token, or a
+   * wrong `state`, the browser is redirected without a cookie, and `tokenRefused` says why. Without a token, and for other
+   * methods: `next()`. Throws a `TypeError` if an option is invalid, or if `state` is missing.
    */
-  handoff(options?: HandoffOptions): Handler;
+  handoff(options: HandoffOptions): Handler;
+  /**
+   * For your own sign-in route: verifies the token, and sets it as the cookie, as `handoff()` does. If that replaces the
+   * cookie of another session, that session is ended with the reason `replaced`, whoever's it is. Rejects with `LoginError`
+   * if the token is refused, is too long for a cookie, or cannot be checked: then nothing is written. Await it before you
+   * answer, and check that the request comes from your own page: it does not read where the request was sent from.
+   */
+  setCookie(req: IncomingMessage, res: ServerResponse, token: string): Promise<void>;
   /**
    * Token introspection (RFC 7662) for services that cannot verify tokens: they POST a form with `token`, and `authorize`
    * says whether they may. It does not count as use of the session. Throws a `TypeError` if an option is invalid.
@@ -146,9 +154,9 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     required,
     ...accountMembers(parts.account, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
     verify: async (token, sighting) => {
-      checkSightingHint(sighting);
-      return authenticator.verify(token, { ...sighting, ip: recordedAddress(sighting?.ip, settings.recordIp) });
+      return authenticator.verify(token, clientGiven(sighting, settings.recordIp));
     },
+    setCookie: createSetCookie(parts),
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
     on: (event, listener) => {
       checkListener(event, listener);
@@ -171,7 +179,7 @@ type Parts<User> = ReturnType<typeof connect<User>>;
 
 /** Prepares every part once. */
 function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
-  const { clock, loginUrl, lifetime, handles, cookie: cookieOptions } = settings;
+  const { clock, loginUrlFor, clientOf, trust, lifetime, handles, cookie: cookieOptions } = settings;
   const issuers = issuersOf(settings, emit);
   const { policyOf, learn } = policies(settings, issuers);
   const tenants = tenantsOf(settings, emit, learn);
@@ -186,7 +194,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     }),
   });
   const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' });
-  const trust = compileTrust(options.trustProxy);
   const name = cookieNameOf(source.cookie, cookieOptions.name);
   const cookie =
     name === null ? null : createLoginCookie(name, cookieOptions, { clock, isSecure: createSecureCheck(trust) });
@@ -202,7 +209,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     emit: withRawUserAgents(emit),
   });
 
-  const clientAddress = createClientAddress(trust, settings.recordIp);
   const refuseForgery = createForgeryCheck(source, createHostOf(trust), settings.origins);
   const authenticator = new Authenticator<User>({
     handles,
@@ -212,13 +218,15 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     refuseForgery,
     user: userOf(options),
     clock,
-    clientAddress,
+    clientOf,
     emit,
   });
-  const fail = createFail(authenticator, createRefuse({ loginUrl, onRefused: options.onRefused }));
+  const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const http = { handles, source, cookie, clientAddress, refuseForgery, authenticator, fail, account, loginUrl };
-  return { ...http, issuers, tenants, verifier, ledger, clock, emit };
+  const { whenStoreDown } = settings;
+  const cookieTokens = createCookieTokens(name);
+  const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
+  return { ...http, cookieTokens, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {

@@ -1,30 +1,19 @@
-/** Every option: its type, default, unit and check. An invalid one throws at construction, and the error names it. */
+/** The options of `managedSessions()`. They are checked in settings.ts. */
 
-import { createSecretKey, KeyObject } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  aBoolean,
-  aFunction,
-  anything,
-  checkOptions,
-  isObject,
-  kindOf,
-  oneOf,
-  type OptionKinds,
-} from './core/check.js';
 import type { Claims } from './core/claims.js';
-import { durationMs, type Duration } from './core/duration.js';
+import type { Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
-import { handlesBy, type Handles } from './core/handles.js';
-import { refusePromise } from './core/hooks.js';
+import type { HandleSecret } from './core/handles.js';
 import type { UserResult } from './http/authenticate.js';
 import type { TrustProxy } from './http/client-address.js';
-import { checkCookieOptions, type CookieOptions } from './http/cookie.js';
-import { checkOrigins, type Origins } from './http/forgery.js';
+import type { ClientOption } from './http/client.js';
+import type { CookieOptions } from './http/cookie.js';
+import type { Origins } from './http/forgery.js';
+import type { LoginUrl } from './http/login-url.js';
 import type { LoginUser } from './http/request.js';
 import type { Next } from './http/respond.js';
 import type { TokenSourceOption } from './http/token-source.js';
-import type { WhenStoreDown } from './ledger/ledger.js';
 import type { SessionStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/issuer.js';
 import type { IssuerFunction } from './tokens/tenants.js';
@@ -100,10 +89,22 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   recordIp?: 'full' | 'truncated' | 'none';
   /** As Express's `trust proxy`, for Connect; in Express its own setting applies. Default: no proxy is trusted. */
   trustProxy?: TrustProxy;
+  /**
+   * What to record of a request instead of what was found, for a server that fetches on a person's behalf: `{ ip, userAgent }`.
+   * Null: nothing. Left out, or undefined: what was found. `recordIp` applies to the address. It is called when something is
+   * recorded: at a session's first request, and then once per `activityInterval`. What it throws goes to `next`, and so does
+   * a `TypeError` if it returns a promise or anything else.
+   */
+  client?: ClientOption;
   /** Answers refused requests instead of the middleware. */
   onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
-  /** Where browsers are redirected (303) instead of a 401: a path or an absolute http(s) URL. */
-  loginUrl?: string;
+  /**
+   * Where browsers are redirected (303) instead of a 401, and after a form has signed them out: a path or an absolute http(s)
+   * URL. Or a function `(req) => url`, so that people return to where they were. It is called for each redirect. If it throws,
+   * returns a promise or an invalid URL, `next` gets the error. Put nothing of the request into the URL without
+   * `encodeURIComponent`, and let the login page redirect only within its own site.
+   */
+  loginUrl?: LoginUrl;
   /**
    * Encrypts handles, so that a handle cannot be computed from a session id. At least 16 bytes. It can be set or changed at
    * any time: sessions go on, and ended ones stay ended. With a list of up to eight, handles are shown by the first secret,
@@ -115,246 +116,10 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    * Android phone. Browsers respond only on secure pages. An `Accept-CH` that a response already has is kept. Default false.
    */
   clientHints?: boolean;
-  /** Milliseconds since 1970, for every expiry, cooldown and age. Default `Date`. */
+  /** Milliseconds since 1970, for every expiry, cooldown and age. Default `Date.now()`. */
   clock?: Clock;
 }
 
-export type HandleSecret = string | Buffer | KeyObject;
-
 export interface Clock {
   now(): number;
-}
-
-/** The options as the parts use them: checked, in milliseconds, with all defaults. */
-export interface Settings {
-  /** Those that are known at startup. Empty if there is an `issuerFunction`. */
-  readonly issuers: readonly IssuerOptions[];
-  readonly issuerFunction: IssuerFunction | undefined;
-  readonly lifetime: (claims: Claims) => number | null;
-  readonly idleTimeout: number | null;
-  readonly maxSessionsPerUser: number;
-  readonly atSessionLimit: 'end-oldest' | 'refuse';
-  readonly track: (claims: Claims) => boolean;
-  readonly activityInterval: number;
-  readonly revocationBound: number;
-  readonly tombstoneFor: number;
-  readonly whenStoreDown: WhenStoreDown;
-  readonly storeTimeout: number;
-  readonly recordIp: 'full' | 'truncated' | 'none';
-  readonly loginUrl: string | undefined;
-  readonly handles: Handles;
-  readonly clientHints: boolean;
-  readonly cookie: CookieOptions;
-  readonly origins: Origins;
-  readonly clock: Clock;
-}
-
-/** Options of the kind `anything` have a check of their own, below or in the part that uses them. */
-const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
-  issuer: anything,
-  store: anything,
-  from: anything,
-  cookie: anything,
-  origins: anything,
-  user: aFunction('that takes the claims and returns req.user'),
-  lifetime: anything,
-  idleTimeout: anything,
-  maxSessionsPerUser: {
-    accepts: (value) => value === Infinity || (Number.isInteger(value) && Number(value) >= 1),
-    words: 'an integer of at least 1, or Infinity',
-  },
-  atSessionLimit: oneOf('end-oldest', 'refuse'),
-  track: aFunction('that takes the claims and returns a boolean'),
-  activityInterval: anything,
-  revocationBound: anything,
-  tombstoneFor: anything,
-  whenStoreDown: anything,
-  storeTimeout: anything,
-  recordIp: oneOf('full', 'truncated', 'none'),
-  trustProxy: anything,
-  onRefused: aFunction('that takes (error, req, res, next)'),
-  loginUrl: {
-    accepts: (value) => typeof value === 'string' && isLoginUrl(value),
-    words: 'a path that begins with one slash, or an absolute http(s) URL',
-  },
-  handleSecret: anything,
-  clientHints: aBoolean,
-  clock: { accepts: isClock, words: 'an object with a method now() that returns milliseconds since 1970' },
-};
-
-const YEAR = { min: '1s', max: '366d' } as const;
-
-/** Throws a `TypeError` that names the first invalid option. */
-export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Settings {
-  // What `user` returns does not matter here.
-  checkOptions<ManagedSessionsOptions>(options, 'managedSessions()', OPTIONS, '');
-  const storeTimeout = duration(options, 'storeTimeout', '1s', { min: '50ms', max: '1m' });
-  const revocationBound = duration(options, 'revocationBound', '5s', { min: '1s', max: '1h' });
-  if (revocationBound <= storeTimeout) {
-    throw new TypeError(
-      `revocationBound must be more than storeTimeout (${String(storeTimeout)} ms), got ${String(revocationBound)} ms`,
-    );
-  }
-  const idleTimeout = options.idleTimeout === undefined ? null : durationMs(options.idleTimeout, 'idleTimeout', YEAR);
-  const activityInterval = duration(options, 'activityInterval', '60s', { min: '100ms', max: '1d' });
-  checkStore(options);
-  return {
-    issuers: typeof options.issuer === 'function' ? [] : issuersOf(options.issuer),
-    issuerFunction: typeof options.issuer === 'function' ? options.issuer : undefined,
-    lifetime: lifetimeOf(options.lifetime),
-    idleTimeout,
-    maxSessionsPerUser: options.maxSessionsPerUser ?? 100,
-    atSessionLimit: options.atSessionLimit ?? 'end-oldest',
-    track: trackOf(options.track),
-    // If the last-seen time were written too rarely, another process could take a session in use for an idle one.
-    activityInterval: idleTimeout === null ? activityInterval : Math.min(activityInterval, idleTimeout / 4),
-    revocationBound,
-    tombstoneFor: duration(options, 'tombstoneFor', '30d', { min: '1m', max: '366d' }),
-    whenStoreDown: whenStoreDownOf(options.whenStoreDown),
-    storeTimeout,
-    recordIp: options.recordIp ?? 'full',
-    loginUrl: options.loginUrl,
-    handles: handlesBy(...handleSecretsOf(options.handleSecret)),
-    clientHints: options.clientHints ?? false,
-    cookie: checkCookieOptions(options.cookie),
-    origins: checkOrigins(options.origins),
-    clock: options.clock ?? Date,
-  };
-}
-
-function duration(
-  options: ManagedSessionsOptions<unknown>,
-  name: 'activityInterval' | 'revocationBound' | 'storeTimeout' | 'tombstoneFor',
-  usual: Duration,
-  range: { min: Duration; max: Duration },
-): number {
-  // Not ??, because null is invalid.
-  const { [name]: value = usual } = options;
-  return durationMs(value, name, range);
-}
-
-function issuersOf(value: unknown): readonly IssuerOptions[] {
-  const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length === 0) throw new TypeError('issuer must be an issuer or a list of at least one, got an empty list');
-  for (const issuer of list) {
-    if (typeof issuer === 'function') {
-      throw new TypeError('issuer must be a function, or a list of issuers, but not a list with a function');
-    }
-    if (!isObject(issuer)) {
-      throw new TypeError(`issuer must be an object such as { issuer, jwksUri, audience }, got ${kindOf(issuer)}`);
-    }
-  }
-  return list as IssuerOptions[];
-}
-
-function lifetimeOf(value: unknown): (claims: Claims) => number | null {
-  if (value === undefined) return () => null;
-  if (typeof value !== 'function') {
-    const fixed = durationMs(value, 'lifetime', YEAR);
-    return () => fixed;
-  }
-  const byClaims = value as (claims: Claims) => unknown;
-  return function lifetimeByClaims(claims) {
-    const chosen = byClaims(claims);
-    refusePromise(chosen, 'lifetime must return a duration, not a promise of it');
-    return chosen === undefined || chosen === null
-      ? null
-      : durationMs(chosen, 'lifetime (as its function returned it)', YEAR);
-  };
-}
-
-function trackOf(track: ManagedSessionsOptions['track']): (claims: Claims) => boolean {
-  if (track === undefined) return () => true;
-  return function trackByClaims(claims) {
-    const chosen: unknown = track(claims);
-    refusePromise(chosen, 'track must return true or false, not a promise');
-    if (typeof chosen !== 'boolean') throw new TypeError(`track must return true or false, got ${kindOf(chosen)}`);
-    return chosen;
-  };
-}
-
-function whenStoreDownOf(value: unknown): WhenStoreDown {
-  if (value === undefined) return 'refuse';
-  if (value === 'refuse' || value === 'allow') return value;
-  if (!isObject(value)) {
-    throw new TypeError(`whenStoreDown must be 'refuse', 'allow' or { allowFor: '30s' }, got ${kindOf(value)}`);
-  }
-  const { allowFor } = checkOptions<{ allowFor: Duration }>(value, 'whenStoreDown', { allowFor: anything });
-  return { allowFor: durationMs(allowFor, 'whenStoreDown.allowFor', YEAR) };
-}
-
-function isLoginUrl(value: string): boolean {
-  // A second slash or a backslash would make a path another host's address.
-  if (!/^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) return false;
-  return value.startsWith('/') || URL.canParse(value);
-}
-
-const HANDLE_SECRETS_LIMIT = 8;
-
-function handleSecretsOf(value: unknown): readonly [KeyObject | null, ...(KeyObject | null)[]] {
-  if (value === undefined) return [null];
-  if (!Array.isArray(value)) return [handleSecretOf(value, 'handleSecret')];
-  const list: readonly unknown[] = value;
-  const [first, ...others] = list.map((item, index) =>
-    item === null ? null : handleSecretOf(item, `handleSecret[${String(index)}]`),
-  );
-  if (first === undefined || list.length > HANDLE_SECRETS_LIMIT) {
-    throw new TypeError(
-      `handleSecret must be a secret or a list of 1 to 8 secrets, got a list of ${String(list.length)}`,
-    );
-  }
-  return [first, ...others];
-}
-
-function handleSecretOf(value: unknown, name: string): KeyObject {
-  const secret = secretKeyOf(value);
-  if (secret === undefined) {
-    throw new TypeError(`${name} must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
-  }
-  if ((secret.symmetricKeySize ?? 0) < 16) throw new TypeError(`${name} must have at least 16 bytes`);
-  return secret;
-}
-
-function secretKeyOf(value: unknown): KeyObject | undefined {
-  if (value instanceof KeyObject) return value.type === 'secret' ? value : undefined;
-  if (typeof value === 'string') return createSecretKey(Buffer.from(value, 'utf8'));
-  return Buffer.isBuffer(value) ? createSecretKey(value) : undefined;
-}
-
-function isClock(value: unknown): boolean {
-  const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
-  return isHolder && 'now' in value && typeof value.now === 'function';
-}
-
-const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin'>, true>> = {
-  configure: true,
-  sight: true,
-  list: true,
-  get: true,
-  label: true,
-  revoke: true,
-  revokeAll: true,
-  restore: true,
-  endEverywhere: true,
-  catchUp: true,
-  feed: true,
-  health: true,
-  close: true,
-};
-
-function checkStore(options: { readonly store?: unknown }): void {
-  const { store } = options;
-  if (store === undefined) {
-    if (!Object.hasOwn(options, 'store')) return;
-    throw new TypeError('store is given as undefined: leave it out for memoryStore(), which serves a single process');
-  }
-  if (!isObject(store)) {
-    throw new TypeError(
-      `store must be memoryStore(), redisStore(...) or a store of the same contract, got ${kindOf(store)}`,
-    );
-  }
-  const missing = Object.keys(STORE_METHODS).filter((method) => typeof store[method] !== 'function');
-  if (missing.length === 0) return;
-  const names = missing.map((method) => `${method}()`).join(', ');
-  throw new TypeError(`store must have every method of SessionStore, and lacks ${names}`);
 }

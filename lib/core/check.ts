@@ -20,6 +20,10 @@ export const aFilledString: Kind = {
   accepts: (value) => typeof value === 'string' && value !== '',
   words: 'a non-empty string',
 };
+export const stringOrNull: Kind = {
+  accepts: (value) => value === null || typeof value === 'string',
+  words: 'a string or null',
+};
 export const aNumber: Kind = { accepts: (value) => typeof value === 'number', words: 'a number' };
 export const aBoolean: Kind = { accepts: (value) => typeof value === 'boolean', words: 'true or false' };
 

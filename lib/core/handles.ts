@@ -4,8 +4,12 @@
  * to set or change the secret neither revives an ended session nor lists one twice.
  */
 
-import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, KeyObject } from 'node:crypto';
+import { kindOf } from './check.js';
 import { HANDLE_PATTERN } from './session.js';
+
+/** A string stands for its UTF-8 bytes. */
+export type HandleSecret = string | Buffer | KeyObject;
 
 export interface Handles {
   /** How a handle is shown. */
@@ -69,4 +73,41 @@ function restOf(handle: string): number {
 function joined(block: Buffer, rest: number): string {
   const text = block.toString('base64url');
   return text.slice(0, 21) + BASE64URL.charAt(BASE64URL.indexOf(text.charAt(21)) | rest);
+}
+
+const SECRETS_LIMIT = 8;
+
+/** Handles by the option `handleSecret`. Throws a `TypeError` if it is invalid. */
+export function handlesFrom(option: unknown): Handles {
+  return handlesBy(...secretsOf(option));
+}
+
+function secretsOf(value: unknown): readonly [KeyObject | null, ...(KeyObject | null)[]] {
+  if (value === undefined) return [null];
+  if (!Array.isArray(value)) return [secretOf(value, 'handleSecret')];
+  const list: readonly unknown[] = value;
+  const [first, ...others] = list.map((item, index) =>
+    item === null ? null : secretOf(item, `handleSecret[${String(index)}]`),
+  );
+  if (first === undefined || list.length > SECRETS_LIMIT) {
+    throw new TypeError(
+      `handleSecret must be a secret or a list of 1 to 8 secrets, got a list of ${String(list.length)}`,
+    );
+  }
+  return [first, ...others];
+}
+
+function secretOf(value: unknown, name: string): KeyObject {
+  const secret = secretKeyOf(value);
+  if (secret === undefined) {
+    throw new TypeError(`${name} must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
+  }
+  if ((secret.symmetricKeySize ?? 0) < 16) throw new TypeError(`${name} must have at least 16 bytes`);
+  return secret;
+}
+
+function secretKeyOf(value: unknown): KeyObject | undefined {
+  if (value instanceof KeyObject) return value.type === 'secret' ? value : undefined;
+  if (typeof value === 'string') return createSecretKey(Buffer.from(value, 'utf8'));
+  return Buffer.isBuffer(value) ? createSecretKey(value) : undefined;
 }

@@ -1,6 +1,6 @@
 /** What administrators and jobs call: the account, with every argument checked. */
 
-import { aNumber, aString, checkOptions, kindOf, type Kind, type OptionKinds } from '../core/check.js';
+import { aNumber, aString, checkOptions, kindOf, stringOrNull, type OptionKinds } from '../core/check.js';
 import type {
   Account,
   EndEverywhereOptions,
@@ -14,10 +14,6 @@ import { userReferred, type UserReference } from './user-reference.js';
 
 type Ending = Pick<RevokeOptions, 'reason' | 'by'>;
 
-const stringOrNull: Kind = {
-  accepts: (value) => value === null || typeof value === 'string',
-  words: 'a string or null',
-};
 const LIST_OPTIONS: OptionKinds<ListOptions> = { limit: aNumber, cursor: stringOrNull };
 const ENDING_OPTIONS: OptionKinds<Ending> = { reason: aString, by: aString };
 const REVOKE_ALL_OPTIONS: OptionKinds<RevokeAllOptions> = { ...ENDING_OPTIONS, except: aString };

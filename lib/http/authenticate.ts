@@ -2,7 +2,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
-import { anything, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
+import { anything, checkOptions } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
@@ -10,7 +10,7 @@ import type { Handles } from '../core/handles.js';
 import { pendingResult } from '../core/hooks.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { ClientAddress } from './client-address.js';
+import type { Client, ClientOf } from './client.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
 import type { TokenSource } from './token-source.js';
@@ -31,7 +31,7 @@ export interface AuthenticatorParts<User> {
   /** Returns `req.user`. Called once per request; whatever it throws, or rejects with, goes to `next`. */
   readonly user: (token: VerifiedToken) => UserResult<User>;
   readonly clock: { now(): number };
-  readonly clientAddress: ClientAddress;
+  readonly clientOf: ClientOf;
   readonly emit: Emit;
 }
 
@@ -41,12 +41,6 @@ export interface AuthenticateOptions {
    * option `origins` of `managedSessions()`.
    */
   readonly origins?: Origins;
-}
-
-/** What is known of a request outside of a handler. What is left out is null. */
-export interface SightingHint {
-  readonly ip?: string | null;
-  readonly userAgent?: string | null;
 }
 
 export interface Login<User> {
@@ -150,10 +144,10 @@ export class Authenticator<User> implements Issuing {
    * passes, its token is verified once. `fresh` asks the store. Throws, or rejects with, `LoginError`.
    */
   identify(req: AppRequest, fresh: boolean, origins?: Origins): Identified {
-    const { source, clock, clientAddress } = this.#parts;
+    const { source, clock, clientOf } = this.#parts;
     const known = CurrentSession.of(ownProperty(req, 'loginSession'), this);
     if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
-    const sighting = new RequestSighting(req, clock.now(), clientAddress);
+    const sighting = new RequestSighting(req, clock.now(), clientOf);
     if (known !== undefined) return this.#judge(CurrentSession.tokenOf(known), sighting, true);
     const token = source.read(req);
     if (ownProperty(req, 'loginError') !== undefined) {
@@ -226,7 +220,7 @@ export class Authenticator<User> implements Issuing {
   }
 
   /** The same check outside of a request. Rejects with `LoginError`. */
-  async verify(token: unknown, { ip = null, userAgent = null }: SightingHint = {}): Promise<Login<User>> {
+  async verify(token: unknown, { ip, userAgent }: Client = NOTHING): Promise<Login<User>> {
     const { verifier, ledger, clock } = this.#parts;
     return this.#reporting(async () => {
       if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
@@ -291,16 +285,7 @@ function existing<User>(user: UserResult<User>): User {
 /** Refusals that say nothing about a token. */
 const UNREPORTED: ReadonlySet<LoginErrorCode> = new Set(['no_token', 'session_not_found', 'request_invalid']);
 
-const stringOrNull: Kind = {
-  accepts: (value) => value === null || typeof value === 'string',
-  words: 'a string or null',
-};
-const SIGHTING_HINT: OptionKinds<SightingHint> = { ip: stringOrNull, userAgent: stringOrNull };
-
-/** Throws a `TypeError` if an option of `verify()` is invalid. */
-export function checkSightingHint(value: unknown = {}): void {
-  checkOptions<SightingHint>(value, 'verify()', SIGHTING_HINT);
-}
+const NOTHING: Client = { ip: null, userAgent: null };
 
 /** Publishes the result of `work`, and whether the judge that it calls had to ask the store. */
 function published(judge: Judge, work: (judge: Judge) => Identified): Identified {

@@ -1,8 +1,10 @@
 /** The client's address: which proxies are trusted to tell it, and how much of it is recorded. */
 
+import { EventEmitter } from 'node:events';
 import { isIP } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import { kindOf } from '../core/check.js';
+import { ownCopy } from '../core/own-copy.js';
 import type { AppRequest } from './request.js';
 
 /** Decides whether a proxy is trusted, by its address and by how many hops it is away. */
@@ -43,16 +45,72 @@ export type ClientAddress = (req: AppRequest) => string | null;
  */
 export function createClientAddress(trust: TrustFunction, record: RecordIp): ClientAddress {
   if (record === 'none') return () => null;
+  const trustIn = createTrustIn(trust);
   return function clientAddress(req) {
-    return recordedAddress('ip' in req ? req.ip : proxyAddr(req, trust), record);
+    // Express does not know an address with a port, and trusts no proxy that is written so.
+    if ('ip' in req && !isWithPort(req.ip)) return recordedAddress(req.ip, record);
+    return hasSocket(req) ? recordedAddress(proxyAddr(req, trustIn(req)), record) : null;
   };
+}
+
+/** Requests that an adapter or a test makes may have none. */
+function hasSocket(req: Partial<AppRequest>): boolean {
+  return req.socket !== undefined;
+}
+
+/** Which proxies are trusted for a request: by Express's setting if there is one, or else by `trust`. */
+export function createTrustIn(trust: TrustFunction): (req: AppRequest) => TrustFunction {
+  return function trustIn(req) {
+    const isTrusted = expressTrust(req) ?? trust;
+    return (address, hop) => isTrusted(bareAddress(address) ?? address, hop);
+  };
+}
+
+/** An upgrade does not pass through Express: then its application is found by its server. */
+function expressTrust(req: AppRequest): TrustFunction | undefined {
+  const app = isExpress(req.app) ? req.app : appOf(req);
+  const trust: unknown = app?.get('trust proxy fn');
+  return typeof trust === 'function' ? (address, hop) => trust.call(app, address, hop) === true : undefined;
+}
+
+interface ExpressApp {
+  get(setting: string): unknown;
+}
+
+function appOf({ socket }: Partial<AppRequest>): ExpressApp | undefined {
+  const server: unknown = socket === undefined ? undefined : Reflect.get(socket, 'server');
+  if (!(server instanceof EventEmitter)) return undefined;
+  const listeners: readonly unknown[] = server.listeners('request');
+  return listeners.find(isExpress);
+}
+
+function isExpress(app: unknown): app is ExpressApp {
+  return typeof app === 'function' && 'get' in app && typeof app.get === 'function' && 'set' in app;
 }
 
 /** What is recorded of an address; null for anything but an IP address. */
 export function recordedAddress(found: unknown, record: RecordIp): string | null {
   if (record === 'none' || typeof found !== 'string') return null;
-  const address = normalAddress(found);
-  return address === null || record === 'full' ? address : truncated(address);
+  const address = bareAddress(found);
+  if (address === null) return null;
+  return ownCopy(record === 'full' ? address : truncated(address));
+}
+
+/** Some load balancers write the client's port as well, and IPv6 addresses in brackets. */
+const BRACKETED = /^\[([^\]]*)\](?::\d{1,5})?$/;
+const IPV4_AND_PORT = /^(.*\.\d{1,3}):\d{1,5}$/;
+/** Longer than any address with its zone and port. */
+const LONGEST = 100;
+
+function isWithPort(text: unknown): boolean {
+  return typeof text === 'string' && isIP(text) === 0 && bareAddress(text) !== null;
+}
+
+/** The address alone, without port, brackets and zone; null for anything but an IP address. */
+function bareAddress(text: string): string | null {
+  if (text.length > LONGEST) return null;
+  const [, within] = BRACKETED.exec(text) ?? IPV4_AND_PORT.exec(text) ?? [];
+  return normalAddress(within ?? text);
 }
 
 const IPV4_WITHIN = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i;

@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import type { Emit, SessionEventName, SessionEvents } from '../core/events.js';
+import { ownCopy } from '../core/own-copy.js';
 import { USER_AGENT_LIMIT } from '../core/session.js';
 import { hasHeader, type Handler } from './respond.js';
 
@@ -58,7 +59,7 @@ export function sightedUserAgent(headers: IncomingHttpHeaders): string | null {
   const raw = headers['user-agent'];
   if (raw === undefined || raw === '') return null;
   const brands = header(headers, 'sec-ch-ua');
-  if (brands === '') return raw.slice(0, USER_AGENT_LIMIT);
+  if (brands === '') return ownCopy(raw.slice(0, USER_AGENT_LIMIT));
 
   // Browsers send the same hints with every request: the note is made once per combination.
   const key = [
@@ -73,10 +74,16 @@ export function sightedUserAgent(headers: IncomingHttpHeaders): string | null {
   if (known !== undefined) return known;
 
   const note = packHints(raw, clientHints(headers));
-  const kept =
-    note === '' ? raw.slice(0, USER_AGENT_LIMIT) : raw.slice(0, USER_AGENT_LIMIT - 1 - note.length) + NOTE + note;
-  if (key.length <= 4 * USER_AGENT_LIMIT) notes.set(key, kept);
+  const kept = ownCopy(
+    note === '' ? raw.slice(0, USER_AGENT_LIMIT) : raw.slice(0, USER_AGENT_LIMIT - 1 - note.length) + NOTE + note,
+  );
+  if (key.length <= 4 * USER_AGENT_LIMIT) notes.set(ownCopy(key), kept);
   return kept;
+}
+
+/** What a record keeps as a user agent that the application tells, not the browser. */
+export function givenUserAgent(text: string | null = null): string | null {
+  return text === null || text === '' ? null : ownCopy(text.slice(0, USER_AGENT_LIMIT).replaceAll(NOTE, ' '));
 }
 
 /** The note of what the hints add to the user agent, at most 140 characters; empty if they add nothing. */

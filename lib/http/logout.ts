@@ -8,6 +8,7 @@ import { isFormPost } from './accept.js';
 import type { LoginCookie } from './cookie.js';
 import type { ForgeryCheck } from './forgery.js';
 import type { Fail } from './gates.js';
+import type { LoginUrlFor } from './login-url.js';
 import type { AppRequest } from './request.js';
 import { redirect, sendNotAllowed, sendNothing, type Handler } from './respond.js';
 import type { TokenSource } from './token-source.js';
@@ -20,7 +21,7 @@ export interface LogoutParts {
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
   readonly cookie: Pick<LoginCookie, 'clear'> | null;
   readonly fail: Fail;
-  readonly loginUrl?: string | undefined;
+  readonly loginUrlFor?: LoginUrlFor | undefined;
 }
 
 /**
@@ -59,7 +60,7 @@ export function createLogout(parts: LogoutParts, options: unknown = {}): Handler
     endSession(req)
       .then(() => {
         cookie?.clear(res);
-        if (isFormPost(req)) redirect(res, parts.loginUrl ?? '/');
+        if (isFormPost(req)) redirect(res, parts.loginUrlFor?.(req) ?? '/');
         else sendNothing(res);
       })
       .catch((error: unknown) => fail(error, req, res, next));

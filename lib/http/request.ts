@@ -4,8 +4,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Organization } from '../core/claims.js';
 import type { LoginError } from '../core/errors.js';
 import type { Sighting } from '../core/session.js';
-import type { ClientAddress, TrustFunction } from './client-address.js';
-import { sightedUserAgent } from './client-hints.js';
+import type { Client, ClientOf } from './client.js';
+import { createTrustIn, type TrustFunction } from './client-address.js';
 
 /** The type of `req.user`, unless the option `user` makes something else of the claims. */
 export interface LoginUser {
@@ -79,35 +79,40 @@ export function put<Name extends 'user' | 'loginSession'>(req: AppRequest, name:
   req[name] = value;
 }
 
-/** One request as the ledger sees it. Address and user agent are read on demand: most requests need neither. */
+/** One request as the ledger sees it. Its client is found on demand: most requests do not need it. */
 export class RequestSighting implements Sighting {
   readonly at: number;
   readonly #req: AppRequest;
-  readonly #addressOf: ClientAddress;
-  #ip: string | null | undefined;
-  #userAgent: string | null | undefined;
+  readonly #clientOf: ClientOf;
+  #client: Client | undefined;
 
-  constructor(req: AppRequest, at: number, addressOf: ClientAddress) {
+  constructor(req: AppRequest, at: number, clientOf: ClientOf) {
     this.at = at;
     this.#req = req;
-    this.#addressOf = addressOf;
+    this.#clientOf = clientOf;
   }
 
   get ip(): string | null {
-    if (this.#ip === undefined) this.#ip = this.#addressOf(this.#req);
-    return this.#ip;
+    return this.#found().ip;
   }
 
   get userAgent(): string | null {
-    if (this.#userAgent === undefined) this.#userAgent = sightedUserAgent(this.#req.headers);
-    return this.#userAgent;
+    return this.#found().userAgent;
   }
 
-  /** Reads both now: once the client is gone, its socket no longer knows the address. */
+  /** Finds the client now: once it is gone, its socket no longer knows the address. If that fails, whoever asks gets the error. */
   settle(): this {
-    this.#ip = this.ip;
-    this.#userAgent = this.userAgent;
+    try {
+      this.#found();
+    } catch {
+      // It is asked for again, and fails again.
+    }
     return this;
+  }
+
+  #found(): Client {
+    this.#client ??= this.#clientOf(this.#req);
+    return this.#client;
   }
 }
 
@@ -116,10 +121,10 @@ export class RequestSighting implements Sighting {
  * if there is one), or else `Host`. Empty if there is none.
  */
 export function createHostOf(trust: TrustFunction): (req: AppRequest) => string {
+  const trustIn = createTrustIn(trust);
   return function hostOf(req) {
     const forwarded = req.headers['x-forwarded-host'];
-    const isTrusted = expressTrust(req.app) ?? trust;
-    if (typeof forwarded === 'string' && isTrusted(req.socket.remoteAddress ?? '', 0)) {
+    if (typeof forwarded === 'string' && trustIn(req)(req.socket.remoteAddress ?? '', 0)) {
       return (forwarded.split(',', 1)[0] ?? '').trim();
     }
     const authority = req.headers.host ?? req.headers[':authority'];
@@ -129,23 +134,14 @@ export function createHostOf(trust: TrustFunction): (req: AppRequest) => string 
 
 /** Whether the client uses https: by Express (its `trust proxy` setting), or else by TLS here, or by a trusted proxy. */
 export function createSecureCheck(trust: TrustFunction): (req: AppRequest) => boolean {
+  const trustIn = createTrustIn(trust);
   return function isSecure(req) {
     if (typeof req.secure === 'boolean') return req.secure;
     if ('encrypted' in req.socket && req.socket.encrypted === true) return true;
     const forwarded = req.headers['x-forwarded-proto'];
-    if (typeof forwarded !== 'string' || !trust(req.socket.remoteAddress ?? '', 0)) return false;
+    if (typeof forwarded !== 'string' || !trustIn(req)(req.socket.remoteAddress ?? '', 0)) return false;
     return forwarded.split(',', 1)[0]?.trim().toLowerCase() === 'https';
   };
-}
-
-function expressTrust(app: unknown): TrustFunction | undefined {
-  if (!isExpress(app)) return undefined;
-  const trust = app.get('trust proxy fn');
-  return typeof trust === 'function' ? (address, hop) => trust.call(app, address, hop) === true : undefined;
-}
-
-function isExpress(app: unknown): app is { get(setting: string): unknown } {
-  return typeof app === 'function' && 'get' in app && typeof app.get === 'function';
 }
 
 /** The path of a URL, as it is written. It may begin like the name of another host (`//host`). */

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LoginError } from '../core/errors.js';
 import { passOn, pendingResult } from '../core/hooks.js';
 import { isNavigation } from './accept.js';
+import type { LoginUrlFor } from './login-url.js';
 
 export type Next = (error?: unknown) => void;
 
@@ -29,7 +30,7 @@ export type Refuse = (
 
 export interface RefusalOptions {
   /** Where a browser that navigates is redirected (303) instead of a 401. */
-  readonly loginUrl?: string | undefined;
+  readonly loginUrlFor?: LoginUrlFor | undefined;
   readonly onRefused?: OnRefused | undefined;
 }
 
@@ -42,7 +43,7 @@ const PUBLIC_REASONS: ReadonlySet<string> = new Set([
   'provider_logout',
 ]);
 
-export function createRefuse({ loginUrl, onRefused }: RefusalOptions): Refuse {
+export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse {
   const presentProblem: Present = (error, _req, res) => sendProblem(res, error);
 
   return function refuse(error, req, res, next, present = presentProblem) {
@@ -52,8 +53,8 @@ export function createRefuse({ loginUrl, onRefused }: RefusalOptions): Refuse {
       if (onRefused !== undefined) {
         res.setHeader('Cache-Control', 'no-store');
         catchLater(onRefused(error, req, res, next), next);
-      } else if (loginUrl !== undefined && error.status === 401 && isNavigation(req)) {
-        redirect(res, loginUrl);
+      } else if (loginUrlFor !== undefined && error.status === 401 && isNavigation(req)) {
+        redirect(res, loginUrlFor(req));
       } else {
         catchLater(present(error, req, res), next);
       }

@@ -14,6 +14,7 @@ import { CurrentSession, type Authenticator } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
 import type { Fail } from './gates.js';
+import type { LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest } from './request.js';
 import { redirect, sendJson, sendNotAllowed, sendNothing, type Handler, type Next } from './respond.js';
@@ -32,7 +33,7 @@ export interface RouterParts {
   readonly cookie: Pick<LoginCookie, 'clear'> | null;
   readonly fail: Fail;
   readonly clock: { now(): number };
-  readonly loginUrl?: string | undefined;
+  readonly loginUrlFor?: LoginUrlFor | undefined;
 }
 
 const timeZone: Kind = {
@@ -84,7 +85,7 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 type Answer = (req: AppRequest, res: ServerResponse, caller: VerifiedToken) => Promise<void>;
 type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
 
-interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'loginUrl'> {
+interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'loginUrlFor'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
 }
@@ -165,11 +166,11 @@ function createOne({ account, locate, handles }: Context): Required<Pick<Methods
 type Act = (req: AppRequest, res: ServerResponse, caller: VerifiedToken, fields: unknown) => Promise<Done | null>;
 
 /** A form is answered with its page again, or with the login page if it signed the caller out. */
-function createForm({ loginUrl = '/' }: Context): (act: Act) => Answer {
+function createForm({ loginUrlFor }: Context): (act: Act) => Answer {
   return (act) =>
     async function submitForm(req, res, caller) {
       const done = await act(req, res, caller, await formOf(req));
-      redirect(res, done === null ? loginUrl : `${mountOf(req) || '/'}?done=${done}`);
+      redirect(res, done === null ? (loginUrlFor?.(req) ?? '/') : `${mountOf(req) || '/'}?done=${done}`);
     };
 }
 

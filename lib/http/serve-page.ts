@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
 import type { SessionList } from './account.js';
+import type { LoginUrlFor } from './login-url.js';
 import { doneFrom, languageFor, messagesOffered, type MessagesOverride } from './messages.js';
 import { pageHeaders, renderFragment, renderPage, type PageView } from './page.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
@@ -29,7 +30,7 @@ export interface PageOptions {
 
 export interface PageParts {
   readonly clock: { now(): number };
-  readonly loginUrl?: string | undefined;
+  readonly loginUrlFor?: LoginUrlFor | undefined;
 }
 
 export interface Page {
@@ -38,12 +39,16 @@ export interface Page {
 }
 
 /** Throws a `TypeError` if an option is invalid. */
-export function createPage({ clock, loginUrl }: PageParts, options: PageOptions): Page {
+export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptions): Page {
   const { messages, stylesheet = null, layout, formTargets = [], timeZone = 'UTC' } = options;
   const offered = messagesOffered(messages);
-  // The form that signs the reader out is answered with a redirect to the login page.
-  const targets = loginUrl === undefined ? formTargets : [loginUrl, ...formTargets];
-  const headers = Object.entries(pageHeaders({ stylesheet, formTargets: targets }));
+  const fixedHeaders = Object.entries(pageHeaders({ stylesheet, formTargets }));
+
+  /** The form that signs the reader out is answered with a redirect to the login page. */
+  function headersFor(req: AppRequest): readonly (readonly [string, string])[] {
+    if (loginUrlFor === undefined) return fixedHeaders;
+    return Object.entries(pageHeaders({ stylesheet, formTargets: [loginUrlFor(req), ...formTargets] }));
+  }
 
   function viewOf(req: AppRequest): Omit<PageView, 'sessions' | 'problem'> {
     const query = queryOf(req);
@@ -64,7 +69,7 @@ export function createPage({ clock, loginUrl }: PageParts, options: PageOptions)
     const html: unknown = layout === undefined ? renderPage(view) : await layout(renderFragment(view), req);
     if (typeof html !== 'string') throw new TypeError(`layout must return a string, got ${kindOf(html)}`);
     if (res.headersSent) return;
-    for (const [name, value] of headers) {
+    for (const [name, value] of headersFor(req)) {
       // Inside a layout, the site's own policy applies.
       if (layout === undefined || name !== 'Content-Security-Policy') res.setHeader(name, value);
     }
@@ -78,8 +83,8 @@ export function createPage({ clock, loginUrl }: PageParts, options: PageOptions)
     },
 
     async showProblem(error, req, res) {
-      if (error.status === 401 && loginUrl !== undefined) {
-        redirect(res, loginUrl);
+      if (error.status === 401 && loginUrlFor !== undefined) {
+        redirect(res, loginUrlFor(req));
         return;
       }
       for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);

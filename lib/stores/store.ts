@@ -1,5 +1,6 @@
 /** The contract of a session store: what each method guarantees to the ledger. */
 
+import { isObject, kindOf } from '../core/check.js';
 import type { Health } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { Cutoff, GlobalCutoff } from '../core/record.js';
@@ -254,4 +255,38 @@ export interface SessionStore {
 
   /** Closes only the connections that the store opened. */
   close(): Promise<void>;
+}
+
+const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin'>, true>> = {
+  configure: true,
+  sight: true,
+  list: true,
+  get: true,
+  label: true,
+  revoke: true,
+  revokeAll: true,
+  restore: true,
+  endEverywhere: true,
+  catchUp: true,
+  feed: true,
+  health: true,
+  close: true,
+};
+
+/** Throws a `TypeError` if the option `store` is not a store. */
+export function checkStore(options: { readonly store?: unknown }): void {
+  const { store } = options;
+  if (store === undefined) {
+    if (!Object.hasOwn(options, 'store')) return;
+    throw new TypeError('store is given as undefined: leave it out for memoryStore(), which serves a single process');
+  }
+  if (!isObject(store)) {
+    throw new TypeError(
+      `store must be memoryStore(), redisStore(...) or a store of the same contract, got ${kindOf(store)}`,
+    );
+  }
+  const missing = Object.keys(STORE_METHODS).filter((method) => typeof store[method] !== 'function');
+  if (missing.length === 0) return;
+  const names = missing.map((method) => `${method}()`).join(', ');
+  throw new TypeError(`store must have every method of SessionStore, and lacks ${names}`);
 }

@@ -7,10 +7,12 @@ import type { LoginErrorCode } from '../../lib/core/errors.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import { createAccount, type Account } from '../../lib/http/account.js';
 import { Authenticator, loginUser, type AuthenticatorParts } from '../../lib/http/authenticate.js';
-import { compileTrust, createClientAddress, type RecordIp, type TrustProxy } from '../../lib/http/client-address.js';
+import { createClientOf, type ClientOption } from '../../lib/http/client.js';
+import { compileTrust, type RecordIp, type TrustProxy } from '../../lib/http/client-address.js';
 import { createLoginCookie, type CookieOptions } from '../../lib/http/cookie.js';
 import { createForgeryCheck, type Origins } from '../../lib/http/forgery.js';
 import { createFail, createOptional, createRequired, type Fail, type RequiredOptions } from '../../lib/http/gates.js';
+import { createLoginUrl, type LoginUrl } from '../../lib/http/login-url.js';
 import { createLogout, type LogoutParts } from '../../lib/http/logout.js';
 import { createHostOf, type AppRequest } from '../../lib/http/request.js';
 import { createRefuse, type Handler, type RefusalOptions } from '../../lib/http/respond.js';
@@ -25,7 +27,9 @@ export const ISSUER = 'https://id.example.com/';
 export const SECRET = 'a-secret-of-more-than-thirty-two-bytes';
 export const START = Date.UTC(2026, 2, 1, 9);
 
-export interface SiteOptions extends RefusalOptions {
+export interface SiteOptions extends Pick<RefusalOptions, 'onRefused'> {
+  readonly loginUrl?: LoginUrl;
+  readonly client?: ClientOption;
   readonly from?: TokenSourceOption;
   readonly trustProxy?: TrustProxy;
   readonly recordIp?: RecordIp;
@@ -106,7 +110,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     ledger,
     user: loginUser,
     clock,
-    clientAddress: createClientAddress(trust, options.recordIp ?? 'full'),
+    clientOf: createClientOf(trust, options.recordIp ?? 'full', options.client),
     hostOf: createHostOf(trust),
     emit: (name, event) => {
       if (name === 'tokenRefused' && 'code' in event) refused.push(event.code);
@@ -118,14 +122,14 @@ export function makeSite(options: SiteOptions = {}): Site {
   const authenticator = new Authenticator<unknown>({ ...parts, source, refuseForgery });
   const name = options.cookie?.name ?? source.cookie;
   const cookie = name === null ? null : createLoginCookie(name, options.cookie ?? {}, { clock, isSecure: () => false });
-  const { loginUrl } = options;
+  const loginUrlFor = createLoginUrl(options.loginUrl);
   const login: SiteLogin = {
     required: (requiredOptions) => createRequired(authenticator, login.fail, requiredOptions),
     optional: () => createOptional(authenticator),
-    logout: () => createLogout({ ...parts, source, refuseForgery, cookie, fail: login.fail, loginUrl }),
+    logout: () => createLogout({ ...parts, source, refuseForgery, cookie, fail: login.fail, loginUrlFor }),
     verify: (token, sighting) => authenticator.verify(token, sighting),
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
-    fail: createFail(authenticator, createRefuse(options)),
+    fail: createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused })),
   };
   const account = createAccount(ledger, handles);
   return {
@@ -135,7 +139,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     clock,
     refused,
     router: (routerOptions) =>
-      createRouter({ handles, authenticator, account, cookie, fail: login.fail, clock, loginUrl }, routerOptions),
+      createRouter({ handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor }, routerOptions),
     close: () => ledger.close(),
   };
 }

@@ -1,0 +1,54 @@
+/** What is recorded of the client of a request: its address and its user agent. */
+
+import type { IncomingMessage } from 'node:http';
+import { checkOptions, stringOrNull, type OptionKinds } from '../core/check.js';
+import { refusePromise } from '../core/hooks.js';
+import { createClientAddress, recordedAddress, type RecordIp, type TrustFunction } from './client-address.js';
+import { givenUserAgent, sightedUserAgent } from './client-hints.js';
+import type { AppRequest } from './request.js';
+
+/** The client, as the application knows it. Null: unknown. */
+export interface SightingHint {
+  readonly ip?: string | null | undefined;
+  readonly userAgent?: string | null | undefined;
+}
+
+/** Taken from a method, so that it may require its framework's own request type. */
+export type ClientOption = { of(req: IncomingMessage): SightingHint | undefined }['of'];
+
+export interface Client {
+  readonly ip: string | null;
+  readonly userAgent: string | null;
+}
+
+/** Throws what the option `client` throws, and a `TypeError` if that returns a promise or anything else that is invalid. */
+export type ClientOf = (req: AppRequest) => Client;
+
+export function createClientOf(trust: TrustFunction, recordIp: RecordIp, option?: ClientOption): ClientOf {
+  const addressOf = createClientAddress(trust, recordIp);
+  const found: ClientOf = (req) => ({ ip: addressOf(req), userAgent: sightedUserAgent(req.headers) });
+  if (option === undefined) return found;
+  return function clientByOption(req) {
+    const told: unknown = option(req);
+    if (told === undefined) return found(req);
+    refusePromise(told, 'client must return { ip, userAgent } itself, not a promise of it');
+    const { ip, userAgent } = checkHint(told, 'client (as its function returned it)');
+    return {
+      ip: ip === undefined ? addressOf(req) : recordedAddress(ip, recordIp),
+      userAgent: userAgent === undefined ? sightedUserAgent(req.headers) : givenUserAgent(userAgent),
+    };
+  };
+}
+
+/** The client that is passed to `verify()`; what is left out is null. Throws a `TypeError` if it is invalid. */
+export function clientGiven(value: unknown, recordIp: RecordIp): Client {
+  const { ip, userAgent } = value === undefined ? {} : checkHint(value, 'verify()');
+  return { ip: recordedAddress(ip, recordIp), userAgent: givenUserAgent(userAgent) };
+}
+
+const SIGHTING_HINT: OptionKinds<SightingHint> = { ip: stringOrNull, userAgent: stringOrNull };
+
+function checkHint(value: unknown, owner: string): SightingHint {
+  checkOptions<SightingHint>(value, owner, SIGHTING_HINT);
+  return value as SightingHint;
+}
