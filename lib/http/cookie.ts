@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { stringifySetCookie } from 'cookie';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
 import { createCookieReader, isSent, type CookieReader } from './sent-cookies.js';
 
@@ -142,7 +142,7 @@ function valuesOf(read: CookieReader, req: AppRequest): readonly string[] {
   try {
     return read(req);
   } catch (error) {
-    if (error instanceof LoginError) return [];
+    if (isLoginError(error)) return [];
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** Ends the current session and clears its cookie. */
 
 import { checkOptions } from '../core/check.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError } from '../core/errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isFormPost } from './accept.js';
@@ -37,7 +37,7 @@ export function createLogout(parts: LogoutParts, options: unknown = {}): Handler
     try {
       return await verifier.verify(text);
     } catch (error) {
-      if (error instanceof LoginError && error.status === 401) return undefined;
+      if (isLoginError(error) && error.status === 401) return undefined;
       throw error;
     }
   }

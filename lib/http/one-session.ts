@@ -1,6 +1,6 @@
 /** Which of several cookies with one name is used. */
 
-import { LoginError, type LoginErrorCode } from '../core/errors.js';
+import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
@@ -71,7 +71,7 @@ async function outcomeOf<Value>(work: () => Promise<Value>): Promise<Outcome<Val
   try {
     return { is: 'good', value: await work() };
   } catch (error) {
-    if (!(error instanceof LoginError)) throw error;
+    if (!isLoginError(error)) throw error;
     return { is: error.status === 401 ? 'bad' : 'unknown', error };
   }
 }

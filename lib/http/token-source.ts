@@ -1,7 +1,8 @@
 /** Reads the token of a request: from `Authorization: Bearer`, another header, a cookie, or wherever a function finds it. */
 
-import { isObject, kindOf, refusePromise } from '../core/check.js';
-import { LoginError } from '../core/errors.js';
+import { isObject, kindOf } from '../core/check.js';
+import { isLoginError, LoginError } from '../core/errors.js';
+import { refusePromise } from '../core/hooks.js';
 import { cookieNames, type CookieOptions } from './cookie.js';
 import { memberOf, type AppRequest } from './request.js';
 import { createCookieReader } from './sent-cookies.js';
@@ -66,7 +67,7 @@ function readGood(reader: Reader, req: AppRequest): SentToken | undefined {
   try {
     return reader(req);
   } catch (error) {
-    if (error instanceof LoginError) return undefined;
+    if (isLoginError(error)) return undefined;
     throw error;
   }
 }
