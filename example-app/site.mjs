@@ -82,19 +82,9 @@ export function createSite({ issuer, tokenUrl, store }) {
 
   app.post('/sign-in', ownForms, express.urlencoded({ extended: false, limit: '1kb' }), async (req, res) => {
     const username = fieldOf(req.body, 'username');
-    const result = await signIn(username, fieldOf(req.body, 'password'));
-    if (result === 'wrong' || result === 'unavailable') {
-      res.status(result === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem: result, username }));
-      return;
-    }
-    res.cookie('login_token', result.token, {
-      httpOnly: true,
-      sameSite: 'lax',
-      // Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes this true.
-      secure: req.secure,
-      maxAge: result.seconds * 1000,
-    });
-    res.redirect(303, '/');
+    const problem = await signIn(req, res, username, fieldOf(req.body, 'password'));
+    if (problem === undefined) res.redirect(303, '/');
+    else res.status(problem === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem, username }));
   });
 
   app.post('/sign-out', sessions.logout());
@@ -137,10 +127,12 @@ export function createSite({ issuer, tokenUrl, store }) {
   return { app, sessions };
 
   /**
+   * Sets the login cookie. Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes it Secure.
+   * @param {import('express').Request} req @param {import('express').Response} res
    * @param {string} username @param {string} password
-   * @returns {Promise<{ token: string, seconds: number } | 'wrong' | 'unavailable'>}
+   * @returns {Promise<'wrong' | 'unavailable' | undefined>} why it failed
    */
-  async function signIn(username, password) {
+  async function signIn(req, res, username, password) {
     try {
       const response = await fetch(tokenUrl, {
         method: 'POST',
@@ -149,9 +141,11 @@ export function createSite({ issuer, tokenUrl, store }) {
       });
       if (response.status === 401) return 'wrong';
       if (!response.ok) return 'unavailable';
-      const { login_token: token, expires_in: seconds } = await response.json();
-      return { token, seconds };
-    } catch {
+      const { login_token: token } = await response.json();
+      await sessions.setCookie(req, res, token);
+      return undefined;
+    } catch (error) {
+      console.error('A sign-in failed:', error);
       return 'unavailable';
     }
   }

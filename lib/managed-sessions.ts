@@ -27,6 +27,7 @@ import { createLogout } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
 import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
+import { createCookieTokens, createSetCookie } from './http/sign-in.js';
 import { createTokenSource } from './http/token-source.js';
 import { clientKeyOf } from './http/user-agent.js';
 import { userReferred, type UserReference } from './http/user-reference.js';
@@ -72,11 +73,19 @@ export interface ManagedSessions<User = LoginUser> {
   logout(): Handler;
   /**
    * For providers that redirect back with `?token=`. On GET, the token becomes the cookie (HttpOnly, by default SameSite=Lax
-   * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. With an
-   * invalid token, or a wrong `state`, it is redirected without a cookie, and `tokenRefused` says why. Without a token, and
-   * for other methods: `next()`. Throws a `TypeError` if an option is invalid.
+   * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. If that
+   * replaces the cookie of another session, that session is ended with the reason `replaced`. With an invalid token, or a
+   * wrong `state`, the browser is redirected without a cookie, and `tokenRefused` says why. Without a token, and for other
+   * methods: `next()`. Throws a `TypeError` if an option is invalid, or if `state` is missing.
    */
-  handoff(options?: HandoffOptions): Handler;
+  handoff(options: HandoffOptions): Handler;
+  /**
+   * For your own sign-in route: verifies the token, and sets it as the cookie, as `handoff()` does. If that replaces the
+   * cookie of another session, that session is ended with the reason `replaced`, whoever's it is. Rejects with `LoginError`
+   * if the token is refused, is too long for a cookie, or cannot be checked: then nothing is written. Await it before you
+   * answer, and check that the request comes from your own page: it does not read where the request was sent from.
+   */
+  setCookie(req: IncomingMessage, res: ServerResponse, token: string): Promise<void>;
   /**
    * Token introspection (RFC 7662) for services that cannot verify tokens: they POST a form with `token`, and `authorize`
    * says whether they may. It does not count as use of the session. Throws a `TypeError` if an option is invalid.
@@ -143,6 +152,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     verify: async (token, sighting) => {
       return authenticator.verify(token, clientGiven(sighting, settings.recordIp));
     },
+    setCookie: createSetCookie(parts),
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
     on: (event, listener) => {
       checkListener(event, listener);
@@ -209,8 +219,10 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
+  const { whenStoreDown } = settings;
+  const cookieTokens = createCookieTokens(name);
   const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
-  return { ...http, issuers, tenants, verifier, ledger, clock, emit };
+  return { ...http, cookieTokens, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {

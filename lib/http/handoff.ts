@@ -2,39 +2,32 @@
 
 import { timingSafeEqual } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { anything, checkOptions, type OptionKinds } from '../core/check.js';
+import { checkOptions, isObject, type OptionKinds } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
-import { tokenEndsAt } from '../core/policy.js';
-import type { Ledger } from '../ledger/ledger.js';
-import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { ClientOf } from './client.js';
-import { COOKIE_LIMIT, createCookieClearer, type LoginCookie } from './cookie.js';
+import { createCookieClearer } from './cookie.js';
 import type { Fail } from './gates.js';
-import { pathOf, RequestSighting, wholeUrl, type AppRequest } from './request.js';
+import { pathOf, wholeUrl, type AppRequest } from './request.js';
 import { redirect, type Handler } from './respond.js';
-import { createValueSource, type TokenSourceOption } from './token-source.js';
+import { createSignIn, type SignInParts } from './sign-in.js';
+import { createValueSource, type TokenFunction } from './token-source.js';
 
 export interface HandoffOptions {
   /** The query parameter with the token. Default `'token'`. */
   readonly parameter?: string;
   /**
    * What `?state=` must be: the value of a cookie that your sign-in route set, which is then cleared, or a function that
-   * returns the value (from a server-side session, for example). Without it, another site can sign its visitors in to your
-   * site as a user of its choice (login CSRF, RFC 6749, section 10.12). Default: not checked.
+   * returns the value (from a server-side session, for example). It shows that the login began in this browser. Without it,
+   * another site can sign its visitors in to your site as a user of its choice (login CSRF, RFC 6749, section 10.12).
+   * `false` accepts that, for a provider that cannot return a state.
    */
-  readonly state?: TokenSourceOption;
+  readonly state: HandoffState;
 }
 
-/** Each part is prepared once. */
-export interface HandoffParts {
-  readonly verifier: Pick<Verifier, 'verify'>;
-  readonly ledger: Pick<Ledger, 'judge'>;
-  readonly clock: { now(): number };
-  readonly clientOf: ClientOf;
-  /** Null if a function reads the token and the option `cookie` has no name. */
-  readonly cookie: LoginCookie | null;
+export type HandoffState = { readonly cookie: string } | TokenFunction | false;
+
+export interface HandoffParts extends SignInParts {
   readonly fail: Fail;
   readonly emit: Emit;
 }
@@ -44,32 +37,36 @@ const HANDOFF_OPTIONS: OptionKinds<HandoffOptions> = {
     accepts: (value) => typeof value === 'string' && value !== '' && value !== 'state',
     words: "the name of a query parameter other than 'state'",
   },
-  state: anything,
+  state: {
+    accepts: (value) => value === false || typeof value === 'function' || isObject(value),
+    words: "{ cookie: 'name' }, a function or false",
+  },
 };
 
 /**
  * On a GET with the token in the query: sets the cookie if token and session are valid, and redirects (303) to the same
  * URL without the token. Everything else goes to `next`. Throws a `TypeError` if an option is invalid.
  */
-export function createHandoff(parts: HandoffParts, options: HandoffOptions = {}): Handler {
+export function createHandoff(parts: HandoffParts, options: HandoffOptions): Handler {
   const { fail, emit } = parts;
-  checkOptions<HandoffOptions>(options, 'handoff()', HANDOFF_OPTIONS);
-  const { parameter = 'token', state } = options;
-  const check = createHandoffCheck(parts, options);
-  const cookie = requireCookie(parts.cookie);
+  const { parameter, state } = checkHandoff(options);
+  const expectedState = state === false ? null : createValueSource(state, 'handoff(): state');
+  const signIn = createSignIn(parts, 'handoff()');
   const clearState = typeof state === 'object' ? createCookieClearer(state.cookie) : null;
-  const taken = state === undefined ? [parameter] : [parameter, 'state'];
+  const taken = state === false ? [parameter] : [parameter, 'state'];
 
-  function accept(req: AppRequest, res: ServerResponse, { times }: VerifiedToken, text: string): void {
-    cookie.write(req, res, text, tokenEndsAt(times));
+  async function accept(req: AppRequest, res: ServerResponse, parameters: readonly Parameter[]): Promise<void> {
+    if (expectedState !== null) requireState(valuesOf(parameters, 'state'), expectedState(req));
+    const [text = '', ...others] = valuesOf(parameters, parameter);
+    if (others.length > 0) throw new LoginError('token_malformed', 'There is more than one token in the query');
+    await signIn(req, res, text);
     clearState?.(res);
   }
 
   return function handoffMiddleware(req: AppRequest, res, next) {
     const url = wholeUrl(req);
     const parameters = req.method === 'GET' ? parametersOf(url) : [];
-    const [text] = valuesOf(parameters, parameter);
-    if (text === undefined) {
+    if (valuesOf(parameters, parameter).length === 0) {
       next();
       return;
     }
@@ -79,14 +76,12 @@ export function createHandoff(parts: HandoffParts, options: HandoffOptions = {})
     replaceQuery(req, query);
     if (!res.headersSent) res.setHeader('Referrer-Policy', 'no-referrer');
 
-    check(req, parameters, text)
+    accept(req, res, parameters)
       .then(
-        (token) => {
-          if (res.headersSent) return;
-          accept(req, res, token, text);
-          redirect(res, target);
-        },
+        () => redirect(res, target),
         (error: unknown) => {
+          // Somebody else has answered meanwhile, for example at a timeout.
+          if (res.headersSent) return;
           if (isBadHandoff(error)) {
             emit('tokenRefused', tokenRefused(error));
             redirect(res, target);
@@ -99,33 +94,18 @@ export function createHandoff(parts: HandoffParts, options: HandoffOptions = {})
   };
 }
 
-type HandoffCheck = (req: AppRequest, parameters: readonly Parameter[], text: string) => Promise<VerifiedToken>;
-
-/** Checks state, token and session. */
-function createHandoffCheck(parts: HandoffParts, { parameter = 'token', state }: HandoffOptions): HandoffCheck {
-  const { verifier, ledger, clock, clientOf } = parts;
-  const cookie = requireCookie(parts.cookie);
-  const expectedState = state === undefined ? undefined : createValueSource(state, 'handoff(): state');
-  return async function checkHandoff(req, parameters, text) {
-    if (expectedState !== undefined) requireState(valuesOf(parameters, 'state'), expectedState(req));
-    if (valuesOf(parameters, parameter).length > 1) {
-      throw new LoginError('token_malformed', 'There is more than one token in the query');
-    }
-    if (cookie.name.length + text.length > COOKIE_LIMIT) {
-      throw new LoginError('token_too_large', 'The token is too long for a cookie');
-    }
-    // Now, because once the client is gone, its socket no longer knows the address.
-    const sighting = new RequestSighting(req, clock.now(), clientOf).settle();
-    const token = await verifier.verify(text);
-    await ledger.judge(token, sighting, false);
-    return token;
-  };
+function checkHandoff(value: unknown = {}): Required<HandoffOptions> {
+  // Each value was checked for the type that the interface says.
+  const options = checkOptions<HandoffOptions>(value, 'handoff()', HANDOFF_OPTIONS) as Partial<HandoffOptions>;
+  const { parameter = 'token', state } = options;
+  if (state === undefined) throw new TypeError(STATE_MISSING);
+  return { parameter, state };
 }
 
-function requireCookie(cookie: LoginCookie | null): LoginCookie {
-  if (cookie !== null) return cookie;
-  throw new TypeError('handoff() needs the option cookie.name, because a function as from does not tell the name');
-}
+const STATE_MISSING =
+  "handoff() needs the option state: { cookie: 'login_state' }, the cookie in which your sign-in route keeps the state that it " +
+  'sends to the provider, or a function that returns this state. Otherwise another site could sign its visitors in to ' +
+  'yours as a user of its choice. If your provider cannot return a state, write state: false';
 
 /** Not a 503, which a reload may solve, and not the session limit, which a new login would meet again. */
 function isBadHandoff(error: unknown): error is LoginError {

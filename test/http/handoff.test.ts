@@ -58,10 +58,10 @@ async function rawAnswer(listener: RequestListener, target: string): Promise<str
 const locationIn = (answer: string): string | undefined => /^location: (.*)\r$/im.exec(answer)?.[1];
 
 describeEachFramework((name, makeApp) => {
-  function makeSite(options?: HandoffOptions, sessionsOptions?: Partial<ManagedSessionsOptions>) {
+  function makeSite(options?: Partial<HandoffOptions>, sessionsOptions?: Partial<ManagedSessionsOptions>) {
     newSessions(sessionsOptions);
     const app = makeApp();
-    app.mount('/', sessions.handoff(options));
+    app.mount('/', sessions.handoff({ state: false, ...options }));
     app.mount('/', sessions.optional(), showLogin);
     return app;
   }
@@ -216,7 +216,7 @@ describeEachFramework((name, makeApp) => {
       res.on('finish', () => (url = [req.url, req.originalUrl]));
       next();
     });
-    app.mount('/back', sessions.handoff());
+    app.mount('/back', sessions.handoff({ state: false }));
     const answer = await supertest(app.listener)
       .get(`/back/to?token=${tokenOf('s1')}&a=1`)
       .expect(303);
@@ -317,7 +317,7 @@ describeEachFramework((name, makeApp) => {
 
 test('at https the cookie is Secure', async () => {
   newSessions({ trustProxy: true });
-  const handler = sessions.handoff();
+  const handler = sessions.handoff({ state: false });
   const server = createServer((req, res) => {
     Object.defineProperty(req.socket, 'encrypted', { value: true });
     handler(req, res, () => res.end());
@@ -334,7 +334,7 @@ test.each([
   ['/caf\xc3\xa9?n=\xc3\xa9', '/caf%c3%a9?n=%c3%a9'],
 ])('what no HTTP/1.1 request can be, another server may hand in: %j', async (url, location) => {
   newSessions();
-  const handler = sessions.handoff();
+  const handler = sessions.handoff({ state: false });
   const server = createServer((req, res) => {
     req.url = `${url}${url.includes('?') ? '&' : '?'}token=${tokenOf('s1')}`;
     handler(req, res, () => res.end());
@@ -347,10 +347,13 @@ test.each([
 test('other cookies of the answer stay', async () => {
   newSessions();
   const app = express();
-  app.use((_req, res, next) => {
-    res.cookie('theme', 'dark');
-    next();
-  }, sessions.handoff());
+  app.use(
+    (_req, res, next) => {
+      res.cookie('theme', 'dark');
+      next();
+    },
+    sessions.handoff({ state: false }),
+  );
   const answer = await supertest(app)
     .get(`/?token=${tokenOf('s1')}`)
     .expect(303);
@@ -359,14 +362,18 @@ test('other cookies of the answer stay', async () => {
 
 test('where a function finds the token, the cookie must be named', async () => {
   newSessions({ from: () => undefined });
-  expect(() => sessions.handoff()).toThrow(/^handoff\(\) needs the option cookie\.name/);
+  expect(() => sessions.handoff({ state: false })).toThrow(/^handoff\(\) needs the option cookie\.name/);
   await sessions.close();
   newSessions({ from: () => undefined, cookie: { name: 'mine' } });
-  expect(sessions.handoff()).toBeInstanceOf(Function);
+  expect(sessions.handoff({ state: false })).toBeInstanceOf(Function);
 });
 
 test.each([
   [null, 'handoff() takes an object of options, got null'],
+  [undefined, expect.stringContaining('handoff() needs the option state: ')],
+  [{}, expect.stringContaining('If your provider cannot return a state, write state: false')],
+  [{ state: undefined }, expect.stringContaining('handoff() needs the option state: ')],
+  [{ parameter: 'jwt' }, expect.stringContaining('handoff() needs the option state: ')],
   [{ cookie: 'a' }, 'handoff() has no option "cookie": use one of parameter, state'],
   [{ stat: 'a' }, 'handoff() has no option "stat": did you mean state?'],
   [
@@ -377,12 +384,22 @@ test.each([
     { parameter: 'state' },
     "handoff(): parameter must be the name of a query parameter other than 'state', got a string",
   ],
-  [{ state: null }, "handoff(): state must be { cookie: 'name' } or a function, got null"],
+  [{ state: null }, "handoff(): state must be { cookie: 'name' }, a function or false, got null"],
+  [{ state: true }, "handoff(): state must be { cookie: 'name' }, a function or false, got a boolean"],
+  [{ state: 'login_state' }, "handoff(): state must be { cookie: 'name' }, a function or false, got a string"],
+  [{ state: {} }, "handoff(): state.cookie must be a valid cookie name such as 'login_token', got undefined"],
   [
     { state: { cookie: '' } },
     "handoff(): state.cookie must be a valid cookie name such as 'login_token', got an empty string",
   ],
 ])('%j throws', (options, message) => {
   newSessions();
-  expect(() => sessions.handoff(options as unknown as HandoffOptions)).toThrow(new TypeError(message));
+  let thrown: unknown;
+  try {
+    Reflect.apply(sessions.handoff, sessions, [options]);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(TypeError);
+  expect(thrown).toHaveProperty('message', message);
 });

@@ -1,0 +1,157 @@
+/** Signs a browser in: a verified token becomes the cookie, and the session of the cookie that it replaces is ended. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tokenRefused } from '../core/diagnosis.js';
+import { LoginError } from '../core/errors.js';
+import type { Emit } from '../core/events.js';
+import { tokenEndsAt } from '../core/policy.js';
+import type { Ledger, WhenStoreDown } from '../ledger/ledger.js';
+import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import type { ClientOf } from './client.js';
+import { COOKIE_LIMIT, type LoginCookie } from './cookie.js';
+import { RequestSighting, type AppRequest } from './request.js';
+import { createValueSource } from './token-source.js';
+
+/** Each part is prepared once. */
+export interface SignInParts {
+  readonly verifier: Pick<Verifier, 'verify'>;
+  readonly ledger: Pick<Ledger, 'judge' | 'peek' | 'revoke'>;
+  readonly clock: { now(): number };
+  readonly clientOf: ClientOf;
+  /** Null if a function reads the token and the option `cookie` has no name. */
+  readonly cookie: LoginCookie | null;
+  /** Every value that the request's cookies of this name have. */
+  readonly cookieTokens: (req: AppRequest) => readonly string[];
+  readonly whenStoreDown: WhenStoreDown;
+}
+
+/** Resolves once the cookie is on the response. Rejects with `LoginError`: then nothing is written. */
+export type SignIn = (req: AppRequest, res: ServerResponse, text: string) => Promise<void>;
+
+/** `caller` is the member that needs the cookie. Throws a `TypeError` if nothing says what the cookie is called. */
+export function createSignIn(parts: SignInParts, caller: string): SignIn {
+  const { verifier, ledger, clock, clientOf } = parts;
+  const cookie = requireCookie(parts.cookie, caller);
+  const replacement = createReplacement(parts);
+
+  /** Otherwise sessions would begin and end, and the browser would not get the cookie. */
+  function requireOpen(res: ServerResponse): void {
+    if (!res.headersSent) return;
+    throw new TypeError(`${caller} cannot set the cookie: the response has been sent. Await it before you answer`);
+  }
+
+  return async function signIn(req, res, text) {
+    requireOpen(res);
+    if (cookie.name.length + text.length > COOKIE_LIMIT) {
+      throw new LoginError('token_too_large', 'The token is too long for a cookie');
+    }
+    // Now, because once the client is gone, its socket no longer knows the address.
+    const sighting = new RequestSighting(req, clock.now(), clientOf).settle();
+    const token = await verifier.verify(text);
+    const replaced = await replacement.find(req, token);
+    if (replaced.length > 0) {
+      // A token that will be refused replaces nothing.
+      await replacement.unlessStoreIsDown(ledger.peek(token, clock.now()));
+      requireOpen(res);
+      // Before the new session counts: a browser's last login must not stand in its way at the session limit.
+      await replacement.end(replaced);
+    }
+    await ledger.judge(token, sighting, false);
+    requireOpen(res);
+    cookie.write(req, res, text, tokenEndsAt(token.times));
+  };
+}
+
+interface Replacement {
+  /** The tokens of the cookies that a new token replaces, one for each session. Never the session of the new token. */
+  find(req: AppRequest, token: VerifiedToken): Promise<readonly VerifiedToken[]>;
+  /** Not atomic: safe to repeat. */
+  end(replaced: readonly VerifiedToken[]): Promise<void>;
+  /** `whenStoreDown` may allow a login although the store cannot be asked. */
+  unlessStoreIsDown(work: Promise<unknown>): Promise<void>;
+}
+
+function createReplacement({ verifier, ledger, cookieTokens, whenStoreDown }: SignInParts): Replacement {
+  /** Undefined for a cookie that is not good: it names no session that could be ended. */
+  async function sessionOf(text: string): Promise<VerifiedToken | undefined> {
+    try {
+      return await verifier.verify(text);
+    } catch (error) {
+      // Also if the keys of its issuer cannot be reached: a cookie that somebody planted must not prevent a login.
+      if (error instanceof LoginError) return undefined;
+      throw error;
+    }
+  }
+
+  async function unlessStoreIsDown(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      const isDown = error instanceof LoginError && error.code === 'store_unavailable';
+      if (!isDown || whenStoreDown === 'refuse') throw error;
+    }
+  }
+
+  return {
+    unlessStoreIsDown,
+    async find(req, token) {
+      const found = await Promise.all(cookieTokens(req).map(sessionOf));
+      return distinct(found).filter(({ handle }) => handle !== token.handle);
+    },
+    async end(replaced) {
+      for (const { user, handle, times } of replaced) {
+        const request = { handle, reason: 'replaced', by: user.subject, token: times };
+        await unlessStoreIsDown(ledger.revoke(user, request));
+      }
+    },
+  };
+}
+
+/** One token for each session. */
+export function distinct(tokens: readonly (VerifiedToken | undefined)[]): readonly VerifiedToken[] {
+  const byHandle = new Map<string, VerifiedToken>();
+  for (const token of tokens) {
+    if (token !== undefined) byHandle.set(token.handle, token);
+  }
+  return [...byHandle.values()];
+}
+
+/** Writes the cookie for an application's own sign-in route. Reports a refused token as `tokenRefused`. */
+export function createSetCookie(
+  parts: SignInParts & { readonly emit: Emit },
+): (req: IncomingMessage, res: ServerResponse, token: unknown) => Promise<void> {
+  // At the first call: an application that never signs anybody in needs no cookie.
+  let signIn: SignIn | undefined;
+  return async function setCookie(req, res, token) {
+    signIn ??= createSignIn(parts, 'setCookie()');
+    try {
+      if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
+      if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
+      await signIn(req, res, token);
+    } catch (error) {
+      const isRefusal = error instanceof LoginError && error.status < 500 && error.code !== 'no_token';
+      if (isRefusal) parts.emit('tokenRefused', tokenRefused(error));
+      throw error;
+    }
+  };
+}
+
+/** The values of the login cookie of a request. */
+export function createCookieTokens(name: string | null): (req: AppRequest) => readonly string[] {
+  if (name === null) return () => [];
+  const read = createValueSource({ cookie: name }, 'cookie');
+  return function cookieTokens(req) {
+    try {
+      const value = read(req);
+      return value === undefined ? [] : [value];
+    } catch (error) {
+      if (error instanceof LoginError) return [];
+      throw error;
+    }
+  };
+}
+
+function requireCookie(cookie: LoginCookie | null, caller: string): LoginCookie {
+  if (cookie !== null) return cookie;
+  throw new TypeError(`${caller} needs the option cookie.name, because a function as from does not tell the name`);
+}
