@@ -2,12 +2,11 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
-import { aNumber, aString, checkOptions, stringOrNull, type OptionKinds } from './core/check.js';
 import { checkListener, EventHub, type Emit, type SessionEventListener, type SessionEventName } from './core/events.js';
 import type { Health } from './core/health.js';
+import { wordsOf } from './core/hooks.js';
 import {
   createAccount,
-  type Account,
   type EndEverywhereOptions,
   type ListOptions,
   type RevokeAllOptions,
@@ -15,7 +14,14 @@ import {
   type SessionList,
   type SessionView,
 } from './http/account.js';
-import { Authenticator, loginUser, type AuthenticateOptions, type Login } from './http/authenticate.js';
+import { accountMembers } from './http/account-members.js';
+import {
+  Authenticator,
+  loginUser,
+  type AuthenticateOptions,
+  type Login,
+  type UserResult,
+} from './http/authenticate.js';
 import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
@@ -29,8 +35,9 @@ import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
 import { createCookieTokens, createSetCookie } from './http/sign-in.js';
 import { createTokenSource } from './http/token-source.js';
+import { refusingRequests } from './http/uncalled.js';
 import { clientKeyOf } from './http/user-agent.js';
-import { userReferred, type UserReference } from './http/user-reference.js';
+import type { UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';
 import type { ManagedSessionsOptions } from './options.js';
@@ -136,10 +143,7 @@ export interface ManagedSessions<User = LoginUser> {
 export function managedSessions<User = LoginUser>(options: ManagedSessionsOptions<User>): ManagedSessions<User> {
   const settings = checkedSettings(options);
   const events = new EventHub((name, error) => {
-    process.emitWarning(
-      `A listener of ${name} failed: ${error instanceof Error ? error.message : String(error)}`,
-      'ManagedSessionsWarning',
-    );
+    process.emitWarning(`A listener of ${name} failed: ${wordsOf(error)}`, 'ManagedSessionsWarning');
   });
   const parts = connect(options, settings, published(events.emit));
   const { authenticator, issuers, tenants, ledger } = parts;
@@ -262,7 +266,7 @@ type HandlerName = 'required' | 'optional' | 'router' | 'logout' | 'handoff' | '
 function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pick<Members<User>, HandlerName> {
   const { authenticator, fail } = parts;
   const withHints = clientHints ? askForHints : (handler: Handler) => handler;
-  return {
+  const make: Pick<Members<User>, HandlerName> = {
     required: (options) => withHints(createRequired(authenticator, fail, options)),
     optional: () => withHints(createOptional(authenticator)),
     router: (options) => withHints(createRouter(parts, options)),
@@ -270,41 +274,21 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
     handoff: (options) => createHandoff(parts, options),
     introspection: (options) => createIntrospection(parts, options),
   };
-}
-
-type Ending = Pick<RevokeOptions, 'reason' | 'by'>;
-
-const LIST_OPTIONS: OptionKinds<ListOptions> = { limit: aNumber, cursor: stringOrNull };
-const ENDING_OPTIONS: OptionKinds<Ending> = { reason: aString, by: aString };
-const REVOKE_ALL_OPTIONS: OptionKinds<RevokeAllOptions> = { ...ENDING_OPTIONS, except: aString };
-
-type AccountName = 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'endEverywhere';
-
-/** async, so that an invalid argument rejects instead of throwing. `names` is null if any issuer may be named. */
-function accountMembers(account: Account, names: readonly string[] | null): Pick<Members<unknown>, AccountName> {
   return {
-    list: async (user, options = {}) => {
-      checkOptions<ListOptions>(options, 'list()', LIST_OPTIONS);
-      return account.list(userReferred(user, names), options);
-    },
-    get: async (user, handle) => account.get(userReferred(user, names), handle),
-    label: async (user, handle, text) => account.label(userReferred(user, names), handle, text),
-    revoke: async (user, handle, options = {}) => {
-      checkOptions<Ending>(options, 'revoke()', ENDING_OPTIONS);
-      return account.revoke(userReferred(user, names), handle, options);
-    },
-    revokeAll: async (user, options = {}) => {
-      checkOptions<RevokeAllOptions>(options, 'revokeAll()', REVOKE_ALL_OPTIONS);
-      return account.revokeAll(userReferred(user, names), options);
-    },
-    endEverywhere: async (options = {}) => {
-      checkOptions<EndEverywhereOptions>(options, 'endEverywhere()', ENDING_OPTIONS);
-      await account.endEverywhere(options);
-    },
+    required: refusingRequests('required', 'app.use(sessions.required())', make.required),
+    optional: refusingRequests('optional', 'app.use(sessions.optional())', make.optional),
+    router: refusingRequests('router', "app.use('/account/sessions', sessions.router())", make.router),
+    logout: refusingRequests('logout', "app.post('/logout', sessions.logout())", make.logout),
+    handoff: refusingRequests('handoff', 'app.use(sessions.handoff(...))', make.handoff),
+    introspection: refusingRequests(
+      'introspection',
+      "app.use('/introspect', sessions.introspection(...))",
+      make.introspection,
+    ),
   };
 }
 
-function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedToken) => User {
+function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedToken) => UserResult<User> {
   const { user } = options;
   // Without the option, `User` is its default.
   return user === undefined ? (token) => loginUser(token) as User : ({ claims }) => user(claims);

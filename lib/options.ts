@@ -5,6 +5,7 @@ import type { Claims } from './core/claims.js';
 import type { Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
 import type { HandleSecret } from './core/handles.js';
+import type { UserResult } from './http/authenticate.js';
 import type { TrustProxy } from './http/client-address.js';
 import type { ClientOption } from './http/client.js';
 import type { CookieOptions } from './http/cookie.js';
@@ -46,8 +47,12 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    * with the cookie. `'any'` switches this protection off. Default: none.
    */
   origins?: Origins;
-  /** Returns `req.user`. Default: a {@link LoginUser}. Called for each request. The claims are frozen. */
-  user?: (claims: Claims) => User;
+  /**
+   * Returns `req.user`, or a promise of it. Called once for each request; what it throws or rejects with goes to `next`. Null,
+   * undefined or false: there is no such user, and the error is `user_refused` (401). The claims are frozen. Default: a
+   * {@link LoginUser}.
+   */
+  user?: (claims: Claims) => UserResult<User>;
   /** Absolute lifetime of a session, `'1s'` to `'366d'`. Default: only the tokens' `exp` limits it. */
   lifetime?: Duration | ((claims: Claims) => Duration | null | undefined);
   /** Ends a session that has not been used for this long, `'1s'` to `'366d'`. Default: never. */

@@ -13,6 +13,7 @@ import {
 import type { Claims } from './core/claims.js';
 import { durationMs, type Duration } from './core/duration.js';
 import { handlesFrom, type Handles } from './core/handles.js';
+import { refusePromise } from './core/hooks.js';
 import { createClientOf, type ClientOf } from './http/client.js';
 import { compileTrust, type TrustFunction } from './http/client-address.js';
 import { checkCookieOptions, type CookieOptions } from './http/cookie.js';
@@ -162,6 +163,7 @@ function lifetimeOf(value: unknown): (claims: Claims) => number | null {
   const byClaims = value as (claims: Claims) => unknown;
   return function lifetimeByClaims(claims) {
     const chosen = byClaims(claims);
+    refusePromise(chosen, 'lifetime must return a duration, not a promise of it');
     return chosen === undefined || chosen === null
       ? null
       : durationMs(chosen, 'lifetime (as its function returned it)', YEAR);
@@ -172,6 +174,7 @@ function trackOf(track: ManagedSessionsOptions['track']): (claims: Claims) => bo
   if (track === undefined) return () => true;
   return function trackByClaims(claims) {
     const chosen: unknown = track(claims);
+    refusePromise(chosen, 'track must return true or false, not a promise');
     if (typeof chosen !== 'boolean') throw new TypeError(`track must return true or false, got ${kindOf(chosen)}`);
     return chosen;
   };

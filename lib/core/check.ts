@@ -87,17 +87,6 @@ export function shownName(name: string): string {
   return /^[\w$.-]{1,40}$/.test(name) ? `"${name}"` : 'of that name';
 }
 
-/**
- * Throws a `TypeError` with this message if a function that must answer at once returned a promise. A rejection of the
- * promise is swallowed: if nobody handled it, it would end the process.
- */
-export function refusePromise(value: unknown, message: string): void {
-  const isThenable = typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-  if (!isThenable) return;
-  Promise.resolve(value).catch(() => undefined);
-  throw new TypeError(message);
-}
-
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

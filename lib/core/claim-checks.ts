@@ -1,9 +1,10 @@
 /** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
-import { kindOf, refusePromise } from './check.js';
+import { kindOf } from './check.js';
 import { claimOf, isClaims, standardProfile, type Claims, type Profile } from './claims.js';
 import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
 import { LoginError, type LoginErrorCode } from './errors.js';
+import { refusePromise } from './hooks.js';
 import { latestEnd } from './policy.js';
 import type { TokenTimes } from './session.js';
 
@@ -11,8 +12,9 @@ import type { TokenTimes } from './session.js';
 export type Scalar = string | number | boolean | null;
 
 /**
- * What a claim must be: this value, one of these values, or what the predicate accepts. The predicate gets `undefined` for
- * an absent claim; if it throws, the token is refused. A claim that is a list equals no value: use a predicate for it.
+ * What a claim must be: this value, one of these values, or what the predicate accepts by returning `true`. The predicate
+ * gets `undefined` for an absent claim. If it returns anything else, or throws, the token is refused; if it returns a promise,
+ * `next` gets a `TypeError`. A claim that is a list equals no value: use a predicate for it.
  */
 export type RequiredClaim = Scalar | readonly Scalar[] | ((value: unknown) => boolean);
 
@@ -133,8 +135,8 @@ const A_DATE = 'a number of seconds since 1970';
  *
  * Throws `LoginError`: `token_malformed`, `type_refused`, `issuer_refused`, `audience_refused`, `claim_invalid`,
  * `proof_required`, `token_expired`, `token_not_yet_valid`, or `session_expired` if the session is past its lifetime or
- * `session_expiry`. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if `subject`
- * or `scopes` returns a promise, or if `scopes` does not return a list. It passes on whatever else a function of the rules
+ * `session_expiry`. Throws `TypeError` if `lifetime` returns anything but null or a positive, finite number, if a function of
+ * the rules returns a promise, or if `scopes` does not return a list. It passes on whatever else a function of the rules
  * throws.
  */
 export function checkClaims(payload: unknown, rules: ClaimRules, now: number): CheckedClaims {
@@ -226,12 +228,15 @@ function isAsRequired(value: unknown, required: RequiredClaim): boolean {
 }
 
 /** The sender chooses the value: one that the predicate does not expect must not cause a 500. */
-function accepts(predicate: (value: unknown) => boolean, value: unknown): boolean {
+function accepts(predicate: (value: unknown) => unknown, value: unknown): boolean {
+  let answer: unknown;
   try {
-    return predicate(value);
+    answer = predicate(value);
   } catch {
     return false;
   }
+  refusePromise(answer, 'A predicate of claims must return true or false, not a promise');
+  return answer === true;
 }
 
 function tokenTimes(claims: Claims, rules: ClaimRules, now: number): TokenTimes {

@@ -27,6 +27,7 @@ const KINDS = {
   proof_required: invalidToken('A proof of possession is required'),
   token_expired: invalidToken('The token expired'),
   token_not_yet_valid: invalidToken('The token is not valid yet'),
+  user_refused: invalidToken('The user is refused'),
 
   session_revoked: invalidToken('The session was ended'),
   session_expired: invalidToken('The session expired'),
@@ -63,11 +64,12 @@ export interface LoginErrorDetails {
  *
  * `code` says what is wrong. `status` is the HTTP status. `headers` are those of the response (`WWW-Authenticate` by RFC
  * 6750, `Retry-After` by RFC 9110). `expose` says whether `message` may be shown to the client (as in http-errors: if the
- * status is below 500).
+ * status is below 500). `statusCode` is the status under the name that Nest and Koa read.
  */
 export class LoginError extends Error {
   readonly code: LoginErrorCode;
   readonly status: number;
+  readonly statusCode: number;
   readonly title: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly expose: boolean;
@@ -79,11 +81,20 @@ export class LoginError extends Error {
     const kind: Kind = KINDS[code];
     this.code = code;
     this.status = kind.status;
+    this.statusCode = kind.status;
     this.title = kind.title;
     this.expose = kind.status < 500;
     this.reason = details.reason;
     this.headers = headersOf(kind, message, details);
+    made.add(this);
   }
+}
+
+const made = new WeakSet<object>();
+
+/** Whether a thrown value is a {@link LoginError} of this package. Unlike `instanceof`, it runs no code of the value. */
+export function isLoginError(thrown: unknown): thrown is LoginError {
+  return typeof thrown === 'object' && thrown !== null && made.has(thrown);
 }
 
 function headersOf(kind: Kind, message: string, details: LoginErrorDetails): Record<string, string> {

@@ -3,6 +3,7 @@
 import { hint, kindOf, shownName } from './check.js';
 import type { Diagnosis } from './diagnosis.js';
 import type { LoginError, LoginErrorCode } from './errors.js';
+import { pendingResult } from './hooks.js';
 
 /** Whose session an event is about. */
 export interface EventUser {
@@ -94,7 +95,10 @@ export type SessionEventName = keyof SessionEvents;
 export type SessionEventListener<Name extends SessionEventName> = (event: SessionEvents[Name]) => unknown;
 export type Emit = <Name extends SessionEventName>(name: Name, event: SessionEvents[Name]) => void;
 
-/** Calls listeners in the order of registration. What one throws or rejects with goes to `onListenerError`, nowhere else. */
+/**
+ * Calls listeners in the order of registration. What one throws or rejects with goes to `onListenerError`, nowhere else.
+ * `onListenerError` must not throw.
+ */
 export class EventHub {
   readonly #listeners = new Map<SessionEventName, ((event: never) => unknown)[]>();
   readonly #onListenerError: (name: SessionEventName, error: unknown) => void;
@@ -120,10 +124,7 @@ export class EventHub {
     for (const listener of this.#listeners.get(name) ?? []) {
       try {
         const outcome = (listener as (event: unknown) => unknown)(event);
-        if (outcome instanceof Promise)
-          outcome.catch((error: unknown) => {
-            this.#onListenerError(name, error);
-          });
+        pendingResult(outcome)?.catch((error: unknown) => this.#onListenerError(name, error));
       } catch (error) {
         this.#onListenerError(name, error);
       }

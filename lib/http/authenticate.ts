@@ -4,9 +4,10 @@ import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import { anything, checkOptions } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
-import { LoginError, type LoginErrorCode } from '../core/errors.js';
+import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
+import { pendingResult } from '../core/hooks.js';
 import type { Sighting } from '../core/session.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
@@ -15,6 +16,12 @@ import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
 import type { TokenSource } from './token-source.js';
 
+/** There is no such user. */
+type NoUser = null | undefined | false;
+
+/** What the option `user` may return. */
+export type UserResult<User> = User | NoUser | PromiseLike<User | NoUser>;
+
 /** Each part is prepared once. */
 export interface AuthenticatorParts<User> {
   readonly handles: Pick<Handles, 'shown'>;
@@ -22,8 +29,8 @@ export interface AuthenticatorParts<User> {
   readonly ledger: Pick<Ledger, 'judge'>;
   readonly source: Pick<TokenSource, 'read'>;
   readonly refuseForgery: ForgeryCheck;
-  /** Returns `req.user`. Called once per request; whatever it throws goes to `next`. */
-  readonly user: (token: VerifiedToken) => User;
+  /** Returns `req.user`. Called once per request; whatever it throws, or rejects with, goes to `next`. */
+  readonly user: (token: VerifiedToken) => UserResult<User>;
   readonly clock: { now(): number };
   readonly clientOf: ClientOf;
   readonly emit: Emit;
@@ -168,15 +175,35 @@ export class Authenticator<User> implements Issuing {
     return verified.then((checked) => judge(checked, sighting, fresh));
   }
 
-  /** Puts user and session on the request. A user that the application has changed since an earlier gate is kept. */
-  admit(req: AppRequest, session: CurrentSession): void {
+  /**
+   * Puts user and session on the request. A user that the application has changed since an earlier gate is kept. Returns a
+   * promise only if the option `user` does. Throws, or rejects with, `LoginError` `user_refused` if there is no such user.
+   */
+  admit(req: AppRequest, session: CurrentSession): Promise<void> | undefined {
     const before = ownProperty(req, 'loginSession');
-    if (before === session) return;
-    if (CurrentSession.of(before, this) === undefined) {
-      put(req, 'user', this.#parts.user(CurrentSession.tokenOf(session)));
+    if (before === session) return undefined;
+    if (CurrentSession.of(before, this) !== undefined) {
+      putSession(req, session);
+      return undefined;
     }
-    put(req, 'loginSession', session);
-    if (ownProperty(req, 'loginError') !== undefined) req.loginError = undefined;
+    const result = this.#parts.user(CurrentSession.tokenOf(session));
+    const pending = pendingResult(result);
+    if (pending !== undefined) {
+      return pending.then((user) => {
+        put(req, 'user', existing(user));
+        putSession(req, session);
+      });
+    }
+    put(req, 'user', existing(result));
+    putSession(req, session);
+    return undefined;
+  }
+
+  /** The user of a token, as {@link admit} would put it on a request. Rejects with `LoginError` `user_refused`. */
+  async userOf(token: VerifiedToken): Promise<User> {
+    const result = this.#parts.user(token);
+    // Without a second promise: the user itself may be anything.
+    return existing(await (pendingResult(result) ?? result));
   }
 
   /** Reports a refusal. After a 401, it takes back what an earlier gate put on the request. */
@@ -212,8 +239,8 @@ export class Authenticator<User> implements Issuing {
     return this.#reporting(async () => this.#loginOf(await this.identify(req, false, own)));
   }
 
-  #loginOf(session: CurrentSession): Login<User> {
-    return { user: this.#parts.user(CurrentSession.tokenOf(session)), session };
+  async #loginOf(session: CurrentSession): Promise<Login<User>> {
+    return { user: await this.userOf(CurrentSession.tokenOf(session)), session };
   }
 
   #takeBack(req: AppRequest): void {
@@ -232,7 +259,7 @@ export class Authenticator<User> implements Issuing {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof LoginError) this.#report(error);
+      if (isLoginError(error)) this.#report(error);
       throw error;
     }
   }
@@ -244,6 +271,16 @@ export class Authenticator<User> implements Issuing {
       // A token that cannot be read is refused again, at no cost.
     }
   }
+}
+
+function putSession(req: AppRequest, session: CurrentSession): void {
+  put(req, 'loginSession', session);
+  if (ownProperty(req, 'loginError') !== undefined) req.loginError = undefined;
+}
+
+function existing<User>(user: UserResult<User>): User {
+  if (user !== null && user !== undefined && user !== false) return user as User;
+  throw new LoginError('user_refused', 'There is no user for this token');
 }
 
 /** Refusals that say nothing about a token. */
@@ -265,7 +302,7 @@ function published(judge: Judge, work: (judge: Judge) => Identified): Identified
     requestsJudged.publish(message);
   }
   function publishRefused(error: unknown): void {
-    if (error instanceof LoginError) publish(error.code);
+    if (isLoginError(error)) publish(error.code);
   }
   try {
     const session = work(observedJudge);

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import type { Emit, SessionEventName, SessionEvents } from '../core/events.js';
 import { ownCopy } from '../core/own-copy.js';
 import { USER_AGENT_LIMIT } from '../core/session.js';
-import type { Handler } from './respond.js';
+import { hasHeader, type Handler } from './respond.js';
 
 /** The `Sec-CH-UA*` headers of a browser. */
 export interface ClientHints {
@@ -35,7 +35,7 @@ const GREASE = /not.{0,3}a.{0,3}brand/i;
 /** Sends `Accept-CH`, unless the response has one already. */
 export function askForHints(handler: Handler): Handler {
   return function clientHintsMiddleware(req, res, next) {
-    if (!res.headersSent && !res.hasHeader('Accept-CH')) res.setHeader('Accept-CH', ACCEPT_CH);
+    if (!res.headersSent && !hasHeader(res, 'Accept-CH')) res.setHeader('Accept-CH', ACCEPT_CH);
     handler(req, res, next);
   };
 }

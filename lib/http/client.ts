@@ -1,7 +1,8 @@
 /** What is recorded of the client of a request: its address and its user agent. */
 
 import type { IncomingMessage } from 'node:http';
-import { checkOptions, refusePromise, stringOrNull, type OptionKinds } from '../core/check.js';
+import { checkOptions, stringOrNull, type OptionKinds } from '../core/check.js';
+import { refusePromise } from '../core/hooks.js';
 import { createClientAddress, recordedAddress, type RecordIp, type TrustFunction } from './client-address.js';
 import { givenUserAgent, sightedUserAgent } from './client-hints.js';
 import type { AppRequest } from './request.js';

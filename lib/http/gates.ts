@@ -2,7 +2,8 @@
 
 import type { ServerResponse } from 'node:http';
 import { aBoolean, checkOptions, type OptionKinds } from '../core/check.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError, LoginError } from '../core/errors.js';
+import { passOn } from '../core/hooks.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { CurrentSession, isPending, type Authenticator } from './authenticate.js';
 import type { AppRequest } from './request.js';
@@ -23,11 +24,17 @@ export type Fail = (error: unknown, req: AppRequest, res: ServerResponse, next: 
 
 export function createFail(authenticator: Pick<Gatekeeper, 'dismiss'>, refuse: Refuse): Fail {
   return function fail(error, req, res, next, present) {
-    if (!(error instanceof LoginError)) {
-      next(error);
+    if (!isLoginError(error)) {
+      passOn(next, error);
       return;
     }
-    authenticator.dismiss(req, error);
+    try {
+      authenticator.dismiss(req, error);
+    } catch (failure) {
+      // A request that cannot be written to.
+      passOn(next, failure);
+      return;
+    }
     refuse(error, req, res, next, present);
   };
 }
@@ -36,23 +43,22 @@ export function createFail(authenticator: Pick<Gatekeeper, 'dismiss'>, refuse: R
 export function createRequired(authenticator: Gatekeeper, fail: Fail, options: RequiredOptions = {}): Handler {
   const { scope, fresh } = checkRequired(options);
 
-  function enter(req: AppRequest, session: CurrentSession): void {
+  function enter(req: AppRequest, session: CurrentSession): Promise<void> | undefined {
     if (scope.length > 0) requireScope(CurrentSession.tokenOf(session), scope);
-    authenticator.admit(req, session);
+    return authenticator.admit(req, session);
   }
 
   return function requiredMiddleware(req, res, next) {
     try {
       const session = authenticator.identify(req, fresh);
-      if (isPending(session)) {
-        const entered = session.then((found) => enter(req, found));
+      const entered = isPending(session) ? session.then((found) => enter(req, found)) : enter(req, session);
+      if (entered !== undefined) {
         entered.then(
           () => next(),
           (error: unknown) => fail(error, req, res, next),
         );
         return;
       }
-      enter(req, session);
     } catch (error) {
       fail(error, req, res, next);
       return;
@@ -67,26 +73,33 @@ export function createRequired(authenticator: Gatekeeper, fail: Fail, options: R
  */
 export function createOptional(authenticator: Gatekeeper): Handler {
   function excuse(error: unknown, req: AppRequest, next: Next): void {
-    if (!(error instanceof LoginError)) {
-      next(error);
+    if (!isLoginError(error)) {
+      passOn(next, error);
       return;
     }
-    authenticator.excuse(req, error);
+    try {
+      authenticator.excuse(req, error);
+    } catch (failure) {
+      // A request that cannot be written to.
+      passOn(next, failure);
+      return;
+    }
     next();
   }
 
   return function optionalMiddleware(req, _res, next) {
     try {
       const session = authenticator.identify(req, false);
-      if (isPending(session)) {
-        const admitted = session.then((found) => authenticator.admit(req, found));
+      const admitted = isPending(session)
+        ? session.then((found) => authenticator.admit(req, found))
+        : authenticator.admit(req, session);
+      if (admitted !== undefined) {
         admitted.then(
           () => next(),
           (error: unknown) => excuse(error, req, next),
         );
         return;
       }
-      authenticator.admit(req, session);
     } catch (error) {
       excuse(error, req, next);
       return;

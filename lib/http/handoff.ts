@@ -4,8 +4,9 @@ import { timingSafeEqual } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { checkOptions, isObject, type OptionKinds } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
+import { passOn } from '../core/hooks.js';
 import { createCookieClearer } from './cookie.js';
 import type { Fail } from './gates.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
@@ -90,7 +91,7 @@ export function createHandoff(parts: HandoffParts, options: HandoffOptions): Han
           }
         },
       )
-      .catch(next);
+      .catch((failure: unknown) => passOn(next, failure));
   };
 }
 
@@ -109,7 +110,7 @@ const STATE_MISSING =
 
 /** Not a 503, which a reload may solve, and not the session limit, which a new login would meet again. */
 function isBadHandoff(error: unknown): error is LoginError {
-  return error instanceof LoginError && (error.status === 401 || error.code === 'cross_site');
+  return isLoginError(error) && (error.status === 401 || error.code === 'cross_site');
 }
 
 /** One parameter of a query: its decoded name and value, and how it is written. */

@@ -3,13 +3,14 @@
 import type { IncomingMessage } from 'node:http';
 import { aFunction, checkOptions, required } from '../core/check.js';
 import { claimOf } from '../core/claims.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError, LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
+import { passOn } from '../core/hooks.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { TOKEN_LIMIT, type VerifiedToken, type Verifier } from '../tokens/verify.js';
 import { formOf } from './body.js';
 import { ownProperty } from './request.js';
-import { sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
+import { hasHeader, sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
 
 export interface IntrospectionOptions {
   /**
@@ -64,7 +65,7 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
         session: { handle: handles.shown(handle), startedAt: new Date(startedAt), expiresAt: new Date(expiresAt) },
       };
     } catch (error) {
-      if (error instanceof LoginError && error.status === 401) return { active: false };
+      if (isLoginError(error) && error.status === 401) return { active: false };
       throw error;
     }
   }
@@ -78,7 +79,7 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     async function answer(): Promise<void> {
       const isAuthorized: unknown = await authorize(req);
       if (isAuthorized !== true) {
-        if (!res.headersSent && !res.hasHeader('WWW-Authenticate')) {
+        if (!res.headersSent && !hasHeader(res, 'WWW-Authenticate')) {
           res.setHeader('WWW-Authenticate', 'Bearer realm="introspection"');
         }
         // RFC 6749, section 5.2.
@@ -93,8 +94,12 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     }
 
     answer().catch((error: unknown) => {
-      if (error instanceof LoginError) sendProblem(res, error);
-      else next(error);
+      try {
+        if (isLoginError(error)) sendProblem(res, error);
+        else passOn(next, error);
+      } catch (failure) {
+        passOn(next, failure);
+      }
     });
   };
 }

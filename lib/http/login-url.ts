@@ -1,7 +1,8 @@
 /** Where people are sent to sign in. */
 
 import type { IncomingMessage } from 'node:http';
-import { kindOf, refusePromise } from '../core/check.js';
+import { kindOf } from '../core/check.js';
+import { refusePromise } from '../core/hooks.js';
 import type { AppRequest } from './request.js';
 
 /**

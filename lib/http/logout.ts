@@ -1,7 +1,7 @@
 /** Ends the current session and clears its cookie. */
 
 import { checkOptions } from '../core/check.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError } from '../core/errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isFormPost } from './accept.js';
@@ -38,7 +38,7 @@ export function createLogout(parts: LogoutParts, options: unknown = {}): Handler
       const token = source.read(req);
       return token === undefined ? undefined : await verifier.verify(token);
     } catch (error) {
-      if (error instanceof LoginError && error.status === 401) return undefined;
+      if (isLoginError(error) && error.status === 401) return undefined;
       throw error;
     }
   }

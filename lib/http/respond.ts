@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LoginError } from '../core/errors.js';
+import { passOn, pendingResult } from '../core/hooks.js';
 import { isNavigation } from './accept.js';
 import type { LoginUrlFor } from './login-url.js';
 
@@ -58,13 +59,13 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
         catchLater(present(error, req, res), next);
       }
     } catch (failure) {
-      next(failure);
+      passOn(next, failure);
     }
   };
 }
 
 function catchLater(outcome: unknown, next: Next): void {
-  if (outcome instanceof Promise) outcome.catch(next);
+  pendingResult(outcome)?.catch((failure: unknown) => passOn(next, failure));
 }
 
 /** The refusal as `application/problem+json`. Of a failure on the server, it reveals no details. */
@@ -94,6 +95,11 @@ export function sendNotAllowed(req: IncomingMessage, res: ServerResponse, allow:
     status: 405,
     detail: `Use one of these methods: ${allow}`,
   });
+}
+
+/** Response objects of test kits and adapters may lack `hasHeader`. */
+export function hasHeader(res: ServerResponse, name: string): boolean {
+  return res.getHeader(name) !== undefined;
 }
 
 export function sendJson(res: ServerResponse, body: unknown, status = 200): void {

@@ -1,10 +1,12 @@
 /** The routes on which people see where they are signed in, and end sessions. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { types } from 'node:util';
 import Router from 'router';
 import { aFunction, anything, aString, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
 import { LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
+import { passOn } from '../core/hooks.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
@@ -70,8 +72,8 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
   });
   // A path that cannot be decoded does not name a session either.
   routes.use(function undecodablePath(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next) {
-    if (error instanceof URIError) unknownSession(req, res, next);
-    else next(error);
+    if (types.isNativeError(error) && error.name === 'URIError') unknownSession(req, res, next);
+    else passOn(next, error);
   });
 
   return function sessionsRouter(req, res, next) {
@@ -176,7 +178,7 @@ function createForm({ loginUrlFor }: Context): (act: Act) => Answer {
 function createEndpoint({ authenticator, fail }: RouterParts, page: Page): (answer: Answer) => Handler {
   async function callerOf(req: AppRequest): Promise<VerifiedToken> {
     const session = await authenticator.identify(req, true);
-    authenticator.admit(req, session);
+    await authenticator.admit(req, session);
     return CurrentSession.tokenOf(session);
   }
 

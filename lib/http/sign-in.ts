@@ -2,11 +2,12 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tokenRefused } from '../core/diagnosis.js';
-import { LoginError } from '../core/errors.js';
+import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger, WhenStoreDown } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import type { Authenticator } from './authenticate.js';
 import type { ClientOf } from './client.js';
 import { COOKIE_LIMIT, type LoginCookie } from './cookie.js';
 import { RequestSighting, type AppRequest } from './request.js';
@@ -16,6 +17,7 @@ import { createValueSource } from './token-source.js';
 export interface SignInParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'judge' | 'peek' | 'revoke'>;
+  readonly authenticator: Pick<Authenticator<unknown>, 'userOf'>;
   readonly clock: { now(): number };
   readonly clientOf: ClientOf;
   /** Null if a function reads the token and the option `cookie` has no name. */
@@ -30,7 +32,7 @@ export type SignIn = (req: AppRequest, res: ServerResponse, text: string) => Pro
 
 /** `caller` is the member that needs the cookie. Throws a `TypeError` if nothing says what the cookie is called. */
 export function createSignIn(parts: SignInParts, caller: string): SignIn {
-  const { verifier, ledger, clock, clientOf } = parts;
+  const { verifier, ledger, authenticator, clock, clientOf } = parts;
   const cookie = requireCookie(parts.cookie, caller);
   const replacement = createReplacement(parts);
 
@@ -48,6 +50,8 @@ export function createSignIn(parts: SignInParts, caller: string): SignIn {
     // Now, because once the client is gone, its socket no longer knows the address.
     const sighting = new RequestSighting(req, clock.now(), clientOf).settle();
     const token = await verifier.verify(text);
+    // Without a user, each request with this cookie would be refused, and lead back to the provider.
+    await authenticator.userOf(token);
     const replaced = await replacement.find(req, token);
     if (replaced.length > 0) {
       // A token that will be refused replaces nothing.
@@ -78,7 +82,7 @@ function createReplacement({ verifier, ledger, cookieTokens, whenStoreDown }: Si
       return await verifier.verify(text);
     } catch (error) {
       // Also if the keys of its issuer cannot be reached: a cookie that somebody planted must not prevent a login.
-      if (error instanceof LoginError) return undefined;
+      if (isLoginError(error)) return undefined;
       throw error;
     }
   }
@@ -87,7 +91,7 @@ function createReplacement({ verifier, ledger, cookieTokens, whenStoreDown }: Si
     try {
       await work;
     } catch (error) {
-      const isDown = error instanceof LoginError && error.code === 'store_unavailable';
+      const isDown = isLoginError(error) && error.code === 'store_unavailable';
       if (!isDown || whenStoreDown === 'refuse') throw error;
     }
   }
@@ -129,7 +133,7 @@ export function createSetCookie(
       if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
       await signIn(req, res, token);
     } catch (error) {
-      const isRefusal = error instanceof LoginError && error.status < 500 && error.code !== 'no_token';
+      const isRefusal = isLoginError(error) && error.status < 500 && error.code !== 'no_token';
       if (isRefusal) parts.emit('tokenRefused', tokenRefused(error));
       throw error;
     }
@@ -145,7 +149,7 @@ export function createCookieTokens(name: string | null): (req: AppRequest) => re
       const value = read(req);
       return value === undefined ? [] : [value];
     } catch (error) {
-      if (error instanceof LoginError) return [];
+      if (isLoginError(error)) return [];
       throw error;
     }
   };

@@ -1,6 +1,6 @@
 /** Whether the store can be reached, as its answers show. The events `storeDown` and `storeUp` report changes. */
 
-import { LoginError } from '../core/errors.js';
+import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 
 /** What cannot be reached: commands, the feed, or both. */
@@ -58,10 +58,9 @@ export class Availability {
 
   /** Returns the error with which the request is refused. */
   noteDown(part: Part, cause: unknown): LoginError {
-    const error =
-      cause instanceof LoginError
-        ? cause
-        : new LoginError('store_unavailable', 'The session store could not be asked', { cause });
+    const error = isLoginError(cause)
+      ? cause
+      : new LoginError('store_unavailable', 'The session store could not be asked', { cause });
     if (this.#down.size === 0) {
       this.#downSince = this.#options.monotonic();
       this.#options.emit('storeDown', { error });

@@ -17,6 +17,7 @@ import {
 import { profileOf, textOf, type Claims, type Profile } from '../core/claims.js';
 import type { Began, RequiredClaim, Scalar, SenderConstrained } from '../core/claim-checks.js';
 import { durationMs, type Duration } from '../core/duration.js';
+import { refusePromise } from '../core/hooks.js';
 import type { KeyEvent, KeySource } from './key-source.js';
 import { warnKeysDown } from './keys-down-warning.js';
 import { isUrl, jwksKeys } from './keys.js';
@@ -259,8 +260,8 @@ const DAY = 86_400_000;
 function checkedProfile(profile: (claims: Claims) => unknown, path: string): (claims: Claims) => Profile {
   return function checkedProfileOf(claims) {
     const found = profile(claims);
-    if (!isObject(found) || found instanceof Promise) {
-      if (found instanceof Promise) found.catch(() => undefined);
+    refusePromise(found, `${path} must return an object such as { name, email }, not a promise of it`);
+    if (!isObject(found)) {
       throw new TypeError(`${path} must return an object such as { name, email }, got ${kindOf(found)}`);
     }
     const [name, username, email] = ['name', 'username', 'email'].map((member) => textOf(found, member));

@@ -1,9 +1,9 @@
 /** Which sign-in a token belongs to: the value that stays the same while the tokens of one sign-in are refreshed. */
 
 import { hash } from 'node:crypto';
-import { refusePromise } from '../core/check.js';
 import { claimOf, type Claims } from '../core/claims.js';
 import type { SessionUnnamed } from '../core/events.js';
+import { refusePromise } from '../core/hooks.js';
 import { keptText } from '../core/session.js';
 
 /** The name of a claim, names of which the first one present counts, or a function of the claims. */
