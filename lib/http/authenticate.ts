@@ -8,9 +8,10 @@ import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
 import { pendingResult } from '../core/hooks.js';
+import type { Sighting } from '../core/session.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { Client, ClientOf } from './client.js';
+import type { ClientOf } from './client.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
 import { chooseSession } from './one-session.js';
@@ -225,13 +226,13 @@ export class Authenticator<User> implements Issuing {
   }
 
   /** The same check outside of a request. Rejects with `LoginError`. */
-  async verify(token: unknown, { ip, userAgent }: Client = NOTHING): Promise<Login<User>> {
+  async verify(token: unknown, client: Omit<Sighting, 'at'> = NOTHING): Promise<Login<User>> {
     const { verifier, ledger, clock } = this.#parts;
     return this.#reporting(async () => {
       if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
       if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
       const verified = await verifier.verify(token);
-      const live = await ledger.judge(verified, { at: clock.now(), ip, userAgent }, false);
+      const live = await ledger.judge(verified, { at: clock.now(), ...client }, false);
       return this.#loginOf(new CurrentSession(live, verified, this, false));
     });
   }
@@ -296,7 +297,7 @@ function existing<User>(user: UserResult<User>): User {
 /** Refusals that say nothing about a token. */
 const UNREPORTED: ReadonlySet<LoginErrorCode> = new Set(['no_token', 'session_not_found', 'request_invalid']);
 
-const NOTHING: Client = { ip: null, userAgent: null };
+const NOTHING = { ip: null, userAgent: null } as const;
 
 /** Publishes the result of `work`, and whether the judge that it calls had to ask the store. */
 function published(judge: Judge, work: (judge: Judge) => Identified): Identified {
