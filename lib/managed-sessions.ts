@@ -188,6 +188,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     ...(tenants !== undefined && { tenants, isExpRequired: options.lifetime === undefined }),
     clock,
     lifetime,
+    maxTokenLength: settings.maxTokenLength,
     onUnnamed: reportUnnamedOnce((event) => {
       warnUnnamed(event);
       emit('sessionUnnamed', event);
@@ -223,9 +224,9 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const { whenStoreDown } = settings;
+  const { whenStoreDown, maxTokenLength } = settings;
   const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
-  return { ...http, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
+  return { ...http, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
