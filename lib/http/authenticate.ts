@@ -14,7 +14,8 @@ import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { ClientOf } from './client.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
-import type { TokenSource } from './token-source.js';
+import { chooseSession } from './one-session.js';
+import type { SentToken, TokenSource } from './token-source.js';
 
 /** There is no such user. */
 type NoUser = null | undefined | false;
@@ -26,7 +27,7 @@ export type UserResult<User> = User | NoUser | PromiseLike<User | NoUser>;
 export interface AuthenticatorParts<User> {
   readonly handles: Pick<Handles, 'shown'>;
   readonly verifier: Pick<Verifier, 'verify'>;
-  readonly ledger: Pick<Ledger, 'judge'>;
+  readonly ledger: Pick<Ledger, 'judge' | 'peek'>;
   readonly source: Pick<TokenSource, 'read'>;
   readonly refuseForgery: ForgeryCheck;
   /** Returns `req.user`. Called once per request; whatever it throws, or rejects with, goes to `next`. */
@@ -126,7 +127,7 @@ export class Authenticator<User> implements Issuing {
   readonly handles: Issuing['handles'];
   readonly #parts: AuthenticatorParts<User>;
   /** What {@link excuse} found: a second gate must not wait for an unreachable store again. */
-  readonly #refusals = new WeakMap<AppRequest, { readonly token: string | undefined; readonly error: LoginError }>();
+  readonly #refusals = new WeakMap<AppRequest, { readonly sent: SentToken | undefined; readonly error: LoginError }>();
   readonly #judge: Judge;
 
   constructor(parts: AuthenticatorParts<User>) {
@@ -150,26 +151,29 @@ export class Authenticator<User> implements Issuing {
     if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
     const sighting = new RequestSighting(req, clock.now(), clientOf);
     if (known !== undefined) return this.#judge(CurrentSession.tokenOf(known), sighting, true);
-    const token = source.read(req);
+    const sent = source.read(req);
     if (ownProperty(req, 'loginError') !== undefined) {
       const refused = this.#refusals.get(req);
-      if (refused !== undefined && refused.token === token) throw refused.error;
+      if (refused !== undefined && isSameSent(refused.sent, sent)) throw refused.error;
     }
-    if (!requestsJudged.hasSubscribers) return this.#verify(req, token, sighting, fresh, origins, this.#judge);
-    return published(this.#judge, (judge) => this.#verify(req, token, sighting, fresh, origins, judge));
+    if (!requestsJudged.hasSubscribers) return this.#verify(req, sent, sighting, fresh, origins, this.#judge);
+    return published(this.#judge, (judge) => this.#verify(req, sent, sighting, fresh, origins, judge));
   }
 
   #verify(
     req: AppRequest,
-    token: string | undefined,
+    sent: SentToken | undefined,
     sighting: RequestSighting,
     fresh: boolean,
     origins: Origins | undefined,
     judge: Judge,
   ): Identified {
-    if (token === undefined) throw NO_TOKEN;
-    this.#parts.refuseForgery(req, origins);
-    const verified = this.#parts.verifier.verify(token);
+    if (sent === undefined) throw NO_TOKEN;
+    this.#parts.refuseForgery(req, sent, origins);
+    const verified =
+      sent.others.length === 0
+        ? this.#parts.verifier.verify(sent.text)
+        : chooseSession([sent.text, ...sent.others], sighting.at, this.#parts);
     if (!isPending(verified)) return judge(verified, sighting, fresh);
     sighting.settle();
     return verified.then((checked) => judge(checked, sighting, fresh));
@@ -216,7 +220,8 @@ export class Authenticator<User> implements Issuing {
   excuse(req: AppRequest, error: LoginError): void {
     this.#takeBack(req);
     this.#report(error);
-    if (error !== NO_TOKEN) this.#remember(req, error);
+    // Another gate may allow other origins.
+    if (error !== NO_TOKEN && error.code !== 'cross_site') this.#remember(req, error);
     req.loginError = error;
   }
 
@@ -266,11 +271,17 @@ export class Authenticator<User> implements Issuing {
 
   #remember(req: AppRequest, error: LoginError): void {
     try {
-      this.#refusals.set(req, { token: this.#parts.source.read(req), error });
+      this.#refusals.set(req, { sent: this.#parts.source.read(req), error });
     } catch {
       // A token that cannot be read is refused again, at no cost.
     }
   }
+}
+
+function isSameSent(one: SentToken | undefined, other: SentToken | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  if (one.text !== other.text || one.from !== other.from || one.others.length !== other.others.length) return false;
+  return one.others.every((text, index) => text === other.others[index]);
 }
 
 function putSession(req: AppRequest, session: CurrentSession): void {
