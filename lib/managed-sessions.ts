@@ -192,6 +192,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     ...(tenants !== undefined && { tenants, isExpRequired: options.lifetime === undefined }),
     clock,
     lifetime,
+    maxTokenLength: settings.maxTokenLength,
     onUnnamed: reportUnnamedOnce((event) => {
       warnUnnamed(event);
       emit('sessionUnnamed', event);
@@ -228,20 +229,9 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const { whenStoreDown } = settings;
-  const http = {
-    handles,
-    source,
-    cookie,
-    isSecure,
-    clientOf,
-    refuseForgery,
-    authenticator,
-    fail,
-    account,
-    loginUrlFor,
-  };
-  return { ...http, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
+  const { whenStoreDown, maxTokenLength } = settings;
+  const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
+  return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {

@@ -100,27 +100,26 @@ interface Choice {
 
 /** Throws `LoginError` `cross_site` if nothing in the request may be acted upon. */
 function createChoice({ source, cookie, refuseForgery }: LogoutParts): (req: AppRequest) => Choice {
-  /** What is wrong with acting upon this token, or upon a cookie that the browser may have kept back. */
-  function refusalOf(req: AppRequest, sent?: SentToken): unknown {
+  /** Whether another site may have made the browser send this token, or a request without one. */
+  function isForeign(req: AppRequest, sent?: SentToken): boolean {
     try {
       refuseForgery(req, sent);
-      return undefined;
-    } catch (error) {
-      return error;
+      return false;
+    } catch {
+      return true;
     }
   }
 
   return function choose(req) {
     const sent = source.all(req);
     // Also without a token: a form of another site is sent without a SameSite cookie, and must not clear that cookie.
-    const refusal = refusalOf(req);
-    if (refusal === undefined) {
+    if (!isForeign(req)) {
       const all = sent.flatMap(({ text, others }) => [text, ...others]);
       return { texts: [...new Set([...all, ...(cookie?.sent(req) ?? [])])], isOwnPage: true };
     }
     // A script of another origin can send a token that it has. It must not end the session of a cookie beside it.
-    const texts = sent.filter((each) => refusalOf(req, each) === undefined).map(({ text }) => text);
-    if (texts.length === 0) throw refusal;
+    const texts = sent.filter((each) => !isForeign(req, each)).map(({ text }) => text);
+    if (texts.length === 0) refuseForgery(req, undefined);
     return { texts, isOwnPage: false };
   };
 }
@@ -141,11 +140,12 @@ function createEnding({ verifier, ledger }: LogoutParts): (texts: readonly strin
   }
 
   return async function endAll(texts) {
-    const tokens = await Promise.allSettled(texts.map(verified));
+    const verifying = texts.map(verified);
+    const tokens = await Promise.allSettled(verifying);
     const good = tokens.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const endings = await Promise.allSettled(distinct(good).map(end));
+    const ending = distinct(good).map(end);
+    await Promise.allSettled(ending);
     // If one cannot be told or ended, it may go on: the answer must not say that the person is signed out.
-    const failed = [...tokens, ...endings].find((each) => each.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    await Promise.all([...verifying, ...ending]);
   };
 }

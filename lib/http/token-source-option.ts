@@ -1,7 +1,15 @@
 /** The option `from`: where a request may carry its token, checked and in one shape. */
 
 import type { IncomingMessage } from 'node:http';
-import { aFilledString, checkOptions, kindOf, required, type Kind, type OptionKinds } from '../core/check.js';
+import {
+  aFilledString,
+  checkNames,
+  checkOptions,
+  kindOf,
+  required,
+  type Kind,
+  type OptionKinds,
+} from '../core/check.js';
 import { cookieName } from './cookie.js';
 
 /** Finds the token in a request. Taken from a method, so that it may require its framework's own request type. */
@@ -73,8 +81,8 @@ function checkTokenSource(from: unknown, path: string, choice: string): CheckedS
     throw new TypeError(`${path} must not have both cookie and header: give a list of sources, in their order`);
   }
   if (!('cookie' in from) && !('header' in from)) {
-    // Of an object with other names, the check of names says what was meant.
-    checkOptions(from, path, { ...COOKIE_OPTIONS, ...HEADER_OPTIONS });
+    checkNames(from, path, ['cookie', 'header', 'scheme']);
+    throw new TypeError(`${path} must be ${choice}, got an object without cookie and header`);
   }
   return 'header' in from ? checkHeaderSource(from, path) : checkCookieSource(from, path);
 }
