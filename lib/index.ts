@@ -82,6 +82,12 @@ export { PAGE_STYLE_SOURCE } from './http/page.js';
 export type { Done, Messages, MessagesOverride, Problem } from './http/messages.js';
 export type { RouterOptions } from './http/router.js';
 export type { Layout, PageOptions } from './http/serve-page.js';
-export type { TokenFunction, TokenSourceOption } from './http/token-source.js';
+export type {
+  CookieSource,
+  HeaderSource,
+  SingleTokenSource,
+  TokenFunction,
+  TokenSourceOption,
+} from './http/token-source-option.js';
 export type { ClientDescription, ClientKind } from './http/user-agent.js';
 export type { UserReference } from './http/user-reference.js';

@@ -33,8 +33,8 @@ import { createLogout } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
 import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
-import { createCookieTokens, createSetCookie } from './http/sign-in.js';
-import { createTokenSource } from './http/token-source.js';
+import { createSetCookie } from './http/sign-in.js';
+import { createTokenSource, type TokenSource } from './http/token-source.js';
 import { refusingRequests } from './http/uncalled.js';
 import { clientKeyOf } from './http/user-agent.js';
 import type { UserReference } from './http/user-reference.js';
@@ -188,15 +188,16 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     ...(tenants !== undefined && { tenants, isExpRequired: options.lifetime === undefined }),
     clock,
     lifetime,
+    maxTokenLength: settings.maxTokenLength,
     onUnnamed: reportUnnamedOnce((event) => {
       warnUnnamed(event);
       emit('sessionUnnamed', event);
     }),
   });
-  const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' });
-  const name = cookieNameOf(source.cookie, cookieOptions.name);
-  const cookie =
-    name === null ? null : createLoginCookie(name, cookieOptions, { clock, isSecure: createSecureCheck(trust) });
+  const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' }, cookieOptions);
+  const name = cookieNameOf(source, cookieOptions.name);
+  const cookieParts = { clock, isSecure: createSecureCheck(trust), others: source.cookies };
+  const cookie = name === null ? null : createLoginCookie(name, cookieOptions, cookieParts);
 
   const store = measured(options.store ?? memoryStore());
   store.configure({ storeTimeout: settings.storeTimeout, revocationBound: settings.revocationBound });
@@ -209,7 +210,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     emit: withRawUserAgents(emit),
   });
 
-  const refuseForgery = createForgeryCheck(source, createHostOf(trust), settings.origins);
+  const refuseForgery = createForgeryCheck(createHostOf(trust), settings.origins);
   const authenticator = new Authenticator<User>({
     handles,
     verifier,
@@ -223,10 +224,9 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const { whenStoreDown } = settings;
-  const cookieTokens = createCookieTokens(name);
+  const { whenStoreDown, maxTokenLength } = settings;
   const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
-  return { ...http, cookieTokens, whenStoreDown, issuers, tenants, verifier, ledger, clock, emit };
+  return { ...http, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
@@ -253,11 +253,15 @@ function report(emit: Emit, issuer: string, event: KeyEvent): void {
   else emit('keySkipped', { issuer, index: event.index, kid: event.kid, why: event.why });
 }
 
-/** Null if a function reads the token and no name is given. */
-function cookieNameOf(read: string | null, written: string | undefined): string | null {
-  if (written === undefined || read === null || read === written) return written ?? read;
+/** The cookie that is written: by default the first that is read. Null if none is read, and no name is given. */
+function cookieNameOf({ cookies, hasFunction }: TokenSource, written: string | undefined): string | null {
+  if (written === undefined || cookies.includes(written)) return written ?? cookies[0] ?? null;
+  if (cookies.length === 0 && hasFunction) return written;
+  const [first] = cookies;
   throw new TypeError(
-    `cookie.name is '${written}', but from reads the cookie '${read}': give the same name, or only one`,
+    first === undefined
+      ? `cookie.name is '${written}', but from reads no cookie`
+      : `cookie.name is '${written}', but from reads the cookie '${first}': give the same name, or only one`,
   );
 }
 

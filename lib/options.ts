@@ -13,7 +13,7 @@ import type { Origins } from './http/forgery.js';
 import type { LoginUrl } from './http/login-url.js';
 import type { LoginUser } from './http/request.js';
 import type { Next } from './http/respond.js';
-import type { TokenSourceOption } from './http/token-source.js';
+import type { TokenSourceOption } from './http/token-source-option.js';
 import type { SessionStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/issuer.js';
 import type { IssuerFunction } from './tokens/tenants.js';
@@ -36,8 +36,9 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   /** Where sessions are kept. Default `memoryStore()`, for a single process. */
   store?: SessionStore;
   /**
-   * Where the token is if there is no `Authorization: Bearer`. A function replaces both. Default: the cookie of the option
-   * `cookie`, `{ cookie: 'login_token' }`.
+   * Where the token is: `'bearer'`, `{ header, scheme? }`, `{ cookie }`, a function, or a list of these, tried in order. A
+   * single `{ cookie }` means `['bearer', { cookie }]`. Default: `['bearer', { cookie: 'login_token' }]`, with the name of the
+   * option `cookie`.
    */
   from?: TokenSourceOption;
   /** Name and attributes of the login cookie, wherever it is written or cleared. */
@@ -47,6 +48,11 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    * with the cookie. `'any'` switches this protection off. Default: none.
    */
   origins?: Origins;
+  /**
+   * The longest token, 256 to 65,536 characters. Default 8,192. Node itself refuses requests with more than 16 KiB of headers,
+   * unless `maxHeaderSize` of the server says otherwise.
+   */
+  maxTokenLength?: number;
   /**
    * Returns `req.user`, or a promise of it. Called once for each request; what it throws or rejects with goes to `next`. Null,
    * undefined or false: there is no such user, and the error is `user_refused` (401). The claims are frozen. Default: a

@@ -24,6 +24,7 @@ import type { Clock, ManagedSessionsOptions } from './options.js';
 import { checkStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/issuer.js';
 import type { IssuerFunction } from './tokens/tenants.js';
+import { MAX_TOKEN_LENGTH } from './tokens/verify.js';
 
 /** The options as the parts use them, in milliseconds. */
 export interface Settings {
@@ -48,6 +49,7 @@ export interface Settings {
   readonly clientHints: boolean;
   readonly cookie: CookieOptions;
   readonly origins: Origins;
+  readonly maxTokenLength: number;
   readonly clock: Clock;
 }
 
@@ -58,6 +60,10 @@ const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
   from: anything,
   cookie: anything,
   origins: anything,
+  maxTokenLength: {
+    accepts: (value) => Number.isInteger(value) && Number(value) >= 256 && Number(value) <= 65_536,
+    words: 'an integer from 256 to 65536, the number of characters',
+  },
   user: aFunction('that takes the claims and returns req.user'),
   lifetime: anything,
   idleTimeout: anything,
@@ -125,6 +131,7 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
     clientHints: options.clientHints ?? false,
     cookie: checkCookieOptions(options.cookie),
     origins: checkOrigins(options.origins),
+    maxTokenLength: options.maxTokenLength ?? MAX_TOKEN_LENGTH,
     clock: options.clock ?? MACHINE_CLOCK,
   };
 }

@@ -24,6 +24,8 @@ export interface KeptTimes extends SessionTimes {
 export interface KeptRow {
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /** Whether the client on record is a program without a person. Then any other client takes its place. */
+  readonly byProgram: boolean;
   readonly label: string | null;
 }
 
@@ -31,7 +33,7 @@ export interface KeptRow {
 export interface KeptRecord extends KeptTimes, KeptRow {}
 
 /** The row of a session of which only the times are kept. */
-export const NO_ROW: KeptRow = { ip: null, userAgent: null, label: null };
+export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, label: null };
 
 /** A cutoff ends every session of its user that began before it, except one. */
 export interface Cutoff {
@@ -95,10 +97,27 @@ export function mergeSighting(
     tokensEndAt: Math.max(known?.tokensEndAt ?? seen.tokensEndAt, seen.tokensEndAt),
     endsAt: earliest(known?.endsAt ?? null, seen.endsAt),
     survivedCutoffAt: Math.max(cutoff?.at ?? 0, known?.survivedCutoffAt ?? 0),
-    ip: keptOrNull(sighting.ip, IP_LIMIT) ?? known?.ip ?? null,
-    userAgent: keptOrNull(sighting.userAgent, USER_AGENT_LIMIT) ?? known?.userAgent ?? null,
-    label: known?.label ?? null,
+    ...mergeRow(known ?? NO_ROW, sighting),
   };
+}
+
+function mergeRow(known: KeptRow, { ip, userAgent, byProgram = false }: Sighting): KeptRow {
+  if (byProgram && isByPerson(known)) return rowOf(known);
+  const sent = keptOrNull(userAgent, USER_AGENT_LIMIT);
+  return {
+    ip: keptOrNull(ip, IP_LIMIT) ?? known.ip,
+    userAgent: sent ?? known.userAgent,
+    byProgram: byProgram || (sent === null && known.byProgram),
+    label: known.label,
+  };
+}
+
+function rowOf({ ip, userAgent, byProgram, label }: KeptRow): KeptRow {
+  return { ip, userAgent, byProgram, label };
+}
+
+function isByPerson({ userAgent, byProgram }: KeptRow): boolean {
+  return userAgent !== null && !byProgram;
 }
 
 /** The earliest start that is known. A session that begins with its first sighting begins after the cutoff that it meets. */

@@ -18,6 +18,11 @@ export interface Sighting {
   readonly ip: string | null;
   /** The same for the user agent, as it was sent. At most 512 characters are kept, without control characters. */
   readonly userAgent: string | null;
+  /**
+   * A program without a person sent the request, such as a server that fetches. It counts as use of the session, but the
+   * user agent of a person that is on record stays, and so does its address. Default false.
+   */
+  readonly byProgram?: boolean;
 }
 
 /** What a verified token says about the time of its session. In milliseconds since 1970. */

@@ -8,12 +8,14 @@ import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
 import { pendingResult } from '../core/hooks.js';
+import type { Sighting } from '../core/session.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import type { Client, ClientOf } from './client.js';
+import type { ClientOf } from './client.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
-import type { TokenSource } from './token-source.js';
+import { chooseSession } from './one-session.js';
+import type { SentToken, TokenSource } from './token-source.js';
 
 /** There is no such user. */
 type NoUser = null | undefined | false;
@@ -25,7 +27,7 @@ export type UserResult<User> = User | NoUser | PromiseLike<User | NoUser>;
 export interface AuthenticatorParts<User> {
   readonly handles: Pick<Handles, 'shown'>;
   readonly verifier: Pick<Verifier, 'verify'>;
-  readonly ledger: Pick<Ledger, 'judge'>;
+  readonly ledger: Pick<Ledger, 'judge' | 'peek'>;
   readonly source: Pick<TokenSource, 'read'>;
   readonly refuseForgery: ForgeryCheck;
   /** Returns `req.user`. Called once per request; whatever it throws, or rejects with, goes to `next`. */
@@ -125,7 +127,7 @@ export class Authenticator<User> implements Issuing {
   readonly handles: Issuing['handles'];
   readonly #parts: AuthenticatorParts<User>;
   /** What {@link excuse} found: a second gate must not wait for an unreachable store again. */
-  readonly #refusals = new WeakMap<AppRequest, { readonly token: string | undefined; readonly error: LoginError }>();
+  readonly #refusals = new WeakMap<AppRequest, { readonly sent: SentToken | undefined; readonly error: LoginError }>();
   readonly #judge: Judge;
 
   constructor(parts: AuthenticatorParts<User>) {
@@ -149,26 +151,29 @@ export class Authenticator<User> implements Issuing {
     if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
     const sighting = new RequestSighting(req, clock.now(), clientOf);
     if (known !== undefined) return this.#judge(CurrentSession.tokenOf(known), sighting, true);
-    const token = source.read(req);
+    const sent = source.read(req);
     if (ownProperty(req, 'loginError') !== undefined) {
       const refused = this.#refusals.get(req);
-      if (refused !== undefined && refused.token === token) throw refused.error;
+      if (refused !== undefined && isSameSent(refused.sent, sent)) throw refused.error;
     }
-    if (!requestsJudged.hasSubscribers) return this.#verify(req, token, sighting, fresh, origins, this.#judge);
-    return published(this.#judge, (judge) => this.#verify(req, token, sighting, fresh, origins, judge));
+    if (!requestsJudged.hasSubscribers) return this.#verify(req, sent, sighting, fresh, origins, this.#judge);
+    return published(this.#judge, (judge) => this.#verify(req, sent, sighting, fresh, origins, judge));
   }
 
   #verify(
     req: AppRequest,
-    token: string | undefined,
+    sent: SentToken | undefined,
     sighting: RequestSighting,
     fresh: boolean,
     origins: Origins | undefined,
     judge: Judge,
   ): Identified {
-    if (token === undefined) throw NO_TOKEN;
-    this.#parts.refuseForgery(req, origins);
-    const verified = this.#parts.verifier.verify(token);
+    if (sent === undefined) throw NO_TOKEN;
+    this.#parts.refuseForgery(req, sent, origins);
+    const verified =
+      sent.others.length === 0
+        ? this.#parts.verifier.verify(sent.text)
+        : chooseSession([sent.text, ...sent.others], sighting.at, this.#parts);
     if (!isPending(verified)) return judge(verified, sighting, fresh);
     sighting.settle();
     return verified.then((checked) => judge(checked, sighting, fresh));
@@ -215,18 +220,19 @@ export class Authenticator<User> implements Issuing {
   excuse(req: AppRequest, error: LoginError): void {
     this.#takeBack(req);
     this.#report(error);
-    if (error !== NO_TOKEN) this.#remember(req, error);
+    // Another gate may allow other origins.
+    if (error !== NO_TOKEN && error.code !== 'cross_site') this.#remember(req, error);
     req.loginError = error;
   }
 
   /** The same check outside of a request. Rejects with `LoginError`. */
-  async verify(token: unknown, { ip, userAgent }: Client = NOTHING): Promise<Login<User>> {
+  async verify(token: unknown, client: Omit<Sighting, 'at'> = NOTHING): Promise<Login<User>> {
     const { verifier, ledger, clock } = this.#parts;
     return this.#reporting(async () => {
       if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
       if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
       const verified = await verifier.verify(token);
-      const live = await ledger.judge(verified, { at: clock.now(), ip, userAgent }, false);
+      const live = await ledger.judge(verified, { at: clock.now(), ...client }, false);
       return this.#loginOf(new CurrentSession(live, verified, this, false));
     });
   }
@@ -265,11 +271,17 @@ export class Authenticator<User> implements Issuing {
 
   #remember(req: AppRequest, error: LoginError): void {
     try {
-      this.#refusals.set(req, { token: this.#parts.source.read(req), error });
+      this.#refusals.set(req, { sent: this.#parts.source.read(req), error });
     } catch {
       // A token that cannot be read is refused again, at no cost.
     }
   }
+}
+
+function isSameSent(one: SentToken | undefined, other: SentToken | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  if (one.text !== other.text || one.from !== other.from || one.others.length !== other.others.length) return false;
+  return one.others.every((text, index) => text === other.others[index]);
 }
 
 function putSession(req: AppRequest, session: CurrentSession): void {
@@ -285,7 +297,7 @@ function existing<User>(user: UserResult<User>): User {
 /** Refusals that say nothing about a token. */
 const UNREPORTED: ReadonlySet<LoginErrorCode> = new Set(['no_token', 'session_not_found', 'request_invalid']);
 
-const NOTHING: Client = { ip: null, userAgent: null };
+const NOTHING = { ip: null, userAgent: null } as const;
 
 /** Publishes the result of `work`, and whether the judge that it calls had to ask the store. */
 function published(judge: Judge, work: (judge: Judge) => Identified): Identified {

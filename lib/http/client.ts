@@ -6,6 +6,7 @@ import { refusePromise } from '../core/hooks.js';
 import { createClientAddress, recordedAddress, type RecordIp, type TrustFunction } from './client-address.js';
 import { givenUserAgent, sightedUserAgent } from './client-hints.js';
 import type { AppRequest } from './request.js';
+import { isProgram } from './user-agent.js';
 
 /** The client, as the application knows it. Null: unknown. */
 export interface SightingHint {
@@ -19,6 +20,8 @@ export type ClientOption = { of(req: IncomingMessage): SightingHint | undefined 
 export interface Client {
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /** See `Sighting.byProgram`. */
+  readonly byProgram: boolean;
 }
 
 /** Throws what the option `client` throws, and a `TypeError` if that returns a promise or anything else that is invalid. */
@@ -26,24 +29,31 @@ export type ClientOf = (req: AppRequest) => Client;
 
 export function createClientOf(trust: TrustFunction, recordIp: RecordIp, option?: ClientOption): ClientOf {
   const addressOf = createClientAddress(trust, recordIp);
-  const found: ClientOf = (req) => ({ ip: addressOf(req), userAgent: sightedUserAgent(req.headers) });
+  const found: ClientOf = (req) => {
+    const userAgent = sightedUserAgent(req.headers);
+    return { ip: addressOf(req), userAgent, byProgram: isProgram(userAgent) };
+  };
   if (option === undefined) return found;
   return function clientByOption(req) {
     const told: unknown = option(req);
     if (told === undefined) return found(req);
     refusePromise(told, 'client must return { ip, userAgent } itself, not a promise of it');
     const { ip, userAgent } = checkHint(told, 'client (as its function returned it)');
-    return {
-      ip: ip === undefined ? addressOf(req) : recordedAddress(ip, recordIp),
-      userAgent: userAgent === undefined ? sightedUserAgent(req.headers) : givenUserAgent(userAgent),
-    };
+    const client = userAgent === undefined ? found(req) : named(userAgent);
+    return ip === undefined ? { ...client, ip: addressOf(req) } : { ...client, ip: recordedAddress(ip, recordIp) };
   };
 }
 
 /** The client that is passed to `verify()`; what is left out is null. Throws a `TypeError` if it is invalid. */
 export function clientGiven(value: unknown, recordIp: RecordIp): Client {
   const { ip, userAgent } = value === undefined ? {} : checkHint(value, 'verify()');
-  return { ip: recordedAddress(ip, recordIp), userAgent: givenUserAgent(userAgent) };
+  return { ...named(userAgent), ip: recordedAddress(ip, recordIp) };
+}
+
+/** If the application names no user agent, it speaks of a person all the same. */
+function named(userAgent: string | null | undefined): Omit<Client, 'ip'> {
+  const given = givenUserAgent(userAgent);
+  return { userAgent: given, byProgram: given !== null && isProgram(given) };
 }
 
 const SIGHTING_HINT: OptionKinds<SightingHint> = { ip: stringOrNull, userAgent: stringOrNull };

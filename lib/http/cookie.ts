@@ -3,9 +3,16 @@
 import type { ServerResponse } from 'node:http';
 import { stringifySetCookie } from 'cookie';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
+import { isLoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
+import { createCookieReader, isSent, type CookieReader } from './sent-cookies.js';
 
-/** The login cookie, wherever it is written or cleared. A browser deletes a cookie only if path and domain are the same. */
+/**
+ * The login cookie, wherever it is written or cleared. A browser deletes a cookie only if path and domain are the same.
+ *
+ * If it is `Secure`, has the path `/` and no domain, it is written as `__Host-<name>`, which no subdomain can set. While that
+ * cookie is there, the plain name is not read.
+ */
 export interface CookieOptions {
   /** Default: the name that the option `from` reads. Without `from`, this name is read: default `'login_token'`. */
   readonly name?: string;
@@ -22,14 +29,18 @@ export interface CookieOptions {
 }
 
 export interface LoginCookie {
-  readonly name: string;
-  /** Sets the cookie until a time, in milliseconds since 1970. */
+  /** Every value that was sent under one of its names, also if another name counts. Empty if none can be a token. */
+  sent(req: AppRequest): readonly string[];
+  /** Whether browsers keep this value. */
+  fits(value: string): boolean;
+  /** Sets the cookie until a time, in milliseconds since 1970. Clears those that were sent and would be read instead of it. */
   write(req: AppRequest, res: ServerResponse, value: string, endsAt: number): void;
+  /** Clears it under every name. */
   clear(res: ServerResponse): void;
 }
 
 /** The longest name and value together that browsers keep (RFC 6265bis, section 5.6). */
-export const COOKIE_LIMIT = 4096;
+const COOKIE_LIMIT = 4096;
 
 /** RFC 6265, section 4.1.1, as far as all browsers follow it. */
 const COOKIE_NAME = /^[\w!#$%&'*+.^`|~-]{1,256}$/;
@@ -71,32 +82,69 @@ function requiresSecure({ sameSite, partitioned = false }: CookieOptions, name: 
   return sameSite === 'none' || partitioned || /^__(?:Host|Secure)-/i.test(name);
 }
 
+const HOST_PREFIX = '__Host-';
+
+/** The names under which a cookie is read, in this order. */
+export function cookieNames(name: string, options: CookieOptions): readonly string[] {
+  const { path = '/', domain, secure } = options;
+  const isPrefixed = /^__(?:Host|Secure)-/i.test(name);
+  return isPrefixed || path !== '/' || domain !== undefined || secure === false ? [name] : [HOST_PREFIX + name, name];
+}
+
 /** What the cookie is made with. */
 export interface CookieParts {
   readonly clock: { now(): number };
   readonly isSecure: (req: AppRequest) => boolean;
+  /** The cookies that are read besides it, which are cleared with it. */
+  readonly others?: readonly string[];
 }
 
-export function createLoginCookie(name: string, options: CookieOptions, { clock, isSecure }: CookieParts): LoginCookie {
+export function createLoginCookie(plainName: string, options: CookieOptions, parts: CookieParts): LoginCookie {
+  const { clock, isSecure, others = [] } = parts;
   const { path = '/', domain, sameSite = 'lax', partitioned = false } = options;
-  const mustBeSecure = requiresSecure(options, name);
+  const [safestName = plainName] = cookieNames(plainName, options);
+  const mustBeSecure = requiresSecure(options, plainName);
   const always = { path, sameSite, httpOnly: true, ...(partitioned && { partitioned }) };
-  return {
+  const all = [plainName, ...others].flatMap((each) => [each, ...cookieNames(each, options)]);
+  const known = [...new Set(all)].map((name) => ({
     name,
+    read: createCookieReader(name),
+    clear: createCookieClearer(name, options),
+  }));
+  return {
+    sent: (req) => known.flatMap(({ read }) => valuesOf(read, req)),
+    fits: (value) => safestName.length + value.length <= COOKIE_LIMIT,
     write(req, res, value, endsAt) {
+      if (res.headersSent) return;
+      const secure = options.secure ?? (mustBeSecure || isSecure(req));
+      const name = secure ? safestName : plainName;
+      for (const other of known) {
+        if (other.name !== name && isSent(other.name, req)) other.clear(res);
+      }
       const cookie = stringifySetCookie({
         ...always,
         name,
         value,
         ...(domain !== undefined && { domain }),
-        secure: options.secure ?? (mustBeSecure || isSecure(req)),
+        secure,
         maxAge: Math.max(0, Math.floor((endsAt - clock.now()) / 1000)),
         expires: new Date(endsAt),
       });
-      if (!res.headersSent) res.appendHeader('Set-Cookie', cookie);
+      res.appendHeader('Set-Cookie', cookie);
     },
-    clear: createCookieClearer(name, options),
+    clear(res) {
+      for (const each of known) each.clear(res);
+    },
   };
+}
+
+function valuesOf(read: CookieReader, req: AppRequest): readonly string[] {
+  try {
+    return read(req);
+  } catch (error) {
+    if (isLoginError(error)) return [];
+    throw error;
+  }
 }
 
 /** Clears a cookie that was set with these attributes. A page on https can clear it whether it is `Secure` or not. */
@@ -108,6 +156,7 @@ export function createCookieClearer(name: string, options: CookieOptions = {}): 
   const headers = [stringifySetCookie(whole)];
   if (domain !== undefined) headers.push(stringifySetCookie({ ...whole, domain }));
   return function clearCookie(res) {
-    if (!res.headersSent) res.appendHeader('Set-Cookie', headers);
+    // A copy: Node keeps the list, and appends the next cookie to it.
+    if (!res.headersSent) res.appendHeader('Set-Cookie', [...headers]);
   };
 }

@@ -1,9 +1,10 @@
 /** Whether another site may have made the browser send a request: the rule of Go's `http.CrossOriginProtection`. */
 
+import type { IncomingHttpHeaders } from 'node:http';
 import { kindOf } from '../core/check.js';
 import { LoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
-import type { TokenSource, TokenOrigin } from './token-source.js';
+import type { SentToken } from './token-source.js';
 
 /** Origins such as `https://www.example.com` whose pages may send requests with the cookie; `'any'` switches the rule off. */
 export type Origins = readonly string[] | 'any';
@@ -13,8 +14,9 @@ export interface RequestFacts {
   readonly method: string | undefined;
   /** A WebSocket, for example: the rule then applies whatever the method is. */
   readonly isUpgrade: boolean;
-  readonly tokenFrom: TokenOrigin;
-  /** Whether the client sent the header with the token itself. If not, an application may have copied the cookie into it. */
+  /** `cookie` also if there is no token. */
+  readonly tokenFrom: SentToken['from'];
+  /** See {@link SentToken}. */
   readonly isHeaderSent: boolean;
   /** `Sec-Fetch-Site`. */
   readonly fetchSite: string | undefined;
@@ -46,9 +48,13 @@ function isChange(method: string | undefined, isUpgrade: boolean): boolean {
 /** In these modes no script can set a header: something between the browser and us added it. */
 const MODES_WITHOUT_HEADERS: ReadonlySet<string | undefined> = new Set(['navigate', 'no-cors', 'websocket']);
 
-/** Another site cannot make a browser send the header, unless we allow it by CORS. */
-function isSentByScript({ tokenFrom, isHeaderSent, fetchMode }: RequestFacts): boolean {
-  return tokenFrom === 'header' && isHeaderSent && !MODES_WITHOUT_HEADERS.has(fetchMode);
+/**
+ * Another site cannot make a browser send the header, unless we allow it by CORS. No script can set a header of a WebSocket,
+ * for which browsers send an `Origin`, and Chromium no `Sec-Fetch-Mode`.
+ */
+function isSentByScript({ tokenFrom, isHeaderSent, fetchMode, isUpgrade, origin }: RequestFacts): boolean {
+  if (tokenFrom !== 'header' || !isHeaderSent) return false;
+  return !MODES_WITHOUT_HEADERS.has(fetchMode) && !(isUpgrade && origin !== undefined);
 }
 
 /** The scheme is not compared: TLS may end at a proxy. `null`, an empty origin and anything that is not a URL have no host. */
@@ -60,28 +66,34 @@ function hasHost(origin: string, host: string): boolean {
   return /^https?:$/.test(from.protocol) && URL.canParse(here) && new URL(here).host === from.host;
 }
 
-/** Throws `LoginError` `cross_site` for a request that may be forged. */
-export type ForgeryCheck = (req: AppRequest, origins?: Origins) => void;
+/**
+ * Throws `LoginError` `cross_site` for a request that may be forged. `sent` is the token that is used, if there is one. `origins`
+ * replaces the default.
+ */
+export type ForgeryCheck = (
+  req: AppRequest,
+  sent: Pick<SentToken, 'from' | 'isHeaderSent'> | undefined,
+  origins?: Origins,
+) => void;
 
-/** `origins` is the default for requests that have none of their own. */
-export function createForgeryCheck(
-  source: Pick<TokenSource, 'originOf' | 'isHeaderSent'>,
-  hostOf: (req: AppRequest) => string,
-  defaultOrigins: Origins,
-): ForgeryCheck {
-  return function refuseForgery(req, origins = defaultOrigins) {
-    const { method, headers } = req;
-    const isUpgrade = headers.upgrade !== undefined;
+/** A request without a token is judged like one with a cookie: a browser may have kept the cookie back. */
+const NO_TOKEN = { from: 'cookie', isHeaderSent: false } as const;
+
+export function createForgeryCheck(hostOf: (req: AppRequest) => string, defaultOrigins: Origins): ForgeryCheck {
+  return function refuseForgery(req, sent = NO_TOKEN, origins = defaultOrigins) {
+    const { headers } = req;
+    const method = req.method ?? textOf(headers[':method']);
+    const isUpgrade = isUpgradeRequest(method, headers);
     // Most requests are reads, and need no object.
     if (!isChange(method, isUpgrade)) return;
     const facts: RequestFacts = {
       method,
       isUpgrade,
-      tokenFrom: source.originOf(req),
-      isHeaderSent: source.isHeaderSent(req),
+      tokenFrom: sent.from,
+      isHeaderSent: sent.isHeaderSent,
       fetchSite: textOf(headers['sec-fetch-site']),
       fetchMode: textOf(headers['sec-fetch-mode']),
-      origin: headers.origin,
+      origin: textOf(headers.origin),
       get host() {
         return hostOf(req);
       },
@@ -89,6 +101,16 @@ export function createForgeryCheck(
     };
     if (mayBeForged(facts)) throw new LoginError('cross_site', 'This request was not sent by a page of this site');
   };
+}
+
+/** By HTTP/1.1 (RFC 9110, section 7.8), or by extended CONNECT in HTTP/2 (RFC 8441) and HTTP/3. */
+function isUpgradeRequest(method: string | undefined, headers: IncomingHttpHeaders): boolean {
+  return (
+    headers.upgrade !== undefined ||
+    headers[':protocol'] !== undefined ||
+    headers[':method'] === 'CONNECT' ||
+    method === 'CONNECT'
+  );
 }
 
 function textOf(header: string | readonly string[] | undefined): string | undefined {

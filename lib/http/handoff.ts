@@ -12,7 +12,8 @@ import type { Fail } from './gates.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
 import { redirect, type Handler } from './respond.js';
 import { createSignIn, type SignInParts } from './sign-in.js';
-import { createValueSource, type TokenFunction } from './token-source.js';
+import { createValueSource } from './token-source.js';
+import type { CookieSource, TokenFunction } from './token-source-option.js';
 
 export interface HandoffOptions {
   /** The query parameter with the token. Default `'token'`. */
@@ -26,7 +27,7 @@ export interface HandoffOptions {
   readonly state: HandoffState;
 }
 
-export type HandoffState = { readonly cookie: string } | TokenFunction | false;
+export type HandoffState = CookieSource | TokenFunction | false;
 
 export interface HandoffParts extends SignInParts {
   readonly fail: Fail;

@@ -7,7 +7,7 @@ import { isLoginError, LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { TOKEN_LIMIT, type VerifiedToken, type Verifier } from '../tokens/verify.js';
+import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { formOf } from './body.js';
 import { ownProperty } from './request.js';
 import { hasHeader, sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
@@ -40,10 +40,9 @@ export interface IntrospectionParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'peek'>;
   readonly clock: { now(): number };
+  /** In characters. */
+  readonly maxTokenLength: number;
 }
-
-/** Room for the longest token if a client percent-encodes all of it, and a hint. */
-const FORM_LIMIT = 3 * TOKEN_LIMIT + 1024;
 
 /**
  * Answers a POST form with a `token`: the claims and the session if both are valid, `{ "active": false }` for any other
@@ -55,6 +54,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     authorize: required(aFunction('that returns whether the caller may ask')),
   });
   const { authorize } = options;
+  // Room for the longest token if a client percent-encodes all of it, and a hint.
+  const formLimit = 3 * parts.maxTokenLength + 1024;
 
   async function introspect(token: string): Promise<ActiveToken | { readonly active: false }> {
     try {
@@ -86,7 +87,7 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
         sendJson(res, { error: 'invalid_client' }, 401);
         return;
       }
-      const token = ownProperty(await formOf(req, FORM_LIMIT), 'token');
+      const token = ownProperty(await formOf(req, formLimit), 'token');
       if (typeof token !== 'string' || token === '') {
         throw new LoginError('request_invalid', 'The form must have a field named token');
       }

@@ -16,7 +16,7 @@ import type { TokenSource } from './token-source.js';
 export interface LogoutParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'revoke'>;
-  readonly source: Pick<TokenSource, 'read'>;
+  readonly source: Pick<TokenSource, 'all'>;
   readonly refuseForgery: ForgeryCheck;
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
   readonly cookie: Pick<LoginCookie, 'clear'> | null;
@@ -33,10 +33,9 @@ export function createLogout(parts: LogoutParts, options: unknown = {}): Handler
   checkOptions(options, 'logout()', {});
 
   /** The token if it is valid: with an invalid one, there is no session to end. */
-  async function presentedToken(req: AppRequest): Promise<VerifiedToken | undefined> {
+  async function presentedToken(text: string): Promise<VerifiedToken | undefined> {
     try {
-      const token = source.read(req);
-      return token === undefined ? undefined : await verifier.verify(token);
+      return await verifier.verify(text);
     } catch (error) {
       if (isLoginError(error) && error.status === 401) return undefined;
       throw error;
@@ -45,11 +44,14 @@ export function createLogout(parts: LogoutParts, options: unknown = {}): Handler
 
   async function endSession(req: AppRequest): Promise<void> {
     // Also without a token: a form of another site is sent without a SameSite cookie, and must not clear that cookie.
-    refuseForgery(req);
-    const token = await presentedToken(req);
-    if (token === undefined) return;
-    const { user, handle, times } = token;
-    await ledger.revoke(user, { handle, reason: 'signed_out', by: user.subject, token: times });
+    const sent = source.all(req);
+    refuseForgery(req, sent[0]);
+    for (const text of sent.flatMap((each) => [each.text, ...each.others])) {
+      const token = await presentedToken(text);
+      if (token === undefined) continue;
+      const { user, handle, times } = token;
+      await ledger.revoke(user, { handle, reason: 'signed_out', by: user.subject, token: times });
+    }
   }
 
   return function logoutMiddleware(req, res, next) {

@@ -35,7 +35,7 @@ export interface PageView {
   readonly stylesheet?: string | null;
 }
 
-export interface PageHeaderOptions {
+export interface PagePolicyOptions {
   /** URL or path of the site's own stylesheet. Fonts and images from its origin are also allowed. */
   readonly stylesheet?: string | null;
   /**
@@ -48,11 +48,21 @@ export interface PageHeaderOptions {
 /** The CSP source of the stylesheet inside a `layout`, for a site's own policy: `style-src 'sha256-...'`. */
 export const PAGE_STYLE_SOURCE = `'sha256-${createHash('sha256').update(PAGE_STYLE).digest('base64')}'`;
 
+/** The headers of a response with the page, apart from its policy. */
+export const PAGE_HEADERS = {
+  'Content-Type': 'text/html; charset=utf-8',
+  'Cache-Control': 'no-store',
+  // Not 'no-referrer', because browsers would then send "Origin: null" with the page's own forms.
+  'Referrer-Policy': 'same-origin',
+  'X-Content-Type-Options': 'nosniff',
+  Vary: 'Accept, Accept-Language',
+} as const;
+
 /**
- * The headers of a response with {@link renderPage}. They are the same for every request.
+ * The policy of a response with {@link renderPage}. Who may frame the page is added where it is sent.
  * Throws a `TypeError` for a URL that is neither a path nor http(s).
  */
-export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<string, string>> {
+export function pagePolicy(options: PagePolicyOptions = {}): string {
   const site = options.stylesheet == null ? [] : [cspSource('stylesheet', options.stylesheet)];
   const targets = (options.formTargets ?? []).map((target) => cspSource('formTargets', target));
   const policy = [
@@ -60,18 +70,9 @@ export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<st
     ['style-src', PAGE_STYLE_SOURCE, ...site].join(' '),
     ...site.flatMap((source) => [`font-src ${source}`, `img-src ${source} data:`]),
     ['form-action', ...new Set(["'self'", ...targets])].join(' '),
-    "frame-ancestors 'none'",
     "base-uri 'none'",
   ];
-  return {
-    'Content-Type': 'text/html; charset=utf-8',
-    'Content-Security-Policy': policy.join('; '),
-    'Cache-Control': 'no-store',
-    // Not 'no-referrer', because browsers would then send "Origin: null" with the page's own forms.
-    'Referrer-Policy': 'same-origin',
-    'X-Content-Type-Options': 'nosniff',
-    Vary: 'Accept, Accept-Language',
-  };
+  return policy.join('; ');
 }
 
 /** The whole document. */

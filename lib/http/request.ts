@@ -100,6 +100,10 @@ export class RequestSighting implements Sighting {
     return this.#found().userAgent;
   }
 
+  get byProgram(): boolean {
+    return this.#found().byProgram;
+  }
+
   /** Finds the client now: once it is gone, its socket no longer knows the address. If that fails, whoever asks gets the error. */
   settle(): this {
     try {

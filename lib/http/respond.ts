@@ -51,7 +51,7 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
     if (res.headersSent || res.writableEnded || res.destroyed) return;
     try {
       if (onRefused !== undefined) {
-        res.setHeader('Cache-Control', 'no-store');
+        protect(res);
         catchLater(onRefused(error, req, res, next), next);
       } else if (loginUrlFor !== undefined && error.status === 401 && isNavigation(req)) {
         redirect(res, loginUrlFor(req));
@@ -120,11 +120,17 @@ export function redirect(res: ServerResponse, location: string): void {
   send(res, 303);
 }
 
+/** Nothing of a login is stored by caches, or read as something that it is not. */
+function protect(res: ServerResponse): void {
+  res.setHeader('Cache-Control', 'no-store');
+  res.setHeader('X-Content-Type-Options', 'nosniff');
+}
+
 /** Node omits the body for HEAD. */
 function send(res: ServerResponse, status: number, type?: string, body?: unknown): void {
   if (res.headersSent) return;
   res.statusCode = status;
-  res.setHeader('Cache-Control', 'no-store');
+  protect(res);
   if (type === undefined) {
     if (status !== 204) res.setHeader('Content-Length', 0);
     res.end();

@@ -4,8 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
 import type { SessionList } from './account.js';
 import type { LoginUrlFor } from './login-url.js';
+import { setPagePolicy } from './framing.js';
 import { doneFrom, languageFor, messagesOffered, type MessagesOverride } from './messages.js';
-import { pageHeaders, renderFragment, renderPage, type PageView } from './page.js';
+import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
 import { redirect, sendHtml, type Present } from './respond.js';
 
@@ -17,7 +18,10 @@ export interface PageOptions {
   readonly messages?: MessagesOverride | readonly MessagesOverride[];
   /** URL or path of the site's own stylesheet. */
   readonly stylesheet?: string;
-  /** With a layout, the response has no Content-Security-Policy of ours, because the page is the site's. */
+  /**
+   * With a layout, the page's Content-Security-Policy is the site's. If the response says nothing about framing, it is
+   * forbidden all the same: `frame-ancestors 'none'` and `X-Frame-Options: DENY` are added.
+   */
   readonly layout?: Layout;
   /**
    * Where `loginUrl` itself redirects to, as paths or absolute http(s) URLs: for example, the identity provider's login
@@ -42,12 +46,13 @@ export interface Page {
 export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptions): Page {
   const { messages, stylesheet = null, layout, formTargets = [], timeZone = 'UTC' } = options;
   const offered = messagesOffered(messages);
-  const fixedHeaders = Object.entries(pageHeaders({ stylesheet, formTargets }));
+  const headers = Object.entries(PAGE_HEADERS);
+  const fixedPolicy = pagePolicy({ stylesheet, formTargets });
 
   /** The form that signs the reader out is answered with a redirect to the login page. */
-  function headersFor(req: AppRequest): readonly (readonly [string, string])[] {
-    if (loginUrlFor === undefined) return fixedHeaders;
-    return Object.entries(pageHeaders({ stylesheet, formTargets: [loginUrlFor(req), ...formTargets] }));
+  function policyFor(req: AppRequest): string {
+    if (loginUrlFor === undefined) return fixedPolicy;
+    return pagePolicy({ stylesheet, formTargets: [loginUrlFor(req), ...formTargets] });
   }
 
   function viewOf(req: AppRequest): Omit<PageView, 'sessions' | 'problem'> {
@@ -69,10 +74,9 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
     const html: unknown = layout === undefined ? renderPage(view) : await layout(renderFragment(view), req);
     if (typeof html !== 'string') throw new TypeError(`layout must return a string, got ${kindOf(html)}`);
     if (res.headersSent) return;
-    for (const [name, value] of headersFor(req)) {
-      // Inside a layout, the site's own policy applies.
-      if (layout === undefined || name !== 'Content-Security-Policy') res.setHeader(name, value);
-    }
+    for (const [name, value] of headers) res.setHeader(name, value);
+    // Inside a layout, the site's own policy applies.
+    setPagePolicy(res, layout === undefined ? policyFor(req) : null);
     sendHtml(res, status, html);
   }
 

@@ -9,9 +9,8 @@ import type { Ledger, WhenStoreDown } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
 import type { ClientOf } from './client.js';
-import { COOKIE_LIMIT, type LoginCookie } from './cookie.js';
+import type { LoginCookie } from './cookie.js';
 import { RequestSighting, type AppRequest } from './request.js';
-import { createValueSource } from './token-source.js';
 
 /** Each part is prepared once. */
 export interface SignInParts {
@@ -22,8 +21,6 @@ export interface SignInParts {
   readonly clientOf: ClientOf;
   /** Null if a function reads the token and the option `cookie` has no name. */
   readonly cookie: LoginCookie | null;
-  /** Every value that the request's cookies of this name have. */
-  readonly cookieTokens: (req: AppRequest) => readonly string[];
   readonly whenStoreDown: WhenStoreDown;
 }
 
@@ -34,7 +31,7 @@ export type SignIn = (req: AppRequest, res: ServerResponse, text: string) => Pro
 export function createSignIn(parts: SignInParts, caller: string): SignIn {
   const { verifier, ledger, authenticator, clock, clientOf } = parts;
   const cookie = requireCookie(parts.cookie, caller);
-  const replacement = createReplacement(parts);
+  const replacement = createReplacement(parts, cookie);
 
   /** Otherwise sessions would begin and end, and the browser would not get the cookie. */
   function requireOpen(res: ServerResponse): void {
@@ -44,7 +41,7 @@ export function createSignIn(parts: SignInParts, caller: string): SignIn {
 
   return async function signIn(req, res, text) {
     requireOpen(res);
-    if (cookie.name.length + text.length > COOKIE_LIMIT) {
+    if (!cookie.fits(text)) {
       throw new LoginError('token_too_large', 'The token is too long for a cookie');
     }
     // Now, because once the client is gone, its socket no longer knows the address.
@@ -75,7 +72,7 @@ interface Replacement {
   unlessStoreIsDown(work: Promise<unknown>): Promise<void>;
 }
 
-function createReplacement({ verifier, ledger, cookieTokens, whenStoreDown }: SignInParts): Replacement {
+function createReplacement({ verifier, ledger, whenStoreDown }: SignInParts, cookie: LoginCookie): Replacement {
   /** Undefined for a cookie that is not good: it names no session that could be ended. */
   async function sessionOf(text: string): Promise<VerifiedToken | undefined> {
     try {
@@ -99,7 +96,7 @@ function createReplacement({ verifier, ledger, cookieTokens, whenStoreDown }: Si
   return {
     unlessStoreIsDown,
     async find(req, token) {
-      const found = await Promise.all(cookieTokens(req).map(sessionOf));
+      const found = await Promise.all(cookie.sent(req).map(sessionOf));
       return distinct(found).filter(({ handle }) => handle !== token.handle);
     },
     async end(replaced) {
@@ -135,21 +132,6 @@ export function createSetCookie(
     } catch (error) {
       const isRefusal = isLoginError(error) && error.status < 500 && error.code !== 'no_token';
       if (isRefusal) parts.emit('tokenRefused', tokenRefused(error));
-      throw error;
-    }
-  };
-}
-
-/** The values of the login cookie of a request. */
-export function createCookieTokens(name: string | null): (req: AppRequest) => readonly string[] {
-  if (name === null) return () => [];
-  const read = createValueSource({ cookie: name }, 'cookie');
-  return function cookieTokens(req) {
-    try {
-      const value = read(req);
-      return value === undefined ? [] : [value];
-    } catch (error) {
-      if (isLoginError(error)) return [];
       throw error;
     }
   };

@@ -1,126 +1,199 @@
-/** Where a request carries its token: `Authorization: Bearer`, a cookie, or wherever a function finds it. */
+/** Reads the token of a request: from `Authorization: Bearer`, another header, a cookie, or wherever a function finds it. */
 
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { parseCookie } from 'cookie';
-import { checkOptions, kindOf, required } from '../core/check.js';
-import { LoginError } from '../core/errors.js';
+import { isObject, kindOf } from '../core/check.js';
+import { isLoginError, LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
-import { cookieName } from './cookie.js';
-import { memberOf, ownProperty, type AppRequest } from './request.js';
+import { cookieNames, type CookieOptions } from './cookie.js';
+import { memberOf, type AppRequest } from './request.js';
+import { createCookieReader } from './sent-cookies.js';
+import {
+  checkCookieSource,
+  checkTokenSources,
+  type CheckedSource,
+  type CookieSource,
+  type TokenFunction,
+  type TokenSourceOption,
+} from './token-source-option.js';
 
-/** Finds the token in a request. Taken from a method, so that it may require its framework's own request type. */
-export type TokenFunction = { read(req: IncomingMessage): string | undefined }['read'];
-
-/** The cookie that is read if there is no `Authorization: Bearer`, or a function that replaces both. */
-export type TokenSourceOption = { readonly cookie: string } | TokenFunction;
-
-/** `cookie` also if there is no token at all. */
-export type TokenOrigin = 'header' | 'cookie' | 'function';
-
-export interface TokenSource {
-  /** The token; undefined if none was sent. Throws `LoginError` `token_malformed` for anything but a string. */
-  read(req: AppRequest): string | undefined;
-  originOf(req: AppRequest): TokenOrigin;
-  /** Whether the header with the token is one that the client sent; true if that cannot be known. */
-  isHeaderSent(req: AppRequest): boolean;
-  /** The cookie that is read; null if a function reads. */
-  readonly cookie: string | null;
+/** A token that was sent, not verified yet. */
+export interface SentToken {
+  /** The token; of several cookies with one name, the first. */
+  readonly text: string;
+  /** Further cookies of that name, each with another value. */
+  readonly others: readonly string[];
+  readonly from: 'header' | 'cookie' | 'function';
+  /** Whether it is in a header that the client sent as it is. If not, an application may have copied a cookie into the header. */
+  readonly isHeaderSent: boolean;
 }
 
-/** The first source that is present is used, and the others are not tried. Throws a `TypeError` if the option is invalid. */
-export function createTokenSource(from: TokenSourceOption = { cookie: 'login_token' }): TokenSource {
-  const read = createValueSource(from, 'from');
-  if (typeof from === 'function') {
-    return { read, originOf: () => 'function', isHeaderSent: () => false, cookie: null };
-  }
+export interface TokenSource {
+  /** What the first source that is present contains. Throws `LoginError` `token_malformed` for anything but one string. */
+  read(req: AppRequest): SentToken | undefined;
+  /** What each source contains, for the end of a login. What is malformed is left out. */
+  all(req: AppRequest): readonly SentToken[];
+  /** The names of the cookies among the sources, in their order, as the option `from` has them. */
+  readonly cookies: readonly string[];
+  /** Whether a function is among the sources: it may read a cookie too. */
+  readonly hasFunction: boolean;
+}
+
+type Reader = (req: AppRequest) => SentToken | undefined;
+
+const NO_OTHERS: readonly string[] = [];
+
+/** `cookie` says whether cookies have `__Host-` names too. Throws a `TypeError` if the option `from` is invalid. */
+export function createTokenSource(
+  from: TokenSourceOption = { cookie: 'login_token' },
+  cookie: CookieOptions = {},
+): TokenSource {
+  const sources = checkTokenSources(from);
+  const readers = sources.map((source) => createReader(source, sources, cookie));
+
   return {
     read: function readToken(req) {
-      return bearerToken(req) ?? read(req);
+      for (const reader of readers) {
+        const sent = reader(req);
+        if (sent !== undefined) return sent;
+      }
+      return undefined;
     },
-    originOf: ({ headers: { authorization } }) =>
-      authorization !== undefined && isBearer(authorization) ? 'header' : 'cookie',
-    isHeaderSent: ({ rawHeaders }) =>
-      (rawHeaders as readonly string[] | undefined) === undefined ||
-      rawHeaders.length === 0 ||
-      countHeaders(rawHeaders, 'authorization') > 0,
-    cookie: from.cookie,
+    all: (req) => readers.map((reader) => readGood(reader, req)).filter((sent) => sent !== undefined),
+    cookies: sources.flatMap((source) => (source.in === 'cookie' ? [source.name] : [])),
+    hasFunction: sources.some((source) => source.in === 'function'),
   };
+}
+
+function readGood(reader: Reader, req: AppRequest): SentToken | undefined {
+  try {
+    return reader(req);
+  } catch (error) {
+    if (isLoginError(error)) return undefined;
+    throw error;
+  }
+}
+
+function createReader(source: CheckedSource, all: readonly CheckedSource[], options: CookieOptions): Reader {
+  switch (source.in) {
+    case 'header':
+      return source.scheme === null
+        ? wholeHeader(source.name)
+        : headerOfScheme(source.name, source.scheme, !all.some((other) => isWhole(other, source.name)));
+    case 'cookie':
+      return cookieReader(cookieNames(source.name, options));
+    case 'function':
+      return functionReader(source.find, source.path);
+  }
+}
+
+function isWhole(source: CheckedSource, name: string): boolean {
+  return source.in === 'header' && source.name === name && source.scheme === null;
 }
 
 /**
  * What a cookie contains, or a function returns; undefined if that is nothing. Reading throws `LoginError`
  * `token_malformed` for anything but a string. Throws a `TypeError` if the option, which `path` names, is invalid.
  */
-export function createValueSource(from: unknown, path: string): (req: AppRequest) => string | undefined {
-  if (typeof from === 'function') return functionValue(from as TokenFunction, path);
-  if (typeof from !== 'object' || from === null) {
+export function createValueSource(
+  from: CookieSource | TokenFunction,
+  path: string,
+): (req: AppRequest) => string | undefined {
+  if (typeof from !== 'function' && !isObject(from)) {
     throw new TypeError(`${path} must be { cookie: 'name' } or a function, got ${kindOf(from)}`);
   }
-  const { cookie } = checkOptions<{ cookie: string }>(from, path, { cookie: required(cookieName) });
-  return cookieValue(String(cookie));
+  const reader =
+    typeof from === 'function' ? functionReader(from, path) : cookieReader([checkCookieSource(from, path).name]);
+  return (req) => reader(req)?.text;
 }
 
-function bearerToken(req: IncomingMessage): string | undefined {
-  const { authorization } = req.headers;
-  if (authorization === undefined) return undefined;
-  if (countHeaders(memberOf(req, 'rawHeaders'), 'authorization') > 1) {
-    throw new LoginError('token_malformed', 'There is more than one Authorization header');
-  }
-  if (!isBearer(authorization)) return undefined;
-  const token = authorization.slice(SCHEME.length).trim();
-  if (token === '') throw new LoginError('token_malformed', 'The Authorization header has no token');
-  if (token.includes(' ') || token.includes('\t')) {
-    throw new LoginError('token_malformed', 'The Authorization header has more than one token');
-  }
-  return token;
+// Headers
+
+function wholeHeader(name: string): Reader {
+  return function readHeader(req) {
+    const value = headerOf(req, name);
+    if (value === undefined) return undefined;
+    return inHeader(value.trim(), isSentAs(memberOf(req, 'rawHeaders'), name, value));
+  };
 }
 
-const SCHEME = 'bearer';
+/** `isBareRefused`: a token without any scheme is refused. Otherwise another source reads it. */
+function headerOfScheme(name: string, scheme: string, isBareRefused: boolean): Reader {
+  return function readHeaderOfScheme(req) {
+    const value = headerOf(req, name);
+    if (value === undefined) return undefined;
+    const isSent = isSentAs(memberOf(req, 'rawHeaders'), name, value);
+    if (hasScheme(value, scheme)) return inHeader(value.slice(scheme.length).trim(), isSent);
+    if (isBareRefused && BARE_TOKEN.test(value)) {
+      throw malformed('The token in the header has no scheme in front of it, such as Bearer');
+    }
+    return undefined;
+  };
+}
 
-function isBearer(authorization: string): boolean {
-  if (authorization.slice(0, SCHEME.length).toLowerCase() !== SCHEME) return false;
-  const next = authorization.charAt(SCHEME.length);
+/** Three parts of base64url, of which the first begins as JSON objects do. */
+const BARE_TOKEN = /^\s*e[wy][\w-]*\.[\w-]+\.[\w-]*\s*$/;
+
+/** Undefined if it is absent or empty. */
+function headerOf(req: AppRequest, name: string): string | undefined {
+  const value: unknown = req.headers[name];
+  if (value === undefined || value === '') return undefined;
+  if (typeof value !== 'string') throw malformed('The header with the token is not a string');
+  return value;
+}
+
+function hasScheme(value: string, scheme: string): boolean {
+  if (value.slice(0, scheme.length).toLowerCase() !== scheme) return false;
+  const next = value.charAt(scheme.length);
   return next === '' || next === ' ' || next === '\t';
 }
 
-/** Node keeps only the first of several headers in `headers`; `rawHeaders` is a list of all names and values. */
-/** Requests of test kits and adapters may have no `rawHeaders`. */
-function countHeaders(rawHeaders: readonly string[] | undefined, name: string): number {
-  if (rawHeaders === undefined) return 0;
+function inHeader(text: string, isHeaderSent: boolean): SentToken {
+  if (text === '') throw malformed('The header has no token');
+  if (/\s/.test(text)) throw malformed('The header has more than one token');
+  return { text, others: NO_OTHERS, from: 'header', isHeaderSent };
+}
+
+/**
+ * Whether the client sent the header with this value. `rawHeaders` has all names and values as they were sent; true if there
+ * are none. Throws `token_malformed` if the client sent several: Node keeps only the first of some headers in `headers`.
+ */
+function isSentAs(rawHeaders: readonly string[] | undefined, name: string, value: string): boolean {
+  if (rawHeaders === undefined || rawHeaders.length === 0) return true;
   let count = 0;
+  let isSame = false;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const sent = rawHeaders[index] ?? '';
-    if (sent.length === name.length && sent.toLowerCase() === name) count += 1;
+    if (sent.length !== name.length || sent.toLowerCase() !== name) continue;
+    count += 1;
+    isSame = rawHeaders[index + 1] === value;
   }
-  return count;
+  if (count > 1) throw malformed('There is more than one header with a token');
+  return isSame;
 }
 
-function cookieValue(name: string): (req: AppRequest) => string | undefined {
-  // Only our own part of the header is parsed: sites have dozens of cookies.
-  const part = new RegExp(`(?:^|;)[ \\t]*(${name.replace(/[$*+.^|]/g, '\\$&')}[ \\t]*=[^;]*)`);
+// Cookies and functions
 
-  function sentCookie({ cookie }: IncomingHttpHeaders): string | undefined {
-    const found = cookie === undefined ? null : part.exec(cookie);
-    return found?.[1] === undefined ? undefined : parseCookie(found[1])[name];
-  }
-
-  return function readCookie(req) {
-    const signed = ownProperty(req.signedCookies, name);
-    if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is invalid');
-    return stringOrNothing(signed ?? ownProperty(req.cookies, name) ?? sentCookie(req.headers));
+/** The first of these cookies that is present. */
+function cookieReader(names: readonly string[]): Reader {
+  const readers = names.map(createCookieReader);
+  return function readCookies(req) {
+    for (const reader of readers) {
+      const [text, ...others] = reader(req);
+      if (text !== undefined) return { text, others, from: 'cookie', isHeaderSent: false };
+    }
+    return undefined;
   };
 }
 
-function functionValue(from: TokenFunction, path: string): (req: AppRequest) => string | undefined {
+function functionReader(find: TokenFunction, path: string): Reader {
   return function readByFunction(req) {
-    const value: unknown = from(req);
-    refusePromise(value, `${path} must return the string itself, not a promise of it`);
-    return stringOrNothing(value);
+    const text: unknown = find(req);
+    if (text === undefined || text === null || text === '') return undefined;
+    refusePromise(text, `${path} must return the string itself, not a promise of it`);
+    if (typeof text !== 'string') throw malformed('The token is not a string');
+    return { text, others: NO_OTHERS, from: 'function', isHeaderSent: false };
   };
 }
 
-function stringOrNothing(value: unknown): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
-  return value;
+function malformed(message: string): LoginError {
+  return new LoginError('token_malformed', message);
 }

@@ -48,6 +48,11 @@ export function describeClient(kept: string | null): ClientDescription {
   return description;
 }
 
+/** Whether a program sent this without a person. Without a user agent too: every browser and app library sends one. */
+export function isProgram(kept: string | null): boolean {
+  return kept === null || describeClient(kept).kind === 'robot';
+}
+
 /** 48 bits: enough to tell the twenty clients of one user apart. */
 const CLIENT_KEY_LENGTH = 8;
 

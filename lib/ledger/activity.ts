@@ -3,6 +3,11 @@
 import { tokenEndsAt } from '../core/policy.js';
 import type { Sighting, TokenTimes } from '../core/session.js';
 
+/** What background sightings say of the client. */
+export type SeenClient = Required<Omit<Sighting, 'at'>>;
+
+const NOBODY: SeenClient = { ip: null, userAgent: null, byProgram: false };
+
 /** The use of one session. Small and mutable: it changes with every request. */
 export class Activity {
   /** Whether the session is kept on record. If not, nothing of it is written to the store. */
@@ -11,8 +16,9 @@ export class Activity {
   /** The token that expires last. Background sightings present it. */
   token: TokenTimes;
   tokensEndAt: number;
-  ip: string | null = null;
-  userAgent: string | null = null;
+  client: SeenClient = NOBODY;
+  /** When the client was seen. */
+  clientAt = 0;
   /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
   writtenAt = 0;
   writtenEndsAt = 0;
@@ -54,9 +60,13 @@ export class Activity {
     return true;
   }
 
-  locate({ ip, userAgent }: Pick<Sighting, 'ip' | 'userAgent'>): void {
-    this.ip = ip;
-    this.userAgent = userAgent;
+  /** A program does not take the place of a person of whom the store does not know yet. */
+  locate({ at, ip, userAgent, byProgram = false }: Sighting): void {
+    const { client } = this;
+    const isPerson = client.userAgent !== null && !client.byProgram;
+    if (byProgram && isPerson && this.clientAt > this.writtenAt) return;
+    this.client = { ip, userAgent, byProgram };
+    this.clientAt = at;
   }
 
   /** The store has taken this sighting. */

@@ -88,9 +88,9 @@ export class Judge {
 
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
-    const { lastSeenAt, ip, userAgent, token } = entry.activity;
+    const { lastSeenAt, client, token } = entry.activity;
     const { questions, answers } = this.#options;
-    await questions.send(entry, { at: lastSeenAt, ip, userAgent }, token, answers).outcome;
+    await questions.send(entry, { at: lastSeenAt, ...client }, token, answers).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -123,12 +123,14 @@ export class Judge {
         return this.#answered(entry, call, token, sighting, fresh);
       }
     }
+    // Whatever an option's function throws, nothing has changed by then.
     const isTracked = track(token);
-    const asked = entry ?? this.#attach(token, sighting.at);
-    const { ip, userAgent } = sighting;
-    asked.activity.isTracked ||= isTracked;
-    asked.activity.locate({ ip, userAgent });
-    const call = questions.send(asked, { at: sighting.at, ip, userAgent }, token.times, answers);
+    const { at, ip, userAgent, byProgram = false } = sighting;
+    const asked = entry ?? this.#attach(token, at);
+    const { activity } = asked;
+    activity.isTracked ||= isTracked;
+    activity.locate({ at, ip, userAgent, byProgram });
+    const call = questions.send(asked, { at, ...activity.client }, token.times, answers);
     return this.#answered(asked, call, token, sighting, fresh);
   }
 

@@ -14,8 +14,8 @@ import { isSignedBy, type SignedToken } from './signature.js';
 import { TokenCache, type CacheBounds } from './token-cache.js';
 import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
-/** Longest token, in characters. */
-export const TOKEN_LIMIT = 8192;
+/** The longest token by default, in characters. */
+export const MAX_TOKEN_LENGTH = 8192;
 
 /** The default values of `typ`; null stands for a header without it. Case and an `application/` prefix do not matter. */
 export const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
@@ -69,6 +69,8 @@ export interface VerifierOptions {
   readonly clock: { now(): number };
   /** See {@link ClaimRules}. */
   readonly lifetime: ClaimRules['lifetime'];
+  /** The longest token, in characters. Default {@link MAX_TOKEN_LENGTH}. */
+  readonly maxTokenLength?: number;
   /** Told of each verified token that names no session, unless it is in the cache. Must not throw. */
   readonly onUnnamed?: (issuer: string, claims: Claims) => void;
   readonly cache?: CacheBounds;
@@ -92,7 +94,7 @@ interface UnverifiedToken extends SignedToken {
 
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, onUnnamed, tenants, isExpRequired = false } = options;
+  const { clock, onUnnamed, tenants, isExpRequired = false, maxTokenLength = MAX_TOKEN_LENGTH } = options;
   const issuers = prepareIssuers(options);
   const tenantIssuers = new WeakMap<IssuerRules, Issuer>();
   const cache = new TokenCache<VerifiedToken>(options.cache ?? {});
@@ -102,6 +104,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       if (typeof text !== 'string') throw malformed('The token is not a string');
       const known = cache.find(text, clock.now());
       if (known !== undefined) return known;
+      requireLength(text, maxTokenLength);
       const token = parseToken(text);
       if (tenants === undefined) return verifyBy(selectIssuer(token), token);
       const rules = tenants.find(issuerNameOf(token, clock.now(), isExpRequired));
@@ -203,10 +206,12 @@ const TOKEN_FORM = /^([\w-]+)\.([\w-]+)\.([\w-]*)$/;
 /** Header parameters that change what the payload means (RFC 7515, section 4.1.11; RFC 7797; RFC 7516). */
 const REFUSED_PARAMETERS = ['crit', 'b64', 'zip'];
 
+function requireLength(text: string, longest: number): void {
+  if (text.length <= longest) return;
+  throw new LoginError('token_too_large', `The token is longer than ${String(longest)} characters`);
+}
+
 function parseToken(text: string): UnverifiedToken {
-  if (text.length > TOKEN_LIMIT) {
-    throw new LoginError('token_too_large', `The token is longer than ${TOKEN_LIMIT} characters`);
-  }
   const [, headerPart = '', payloadPart = '', signature = ''] = TOKEN_FORM.exec(text) ?? [];
   const header = decodeObject(headerPart);
   if (header === undefined) throw malformed('The token does not have the form header.payload.signature');

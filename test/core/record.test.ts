@@ -27,6 +27,7 @@ const RECORD: KeptRecord = {
   survivedCutoffAt: 0,
   ip: null,
   userAgent: null,
+  byProgram: false,
   label: null,
 };
 

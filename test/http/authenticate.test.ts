@@ -49,7 +49,7 @@ describe('outside of a handler', () => {
 
   test.each<[string, Record<string, string>]>([
     ['bearer', { authorization: `Bearer ${tokenOf('s1')}` }],
-    ['bearer from anywhere', { authorization: `Bearer ${tokenOf('s1')}`, origin: 'https://evil.example' }],
+    ['bearer from our own page', { authorization: `Bearer ${tokenOf('s1')}`, origin: 'https://shop.example' }],
     ['a cookie from our own page', { cookie: `login_token=${tokenOf('s1')}`, origin: 'https://shop.example' }],
     ['a cookie of a client that is no browser', { cookie: `login_token=${tokenOf('s1')}` }],
   ])('authenticate() lets in %s', async (_name, headers) => {
@@ -61,6 +61,9 @@ describe('outside of a handler', () => {
     await expect(upgrade(headers)).rejects.toMatchObject({ code: 'cross_site' });
     await expect(upgrade(headers, { origins: ['https://www.shop.example'] })).resolves.toBeDefined();
     await expect(upgrade({})).rejects.toMatchObject({ code: 'no_token' });
+    // No script can set a header of a WebSocket: a gateway made it from a cookie.
+    const added = { authorization: `Bearer ${tokenOf('s1')}`, origin: 'https://evil.example' };
+    await expect(upgrade(added)).rejects.toMatchObject({ code: 'cross_site' });
   });
 
   test.each([[{ origin: ['https://a.example'] }], [{ origins: 'https://a.example' }], [{ origins: ['a.example'] }]])(

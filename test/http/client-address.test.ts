@@ -60,7 +60,7 @@ describe('client address', () => {
     let reads = 0;
     const sighting = new RequestSighting(request({}), 7, () => {
       reads += 1;
-      return { ip: null, userAgent: 'Test/1.0' };
+      return { ip: null, userAgent: 'Test/1.0', byProgram: false };
     });
     expect(reads).toBe(0);
     sighting.settle();

@@ -20,10 +20,11 @@ function cleared(name: string, options: CookieOptions): unknown {
 }
 
 const always = 'login_token=a.b.c; Max-Age=60';
+const host = `__Host-${always}`;
 const until = 'Expires=Sun, 01 Mar 2026 09:01:00 GMT; HttpOnly';
 
 test.each<[string, CookieOptions, object, string]>([
-  ['on https', {}, {}, `${always}; Path=/; ${until}; Secure; SameSite=Lax`],
+  ['on https', {}, {}, `${host}; Path=/; ${until}; Secure; SameSite=Lax`],
   ['on http', {}, { https: false }, `${always}; Path=/; ${until}; SameSite=Lax`],
   [
     'with path and domain',
@@ -31,20 +32,15 @@ test.each<[string, CookieOptions, object, string]>([
     {},
     `${always}; Domain=example.com; Path=/shop; ${until}; Secure; SameSite=Lax`,
   ],
-  ['strict', { sameSite: 'strict' }, {}, `${always}; Path=/; ${until}; Secure; SameSite=Strict`],
-  [
-    'SameSite=None on http',
-    { sameSite: 'none' },
-    { https: false },
-    `${always}; Path=/; ${until}; Secure; SameSite=None`,
-  ],
+  ['strict', { sameSite: 'strict' }, {}, `${host}; Path=/; ${until}; Secure; SameSite=Strict`],
+  ['SameSite=None on http', { sameSite: 'none' }, { https: false }, `${host}; Path=/; ${until}; Secure; SameSite=None`],
   ['never Secure', { secure: false }, {}, `${always}; Path=/; ${until}; SameSite=Lax`],
-  ['always Secure', { secure: true }, { https: false }, `${always}; Path=/; ${until}; Secure; SameSite=Lax`],
+  ['always Secure', { secure: true }, { https: false }, `${host}; Path=/; ${until}; Secure; SameSite=Lax`],
   [
     'partitioned',
     { partitioned: true },
     { https: false },
-    `${always}; Path=/; ${until}; Secure; Partitioned; SameSite=Lax`,
+    `${host}; Path=/; ${until}; Secure; Partitioned; SameSite=Lax`,
   ],
 ])('is written %s', (_name, options, more, expected) => {
   expect(written(options, more)).toBe(expected);

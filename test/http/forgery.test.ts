@@ -115,14 +115,89 @@ describe('mayBeForged', () => {
   });
 });
 
+/** What the rule says, as tables: what decides for each value of `Sec-Fetch-Site`, and what each `Origin` is to the site. */
+const BY_FETCH_SITE: readonly (readonly [string | undefined, 'passes' | 'only if named' | 'by origin'])[] = [
+  [undefined, 'by origin'],
+  ['same-origin', 'passes'],
+  ['none', 'passes'],
+  ['same-site', 'only if named'],
+  ['cross-site', 'only if named'],
+  ['', 'only if named'],
+  ['Same-Origin', 'only if named'],
+];
+const BY_ORIGIN: readonly (readonly [string | undefined, 'none' | 'ours' | 'named' | 'foreign'])[] = [
+  [undefined, 'none'],
+  [OURS, 'ours'],
+  [WWW, 'named'],
+  [EVIL, 'foreign'],
+  ['null', 'foreign'],
+  ['', 'foreign'],
+];
+const BY_METHOD: readonly (readonly [string | undefined, 'reads' | 'changes'])[] = [
+  ['GET', 'reads'],
+  ['HEAD', 'reads'],
+  ['OPTIONS', 'reads'],
+  ...['POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'PURGE', 'get', undefined].map((name) => [name, 'changes'] as const),
+];
+/** Whether a script can have set a header of the request. */
+const BY_FETCH_MODE: readonly (readonly [string | undefined, 'script' | 'no script'])[] = [
+  [undefined, 'script'],
+  ['cors', 'script'],
+  ['same-origin', 'script'],
+  ['navigate', 'no script'],
+  ['no-cors', 'no script'],
+  ['websocket', 'no script'],
+];
+/** What the token is: in a header that the client sent, in one that it did not send, in a cookie, or found by a function. */
+const BY_SOURCE: readonly (readonly [Pick<RequestFacts, 'tokenFrom' | 'isHeaderSent'>, 'proof' | 'none'])[] = [
+  [{ tokenFrom: 'header', isHeaderSent: true }, 'proof'],
+  [{ tokenFrom: 'header', isHeaderSent: false }, 'none'],
+  [{ tokenFrom: 'cookie', isHeaderSent: false }, 'none'],
+  [{ tokenFrom: 'cookie', isHeaderSent: true }, 'none'],
+  [{ tokenFrom: 'function', isHeaderSent: false }, 'none'],
+  [{ tokenFrom: 'function', isHeaderSent: true }, 'none'],
+];
+const BY_ORIGINS: readonly (readonly [Origins, boolean])[] = [
+  [[], false],
+  [[WWW], true],
+  ['any', true],
+];
+
+test('mayBeForged, for every combination', () => {
+  const wrong: RequestFacts[] = [];
+  let rows = 0;
+  for (const [method, effect] of BY_METHOD)
+    for (const isUpgrade of [false, true])
+      for (const [source, evidence] of BY_SOURCE)
+        for (const [fetchMode, sender] of BY_FETCH_MODE)
+          for (const [fetchSite, decider] of BY_FETCH_SITE)
+            for (const [origin, kind] of BY_ORIGIN)
+              for (const [origins, isNamed] of BY_ORIGINS) {
+                const isRisk = (effect === 'changes' || isUpgrade) && origins !== 'any';
+                const isWebSocketOfBrowser = isUpgrade && kind !== 'none';
+                const isExempt = evidence === 'proof' && sender === 'script' && !isWebSocketOfBrowser;
+                const passesByOrigin = kind === 'none' || kind === 'ours' || (kind === 'named' && isNamed);
+                const passes = {
+                  passes: true,
+                  'only if named': kind === 'named' && isNamed,
+                  'by origin': passesByOrigin,
+                }[decider];
+                const row = facts({ method, isUpgrade, ...source, fetchMode, fetchSite, origin, origins });
+                if (mayBeForged(row) !== (isRisk && !isExempt && !passes)) wrong.push(row);
+                rows += 1;
+              }
+  expect(wrong).toEqual([]);
+  expect(rows).toBe(11 * 2 * 6 * 6 * 7 * 6 * 3);
+});
+
 describe('of a request', () => {
   const source = createTokenSource();
 
   function check(headers: Record<string, string>, more: object = {}, trust = false, origins?: Origins): string {
-    const refuseForgery = createForgeryCheck(source, createHostOf(compileTrust(trust)), []);
+    const refuseForgery = createForgeryCheck(createHostOf(compileTrust(trust)), []);
     const req = Object.assign(request({ headers, address: '127.0.0.1' }), { method: 'POST', ...more });
     try {
-      refuseForgery(req, origins);
+      refuseForgery(req, source.read(req), origins);
       return 'passes';
     } catch (error) {
       return (error as { code: string }).code;
@@ -142,9 +217,62 @@ describe('of a request', () => {
       { rawHeaders: ['Host', HOST] },
       'cross_site',
     ],
+    [
+      'bearer in place of what the client sent',
+      { host: HOST, authorization, origin: EVIL },
+      { rawHeaders: ['Host', HOST, 'Authorization', 'Basic YTpi'] },
+      'cross_site',
+    ],
     ['bearer where there are no raw headers', { authorization, origin: EVIL }, { rawHeaders: [] }, 'passes'],
     ['bearer where there never were any', { authorization, origin: EVIL }, { rawHeaders: undefined }, 'passes'],
     ['Basic is no token', { host: HOST, authorization: 'Basic YTpi', origin: EVIL }, {}, 'cross_site'],
+    ['no token that is read', { host: HOST, 'x-auth-token': 'a.b.c', origin: EVIL }, {}, 'cross_site'],
+    ['GET', { host: HOST, cookie, origin: EVIL }, { method: 'GET' }, 'passes'],
+    ['an upgrade by GET', { host: HOST, cookie, origin: EVIL, upgrade: 'websocket' }, { method: 'GET' }, 'cross_site'],
+    [
+      'an upgrade by GET from our page',
+      { host: HOST, cookie, origin: OURS, upgrade: 'websocket' },
+      { method: 'GET' },
+      'passes',
+    ],
+    [
+      'an upgrade with bearer, which a gateway added',
+      { host: HOST, authorization, origin: EVIL, upgrade: 'websocket' },
+      { method: 'GET' },
+      'cross_site',
+    ],
+    [
+      'an upgrade with bearer, which a program sent',
+      { host: HOST, authorization, upgrade: 'websocket' },
+      { method: 'GET' },
+      'passes',
+    ],
+    ['extended CONNECT', { ':authority': HOST, cookie, origin: EVIL }, { method: 'CONNECT' }, 'cross_site'],
+    [
+      'extended CONNECT with bearer, which a gateway added',
+      { ':authority': HOST, authorization, origin: EVIL },
+      { method: 'CONNECT' },
+      'cross_site',
+    ],
+    [
+      'extended CONNECT as an adapter shows it',
+      { ':authority': HOST, ':method': 'CONNECT', ':protocol': 'websocket', cookie, origin: EVIL },
+      { method: 'GET' },
+      'cross_site',
+    ],
+    [
+      'only the protocol of it',
+      { ':authority': HOST, ':protocol': 'websocket', authorization, origin: EVIL },
+      { method: 'GET' },
+      'cross_site',
+    ],
+    [
+      'headers of HTTP/2 without a method of their own',
+      { ':authority': HOST, ':method': 'GET', cookie, origin: EVIL },
+      { method: undefined },
+      'passes',
+    ],
+    ['no method at all', { host: HOST, cookie, origin: EVIL }, { method: undefined }, 'cross_site'],
     ['HTTP/2 names the host otherwise', { ':authority': HOST, cookie, origin: OURS }, {}, 'passes'],
   ])('%s', (_name, headers, more, expected) => {
     expect(check(headers, more)).toBe(expected);

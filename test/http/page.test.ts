@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
 import { DONE, doneFrom, englishMessages, languageFor, messagesOffered, problemOf } from '../../lib/http/messages.js';
 import type { SessionView } from '../../lib/http/account.js';
-import { PAGE_STYLE_SOURCE, pageHeaders, renderFragment, renderPage, type PageView } from '../../lib/http/page.js';
+import { PAGE_STYLE_SOURCE, pagePolicy, renderFragment, renderPage, type PageView } from '../../lib/http/page.js';
 import { describeClient } from '../../lib/http/user-agent.js';
 import { germanMessages } from './german-messages.js';
 
@@ -412,28 +412,13 @@ describe('the fragment', () => {
   });
 });
 
-describe('the headers', () => {
-  const policy = (options?: Parameters<typeof pageHeaders>[0]): string =>
-    pageHeaders(options)['Content-Security-Policy'] ?? '';
-
+describe('the policy', () => {
   it('allow nothing but the very stylesheet that the page carries', () => {
     const style = /<style>([^]*?)<\/style>/.exec(renderPage(view()))?.[1] ?? '';
     const source = `'sha256-${createHash('sha256').update(style).digest('base64')}'`;
     expect(PAGE_STYLE_SOURCE).toBe(source);
-    expect(policy()).toBe(
-      `default-src 'none'; style-src ${source}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
-    );
+    expect(pagePolicy()).toBe(`default-src 'none'; style-src ${source}; form-action 'self'; base-uri 'none'`);
     expect(renderPage(view())).not.toMatch(/ style="| on\w+="/);
-  });
-
-  it('are never cached and send an origin with the forms', () => {
-    expect(pageHeaders()).toMatchObject({
-      'Content-Type': 'text/html; charset=utf-8',
-      'Cache-Control': 'no-store',
-      'Referrer-Policy': 'same-origin',
-      'X-Content-Type-Options': 'nosniff',
-      Vary: 'Accept, Accept-Language',
-    });
   });
 
   it.each([
@@ -444,21 +429,21 @@ describe('the headers', () => {
     ['http://localhost:3000/site.css', 'http://localhost:3000'],
     ['/a;script-src *', "'self'"],
   ])('allow a stylesheet at %s, its fonts and images', (stylesheet, source) => {
-    expect(policy({ stylesheet })).toBe(
+    expect(pagePolicy({ stylesheet })).toBe(
       `default-src 'none'; style-src ${PAGE_STYLE_SOURCE} ${source}; font-src ${source}; img-src ${source} data:; ` +
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "form-action 'self'; base-uri 'none'",
     );
   });
 
   it('let a form lead on to where people sign in', () => {
     const formTargets = ['/login', 'https://id.example.com/authorize?x=1', 'https://id.example.com/'];
-    expect(policy({ formTargets })).toContain("form-action 'self' https://id.example.com; frame-ancestors");
+    expect(pagePolicy({ formTargets })).toContain("form-action 'self' https://id.example.com; base-uri");
   });
 
   it.each(['javascript:alert(1)', 'data:text/css,', 'https://', 'ftp://example.com/a.css'])(
     'refuse %s',
     (stylesheet) => {
-      expect(() => pageHeaders({ stylesheet })).toThrow(new TypeError('stylesheet must be a path or an http(s) URL'));
+      expect(() => pagePolicy({ stylesheet })).toThrow(new TypeError('stylesheet must be a path or an http(s) URL'));
     },
   );
 });

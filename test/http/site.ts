@@ -17,7 +17,8 @@ import { createLogout, type LogoutParts } from '../../lib/http/logout.js';
 import { createHostOf, type AppRequest } from '../../lib/http/request.js';
 import { createRefuse, type Handler, type RefusalOptions } from '../../lib/http/respond.js';
 import { createRouter, type RouterOptions } from '../../lib/http/router.js';
-import { createTokenSource, type TokenSourceOption } from '../../lib/http/token-source.js';
+import { createTokenSource } from '../../lib/http/token-source.js';
+import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
 import { Ledger } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { staticKeys } from '../../lib/tokens/static-keys.js';
@@ -41,8 +42,8 @@ export interface SiteOptions extends Pick<RefusalOptions, 'onRefused'> {
   readonly parts?: Partial<SiteParts> | ((real: SiteParts) => Partial<SiteParts>);
 }
 
-export interface SiteParts extends Omit<AuthenticatorParts<unknown>, 'refuseForgery' | 'source'> {
-  readonly ledger: AuthenticatorParts<unknown>['ledger'] & LogoutParts['ledger'];
+export interface SiteParts extends Omit<AuthenticatorParts<unknown>, 'ledger' | 'refuseForgery' | 'source'> {
+  readonly ledger: Pick<AuthenticatorParts<unknown>['ledger'], 'judge'> & LogoutParts['ledger'];
   readonly hostOf: (req: AppRequest) => string;
 }
 
@@ -102,7 +103,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     keys: staticKeys({ secret: SECRET }, 'issuer'),
   };
   const trust = compileTrust(options.trustProxy);
-  const source = createTokenSource(options.from);
+  const source = createTokenSource(options.from, options.cookie);
   const handles = handlesBy(null);
   const real: SiteParts = {
     handles,
@@ -118,10 +119,15 @@ export function makeSite(options: SiteOptions = {}): Site {
   };
   const others = typeof options.parts === 'function' ? options.parts(real) : options.parts;
   const parts = { ...real, ...others };
-  const refuseForgery = createForgeryCheck(source, parts.hostOf, options.origins ?? []);
-  const authenticator = new Authenticator<unknown>({ ...parts, source, refuseForgery });
-  const name = options.cookie?.name ?? source.cookie;
-  const cookie = name === null ? null : createLoginCookie(name, options.cookie ?? {}, { clock, isSecure: () => false });
+  const refuseForgery = createForgeryCheck(parts.hostOf, options.origins ?? []);
+  const judging: AuthenticatorParts<unknown>['ledger'] = {
+    judge: (...args) => parts.ledger.judge(...args),
+    peek: (...args) => ledger.peek(...args),
+  };
+  const authenticator = new Authenticator<unknown>({ ...parts, ledger: judging, source, refuseForgery });
+  const name = options.cookie?.name ?? source.cookies[0];
+  const cookieParts = { clock, isSecure: () => false, others: source.cookies };
+  const cookie = name === undefined ? null : createLoginCookie(name, options.cookie ?? {}, cookieParts);
   const loginUrlFor = createLoginUrl(options.loginUrl);
   const login: SiteLogin = {
     required: (requiredOptions) => createRequired(authenticator, login.fail, requiredOptions),

@@ -1,10 +1,12 @@
 import { LoginError } from '../../lib/core/errors.js';
-import { createTokenSource, type TokenSourceOption } from '../../lib/http/token-source.js';
+import { createTokenSource } from '../../lib/http/token-source.js';
+import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
 import { request, type Sent } from './sent.js';
 
 function read(from: TokenSourceOption | undefined, sent: Sent): string | undefined {
   try {
-    return createTokenSource(from).read(request(sent)) ?? 'nothing';
+    const token = createTokenSource(from).read(request(sent));
+    return token === undefined ? 'nothing' : [token.text, ...token.others].join(' | ');
   } catch (error) {
     return error instanceof LoginError ? error.code : String(error);
   }
@@ -37,14 +39,14 @@ describe('token sources', () => {
     ['a bad header and a cookie', { headers: { ...both.headers, authorization: 'Bearer' } }, 'token_malformed'],
     ['Basic and a cookie', { headers: { ...both.headers, authorization: 'Basic YTpi' } }, 'd.e.f'],
     ['a cookie', { headers: { cookie: 'a=1; login_token=d.e.f; b=2' } }, 'd.e.f'],
-    ['a cookie twice', { headers: { cookie: 'login_token=d.e.f; login_token=g.h.i' } }, 'd.e.f'],
+    ['a cookie twice', { headers: { cookie: 'login_token=d.e.f; login_token=g.h.i' } }, 'd.e.f | g.h.i'],
     ['a cookie with an escape that is none', { headers: { cookie: 'login_token=%zz' } }, '%zz'],
     [
       'a cookie among others that look like it',
       { headers: { cookie: 'login_tokens=1; x=login_token=2;login_token = d.e.f ;b' } },
       'd.e.f',
     ],
-    ['an empty cookie, then another', { headers: { cookie: 'login_token=; login_token=d.e.f' } }, 'nothing'],
+    ['an empty cookie, then another', { headers: { cookie: 'login_token=; login_token=d.e.f' } }, 'd.e.f'],
     ['an escaped cookie', { headers: { cookie: 'login_token=d%2Ee.f' } }, 'd.e.f'],
     ['an empty cookie', { headers: { cookie: 'login_token=' } }, 'nothing'],
     ['a cookie of a longer name', { headers: { cookie: 'xlogin_token=d.e.f' } }, 'nothing'],

@@ -8,7 +8,7 @@ import type { LoginError } from '../../lib/core/errors.js';
 import type { LoginSession } from '../../lib/http/request.js';
 import type { Handler, OnRefused } from '../../lib/http/respond.js';
 import type { RouterOptions } from '../../lib/http/router.js';
-import type { TokenSourceOption } from '../../lib/http/token-source.js';
+import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
 import type { ManagedSessions } from '../../lib/managed-sessions.js';
 
 declare const login: ManagedSessions;

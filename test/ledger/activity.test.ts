@@ -17,19 +17,39 @@ const AWAY = { ip: '192.0.2.2', userAgent: 'Away' };
 function written(token = TOKEN): Activity {
   const activity = new Activity(token);
   activity.isTracked = true;
-  activity.locate(HOME);
+  activity.locate({ at: 0, ...HOME });
   activity.written(NOW, token);
   activity.dueAt = NOW + INTERVAL;
   return activity;
 }
 
+describe('a program', () => {
+  const person = { ...HOME, byProgram: false };
+  const program = { ip: '198.51.100.9', userAgent: 'node', byProgram: true };
+
+  test('does not take the place of a person of whom the store does not know yet', () => {
+    const activity = written();
+    activity.note(TOKEN, { at: NOW + INTERVAL, ...person }, INTERVAL);
+    activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...program }, INTERVAL);
+    expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL + 1, client: person });
+  });
+
+  test('is told to the store otherwise: what this process knew of the person may be out of date', () => {
+    const activity = written();
+    activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL);
+    expect(activity).toMatchObject({ client: program });
+    activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...person }, INTERVAL);
+    expect(activity).toMatchObject({ client: person });
+  });
+});
+
 describe('a use', () => {
   test('is written once it is due, from where it then is', () => {
     const activity = written();
     expect(activity.note(TOKEN, { at: NOW + INTERVAL - 1, ...AWAY }, INTERVAL)).toBe(false);
-    expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL - 1, isUnwritten: true, ...HOME });
+    expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL - 1, isUnwritten: true, client: HOME });
     expect(activity.note(TOKEN, { at: NOW + INTERVAL, ...AWAY }, INTERVAL)).toBe(true);
-    expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL, ...AWAY });
+    expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL, client: AWAY });
   });
 
   test('earlier than the latest does not take that back', () => {

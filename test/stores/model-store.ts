@@ -83,8 +83,12 @@ function recordOf(session: Session): SessionRecord {
   const { handle, rowFrom, label } = session;
   const sightings = session.sightings.slice(rowFrom);
   const { startedAt, lastSeenAt } = timesOf(session);
-  const ip = newest(sightings.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
-  const userAgent = newest(sightings.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
+  // Nothing that programs send counts any more once a person was seen.
+  const isPerson = ({ byProgram = false, userAgent }: Sighting): boolean => !byProgram && (userAgent ?? '') !== '';
+  const person = sightings.findIndex(({ sighting }) => isPerson(sighting));
+  const counted = sightings.filter(({ sighting }, index) => person < 0 || index < person || !sighting.byProgram);
+  const ip = newest(counted.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
+  const userAgent = newest(counted.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
   return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, label };
 }
 

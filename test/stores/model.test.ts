@@ -31,6 +31,7 @@ type Operation =
       readonly of: number;
       readonly token: TokenTimes;
       readonly userAgent: string | null;
+      readonly byProgram: boolean;
       readonly track: boolean;
       readonly clientKey: string | null;
     }
@@ -87,6 +88,7 @@ function operation(now: number): fc.Arbitrary<Operation> {
         of: session,
         token: token(now),
         userAgent: fc.constantFrom(null, 'one', 'two'),
+        byProgram: fc.boolean(),
         track: fc.constantFrom(true, true, true, false),
         clientKey: fc.constantFrom(null, 'a', 'b', 'c'),
       }),
@@ -140,8 +142,8 @@ async function act(
   const exception = (number: number | null): string | null => (number === null ? null : handle(number));
   switch (operation.kind) {
     case 'sight': {
-      const { of, userAgent, ...others } = operation;
-      const sighting = { at, ip: '203.0.113.7', userAgent };
+      const { of, userAgent, byProgram, ...others } = operation;
+      const sighting = { at, ip: byProgram ? '198.51.100.9' : '203.0.113.7', userAgent, byProgram };
       return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others });
     }
     case 'revoke': {

@@ -74,6 +74,7 @@ const RECORD: KeptRecord = {
   survivedCutoffAt: 0,
   ip: null,
   userAgent: null,
+  byProgram: false,
   label: null,
 };
 const TOMBSTONE: Omit<Tombstone, 'handle'> = {

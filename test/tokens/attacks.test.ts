@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { LoginError, type LoginErrorCode } from '../../lib/core/errors.js';
 import { staticKeys } from '../../lib/tokens/static-keys.js';
-import { createVerifier, TOKEN_LIMIT, type VerifiedToken } from '../../lib/tokens/verify.js';
+import { createVerifier, MAX_TOKEN_LENGTH, type VerifiedToken } from '../../lib/tokens/verify.js';
 import { encode, forge, resigned, type Forgery } from './forge.js';
 
 const NOW = 1_700_000_000_000;
@@ -207,9 +207,9 @@ describe('form', () => {
       pad.map((text) => hs({ payload: { ...claims(HS), pad: text } })).find((token) => token.length === length) ?? ''
     );
   };
-  accepted('length', [['of 8 KiB, to the byte', padded(TOKEN_LIMIT)]]);
+  accepted('length', [['of 8 KiB, to the byte', padded(MAX_TOKEN_LENGTH)]]);
   refused('length', 'token_too_large', [
-    ['one more', `${padded(TOKEN_LIMIT)}A`],
+    ['one more', `${padded(MAX_TOKEN_LENGTH)}A`],
     ['a megabyte', 'A'.repeat(2 ** 20)],
     ['a megabyte of dots', '.'.repeat(2 ** 20)],
   ]);

@@ -103,6 +103,7 @@ export const TIMES_FIELDS: FieldsOf<KeptTimes> = {
 };
 
 export const ROW_FIELDS: FieldsOf<KeptRow> = {
+  byProgram: FLAG,
   ip: STRING_OR_NULL,
   userAgent: STRING_OR_NULL,
   label: STRING_OR_NULL,

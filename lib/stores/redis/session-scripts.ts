@@ -45,6 +45,7 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     endsAt: numberOrNull(({ token }) => token.sessionEndsAt),
     ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
     userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
+    byProgram: flag(({ sighting }) => sighting.byProgram === true),
     maxSessions: numberOrNull(({ policy }) => (Number.isFinite(policy.maxSessions) ? policy.maxSessions : null)),
     isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
     isTracked: flag(({ track }) => track !== false),
@@ -81,11 +82,15 @@ if not wasEnded then
   end
 end
 
+-- The client on record is a person's: a program does not take its place.
+local isKeptFromProgram = byProgram and string.find(rowBefore, '^\\n[^\\n]*\\n[^\\n]') ~= nil
+
 -- The common case: nothing has changed but the time.
-if before == 'live' and standing == 'live' and not endedBy and not isKeptLonger and clientKey == '' and ip ~= ''
-  and userAgent ~= '' then
-  local row = ip .. '\\n' .. userAgent .. '\\n'
-  if string.sub(rowBefore, 1, #row) == row then return { 'live', writeTimes(record), rowBefore, rowBefore, {}, '' } end
+if before == 'live' and standing == 'live' and not endedBy and not isKeptLonger and clientKey == '' then
+  local row = (byProgram and '1' or '') .. '\\n' .. ip .. '\\n' .. userAgent .. '\\n'
+  if isKeptFromProgram or (ip ~= '' and userAgent ~= '' and string.sub(rowBefore, 1, #row) == row) then
+    return { 'live', writeTimes(record), rowBefore, rowBefore, {}, '' }
+  end
 end
 ${ROW.parser}${ROW.formatter}
 
@@ -106,9 +111,11 @@ local function noteClient()
 end
 
 local function updateRow()
+  if isKeptFromProgram then return rowBefore end
   local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
   if ip ~= '' then row.ip = ip end
   if userAgent ~= '' then row.userAgent = userAgent end
+  row.byProgram = byProgram or (userAgent == '' and row.byProgram)
   local text = formatRow(row)
   if text ~= rowBefore then redis.call('HSET', rows, handle, text) end
   return text

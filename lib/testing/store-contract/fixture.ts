@@ -35,6 +35,7 @@ export interface SightOptions {
   readonly at?: number;
   readonly ip?: string | null;
   readonly userAgent?: string | null;
+  readonly byProgram?: boolean;
   readonly token?: Partial<TokenTimes>;
   readonly policy?: Partial<SessionPolicy>;
   readonly user?: SessionUser;
@@ -91,11 +92,11 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function sight(of: string, options: SightOptions = {}): Promise<SightAnswer> {
-    const { at = now, ip = '203.0.113.7', userAgent = 'Mozilla/5.0', ...others } = options;
+    const { at = now, ip = '203.0.113.7', userAgent = 'Mozilla/5.0', byProgram = false, ...others } = options;
     const { token: times, policy, user: seenUser = user, ...flags } = others;
     return store.sight(seenUser, {
       handle: of,
-      sighting: { at, ip, userAgent },
+      sighting: { at, ip, userAgent, byProgram },
       token: token(times),
       policy: { ...POLICY, ...policy },
       ...flags,

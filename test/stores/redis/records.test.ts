@@ -44,6 +44,7 @@ const times: fc.Arbitrary<KeptTimes> = fc.record({
 const row: fc.Arbitrary<KeptRow> = fc.record({
   ip: keptOrNone,
   userAgent: keptOrNone,
+  byProgram: fc.boolean(),
   label: keptOrNone,
 });
 const tombstone: fc.Arbitrary<KeptTombstone> = fc.record({

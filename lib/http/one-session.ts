@@ -1,0 +1,85 @@
+/** Which of several cookies with one name is used. */
+
+import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
+import { tokenEndsAt } from '../core/policy.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+
+export interface ChoiceParts {
+  readonly verifier: Pick<Verifier, 'verify'>;
+  readonly ledger: Pick<Ledger, 'peek'>;
+}
+
+/** Of one token or session: it counts, it does not, or that cannot be told now. */
+type Outcome<Value> =
+  { readonly is: 'good'; readonly value: Value } | { readonly is: 'bad' | 'unknown'; readonly error: LoginError };
+
+/**
+ * The token to use if a browser sent several cookies of one name, and nobody knows which of them another site may have planted.
+ *
+ * Tokens that do not verify, and those whose session has ended, do not count. If the rest name one session, it is the token
+ * that expires last. Rejects with `LoginError`: `token_malformed` if they name several sessions; the most telling error if none
+ * is left; a 503 if one of them cannot be judged and could name another session.
+ */
+export async function chooseSession(
+  texts: readonly string[],
+  at: number,
+  { verifier, ledger }: ChoiceParts,
+): Promise<VerifiedToken> {
+  const verified = await Promise.all(texts.map((text) => outcomeOf(async () => verifier.verify(text))));
+  const bySession = new Map<string, VerifiedToken>();
+  for (const each of verified) if (each.is === 'good') keepLatest(bySession, each.value);
+
+  const candidates = [...bySession.values()];
+  const isDecided = candidates.length <= 1;
+  // A session is looked up only if there is a choice: the one that is used is judged as any other.
+  const sessions = isDecided
+    ? candidates.map((value) => ({ is: 'good', value }) as const)
+    : await Promise.all(
+        candidates.map((token) =>
+          outcomeOf(async () => {
+            await ledger.peek(token, at);
+            return token;
+          }),
+        ),
+      );
+  return onlyOne(sessions, verified);
+}
+
+function onlyOne(
+  sessions: readonly Outcome<VerifiedToken>[],
+  verified: readonly Outcome<VerifiedToken>[],
+): VerifiedToken {
+  const live = sessions.flatMap((each) => (each.is === 'good' ? [each.value] : []));
+  if (live.length > 1)
+    throw new LoginError('token_malformed', 'There are several login cookies, of different sessions');
+  const failed = [...verified, ...sessions].flatMap((each) => (each.is === 'good' ? [] : [each]));
+  // It could name another session.
+  const unknown = failed.find(({ is }) => is === 'unknown');
+  if (unknown !== undefined) throw unknown.error;
+  const [only] = live;
+  if (only === undefined) throw mostTelling(failed.map(({ error }) => error));
+  return only;
+}
+
+function keepLatest(bySession: Map<string, VerifiedToken>, token: VerifiedToken): void {
+  const known = bySession.get(token.handle);
+  if (known === undefined || tokenEndsAt(token.times) > tokenEndsAt(known.times)) bySession.set(token.handle, token);
+}
+
+async function outcomeOf<Value>(work: () => Promise<Value>): Promise<Outcome<Value>> {
+  try {
+    return { is: 'good', value: await work() };
+  } catch (error) {
+    if (!isLoginError(error)) throw error;
+    return { is: error.status === 401 ? 'bad' : 'unknown', error };
+  }
+}
+
+/** Errors that a planted cookie is least likely to have, first. */
+const TELLING: readonly LoginErrorCode[] = ['session_revoked', 'session_expired', 'session_idle', 'token_expired'];
+
+function mostTelling(errors: readonly LoginError[]): LoginError {
+  const found = TELLING.map((code) => errors.find((error) => error.code === code)).find((error) => error !== undefined);
+  return found ?? errors[0] ?? new LoginError('token_malformed', 'There is no login cookie');
+}

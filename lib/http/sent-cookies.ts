@@ -1,0 +1,74 @@
+/** The values of one cookie in a request. There may be several: for another path, or planted by a subdomain. */
+
+import { LoginError } from '../core/errors.js';
+import { ownProperty, type AppRequest } from './request.js';
+
+/** The most values that are looked at. Each costs up to one verification. */
+const EXAMINED = 4;
+
+const NONE: readonly string[] = [];
+
+export type CookieReader = (req: AppRequest) => readonly string[];
+
+/**
+ * Reads a cookie: its different values in the order in which they were sent, at most four. Empty ones are left out. What
+ * cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
+ *
+ * Reading throws `LoginError` `token_malformed` if cookie-parser found a wrong signature, or a value that is not a string.
+ */
+export function createCookieReader(name: string): CookieReader {
+  const sentCookies = createHeaderReader(name);
+  return function readCookie(req) {
+    const signed = ownProperty(req.signedCookies, name);
+    if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is invalid');
+    if (isFilled(signed)) return [stringOf(signed)];
+    const { cookie } = req.headers;
+    const sent = cookie === undefined ? NONE : sentCookies(cookie);
+    if (sent.length > 1) return sent;
+    const parsed = ownProperty(req.cookies, name);
+    return isFilled(parsed) ? [unquoted(stringOf(parsed))] : sent;
+  };
+}
+
+function createHeaderReader(name: string): (header: string) => readonly string[] {
+  // Only our own parts of the header are parsed: sites have dozens of cookies.
+  const part = new RegExp(`(?:^|;)[ \\t]*${name.replace(/[$*+.^|]/g, '\\$&')}[ \\t]*=([^;]*)`, 'g');
+  return function sentCookies(header) {
+    if (!header.includes(name)) return NONE;
+    const values: string[] = [];
+    for (const [, written = ''] of header.matchAll(part)) {
+      const value = decoded(unquoted(written.trim()));
+      if (value !== '' && !values.includes(value)) values.push(value);
+      if (values.length === EXAMINED) break;
+    }
+    return values;
+  };
+}
+
+/** Whether the `Cookie` header may have this cookie, empty or not. */
+export function isSent(name: string, { headers: { cookie } }: AppRequest): boolean {
+  return cookie?.split(';').some((part) => part.split('=', 1)[0]?.trim() === name) ?? false;
+}
+
+function isFilled(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+function stringOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new LoginError('token_malformed', 'The token is not a string');
+}
+
+/** RFC 6265, section 4.1.1 allows quotes around a value. */
+function unquoted(value: string): string {
+  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+}
+
+function decoded(value: string): string {
+  if (!value.includes('%')) return value;
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
