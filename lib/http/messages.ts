@@ -133,7 +133,7 @@ export function messagesOffered(
     checkTexts('messages', override, englishMessages);
     return {
       ...englishMessages,
-      ...withCheckedTexts(override),
+      ...(override === englishMessages ? {} : withCheckedTexts(override)),
       kinds: { ...englishMessages.kinds, ...override.kinds },
       done: { ...englishMessages.done, ...override.done },
       problems: { ...englishMessages.problems, ...override.problems },
