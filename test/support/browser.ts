@@ -16,8 +16,16 @@ const QUIET = [
   '--disable-sync',
 ];
 
-export async function launchBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: pathOf(process.env['CHROMIUM'] ?? 'chromium'), args: QUIET });
+/** `extraArgs` are added to Chromium's command line; `withoutArgs` are taken from those that Playwright adds. */
+export async function launchBrowser(
+  extraArgs: readonly string[] = [],
+  withoutArgs: readonly string[] = [],
+): Promise<Browser> {
+  return chromium.launch({
+    executablePath: pathOf(process.env['CHROMIUM'] ?? 'chromium'),
+    args: [...QUIET, ...extraArgs],
+    ignoreDefaultArgs: [...withoutArgs],
+  });
 }
 
 function pathOf(name: string): string {
