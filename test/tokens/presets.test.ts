@@ -213,10 +213,10 @@ describe('authRocket', () => {
   });
 
   it.each<[unknown, string]>([
-    [{}, 'authRocket() must have exactly one of loginRocketUrl, secret, got none of them'],
+    [{}, 'authRocket() must have exactly one of loginRocketUrl, secret, publicKey, got none of them'],
     [
       { loginRocketUrl: 'https://a.loginrocket.com', secret: V2_SECRET },
-      'authRocket() must have exactly one of loginRocketUrl, secret, got loginRocketUrl and secret',
+      'authRocket() must have exactly one of loginRocketUrl, secret, publicKey, got loginRocketUrl and secret',
     ],
     [
       { loginRocketUrl: 'a.loginrocket.com' },
@@ -344,7 +344,7 @@ describe('oidc', () => {
     ['https://id.example.com/#a'],
     ['https://me:pw@id.example.com'],
   ])('refuses the issuer %p', (issuer) => {
-    expect(() => oidc({ issuer: issuer! })).toThrow(
+    expect(() => oidc({ issuer: issuer!, audience: 'shop' })).toThrow(
       new TypeError('oidc(): issuer must be an absolute http(s) URL without query and fragment'),
     );
   });
