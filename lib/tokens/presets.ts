@@ -33,35 +33,45 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   senderConstrained: anything,
 };
 
-export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'audience' | 'types'> {
+export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'types'> {
   /** The issuer's URL, spelled exactly as in its tokens and its discovery document. */
   readonly issuer: string;
+  /** One of these must be in `aud`. `false`: tokens that the provider issued for any other application are accepted too. */
+  readonly audience: string | readonly string[] | false;
 }
 
 const OIDC_OPTIONS: OptionKinds<OidcOptions> = {
   ...ADJUSTABLE,
   issuer: anything,
-  audience: neverUndefined(anything, UNSET),
+  audience: anything,
   types: anything,
 };
 
 /**
  * An OpenID Connect provider: its keys are found by discovery (OpenID Connect Discovery 1.0, section 4) when they are
- * first needed. Set `audience`: without it, a token that was issued for another application is accepted.
+ * first needed. Throws a `TypeError` without `audience`: one provider serves many applications.
  */
 export function oidc(options: OidcOptions): IssuerOptions {
   checkOptions(options, 'oidc()', OIDC_OPTIONS, { advice: ISSUER_ADVICE });
   if (baseUrl(options.issuer) === undefined) {
     throw new TypeError('oidc(): issuer must be an absolute http(s) URL without query and fragment');
   }
-  return { ...options, discover: true };
+  const { audience, ...rest } = options;
+  if ((audience as unknown) === undefined) throw new TypeError(AUDIENCE_MISSING);
+  return { ...rest, ...(audience !== false && { audience }), discover: true };
 }
+
+const AUDIENCE_MISSING =
+  "oidc() needs the option audience, the name of your application or API in the tokens' aud. Otherwise tokens that were " +
+  'issued for other applications are accepted. If you accept those, write audience: false';
 
 export interface AuthRocketOptions extends Pick<IssuerOptions, Adjustable | 'audience'> {
   /** The URL of LoginRocket, from which the keys are fetched: for RS256, AuthRocket's default. */
   readonly loginRocketUrl?: string;
   /** The whole login token secret (`jsk_...`), for HS256. */
   readonly secret?: Secret | readonly Secret[];
+  /** The realm's public key, for RS256, if the keys are not to be fetched. */
+  readonly publicKey?: PublicKey | readonly PublicKey[];
   /** The realm's id (`rl_...`): the tokens' `rid` must equal it. Default: any realm that these keys sign for. */
   readonly realm?: string;
 }
@@ -71,21 +81,24 @@ const AUTH_ROCKET_OPTIONS: OptionKinds<AuthRocketOptions> = {
   audience: neverUndefined(anything, UNSET),
   loginRocketUrl: neverUndefined(anything, UNSET),
   secret: neverUndefined(anything, UNSET),
+  publicKey: neverUndefined(anything, UNSET),
   realm: neverUndefined(aFilledString, UNSET),
 };
 
 /**
  * AuthRocket, version 2 of its tokens. `req.user.orgs` has the organizations. Throws a `TypeError` unless exactly one of
- * `loginRocketUrl` and `secret` is set.
+ * `loginRocketUrl`, `secret` and `publicKey` is set.
  */
 export function authRocket(options: AuthRocketOptions): IssuerOptions {
   checkOptions(options, 'authRocket()', AUTH_ROCKET_OPTIONS, { advice: ISSUER_ADVICE });
-  const { loginRocketUrl, secret, realm, claims, ...rest } = options;
-  requireOne('authRocket()', options, ['loginRocketUrl', 'secret']);
+  const { loginRocketUrl, secret, publicKey, realm, claims, ...rest } = options;
+  requireOne('authRocket()', options, ['loginRocketUrl', 'secret', 'publicKey']);
   return {
     ...rest,
     issuer: 'https://authrocket.com',
-    ...(loginRocketUrl === undefined ? { secret: secret ?? [] } : { jwksUri: keySetOf(loginRocketUrl) }),
+    ...(loginRocketUrl !== undefined && { jwksUri: keySetOf(loginRocketUrl) }),
+    ...(secret !== undefined && { secret }),
+    ...(publicKey !== undefined && { publicKey }),
     claims: { ...claims, ...(realm !== undefined && { rid: realm }) },
     profile: authRocketProfile,
   };
@@ -118,7 +131,8 @@ export function authRocketV1(options: AuthRocketV1Options): IssuerOptions {
   return {
     ...rest,
     issuer: realm === undefined ? 'authrocket' : `authrocket:${realm}`,
-    ...(secret === undefined ? { publicKey: publicKey ?? [] } : { secret }),
+    ...(secret !== undefined && { secret }),
+    ...(publicKey !== undefined && { publicKey }),
     claims: { ...claims, ...(realm !== undefined && { aud: realm }) },
     withoutIssuer: true,
     subject: 'uid',

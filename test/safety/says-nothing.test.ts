@@ -60,6 +60,9 @@ function owner<Options>(
   return { name, call: (options) => Reflect.apply(call, undefined, [options]), wrong, valid };
 }
 
+/** What takes no options. */
+type NoOptions = Readonly<Record<string, never>>;
+
 const DURATIONS = [null, 'ages', -1, NaN, {}, true];
 const FUNCTIONS = [null, {}, 'x'];
 const WORDS = [null, 'x', 7, true];
@@ -218,7 +221,7 @@ const OWNERS: readonly Owner[] = [
     scope: [null, '', [], [7], 7, undefined],
     fresh: BOOLEANS,
   }),
-  owner<Record<never, unknown>>('optional()', (o: never) => Reflect.apply(sessions.optional, sessions, [o]), {}),
+  owner<NoOptions>('optional()', (o: never) => Reflect.apply(sessions.optional, sessions, [o]), {}),
   owner<RouterOptions>('router()', (o: never) => sessions.router(o), {
     locate: FUNCTIONS,
     messages: [
@@ -280,7 +283,7 @@ const OWNERS: readonly Owner[] = [
     prefix: [null, 7, '{x}'],
     minReplicas: [null, -1, 1.5, '1'],
   }),
-  owner<Record<never, unknown>>('memoryStore()', memoryStore, {}),
+  owner<NoOptions>('memoryStore()', memoryStore, {}),
   owner<TestIssuerOptions>('createTestIssuer()', createTestIssuer, {
     issuer: STRINGS,
     algorithms: [null, 'RS256', [], ['none']],
