@@ -14,7 +14,7 @@ import { CurrentSession, type Authenticator } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
 import type { Fail } from './gates.js';
-import type { LoginUrlFor } from './login-url.js';
+import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest } from './request.js';
 import { createCookieLogins } from './sign-in.js';
@@ -48,7 +48,10 @@ const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
   messages: anything,
   stylesheet: aString,
   layout: aFunction('that takes the HTML and returns the whole page'),
-  formTargets: { accepts: Array.isArray, words: 'a list of paths or absolute http(s) URLs' },
+  formTargets: {
+    accepts: (value) => Array.isArray(value) && value.every(isLoginUrl),
+    words: 'a list of paths or absolute http(s) URLs',
+  },
   timeZone,
 };
 
