@@ -75,6 +75,7 @@ export type { ClientOption, SightingHint } from './http/client.js';
 export type { CookieOptions } from './http/cookie.js';
 export type { Origins } from './http/forgery.js';
 export type { RequiredOptions } from './http/gates.js';
+export type { LogoutOptions, SiteData } from './http/logout.js';
 export type { LoginUrl } from './http/login-url.js';
 export type { LoginSession, LoginUser } from './http/request.js';
 export type { Handler, Next } from './http/respond.js';

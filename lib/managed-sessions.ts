@@ -29,7 +29,7 @@ import { createForgeryCheck } from './http/forgery.js';
 import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
 import { createIntrospection, type IntrospectionOptions } from './http/introspection.js';
-import { createLogout } from './http/logout.js';
+import { createLogout, type LogoutOptions } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
 import { createRefuse, type Handler, type Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
@@ -76,8 +76,12 @@ export interface ManagedSessions<User = LoginUser> {
   optional(): Handler;
   /** The routes on which people see and end their sessions. Mount it anywhere. It requires a login by itself. */
   router(options?: RouterOptions): Handler;
-  /** Ends the current session and clears its cookie: 204, or 303 to `loginUrl` (else `/`) for an HTML form. For POST. */
-  logout(): Handler;
+  /**
+   * Ends the session of every good token that was sent, in whatever source and cookie, and clears the cookie: 204, or 303 to
+   * `loginUrl` (else `/`) for an HTML form. For POST. Answers 503 if one of them cannot be checked or ended: the cookie then
+   * stays, and it is safe to repeat. Throws a `TypeError` if an option is invalid.
+   */
+  logout(options?: LogoutOptions): Handler;
   /**
    * For providers that redirect back with `?token=`. On GET, the token becomes the cookie (HttpOnly, by default SameSite=Lax
    * and Secure on https, until the token ends), and the browser is redirected (303) to the same URL without it. If that
@@ -194,9 +198,12 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
       emit('sessionUnnamed', event);
     }),
   });
-  const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' }, cookieOptions);
+  // Not ??, because null is invalid.
+  const { from = { cookie: cookieOptions.name ?? 'login_token' } } = options;
+  const source = createTokenSource(from, cookieOptions);
   const name = cookieNameOf(source, cookieOptions.name);
-  const cookieParts = { clock, isSecure: createSecureCheck(trust), others: source.cookies };
+  const isSecure = createSecureCheck(trust);
+  const cookieParts = { clock, isSecure, others: source.cookies };
   const cookie = name === null ? null : createLoginCookie(name, cookieOptions, cookieParts);
 
   const store = measured(options.store ?? memoryStore());
@@ -226,7 +233,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   const account = createAccount(ledger, handles);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
-  return { ...http, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
+  return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
@@ -272,9 +279,9 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
   const withHints = clientHints ? askForHints : (handler: Handler) => handler;
   const make: Pick<Members<User>, HandlerName> = {
     required: (options) => withHints(createRequired(authenticator, fail, options)),
-    optional: () => withHints(createOptional(authenticator)),
+    optional: (options?: unknown) => withHints(createOptional(authenticator, options)),
     router: (options) => withHints(createRouter(parts, options)),
-    logout: (options?: unknown) => createLogout(parts, options),
+    logout: (options) => createLogout(parts, options),
     handoff: (options) => createHandoff(parts, options),
     introspection: (options) => createIntrospection(parts, options),
   };

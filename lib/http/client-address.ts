@@ -4,10 +4,11 @@ import { EventEmitter } from 'node:events';
 import { isIP } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import { kindOf } from '../core/check.js';
+import { refusePromise } from '../core/hooks.js';
 import { ownCopy } from '../core/own-copy.js';
 import type { AppRequest } from './request.js';
 
-/** Decides whether a proxy is trusted, by its address and by how many hops it is away. */
+/** Decides whether a proxy is trusted, by its address and by how many hops it is away. Only `true` trusts it. */
 export type TrustFunction = (address: string, hop: number) => boolean;
 
 /** As Express's `trust proxy`: all, none, a number of hops, addresses or subnets, or a function. */
@@ -15,7 +16,7 @@ export type TrustProxy = boolean | number | string | readonly string[] | TrustFu
 
 /** Default: no proxy is trusted. Throws a `TypeError` if the option is invalid. */
 export function compileTrust(trust: TrustProxy = false): TrustFunction {
-  if (typeof trust === 'function') return trust;
+  if (typeof trust === 'function') return trustByFunction(trust);
   if (typeof trust === 'boolean') return () => trust;
   if (typeof trust === 'number' && Number.isInteger(trust) && trust >= 0) return (_address, hop) => hop < trust;
   const addresses: unknown = typeof trust === 'string' ? trust.split(',') : trust;
@@ -27,6 +28,14 @@ export function compileTrust(trust: TrustProxy = false): TrustFunction {
   throw new TypeError(
     `trustProxy must be true, false, a number of hops, a function, or addresses such as 'loopback, 10.0.0.0/8', got ${kindOf(trust)}`,
   );
+}
+
+function trustByFunction(trust: (address: string, hop: number) => unknown): TrustFunction {
+  return function isTrusted(address, hop) {
+    const answer = trust(address, hop);
+    refusePromise(answer, 'trustProxy must return true or false, not a promise');
+    return answer === true;
+  };
 }
 
 function isStrings(value: unknown): value is readonly string[] {

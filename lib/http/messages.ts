@@ -2,6 +2,7 @@
 
 import { checkNames, isObject, kindOf } from '../core/check.js';
 import type { LoginErrorCode } from '../core/errors.js';
+import { refusePromise } from '../core/hooks.js';
 import type { ClientWords } from './user-agent.js';
 
 /** What was done before the page is shown, from `?done=`. */
@@ -101,6 +102,9 @@ export const englishMessages: Messages = {
     tablet: 'Tablet',
     desktop: 'Computer',
     television: 'TV',
+    watch: 'Watch',
+    headset: 'VR headset',
+    car: 'Car',
     app: 'App',
     robot: 'Program',
     unknown: 'Unknown device',
@@ -132,12 +136,30 @@ export function messagesOffered(
     checkTexts('messages', override, englishMessages);
     return {
       ...englishMessages,
-      ...override,
+      ...(override === englishMessages ? {} : withCheckedTexts(override)),
       kinds: { ...englishMessages.kinds, ...override.kinds },
       done: { ...englishMessages.done, ...override.done },
       problems: { ...englishMessages.problems, ...override.problems },
     };
   });
+}
+
+/** The texts of an application's functions are checked when they are used: these must answer at once. */
+function withCheckedTexts(override: MessagesOverride): MessagesOverride {
+  const texts = Object.entries(override).map(([name, text]: [string, unknown]) => [
+    name,
+    typeof text === 'function' ? checkedText(`messages.${name}`, text as (...parts: unknown[]) => unknown) : text,
+  ]);
+  return Object.fromEntries(texts) as MessagesOverride;
+}
+
+function checkedText(path: string, make: (...parts: unknown[]) => unknown): (...parts: unknown[]) => string {
+  return function textOfApplication(...parts) {
+    const text = make(...parts);
+    refusePromise(text, `${path} must return the text itself, not a promise of it`);
+    if (typeof text !== 'string') throw new TypeError(`${path} must return a string, got ${kindOf(text)}`);
+    return text;
+  };
 }
 
 /** The language for a reader by `Accept-Language` (RFC 9110, section 12.5.4), and the locale for its dates. */
@@ -215,7 +237,7 @@ function isList(option: MessagesOverride | readonly MessagesOverride[]): option 
 function checkTexts(path: string, given: unknown, english: object): void {
   if (!isObject(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
   const models: ReadonlyMap<string, unknown> = new Map(Object.entries(english));
-  checkNames(given, path, [...models.keys()], 'text');
+  checkNames(given, path, [...models.keys()], { what: 'text' });
   for (const [name, value] of Object.entries(given)) {
     const model = models.get(name);
     if (isObject(model)) checkTexts(`${path}.${name}`, value, model);

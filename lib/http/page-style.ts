@@ -1,7 +1,5 @@
 /** How the page looks: one stylesheet, kept within `.managed-sessions`, and an icon for each kind of client. */
 
-import type { ClientKind } from './user-agent.js';
-
 /**
  * A site sets `--ms-accent`, `--ms-font` and the others on any element around the page; each has a default for light and dark.
  * Colours meet WCAG 2.2 AA: 4.5:1 for text, 3:1 for borders of controls and for focus.
@@ -348,19 +346,6 @@ export const PAGE_STYLE = oneLine(`
   }
 }
 `);
-
-/** Bodies of 24 by 24 line drawings. */
-export const KIND_ICONS: Readonly<Record<ClientKind, string>> = {
-  phone: '<rect x="7" y="2.5" width="10" height="19" rx="2.5"/><path d="M11 18.5h2"/>',
-  tablet: '<rect x="4.5" y="2.5" width="15" height="19" rx="2.5"/><path d="M11 18.5h2"/>',
-  desktop: '<rect x="2.5" y="4" width="19" height="12.5" rx="2"/><path d="M8.5 20.5h7M12 16.5v4"/>',
-  television: '<rect x="2.5" y="7" width="19" height="13" rx="2"/><path d="m8 2.5 4 4.5 4-4.5"/>',
-  app: '<rect x="3" y="3" width="7.5" height="7.5" rx="2"/><rect x="13.5" y="3" width="7.5" height="7.5" rx="2"/><rect x="3" y="13.5" width="7.5" height="7.5" rx="2"/><rect x="13.5" y="13.5" width="7.5" height="7.5" rx="2"/>',
-  robot:
-    '<rect x="3.5" y="8" width="17" height="12" rx="2.5"/><path d="M12 8V4M9 13v2M15 13v2M1.5 13v3M22.5 13v3"/><circle cx="12" cy="3" r="1"/>',
-  unknown:
-    '<circle cx="12" cy="12" r="9.5"/><path d="M9.2 9.2a2.9 2.9 0 1 1 4.3 2.6c-1 .5-1.5 1.1-1.5 2.2M12 17.4v.1"/>',
-};
 
 function oneLine(css: string): string {
   return css.trim().replace(/\s+/g, ' ');

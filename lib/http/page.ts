@@ -7,7 +7,8 @@ import type { SessionView } from './account.js';
 import { Html, markup } from './markup.js';
 import { localeWithin, problemOf, type Done, type Messages } from './messages.js';
 import { MomentsInWords } from './moments.js';
-import { KIND_ICONS, PAGE_STYLE } from './page-style.js';
+import { KIND_ICONS } from './kind-icons.js';
+import { PAGE_STYLE } from './page-style.js';
 import { clientInWords, type ClientKind } from './user-agent.js';
 
 /** Everything that the page shows. Every string in it is treated as hostile. */

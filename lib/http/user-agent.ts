@@ -5,9 +5,48 @@ import { LRUCache } from 'lru-cache';
 import uaParser from 'ua-parser-js';
 import { USER_AGENT_LIMIT } from '../core/session.js';
 import { rawUserAgent, REDUCED_MODEL, unpackHints, type ClientHints } from './client-hints.js';
+import {
+  APPLE_DEVICES,
+  APPLE_MODEL,
+  APPS,
+  APPS_WITH_BROWSER,
+  BROWSER_NAMES,
+  CAR,
+  E_READER,
+  E_READERS,
+  ENGINES,
+  HEADSET,
+  IPAD_AS_MAC,
+  LIBRARIES,
+  MODEL_NUMBER,
+  NATIVE_APP,
+  NATIVE_SYSTEMS,
+  OS_NAMES,
+  OWN_SYSTEMS,
+  PROGRAMS,
+  ROBOT,
+  TELEVISION,
+  TELEVISION_MAKERS,
+  WATCH,
+  WEB_VIEWS,
+} from './known-clients.js';
 
-export const CLIENT_KINDS = ['phone', 'tablet', 'desktop', 'television', 'app', 'robot', 'unknown'] as const;
-/** `app`: a native app or its web view, on any device; `television`: also a game console; `robot`: a program without a person. */
+export const CLIENT_KINDS = [
+  'phone',
+  'tablet',
+  'desktop',
+  'television',
+  'watch',
+  'headset',
+  'car',
+  'app',
+  'robot',
+  'unknown',
+] as const;
+/**
+ * `app`: a native app, its web view or a command-line tool, on any device. `television`: also a game console. `tablet`: also
+ * an e-reader. `headset`: for virtual reality. `robot`: a program without a person.
+ */
 export type ClientKind = (typeof CLIENT_KINDS)[number];
 
 /** What a session runs on. The client itself says so, and it is not verified. */
@@ -67,9 +106,10 @@ export function clientKeyOf(kept: string | null): string | null {
 export function clientInWords(client: ClientDescription, words: ClientWords): string {
   const where = client.device !== null && !MODEL_NUMBER.test(client.device) ? client.device : client.os;
   const what = client.name === null ? null : nameInWords(client, client.name, words);
-  if (client.kind === 'television') return where ?? words.kinds.television;
+  if (client.kind === 'television') return where === client.device && where !== null ? where : words.kinds.television;
   if (client.kind === 'robot') return what ?? words.kinds.robot;
   if (where === null) return what ?? words.kinds[client.kind];
+  if (what === where) return where;
   if (what !== null) return words.clientOn(what, where);
   return client.kind === 'app' ? words.clientOn(words.kinds.app, where) : where;
 }
@@ -81,8 +121,7 @@ function nameInWords(client: ClientDescription, name: string, words: ClientWords
   return version === null ? name : `${name} ${version[0]}`;
 }
 
-// ---- what is known of clients ----
-
+type UserAgent = ReturnType<typeof uaParser>;
 type Parts = Omit<ClientDescription, 'userAgent'>;
 
 const NOBODY: ClientDescription = {
@@ -94,80 +133,12 @@ const NOBODY: ClientDescription = {
   userAgent: null,
 };
 
-/** A part such as `SM-S911B`, which is not a name that people use. */
-const MODEL_NUMBER = /(?:^|\s)(?=\S*\d)(?=\S*[A-Z])[A-Z\d_-]{4,}(?:\s|$)/;
-
-/** Programs without a person, by the beginning of their user agent. */
-const PROGRAMS: readonly (readonly [RegExp, string])[] = [
-  [/^curl\b/i, 'curl'],
-  [/^wget\b/i, 'Wget'],
-  [/^HTTPie\b/i, 'HTTPie'],
-  [/^PostmanRuntime\b/i, 'Postman'],
-  [/^insomnia\b/i, 'Insomnia'],
-  [/^(?:python[-/ ]|aiohttp\b)/i, 'Python'],
-  [/^Go-http-client\b/i, 'Go'],
-  [/^(?:node|undici|axios|got)\b/i, 'Node.js'],
-  [/^(?:Java|Apache-HttpClient|Jakarta)\b/i, 'Java'],
-  [/^(?:GuzzleHttp|PHP)\b/i, 'PHP'],
-  [/^Ruby\b/i, 'Ruby'],
-  [/^libwww-perl\b/i, 'Perl'],
-  [/\b(?:Windows)?PowerShell\//i, 'PowerShell'],
-  [/\bHeadlessChrome\//, 'Headless Chrome'],
-];
-// Cubot makes phones.
-const ROBOT =
-  /[\w-]{0,40}(?<!\bcu)bot\b|[\w-]{0,40}(?:crawler|spider)\b|facebookexternalhit|Mediapartners-Google|Google-InspectionTool|Yahoo! Slurp|archive\.org/i;
-
-/** HTTP libraries of native apps. Some apps name nothing else. */
-const LIBRARIES: ReadonlySet<string> = new Set(['okhttp', 'Dart', 'CFNetwork', 'Alamofire', 'Ktor', 'ktor-client']);
-
-/** Products in the user agent of a web view that are not the app's own name. */
-const ENGINES =
-  /^(?:Mozilla|AppleWebKit|Chrome|Chromium|CrMo|Safari|Mobile|Version|Gecko|Electron|KHTML|Trident|Presto|Build|CFNetwork|Darwin)$/;
-const WEB_VIEWS: ReadonlySet<string> = new Set(['WebKit', 'Chrome WebView', 'Electron']);
-/** Apps with a browser of their own. */
-const APPS_WITH_BROWSER =
-  /^(?:Facebook|Instagram|TikTok|WeChat|Line|Snapchat|LinkedIn|GSA|Twitter|Pinterest|KAKAOTALK|Kakao.*|NAVER|Alipay|Klarna|Teams)$/i;
-
-/** The parser's names, and the names that people use. */
-const BROWSER_NAMES: Readonly<Record<string, string>> = {
-  'Mobile Safari': 'Safari',
-  'Mobile Firefox': 'Firefox',
-  'Mobile Chrome': 'Chrome',
-  'Opera Mobi': 'Opera',
-  IE: 'Internet Explorer',
-  IEMobile: 'Internet Explorer',
-  GSA: 'Google app',
-  UCBrowser: 'UC Browser',
-  'MIUI Browser': 'Mi Browser',
-  Epiphany: 'GNOME Web',
-  KAKAOTALK: 'KakaoTalk',
-};
-const OS_NAMES: Readonly<Record<string, string>> = {
-  'Mac OS': 'macOS',
-  macOS: 'macOS',
-  'Chromium OS': 'ChromeOS',
-  'Chrome OS': 'ChromeOS',
-  'Firefox OS': 'Firefox OS',
-};
-/** Systems, as native apps write them. */
-const NATIVE_SYSTEMS: readonly (readonly [RegExp, string])[] = [
-  [/\biPadOS\b/i, 'iPadOS'],
-  [/\biOS\b/i, 'iOS'],
-  [/\bwatchOS\b/i, 'watchOS'],
-  [/\btvOS\b/i, 'tvOS'],
-  [/\bAndroid\b/i, 'Android'],
-  [/\bmac\s?OS\b/i, 'macOS'],
-  [/\bWindows\b/i, 'Windows'],
-  [/\bLinux\b/i, 'Linux'],
-];
-
 // ---- reading ----
 
 function describe(userAgent: string, hints: ClientHints): Parts {
   const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent));
   if (program !== undefined) return { kind: 'robot', name: program[1], version: null, os: null, device: null };
-  const robot = ROBOT.exec(userAgent);
+  const robot = NATIVE_APP.test(userAgent) ? null : ROBOT.exec(userAgent);
   if (robot !== null) return { kind: 'robot', name: robot[0], version: null, os: null, device: null };
 
   const model = hints.model;
@@ -179,13 +150,12 @@ function describe(userAgent: string, hints: ClientHints): Parts {
 
 type Hardware = Pick<ClientDescription, 'kind' | 'os' | 'device'>;
 
-function hardwareOf(text: string, parsed: ReturnType<typeof uaParser>, hints: ClientHints): Hardware {
+function hardwareOf(text: string, parsed: UserAgent, hints: ClientHints): Hardware {
   const { vendor, type } = parsed.device;
   const model = parsed.device.model === 'K' ? undefined : parsed.device.model;
   const os = systemOf(text, parsed, hints);
-  if (type === 'console') return { kind: 'television', os, device: model ?? vendor ?? null };
-  if (type === 'smarttv' || /Web0S|Smart-?TV|HbbTV/i.test(text))
-    return { kind: 'television', os, device: television(os, vendor, model) };
+  const special = appleHardware(text, os) ?? specialHardware(text, parsed, os);
+  if (special !== null) return special;
   const tablet = type === 'tablet';
   if (vendor === 'Amazon' && tablet) return { kind: 'tablet', os, device: 'Fire tablet' };
   if (model === 'Macintosh') return { kind: 'desktop', os, device: 'Mac' };
@@ -193,53 +163,120 @@ function hardwareOf(text: string, parsed: ReturnType<typeof uaParser>, hints: Cl
   return { kind, os: os === 'iOS' && model === 'iPad' ? 'iPadOS' : os, device: deviceName(vendor, model) };
 }
 
+const APPLE_KINDS: Readonly<Record<string, ClientKind>> = {
+  iPhone: 'phone',
+  'iPod touch': 'phone',
+  iPad: 'tablet',
+  'Apple Watch': 'watch',
+  'Apple TV': 'television',
+  'Apple Vision Pro': 'headset',
+  Mac: 'desktop',
+};
+
+/** By a model identifier, or by what gives an iPad away that says it is a Mac. */
+function appleHardware(text: string, os: string | null): Hardware | null {
+  if (IPAD_AS_MAC.test(text)) return { kind: 'tablet', os: 'iPadOS', device: 'iPad' };
+  const family = APPLE_MODEL.exec(text)?.[1]?.toLowerCase();
+  if (family === undefined) return null;
+  const known = APPLE_DEVICES[family] ?? { device: 'Mac', os: 'macOS' };
+  return { kind: APPLE_KINDS[known.device] ?? 'unknown', os: known.os ?? os, device: known.device };
+}
+
+/** Anything but phones, tablets and computers, many of which say that they are one. */
+function specialHardware(
+  text: string,
+  { device: { vendor, model, type } }: UserAgent,
+  os: string | null,
+): Hardware | null {
+  const name = deviceName(vendor, model);
+  if (type === 'console')
+    return {
+      kind: 'television',
+      os,
+      device: vendor === 'Nintendo' ? `Nintendo ${model ?? ''}`.trim() : (model ?? vendor ?? null),
+    };
+  if (CAR.test(text)) return { kind: 'car', os, device: /\bTesla\b|QtCarBrowser/.test(text) ? 'Tesla' : name };
+  if (HEADSET.test(text))
+    return { kind: 'headset', os, device: /\bvisionOS\b|Vision Pro/i.test(text) ? 'Apple Vision Pro' : name };
+  if (type === 'wearable' || WATCH.test(text)) return { kind: 'watch', os, device: watchName(text, name) };
+  if (type === 'smarttv' || TELEVISION.test(text))
+    return { kind: 'television', os, device: television(text, os, vendor, model) };
+  const reader = E_READER.exec(text)?.[1]?.toLowerCase();
+  return reader === undefined ? null : { kind: 'tablet', os, device: E_READERS[reader] ?? null };
+}
+
+function watchName(text: string, name: string | null): string | null {
+  if (/\bApple ?Watch\b|\bwatchOS\b|\bWatch OS\b|\(Watch;/i.test(text)) return 'Apple Watch';
+  return name !== null && /watch/i.test(name) ? name : null;
+}
+
 function deviceName(vendor: string | undefined, model: string | undefined): string | null {
-  if (model === undefined) return null;
+  // The parser takes a web view's mark for a model.
+  if (model === undefined || model === 'wv') return null;
   return vendor !== undefined && MODEL_NUMBER.test(model) ? `${vendor} ${model}` : model;
 }
 
-function television(os: string | null, vendor: string | undefined, model: string | undefined): string | null {
+function television(
+  text: string,
+  os: string | null,
+  vendor: string | undefined,
+  model: string | undefined,
+): string | null {
   if (os === 'Tizen') return 'Samsung TV';
   if (vendor === 'Amazon') return 'Fire TV';
   if (vendor === 'Roku') return 'Roku';
   if (model === 'Apple TV' || model?.startsWith('Chromecast') === true) return model;
-  return vendor === undefined ? null : `${vendor} TV`;
+  const maker = vendor ?? TELEVISION_MAKERS.exec(text)?.[1] ?? (/\bVIDAA\b/.test(text) ? 'Hisense' : undefined);
+  return maker === undefined ? null : `${maker} TV`;
 }
 
-function systemOf(text: string, parsed: ReturnType<typeof uaParser>, hints: ClientHints): string | null {
+function systemOf(text: string, parsed: UserAgent, hints: ClientHints): string | null {
   const { name, version } = parsed.os;
   if (hints.platform === 'Windows' || name === 'Windows') {
     // Windows 10 and 11 both send "NT 10.0". In the hint, 13 and above is Windows 11.
     const hinted = Number.parseInt(hints.platformVersion ?? '', 10);
     if (hinted > 0) return hinted >= 13 ? 'Windows 11' : 'Windows 10';
-    return version === undefined || version === '10' || version === 'NT' ? 'Windows' : `Windows ${version}`;
+    return version !== undefined && /^(?:XP|Vista|[78](?:\.1)?)$/.test(version) ? `Windows ${version}` : 'Windows';
   }
+  const own = named(OWN_SYSTEMS, text);
+  if (own !== null) return own;
+  const isApple = /\bCFNetwork\//.test(text);
   const platform = hints.platform === null || hints.platform === 'Unknown' ? undefined : hints.platform;
-  const known = /\bCFNetwork\//.test(text) && !/iPhone|iPad|iOS/.test(text) ? undefined : (name ?? platform);
-  if (known !== undefined) return OS_NAMES[known] ?? known;
-  return NATIVE_SYSTEMS.find(([pattern]) => pattern.test(text))?.[1] ?? null;
+  const known = isApple && !/iPhone|iPad|iOS/.test(text) ? undefined : (name ?? platform);
+  // Command-line tools write it in lower case.
+  if (known !== undefined)
+    return OS_NAMES[known] ?? (/^[a-z]+$/.test(known) ? named(NATIVE_SYSTEMS, known) : null) ?? known;
+  // What runs on Darwin without Apple's network library is a tool on a Mac.
+  return named(NATIVE_SYSTEMS, text) ?? (!isApple && /\bdarwin\b/i.test(text) ? 'macOS' : null);
 }
 
-function browser(text: string, parsed: ReturnType<typeof uaParser>, hardware: Hardware, hints: ClientHints): Parts {
+function named(table: readonly (readonly [RegExp, string])[], text: string): string | null {
+  return table.find(([pattern]) => pattern.test(text))?.[1] ?? null;
+}
+
+function browser(text: string, parsed: UserAgent, hardware: Hardware, hints: ClientHints): Parts {
   const { name, version } = parsed.browser;
-  const onTelevision = hardware.kind === 'television';
-  if (name === undefined || WEB_VIEWS.has(name)) {
-    const app = ownToken(text);
-    if (name === undefined && app === undefined) return { ...hardware, name: null, version: null };
-    return {
-      ...hardware,
-      kind: onTelevision ? 'television' : 'app',
-      name: app?.name ?? null,
-      version: app?.version ?? null,
-    };
+  const appName = named(APPS, text);
+  const isInApp = appName !== null || name === undefined || WEB_VIEWS.has(name);
+  if (isInApp) {
+    const app = appName === null ? ownToken(text) : { name: appName, version: null };
+    const isKnown = app !== undefined || (name !== undefined && name !== 'Mozilla');
+    if (!isKnown) return { ...hardware, name: null, version: null };
+    const kind = hardware.kind === 'television' || isBareEngine(hardware, app) ? hardware.kind : 'app';
+    return { ...hardware, kind, name: app?.name ?? null, version: app?.version ?? null };
   }
   const [brand, brandVersion] = hints.brand?.split('/') ?? [];
   return {
     ...hardware,
-    kind: APPS_WITH_BROWSER.test(name) && !onTelevision ? 'app' : hardware.kind,
+    kind: APPS_WITH_BROWSER.test(name) && hardware.kind !== 'television' ? 'app' : hardware.kind,
     name: brand ?? BROWSER_NAMES[name] ?? name,
     version: (brand === undefined ? version?.split('.')[0] : brandVersion) ?? null,
   };
+}
+
+/** On these there are no web views of apps: what names no browser is the one that the device has. */
+function isBareEngine({ kind }: Hardware, app: unknown): boolean {
+  return app === undefined && (kind === 'watch' || kind === 'car' || kind === 'headset');
 }
 
 /** The first product that does not belong to a browser's engine. */
@@ -257,10 +294,28 @@ function native(text: string, hardware: Hardware): Parts {
   const app = { kind: 'app', os: hardware.os, device: hardware.device } as const;
   if (text.startsWith('Dalvik/')) return { ...app, name: null, version: null };
 
-  const forSystem = /^([^/();]{1,64}?) for [\w ]{2,16}\/v?(\d[\w.]{0,19})/.exec(text);
+  const forSystem =
+    /^([^/();]{1,64}?)(?: for [\w ]{2,16}|[-_](?:iOS|iPadOS|Android|macOS|tvOS|watchOS))\/v?(\d[\w.]{0,19})/i.exec(
+      text,
+    );
   const product =
     forSystem ?? /^([^/();]{1,64})\/(?:v?(\d[\w.]{0,19}))?/.exec(text) ?? /^([A-Za-z][\w.-]{1,39})$/.exec(text);
-  const name = product?.[1]?.trim() ?? '';
-  if (!/\p{L}/u.test(name)) return { ...hardware, name: null, version: null };
-  return { ...app, name, version: LIBRARIES.has(name) ? null : (product?.[2] ?? null) };
+  const name = named(APPS, text) ?? decoded(product?.[1]?.trim() ?? '');
+  // A device says what it is, and names no app.
+  if (!/\p{L}/u.test(name) || (APPLE_MODEL.test(text.slice(0, 24)) && APPLE_MODEL.exec(text)?.index === 0)) {
+    return { ...hardware, name: null, version: null };
+  }
+  const version = LIBRARIES.has(name) || APPS.some(([, known]) => known === name) ? null : (product?.[2] ?? null);
+  return { ...app, name, version };
+}
+
+/** Apple's network library writes the name of an app as in a URL. */
+function decoded(name: string): string {
+  if (!/%[\da-f]{2}/i.test(name)) return name;
+  try {
+    const text = decodeURIComponent(name);
+    return /\p{C}/u.test(text) ? name : text.trim();
+  } catch {
+    return name;
+  }
 }

@@ -1,10 +1,11 @@
 /** Issuers that are known: what an application need not say of them. */
 
-import { aFilledString, anything, checkOptions, type OptionKinds } from '../core/check.js';
+import { ISSUER_ADVICE } from '../core/advice.js';
+import { aFilledString, anything, checkOptions, isObject, neverUndefined, type OptionKinds } from '../core/check.js';
 import { claimOf, isClaims, standardProfile, textOf } from '../core/claims.js';
 import type { Claims, Organization, Profile } from '../core/claims.js';
 import { baseUrl } from './discovery.js';
-import { gotOf, type IssuerOptions } from './issuer.js';
+import { gotOf, UNSET, type IssuerOptions } from './issuer.js';
 import type { PublicKey, Secret } from './static-keys.js';
 
 /** What presets leave to the application. */
@@ -22,7 +23,7 @@ type Adjustable =
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   clockTolerance: anything,
-  claims: anything,
+  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isObject }, UNSET),
   algorithms: anything,
   keysMaxAge: anything,
   keysMaxStale: anything,
@@ -32,54 +33,72 @@ const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   senderConstrained: anything,
 };
 
-export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'audience' | 'types'> {
+export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'types'> {
   /** The issuer's URL, spelled exactly as in its tokens and its discovery document. */
   readonly issuer: string;
+  /** One of these must be in `aud`. `false`: tokens that the provider issued for any other application are accepted too. */
+  readonly audience: string | readonly string[] | false;
 }
 
-const OIDC_OPTIONS: OptionKinds<OidcOptions> = { ...ADJUSTABLE, issuer: anything, audience: anything, types: anything };
+const OIDC_OPTIONS: OptionKinds<OidcOptions> = {
+  ...ADJUSTABLE,
+  issuer: anything,
+  audience: anything,
+  types: anything,
+};
 
 /**
  * An OpenID Connect provider: its keys are found by discovery (OpenID Connect Discovery 1.0, section 4) when they are
- * first needed. Set `audience`: without it, a token that was issued for another application is accepted.
+ * first needed. Throws a `TypeError` without `audience`: one provider serves many applications.
  */
 export function oidc(options: OidcOptions): IssuerOptions {
-  checkOptions(options, 'oidc()', OIDC_OPTIONS);
+  checkOptions(options, 'oidc()', OIDC_OPTIONS, { advice: ISSUER_ADVICE });
   if (baseUrl(options.issuer) === undefined) {
     throw new TypeError('oidc(): issuer must be an absolute http(s) URL without query and fragment');
   }
-  return { ...options, discover: true };
+  const { audience, ...rest } = options;
+  if ((audience as unknown) === undefined) throw new TypeError(AUDIENCE_MISSING);
+  return { ...rest, ...(audience !== false && { audience }), discover: true };
 }
+
+const AUDIENCE_MISSING =
+  "oidc() needs the option audience, the name of your application or API in the tokens' aud. Otherwise tokens that were " +
+  'issued for other applications are accepted. If you accept those, write audience: false';
 
 export interface AuthRocketOptions extends Pick<IssuerOptions, Adjustable | 'audience'> {
   /** The URL of LoginRocket, from which the keys are fetched: for RS256, AuthRocket's default. */
   readonly loginRocketUrl?: string;
   /** The whole login token secret (`jsk_...`), for HS256. */
   readonly secret?: Secret | readonly Secret[];
+  /** The realm's public key, for RS256, if the keys are not to be fetched. */
+  readonly publicKey?: PublicKey | readonly PublicKey[];
   /** The realm's id (`rl_...`): the tokens' `rid` must equal it. Default: any realm that these keys sign for. */
   readonly realm?: string;
 }
 
 const AUTH_ROCKET_OPTIONS: OptionKinds<AuthRocketOptions> = {
   ...ADJUSTABLE,
-  audience: anything,
-  loginRocketUrl: anything,
-  secret: anything,
-  realm: aFilledString,
+  audience: neverUndefined(anything, UNSET),
+  loginRocketUrl: neverUndefined(anything, UNSET),
+  secret: neverUndefined(anything, UNSET),
+  publicKey: neverUndefined(anything, UNSET),
+  realm: neverUndefined(aFilledString, UNSET),
 };
 
 /**
  * AuthRocket, version 2 of its tokens. `req.user.orgs` has the organizations. Throws a `TypeError` unless exactly one of
- * `loginRocketUrl` and `secret` is set.
+ * `loginRocketUrl`, `secret` and `publicKey` is set.
  */
 export function authRocket(options: AuthRocketOptions): IssuerOptions {
-  checkOptions(options, 'authRocket()', AUTH_ROCKET_OPTIONS);
-  const { loginRocketUrl, secret, realm, claims, ...rest } = options;
-  requireOne('authRocket()', options, ['loginRocketUrl', 'secret']);
+  checkOptions(options, 'authRocket()', AUTH_ROCKET_OPTIONS, { advice: ISSUER_ADVICE });
+  const { loginRocketUrl, secret, publicKey, realm, claims, ...rest } = options;
+  requireOne('authRocket()', options, ['loginRocketUrl', 'secret', 'publicKey']);
   return {
     ...rest,
     issuer: 'https://authrocket.com',
-    ...(loginRocketUrl === undefined ? { secret: secret ?? [] } : { jwksUri: keySetOf(loginRocketUrl) }),
+    ...(loginRocketUrl !== undefined && { jwksUri: keySetOf(loginRocketUrl) }),
+    ...(secret !== undefined && { secret }),
+    ...(publicKey !== undefined && { publicKey }),
     claims: { ...claims, ...(realm !== undefined && { rid: realm }) },
     profile: authRocketProfile,
   };
@@ -96,9 +115,9 @@ export interface AuthRocketV1Options extends Pick<IssuerOptions, Adjustable> {
 
 const AUTH_ROCKET_V1_OPTIONS: OptionKinds<AuthRocketV1Options> = {
   ...ADJUSTABLE,
-  secret: anything,
-  publicKey: anything,
-  realm: aFilledString,
+  secret: neverUndefined(anything, UNSET),
+  publicKey: neverUndefined(anything, UNSET),
+  realm: neverUndefined(aFilledString, UNSET),
 };
 
 /**
@@ -106,13 +125,14 @@ const AUTH_ROCKET_V1_OPTIONS: OptionKinds<AuthRocketV1Options> = {
  * `authrocket`. Throws a `TypeError` unless exactly one of `secret` and `publicKey` is set.
  */
 export function authRocketV1(options: AuthRocketV1Options): IssuerOptions {
-  checkOptions(options, 'authRocketV1()', AUTH_ROCKET_V1_OPTIONS);
+  checkOptions(options, 'authRocketV1()', AUTH_ROCKET_V1_OPTIONS, { advice: ISSUER_ADVICE });
   const { secret, publicKey, realm, claims, ...rest } = options;
   requireOne('authRocketV1()', options, ['secret', 'publicKey']);
   return {
     ...rest,
     issuer: realm === undefined ? 'authrocket' : `authrocket:${realm}`,
-    ...(secret === undefined ? { publicKey: publicKey ?? [] } : { secret }),
+    ...(secret !== undefined && { secret }),
+    ...(publicKey !== undefined && { publicKey }),
     claims: { ...claims, ...(realm !== undefined && { aud: realm }) },
     withoutIssuer: true,
     subject: 'uid',

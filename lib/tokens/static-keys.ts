@@ -4,6 +4,7 @@ import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } fr
 import { types } from 'node:util';
 import { isObject, kindOf } from '../core/check.js';
 import { kidOf, KeyRing, keyUnknown, serving, type KeySource, type SkippedKey } from './key-source.js';
+import { isPublicMaterial } from './public-material.js';
 import { ALGORITHMS, algorithmsOf, checkJwk, isAlgorithm, UnusableKey } from './verification-key.js';
 import type { Algorithm, VerificationKey } from './verification-key.js';
 
@@ -103,11 +104,21 @@ function readKeys(
 
 function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorithm[] | undefined): VerificationKey {
   const isString = typeof value === 'string';
+  if (types.isKeyObject(value) && value.type === 'public') throw publicAsSecret(name);
   if (!isString && !types.isUint8Array(value) && !(types.isKeyObject(value) && value.type === 'secret')) {
     throw new TypeError(`${name} must be a string, a Buffer or a secret KeyObject, got ${kindOf(value)}`);
   }
-  const key = isString || types.isUint8Array(value) ? createSecretKey(Buffer.from(value)) : value;
+  const bytes = types.isKeyObject(value) ? value.export() : Buffer.from(value);
+  if (isPublicMaterial(bytes)) throw publicAsSecret(name);
+  const key = types.isKeyObject(value) ? value : createSecretKey(bytes);
   return namingOption(name, () => ({ key, kid: undefined, algorithms: algorithmsOf(key, undefined, algorithms) }));
+}
+
+function publicAsSecret(name: string): TypeError {
+  const instead = name.replace(/secret(?=(?:\[\d+\])?$)/, 'publicKey');
+  return new TypeError(
+    `${name} is a public key or a certificate, with which anybody could sign tokens: give it as ${instead}`,
+  );
 }
 
 function publicKeyOf(value: unknown, name: string, algorithms: readonly Algorithm[] | undefined): VerificationKey {

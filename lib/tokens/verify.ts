@@ -226,7 +226,7 @@ function parseToken(text: string): UnverifiedToken {
 
   if (!isCanonical(signature)) throw malformed('The signature is missing or not base64url');
   const payload = decodeObject(payloadPart);
-  if (payload === undefined) throw malformed('The payload is not a JSON object');
+  if (payload === undefined) throw malformed('The payload is not a JSON object, or is nested too deeply');
   const signingInput = text.slice(0, headerPart.length + 1 + payloadPart.length);
   return { text, signingInput, alg, kid, type: typeOf(header), payload };
 }
@@ -246,10 +246,25 @@ function decodeObject(part: string): Claims | undefined {
   if (!isUtf8(bytes)) return undefined;
   try {
     const value: unknown = JSON.parse(bytes.toString());
-    return isClaims(value) ? value : undefined;
+    return isClaims(value) && !isDeeperThan(value, NESTING_LIMIT) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The most levels of objects and lists. With thousands, `JSON.stringify` and other recursive code overflow the stack. */
+const NESTING_LIMIT = 64;
+
+/** Level by level, so that this does not overflow the stack either. */
+function isDeeperThan(value: object, limit: number): boolean {
+  let level: object[] = [value];
+  for (let depth = 1; level.length > 0; depth += 1) {
+    if (depth > limit) return true;
+    level = level
+      .flatMap((holder): unknown[] => Object.values(holder))
+      .filter((member) => typeof member === 'object' && member !== null);
+  }
+  return false;
 }
 
 /** Whether base64url characters are a canonical, non-empty encoding: all unused bits are zero (RFC 4648, section 3.5). */
@@ -286,7 +301,7 @@ function signingKey(token: UnverifiedToken, candidates: readonly VerificationKey
   return key;
 }
 
-/** Not recursive: a payload of 8 KiB can nest deeply enough to overflow the stack. */
+/** Not recursive: `profile` may return lists that nest deeply. */
 function deepFreeze<T extends object>(root: T): Readonly<T> {
   const pending: object[] = [root];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {

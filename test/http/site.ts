@@ -132,7 +132,8 @@ export function makeSite(options: SiteOptions = {}): Site {
   const login: SiteLogin = {
     required: (requiredOptions) => createRequired(authenticator, login.fail, requiredOptions),
     optional: () => createOptional(authenticator),
-    logout: () => createLogout({ ...parts, source, refuseForgery, cookie, fail: login.fail, loginUrlFor }),
+    logout: () =>
+      createLogout({ ...parts, ...cookieParts, source, refuseForgery, cookie, fail: login.fail, loginUrlFor }),
     verify: (token, sighting) => authenticator.verify(token, sighting),
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
     fail: createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused })),
@@ -145,7 +146,10 @@ export function makeSite(options: SiteOptions = {}): Site {
     clock,
     refused,
     router: (routerOptions) =>
-      createRouter({ handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor }, routerOptions),
+      createRouter(
+        { ...parts, handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor },
+        routerOptions,
+      ),
     close: () => ledger.close(),
   };
 }

@@ -315,8 +315,211 @@ const CLIENTS: readonly (readonly [words: string, kind: ClientKind, userAgent: s
   ['Unknown device', 'unknown', '-'],
 ];
 
+const MAC = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)';
+
+/** Clients that are easily taken for something else. */
+const MISTAKABLE: readonly (readonly [words: string, kind: ClientKind, userAgent: string])[] = [
+  // Browsers on an iPad that say they are on a Mac.
+  ['Chrome on iPad', 'tablet', `${MAC} CriOS/129.0.6668.69 Version/17.6 Mobile/15E148 Safari/604.1`],
+  ['Chrome on iPad', 'tablet', `${MAC} CriOS/129 Version/11.1.1 Safari/605.1.15`],
+  ['Firefox on iPad', 'tablet', `${MAC} FxiOS/131.0 Safari/605.1.15`],
+  ['Edge on iPad', 'tablet', `${MAC} Version/17.0 EdgiOS/128.0.2739.60 Mobile/15E148 Safari/605.1.15`],
+  ['Opera Touch on iPad', 'tablet', `${MAC} Version/17.5 Mobile/15E148 Safari/604.1 OPT/5.0.6`],
+  ['App on iPad', 'app', `${MAC} Mobile/15E148`],
+  [
+    'Instagram on iPad',
+    'app',
+    `${MAC} Mobile/15E148 Instagram 337.0.3.23.54 (iPad13,4; iPadOS 17_5; de_DE; scale=2.00)`,
+  ],
+  ['Safari on Mac', 'desktop', `${MAC} Version/17.6 Safari/605.1.15`],
+  // Names of apps as Apple's network library writes them, and Apple's model identifiers.
+  ['Acme Shop', 'app', 'Acme%20Shop/37 CFNetwork/1485 Darwin/23.1.0'],
+  ['Café', 'app', 'Caf%C3%A9/3 CFNetwork/1485 Darwin/23.1.0'],
+  ['bad%zz', 'app', 'bad%zz/3 CFNetwork/1485 Darwin/23.1.0'],
+  ['bad%0Aname', 'app', 'bad%0Aname/3 CFNetwork/1485 Darwin/23.1.0'],
+  ['MyApp 1.0 on iPhone', 'app', 'MyApp/1.0 (iPhone15,2; iOS 17.4)'],
+  ['MyApp 1.0 on iPad', 'app', 'MyApp/1.0 (iPad13,4; iPadOS 17.4)'],
+  ['MyApp 1.0 on Mac', 'app', 'MyApp/1.0 (Macmini9,1; macOS 14.1)'],
+  ['MyApp 1.0 on Mac', 'app', 'MyApp/1.0 (com.acme; build:3; macOS 14.1.0; Mac14,2) Alamofire/5.8.1'],
+  ['MyApp 1.0 on iPhone', 'app', 'MyApp/1.0 iOS/17.4 model/iPhone14,7 hwp/t8110 build/21E219 (6; dt:264)'],
+  ['iPhone', 'phone', 'iPhone15,2'],
+  ['iPhone', 'phone', 'iPhone15,2/17.4'],
+  ['iPad', 'tablet', 'iPad13,4/17.4'],
+  ['Mac', 'desktop', 'MacBookPro18,3'],
+  ['Outlook on iOS', 'app', 'Outlook-iOS/723.4049.prod.iphone (4.2434.0)'],
+  ['MyApp 2.0 on Android', 'app', 'MyApp-Android/2.0'],
+  ['iRobot 7.0 on iPhone', 'app', 'iRobot/7.0 (iPhone; iOS 17.4; Scale/3.00)'],
+  // Watches.
+  ['MyApp 1.2 on Apple Watch', 'app', 'MyApp/1.2 (Apple Watch; watchOS 10.4; Scale/2.00)'],
+  ['MyApp on Apple Watch', 'app', 'MyApp/1 CFNetwork/1474 Darwin/23.0.0 (Watch6,2; watchOS 10.1)'],
+  ['MyApp 1.0 on Apple Watch', 'app', 'MyApp/1.0 watchOS/10.4 model/Watch6,18 hwp/t8301 build/21T216 (6; dt:253)'],
+  [
+    'Apple Watch',
+    'watch',
+    'Mozilla/5.0 (Watch; CPU Watch OS 10_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)',
+  ],
+  ['Apple Watch', 'watch', 'Watch6,1'],
+  [
+    'Chrome on Pixel Watch',
+    'watch',
+    'Mozilla/5.0 (Linux; Android 11; Pixel Watch) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/100.0.0.0 Mobile Safari/537.36',
+  ],
+  [
+    'Samsung Internet on Tizen',
+    'watch',
+    'Mozilla/5.0 (Linux; Tizen 3.0; SAMSUNG SM-R805W) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/1.0 Chrome/47.0.2526.69 Mobile Safari/537.36',
+  ],
+  // Mail programs.
+  [
+    'Thunderbird 128.3 on Windows',
+    'app',
+    'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Thunderbird/128.3.0',
+  ],
+  ['Betterbird 115.9 on Linux', 'app', 'Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Gecko/20100101 Betterbird/115.9.0'],
+  ['Outlook on Windows', 'app', 'Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17928; Pro)'],
+  // TV sets.
+  [
+    'LG TV',
+    'television',
+    'Mozilla/5.0 (Linux; NetCast; U) AppleWebKit/537.31 (KHTML, like Gecko) Chrome/38.0.2125.122 Safari/537.31 SmartTV/7.0',
+  ],
+  [
+    'Hisense TV',
+    'television',
+    'Mozilla/5.0 (Linux; U; VIDAA 6.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/88.0.4324.152 Safari/537.36',
+  ],
+  [
+    'Philips TV',
+    'television',
+    'Mozilla/5.0 (X11; Linux aarch64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/100.0.4896.127 Safari/537.36 OMI/4.23 Philips/TPM181E',
+  ],
+  [
+    'Panasonic TV',
+    'television',
+    'Mozilla/5.0 (DirectFB; Linux armv7l) AppleWebKit/534.26+ (KHTML, like Gecko) Version/5.0 Safari/534.26+ HbbTV/1.2.1 (; Panasonic; VIERA 2014; 3.101)',
+  ],
+  [
+    'TV',
+    'television',
+    'Mozilla/5.0 (X11; Linux armv7l) AppleWebKit/537.36 (KHTML, like Gecko) QtWebEngine/5.9.7 Chrome/56.0.2924.122 Safari/537.36 Sky_STB_ST412_2018/1.0.0 (Sky, EM150UK, )',
+  ],
+  ['Apple TV', 'television', 'AppleTV14,1/17.4'],
+  [
+    'Nintendo Switch',
+    'television',
+    'Mozilla/5.0 (Nintendo Switch; WifiWebAuthApplet) AppleWebKit/609.4 (KHTML, like Gecko) NF/6.0.2.21.3 NintendoBrowser/5.1.0.22474',
+  ],
+  // Headsets, cars, e-readers.
+  [
+    'Meta Quest Browser on Quest 3',
+    'headset',
+    'Mozilla/5.0 (Linux; Android 12; Quest 3) AppleWebKit/537.36 (KHTML, like Gecko) OculusBrowser/34.1.0.0 Chrome/126.0.6478.122 Mobile VR Safari/537.36',
+  ],
+  [
+    'Meta Quest Browser on Quest 2',
+    'headset',
+    'Mozilla/5.0 (X11; Linux x86_64; Quest 2) AppleWebKit/537.36 (KHTML, like Gecko) OculusBrowser/34.1.0.0 Chrome/126.0.6478.122 VR Safari/537.36',
+  ],
+  ['MyApp 1.0 on Apple Vision Pro', 'app', 'MyApp/1.0 (Apple Vision; visionOS 1.2; Scale/2.00)'],
+  [
+    'Tesla',
+    'car',
+    'Mozilla/5.0 (X11; GNU/Linux) AppleWebKit/537.36 (KHTML, like Gecko) Chromium/79.0.3945.130 Chrome/79.0.3945.130 Safari/537.36 Tesla/2022.44.25.1-abcdef',
+  ],
+  [
+    'Chrome on Volvo Car',
+    'car',
+    'Mozilla/5.0 (Linux; Android 12; Volvo Car) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36',
+  ],
+  [
+    'Kindle',
+    'tablet',
+    'Mozilla/5.0 (X11; U; Linux armv7l like Android; en-us) AppleWebKit/531.2+ (KHTML, like Gecko) Version/5.0 Safari/533.2+ Kindle/3.0+',
+  ],
+  [
+    'Android Browser on Kobo',
+    'tablet',
+    'Mozilla/5.0 (Linux; U; Android 2.0; en-us;) AppleWebKit/533.1 (KHTML, like Gecko) Version/4.0 Mobile Safari/533.1 (Kobo Touch 0377/4.28.17820)',
+  ],
+  // Web views that name their app in a way of its own.
+  [
+    'Threads on iPhone',
+    'app',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Barcelona 325.0.0.24.93 (iPhone13,2; iOS 17_4; en_US; en; scale=3.00; 1170x2532)',
+  ],
+  [
+    'TikTok on iPhone',
+    'app',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 musical_ly_33.8.0 JsSdk/2.0 NetType/WIFI Channel/App Store Region/DE BytedanceWebview/d8a21c6',
+  ],
+  [
+    'Messenger on iPhone',
+    'app',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 17_6_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/21G93 [FBAN/MessengerForiOS;FBAV/470.0.0;FBDV/iPhone15,3;FBSN/iOS;FBSV/17.6.1]',
+  ],
+  [
+    'X on iPhone',
+    'app',
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1 Twitter for iPhone/10.34',
+  ],
+  [
+    'Steam on Windows',
+    'app',
+    'Mozilla/5.0 (Windows; U; Windows NT 10.0; en-US; Valve Steam Client/default/0; ) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/85.0.4183.121 Safari/537.36',
+  ],
+  // Command-line tools.
+  ['acme-cli 1.2 on Linux', 'app', 'acme-cli/1.2.3 (linux; x64) node/20'],
+  ['acme-cli 1.2 on Linux', 'app', 'acme-cli/1.2.3 linux-x64 node-v20.10.0'],
+  ['acme-cli 1.2 on macOS', 'app', 'acme-cli/1.2.3 darwin-arm64 node-v20.10.0'],
+  ['acme-cli 1.2 on Windows', 'app', 'acme-cli/1.2.3 win32-x64 node-v20.10.0'],
+  ['gh 2.40 on Linux', 'app', 'gh/2.40 (linux; amd64)'],
+  ['kubectl 1.28 on macOS', 'app', 'kubectl/v1.28.2 (darwin/arm64) kubernetes/89a4ea3'],
+  ['docker 24.0 on Linux', 'app', 'docker/24.0.7 go/go1.20.10 git-commit/311b9ff kernel/6.1 os/linux arch/amd64'],
+  ['aws-cli 2.15 on macOS', 'app', 'aws-cli/2.15.0 Python/3.11.6 Darwin/23.1.0 exe/x86_64'],
+  // Programs without a person.
+  ['curl', 'robot', 'libcurl/8.4.0'],
+  ['Wget', 'robot', 'Wget/1.21.4 (linux-gnu)'],
+  ['Node.js', 'robot', 'undici'],
+  ['Node.js', 'robot', 'node-fetch/1.0 (+https://github.com/bitinn/node-fetch)'],
+  ['Node.js', 'robot', 'got (https://github.com/sindresorhus/got)'],
+  ['Node.js', 'robot', 'Next.js Middleware'],
+  ['Bun', 'robot', 'Bun/1.0.25'],
+  ['Deno', 'robot', 'Deno/1.39.1'],
+  ['Edge server', 'robot', 'Cloudflare-Workers'],
+  ['Python', 'robot', 'python-httpx/0.25.2'],
+  ['Java', 'robot', 'Java-http-client/17.0.9'],
+  ['Java', 'robot', 'ReactorNetty/1.1.13'],
+  ['PHP', 'robot', 'Symfony HttpClient (Curl)'],
+  ['Ruby', 'robot', 'rest-client/2.1.0 (linux x86_64) ruby/3.2.2'],
+  ['Rust', 'robot', 'reqwest/0.11'],
+  ['.NET', 'robot', 'RestSharp/106.15.0.0'],
+  ['Load test', 'robot', 'k6/0.48.0 (https://k6.io/)'],
+  ['Health check', 'robot', 'ELB-HealthChecker/2.0'],
+  ['Health check', 'robot', 'kube-probe/1.27'],
+  [
+    'GPTBot',
+    'robot',
+    'Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)',
+  ],
+  [
+    'AI assistant',
+    'robot',
+    'Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; ChatGPT-User/1.0; +https://openai.com/bot',
+  ],
+  [
+    'PhantomJS',
+    'robot',
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/538.1 (KHTML, like Gecko) PhantomJS/2.1.1 Safari/538.1',
+  ],
+  // What only begins like a program.
+  ['NodeWatch 1.0 on iPhone', 'app', 'NodeWatch/1.0 (iPhone; iOS 17.4)'],
+  ['Got Milk 1.0 on iPhone', 'app', 'Got Milk/1.0 (iPhone; iOS 17.4)'],
+  ['Ruby Tuesday 1.0 on iPhone', 'app', 'Ruby Tuesday/1.0 (iPhone; iOS 17.4)'],
+  ['Javascript Notes 1.0 on iPhone', 'app', 'Javascript Notes/1.0 (iPhone; iOS 17.4)'],
+];
+
 describe('a client in words', () => {
-  it.each(CLIENTS)('%s', (words, kind, userAgent) => {
+  it.each([...CLIENTS, ...MISTAKABLE])('%s', (words, kind, userAgent) => {
     const client = describeClient(userAgent);
     expect(clientInWords(client, englishMessages)).toBe(words);
     expect(client.kind).toBe(kind);
@@ -324,7 +527,7 @@ describe('a client in words', () => {
   });
 
   it('covers every kind there is', () => {
-    expect(new Set(CLIENTS.map(([, kind]) => kind))).toEqual(new Set([...CLIENT_KINDS]));
+    expect(new Set([...CLIENTS, ...MISTAKABLE].map(([, kind]) => kind))).toEqual(new Set([...CLIENT_KINDS]));
   });
 
   it('speaks other languages', () => {

@@ -1,215 +1,330 @@
-/** What must not let somebody in. A row is a mistake or an attack, and the answer. */
+/** Heading 1: what lets somebody in. A row is a mistake or an attack, and the answer. */
 
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
-import * as http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
-import { isLoginError } from '../../lib/core/errors.js';
-import type { ManagedSessions } from '../../lib/index.js';
-import { describeEachFramework } from '../support/frameworks.js';
+import { createPublicKey, createSecretKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { runInNewContext } from 'node:vm';
+import supertest from 'supertest';
 import {
-  ALICE,
-  EVIL,
-  EXPIRED,
-  HOST,
-  MALLORY,
-  OURS,
-  outcome,
-  shop,
-  type Headers,
-  type How,
-  type Options,
-} from './cookies.js';
+  authRocket,
+  authRocketV1,
+  managedSessions,
+  oidc,
+  type ManagedSessions,
+  type ManagedSessionsOptions,
+} from '../../lib/index.js';
+import { describeEachFramework } from '../support/frameworks.js';
+import { SELF_SIGNED } from '../support/self-signed.js';
+import { ISSUER, LET_IN, newToken, SECRET } from './hooks.js';
 
-let sessions: ManagedSessions;
-afterEach(() => sessions.close());
+const sites: ManagedSessions<unknown>[] = [];
 
-const alice = { Cookie: `login_token=${ALICE}` };
-const bearer = { Authorization: `Bearer ${ALICE}` };
-const crossSite = { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' };
-const sameSite = { Origin: 'https://blog.shop.example', 'Sec-Fetch-Site': 'same-site' };
-/** A form, an image and a WebSocket of another page. */
-const form = { ...crossSite, 'Sec-Fetch-Mode': 'navigate' };
-const beacon = { ...crossSite, 'Sec-Fetch-Mode': 'no-cors' };
-const script = { ...crossSite, 'Sec-Fetch-Mode': 'cors' };
+function site(options: Partial<ManagedSessionsOptions<unknown>>): ManagedSessions<unknown> {
+  const made = managedSessions<unknown>({ issuer: { issuer: ISSUER, secret: SECRET }, ...options });
+  sites.push(made);
+  return made;
+}
 
-const cookieOf = (req: IncomingMessage): string => /login_token=([^;]*)/.exec(req.headers.cookie ?? '')?.[1] ?? '';
-/** An application that has its cookie read by a middleware which knows only headers. */
-const copyCookie: How = { before: (req) => void (req.headers.authorization = `Bearer ${cookieOf(req)}`) };
-const copyIntoHeader: How = { before: (req) => void (req.headers['x-auth-token'] = cookieOf(req)) };
-const GET: How = { method: 'GET' };
+afterEach(async () => {
+  for (const made of sites.splice(0)) await made.close();
+});
 
-describeEachFramework((_framework, makeApp) => {
-  test.each<[string, Headers, string, How?, Options?]>([
-    // A cookie is sent by the browser, whoever made it send the request.
-    ['a POST of our page', { ...alice, Origin: OURS, 'Sec-Fetch-Site': 'same-origin' }, 'alice'],
-    ['a POST of a program', alice, 'alice'],
-    ['a POST of a same-site page', { ...alice, ...sameSite }, 'cross_site'],
-    ['a POST of any site, with SameSite=None', { ...alice, ...crossSite }, 'cross_site'],
-    ['a form of any site', { ...alice, ...form }, 'cross_site'],
-    ['a POST of any site, from a browser that tells only Origin', { ...alice, Origin: EVIL }, 'cross_site'],
-    ['a POST of a sandboxed frame', { ...alice, Origin: 'null' }, 'cross_site'],
-    ['a POST with an empty Origin', { ...alice, Origin: '' }, 'cross_site'],
-    ['a POST of another port', { ...alice, Origin: `${OURS}:8443` }, 'cross_site'],
-    ['a link on any site', { ...alice, ...form }, 'alice', GET],
-    ['origins: a POST of a page that is named', { ...alice, ...sameSite }, 'alice', {}, { origins: [sameSite.Origin] }],
-    ['origins: any', { ...alice, ...form }, 'alice', {}, { origins: 'any' }],
-    ['a function that reads the cookie', { ...alice, ...crossSite }, 'cross_site', {}, { from: cookieOf }],
+function letIn(_req: IncomingMessage, res: ServerResponse): void {
+  res.end(LET_IN);
+}
 
-    // A header proves that a script of ours sent it, but only if the browser sent the header.
-    ['a header that a script set', { ...bearer, ...script }, 'alice'],
-    ['a cookie that was copied into the header', { ...alice, ...script }, 'cross_site', copyCookie],
-    ['the same, of our page', { ...alice, 'Sec-Fetch-Site': 'same-origin' }, 'alice', copyCookie],
-    [
-      'the same, over a password that the browser sends by itself',
-      { ...alice, ...script, Authorization: 'Basic YTpi' },
-      'cross_site',
-      copyCookie,
-    ],
-    [
-      'a cookie that was copied into another header',
-      { ...alice, ...script },
-      'cross_site',
-      copyIntoHeader,
-      { from: { header: 'X-Auth-Token' } },
-    ],
-    ['a header that a gateway made of its cookie: a form', { ...bearer, ...form }, 'cross_site'],
-    ['a header that a gateway made of its cookie: a beacon', { ...bearer, ...beacon }, 'cross_site'],
-    [
-      'another header that a gateway made of its cookie',
-      { 'X-Auth-Token': ALICE, ...form },
-      'cross_site',
-      {},
-      { from: { header: 'x-auth-token' } },
-    ],
-    ['the source that is used decides', { ...bearer, ...alice, ...script }, 'alice'],
-    [
-      'the source that is used decides, in its order',
-      { ...bearer, ...alice, ...script },
-      'cross_site',
-      {},
-      { from: [{ cookie: 'login_token' }, 'bearer'] },
-    ],
+/** What a predicate of `claims` returns, and the answer: only `true` accepts. What throws or rejects is in `ends-or-hangs`. */
+const ACCEPTED: readonly (readonly [name: string, answer: unknown, status: number])[] = [
+  ['true', true, 200],
+  ['false', false, 401],
+  ["'no'", 'no', 401],
+  ["'true'", 'true', 401],
+  ['1', 1, 401],
+  ['an object', {}, 401],
+  ['a Boolean', Object(true), 401],
+  ['nothing', undefined, 401],
+  ['null', null, 401],
+  ['a promise of false', Promise.resolve(false), 500],
+  ['a promise of true', Promise.resolve(true), 500],
+  ['a promise of another realm', runInNewContext('Promise.resolve(true)'), 500],
+];
 
-    // A subdomain can set cookies for us.
-    ['a planted cookie beside ours', { Cookie: `login_token=${MALLORY}; login_token=${ALICE}` }, 'token_malformed'],
-    ['the same behind ours', { Cookie: `login_token=${ALICE}; login_token=${MALLORY}` }, 'token_malformed'],
-    ['the same, quoted', { Cookie: `login_token="${MALLORY}"; login_token=${ALICE}` }, 'token_malformed'],
-    [
-      'a planted cookie beside a __Host- cookie',
-      { Cookie: `login_token=${MALLORY}; __Host-login_token=${ALICE}` },
-      'alice',
-    ],
-    ['an empty plain name beside it', { Cookie: `login_token=; __Host-login_token=${ALICE}` }, 'alice'],
-    [
-      'a planted cookie beside a __Host- cookie that has expired',
-      { Cookie: `login_token=${MALLORY}; __Host-login_token=${EXPIRED}` },
-      'token_expired',
-    ],
+/** What the option `user` returns if there is no such account. */
+const NOBODY: readonly (readonly [name: string, user: () => unknown])[] = [
+  ['null', () => null],
+  ['undefined', () => undefined],
+  ['false', () => false],
+  ['a promise of null', async () => null],
+  ['a promise of undefined', async () => undefined],
+  ['a promise of false', async () => false],
+  ['a promise of another realm', () => runInNewContext('Promise.resolve(null)')],
+];
 
-    // One source never stands in for another.
-    ['a bad bearer token and a good cookie', { ...alice, Authorization: 'Bearer x' }, 'token_malformed'],
-    ['Bearer alone and a good cookie', { ...alice, Authorization: 'Bearer' }, 'token_malformed'],
-    ['a bare token and a good cookie', { ...alice, Authorization: MALLORY }, 'token_malformed'],
-    [
-      'a token in the query',
-      {},
-      'no_token',
-      { before: (req) => void (req.url = `${req.url ?? ''}?login_token=${ALICE}`) },
-    ],
-  ])('%s', async (_attack, sent, answer, how = {}, options = {}) => {
-    sessions = shop(options);
-    expect(await outcome(makeApp(), sessions, sent, how)).toBe(answer);
+describeEachFramework((_name, makeApp) => {
+  test.each([undefined, {}, { parameter: 'jwt' }, { state: undefined }])('handoff(%j) does not start', (options) => {
+    const { handoff } = site({});
+    const make = (): unknown => Reflect.apply(handoff, undefined, [options]);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(/needs the option state: .* write state: false/);
+  });
+
+  test('a hand-off that did not begin in this browser signs nobody in', async () => {
+    const { handoff } = site({});
+    const app = makeApp();
+    app.mount('/', handoff({ state: { cookie: 'login_state' } }), letIn);
+    for (const [query, sent] of [
+      ['', {}],
+      ['&state=theirs', {}],
+      ['&state=theirs', { Cookie: 'login_state=mine' }],
+    ] as const) {
+      const { headers, status } = await supertest(app.listener).get(`/?token=${newToken()}${query}`).set(sent);
+      expect([status, headers['set-cookie']]).toEqual([303, undefined]);
+    }
+  });
+
+  test.each(ACCEPTED)('a predicate that returns %s', async (_answer, answer, status) => {
+    const { required } = site({ issuer: { issuer: ISSUER, secret: SECRET, claims: { org: () => answer as boolean } } });
+    const app = makeApp();
+    app.mount('/', required(), letIn);
+    const response = await supertest(app.listener).get('/').set('Authorization', `Bearer ${newToken()}`);
+    expect(response.status).toBe(status);
+    if (status !== 200) expect(response.text).not.toContain(LET_IN);
+    if (status === 500) expect(response.text).toContain('must return true or false, not a promise');
+  });
+
+  test.each(NOBODY)('required() refuses if the user is %s', async (_answer, user) => {
+    const sessions = site({ user });
+    const refused: string[] = [];
+    sessions.on('tokenRefused', ({ code }) => refused.push(code));
+    const app = makeApp();
+    app.mount('/', sessions.required(), letIn);
+    const { status, body, headers } = await supertest(app.listener)
+      .get('/')
+      .set('Authorization', `Bearer ${newToken()}`);
+    expect({ status, code: body.code }).toEqual({ status: 401, code: 'user_refused' });
+    expect(headers['www-authenticate']).toContain('error="invalid_token"');
+    expect(refused).toEqual(['user_refused']);
+  });
+
+  test.each(NOBODY)(
+    'optional() sets no user if it is %s, and a gate behind it does not ask again',
+    async (_answer, user) => {
+      let asked = 0;
+      const sessions = site({
+        user: () => {
+          asked += 1;
+          return user();
+        },
+      });
+      const app = makeApp();
+      app.mount(
+        '/open',
+        sessions.optional(),
+        (req: IncomingMessage & { user?: unknown; loginError?: unknown }, res) => {
+          res.end(JSON.stringify([req.user, (req.loginError as { code?: unknown }).code]));
+        },
+      );
+      app.mount('/closed', sessions.optional(), sessions.required(), letIn);
+      app.mount('/routes', sessions.router());
+      const agent = supertest(app.listener);
+      const open = await agent.get('/open').set('Authorization', `Bearer ${newToken()}`);
+      expect(open.text).toBe('[null,"user_refused"]');
+      asked = 0;
+      const closed = await agent.get('/closed').set('Authorization', `Bearer ${newToken()}`);
+      expect(closed.body.code).toBe('user_refused');
+      expect(asked).toBe(1);
+      const routes = await agent.get('/routes').set('Authorization', `Bearer ${newToken()}`);
+      expect(routes.body.code).toBe('user_refused');
+    },
+  );
+
+  test('a hand-off for nobody sets no cookie', async () => {
+    const sessions = site({ user: async () => null });
+    const app = makeApp();
+    app.mount('/', sessions.handoff({ state: false }), letIn);
+    const response = await supertest(app.listener).get(`/?token=${newToken()}`);
+    expect(response.status).toBe(303);
+    expect(response.headers['set-cookie']).toBeUndefined();
+  });
+
+  test('an asynchronous user is awaited once, by however many gates', async () => {
+    let asked = 0;
+    const sessions = site({
+      user: async ({ sub }) => {
+        asked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return { account: sub };
+      },
+    });
+    const app = makeApp();
+    app.mount(
+      '/',
+      sessions.optional(),
+      sessions.required(),
+      sessions.required({ fresh: true }),
+      (req: IncomingMessage & { user?: unknown }, res) => {
+        res.end(JSON.stringify(req.user));
+      },
+    );
+    const agent = supertest(app.listener);
+    const token = newToken({ sub: 'ann' });
+    // The first time the store is asked, and the second time it is not.
+    for (const time of [1, 2]) {
+      const { text } = await agent.get('/').set('Authorization', `Bearer ${token}`).expect(200);
+      expect([text, asked]).toEqual(['{"account":"ann"}', time]);
+    }
+    await expect(sessions.verify(token)).resolves.toMatchObject({ user: { account: 'ann' } });
   });
 });
 
-/** What a server without a framework answers: 101 or 200 with the user, or the status of the refusal. */
-async function authenticated(req: IncomingMessage): Promise<{ status: number; user: string }> {
-  try {
-    return { status: 101, user: (await sessions.authenticate(req)).user.id };
-  } catch (error) {
-    if (isLoginError(error)) return { status: error.status, user: '' };
-    throw error;
-  }
+test.each(NOBODY)('verify() and authenticate() reject if the user is %s', async (_answer, user) => {
+  const sessions = site({ user });
+  const token = newToken();
+  await expect(sessions.verify(token)).rejects.toMatchObject({ code: 'user_refused' });
+  const req: unknown = { method: 'GET', headers: { authorization: `Bearer ${token}` } };
+  await expect(sessions.authenticate(req as IncomingMessage)).rejects.toMatchObject({ code: 'user_refused' });
+});
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
+const ed = generateKeyPairSync('ed25519').publicKey;
+
+function pem(key: KeyObject, type: 'spki' | 'pkcs1' = 'spki'): string {
+  return String(key.export({ format: 'pem', type }));
+}
+function der(key: KeyObject, type: 'spki' | 'pkcs1' = 'spki'): Buffer {
+  return key.export({ format: 'der', type });
 }
 
-const listen = (server: { listen(port: number, host: string, done: () => void): unknown }): Promise<void> =>
-  new Promise((resolve) => void server.listen(0, '127.0.0.1', resolve));
-const portOf = (server: { address(): unknown }): number => (server.address() as AddressInfo).port;
-
-/** The status of an upgrade by HTTP/1.1. */
-async function upgrade(headers: Headers): Promise<number> {
-  const server = createServer();
-  server.on('upgrade', (req, socket) => {
-    void authenticated(req).then(({ status }) => {
-      const connection = status === 101 ? 'Connection: Upgrade\r\nUpgrade: websocket' : 'Connection: close';
-      socket.end(`HTTP/1.1 ${String(status)} x\r\n${connection}\r\n\r\n`);
-    });
-  });
-  await listen(server);
-  try {
-    return await new Promise<number>((resolve, reject) => {
-      const sent = { Host: HOST, Connection: 'Upgrade', Upgrade: 'websocket', ...headers };
-      const req = httpRequest({ port: portOf(server), host: '127.0.0.1', headers: sent });
-      req.on('upgrade', (res, socket) => {
-        socket.destroy();
-        resolve(res.statusCode ?? 0);
-      });
-      req.on('response', (res) => {
-        res.resume();
-        resolve(res.statusCode ?? 0);
-      });
-      req.on('error', reject).end();
-    });
-  } finally {
-    server.close();
-  }
+/** RFC 4253, section 6.6. */
+function openSsh(key: KeyObject): string {
+  const { e = '', n = '' } = key.export({ format: 'jwk' });
+  const parts = [Buffer.from('ssh-rsa'), Buffer.from(e, 'base64url'), Buffer.from(`AA${n}`, 'base64url')];
+  const blob = Buffer.concat(
+    parts.flatMap((part) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(part.length);
+      return [length, part];
+    }),
+  );
+  return blob.toString('base64');
 }
 
-/** The status of an extended CONNECT by HTTP/2 (RFC 8441), 200 for 101. */
-async function extendedConnect(headers: Headers): Promise<number> {
-  // Only with a handler of requests is there the event for CONNECT.
-  const server = http2.createServer({ settings: { enableConnectProtocol: true } }, (_req, res) => void res.end());
-  server.on('connect', (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => {
-    // A request of node:http2 has everything that is read of an IncomingMessage.
-    void authenticated(req as unknown as IncomingMessage).then(({ status }) => {
-      res.writeHead(status === 101 ? 200 : status).end();
-    });
-  });
-  await listen(server);
-  const client = http2.connect(`http://127.0.0.1:${String(portOf(server))}`);
-  try {
-    await new Promise((resolve) => client.once('remoteSettings', resolve));
-    const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-    const extended = { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'https', ':path': '/' };
-    const stream = client.request({ ...extended, ':authority': HOST, ...lower }, { endStream: false });
-    return await new Promise<number>((resolve, reject) => {
-      stream.on('response', (answer) => resolve(Number(answer[':status'])));
-      stream.on('error', reject);
-    });
-  } finally {
-    client.destroy();
-    server.close();
-  }
-}
+const base64 = (bytes: Buffer | string): string => Buffer.from(bytes).toString('base64');
+const jwk = JSON.stringify(rsa.export({ format: 'jwk' }));
+const certificateDer = Buffer.from(SELF_SIGNED.cert.replace(/-----.*-----|\s/g, ''), 'base64');
 
-describe.each([
-  ['an upgrade', upgrade, 101],
-  ['an extended CONNECT', extendedConnect, 200],
-])('%s', (_what, connect, accepted) => {
-  test.each<[string, Headers, number | 'accepted']>([
-    ['with a cookie, of our page', { ...alice, Origin: OURS }, 'accepted'],
-    ['with a cookie, of a program', alice, 'accepted'],
-    ['with a cookie, of a foreign page', { ...alice, Origin: EVIL }, 403],
-    ['with a cookie, of a same-site page', { ...alice, ...sameSite, 'Sec-Fetch-Mode': 'websocket' }, 403],
-    ['with a cookie, of a page without an origin', { ...alice, Origin: 'null' }, 403],
-    ['with a header of a program', bearer, 'accepted'],
-    ['with a header that a gateway made of its cookie, of our page', { ...bearer, Origin: OURS }, 'accepted'],
-    ['with a header that a gateway made of its cookie, of a foreign page', { ...bearer, Origin: EVIL }, 403],
-    ['the same, where the browser tells the mode', { ...bearer, ...crossSite, 'Sec-Fetch-Mode': 'websocket' }, 403],
-    ['with nothing', {}, 401],
-    ['with two cookies of two people', { Cookie: `login_token=${ALICE}; login_token=${MALLORY}` }, 401],
-  ])('%s', async (_attack, headers, status) => {
-    sessions = shop();
-    expect(await connect(headers)).toBe(status === 'accepted' ? accepted : status);
+const PUBLIC: readonly (readonly [name: string, secret: string | Buffer | KeyObject])[] = [
+  ['PEM (RSA)', pem(rsa)],
+  ['PEM (EC)', pem(ec)],
+  ['PEM (Ed25519)', pem(ed)],
+  ['PEM (PKCS#1)', pem(rsa, 'pkcs1')],
+  ['a certificate', SELF_SIGNED.cert],
+  ['PEM with spaces around it', `\n  ${pem(rsa)}  \n`],
+  ['PEM after a comment', `# key of the realm\n${pem(rsa)}`],
+  ['PEM in lower case', pem(rsa).toLowerCase()],
+  ['PEM with CRLF', pem(rsa).replaceAll('\n', '\r\n')],
+  ['PEM with escaped line breaks', pem(rsa).replaceAll('\n', '\\n')],
+  ['PEM on one line', pem(rsa).replaceAll('\n', '')],
+  ['PEM in quotes', `"${pem(rsa)}"`],
+  ['PEM, percent-encoded', encodeURIComponent(pem(rsa))],
+  ['PEM in base64', base64(pem(rsa))],
+  ['PEM in base64url', Buffer.from(pem(rsa)).toString('base64url')],
+  ['PEM as a Buffer', Buffer.from(pem(rsa))],
+  ['PEM in UTF-16', Buffer.from(pem(rsa), 'utf16le')],
+  ['PEM with a byte order mark', `\ufeff${pem(rsa)}`],
+  ['PEM in a secret KeyObject', createSecretKey(Buffer.from(pem(rsa)))],
+  ['bare base64 of SPKI', base64(der(rsa))],
+  ['bare base64 of SPKI (EC)', base64(der(ec))],
+  ['bare base64 of SPKI (Ed25519)', base64(der(ed))],
+  ['bare base64 of SPKI on several lines', base64(der(rsa)).replace(/.{64}/g, '$&\n')],
+  ['bare base64 of SPKI without padding', base64(der(ec)).replace(/=+$/, '')],
+  ['bare base64url of SPKI', der(rsa).toString('base64url')],
+  ['bare base64 of PKCS#1', base64(der(rsa, 'pkcs1'))],
+  ['bare base64 of a certificate (x5c)', base64(certificateDer)],
+  ['hex of SPKI', der(rsa).toString('hex')],
+  ['DER', der(rsa)],
+  ['DER (PKCS#1)', der(rsa, 'pkcs1')],
+  ['DER of a certificate', certificateDer],
+  ['JWK', jwk],
+  ['JWK (EC)', JSON.stringify(ec.export({ format: 'jwk' }))],
+  ['JWK (Ed25519)', JSON.stringify(ed.export({ format: 'jwk' }))],
+  ['JWK with spaces', `  ${JSON.stringify(JSON.parse(jwk), null, 2)}\n`],
+  ['JWK in base64', base64(jwk)],
+  ['JWK in a JSON string', JSON.stringify(jwk)],
+  ['JWK set', `{"keys":[${jwk}]}`],
+  ['list of JWKs', `[${jwk}]`],
+  ['certificates by key id', JSON.stringify({ a1: SELF_SIGNED.cert })],
+  ['OpenSSH', `ssh-rsa ${openSsh(rsa)} ann@example.com`],
+  ['OpenSSH, its base64 alone', openSsh(rsa)],
+  ['OpenSSH (Ed25519)', 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl'],
+  [
+    'OpenSSH (EC)',
+    'ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9',
+  ],
+  ['SSH2 (RFC 4716)', `---- BEGIN SSH2 PUBLIC KEY ----\n${openSsh(rsa)}\n---- END SSH2 PUBLIC KEY ----`],
+  ['a public KeyObject', rsa],
+  ['a public KeyObject (EC)', createPublicKey(pem(ec))],
+];
+
+const SECRETS: readonly (readonly [name: string, secret: string | Buffer | KeyObject])[] = [
+  ['a passphrase', 'a certificate and a public key open this door'],
+  ["AuthRocket's", `jsk_${randomBytes(32).toString('base64url')}`],
+  ['random base64', randomBytes(64).toString('base64')],
+  ['random hex', randomBytes(64).toString('hex')],
+  ['random bytes', randomBytes(32)],
+  ['random bytes that begin as DER does', Buffer.concat([Buffer.from([0x30, 0x82]), randomBytes(62)])],
+  ['a KeyObject', createSecretKey(randomBytes(32))],
+  ['JSON', JSON.stringify({ k: randomBytes(32).toString('base64url'), kty: 'oct' })],
+];
+
+type Made = readonly [name: string, make: (secret: string | Buffer | KeyObject) => ManagedSessionsOptions['issuer']];
+
+const WITH_SECRET: readonly Made[] = [
+  ['secret', (secret) => ({ issuer: ISSUER, secret })],
+  ['a list of secrets', (secret) => ({ issuer: ISSUER, secret: [SECRET, secret] })],
+  ['authRocket()', (secret) => authRocket({ secret })],
+  ['authRocketV1()', (secret) => authRocketV1({ secret })],
+];
+
+describe.each(WITH_SECRET)('%s', (_name, make) => {
+  test.each(PUBLIC)('refuses a public key: %s', (_notation, secret) => {
+    const attempt = (): unknown => site({ issuer: make(secret) });
+    expect(attempt).toThrow(TypeError);
+    expect(attempt).toThrow(/secret(\[1\])? is a public key .* give it as issuer\.publicKey/);
   });
+
+  test.each(SECRETS)('accepts a secret: %s', (_notation, secret) => {
+    expect(() => site({ issuer: make(secret) })).not.toThrow();
+  });
+});
+
+test.each([
+  ['authRocket()', authRocket({ publicKey: pem(rsa) })],
+  ['authRocketV1()', authRocketV1({ publicKey: pem(rsa) })],
+])('%s takes the public key as publicKey', (_name, issuer) => {
+  expect(() => site({ issuer })).not.toThrow();
+});
+
+test('authRocket() takes exactly one of its keys', () => {
+  expect(() => authRocket({ publicKey: pem(rsa), secret: SECRET })).toThrow(
+    /exactly one of loginRocketUrl, secret, publicKey/,
+  );
+  expect(() => authRocket({})).toThrow(/exactly one of loginRocketUrl, secret, publicKey/);
+});
+
+test.each([
+  ['no audience', {}],
+  ['an audience that is undefined', { audience: undefined }],
+])('oidc() refuses %s', (_name, rest) => {
+  const attempt = (): unknown => oidc({ issuer: ISSUER, ...rest } as never);
+  expect(attempt).toThrow(TypeError);
+  expect(attempt).toThrow(/needs the option audience.*audience: false/);
+});
+
+test.each(['', [], null, true])('an issuer of oidc() with the audience %j is refused', (audience) => {
+  expect(() => site({ issuer: oidc({ issuer: ISSUER, audience } as never) })).toThrow(/issuer.audience must be/);
+});
+
+test('audience: false must be asked for by name', () => {
+  expect(oidc({ issuer: ISSUER, audience: false })).toEqual({ issuer: ISSUER, discover: true });
 });

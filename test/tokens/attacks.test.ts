@@ -113,6 +113,10 @@ accepted('to begin with', [
 const [header = '', payload = '', signature = ''] = rs().split('.');
 const unused = (part: string) => part.slice(0, -1) + twinOf(part.slice(-1));
 
+function nested(levels: number): string {
+  return `{"deep":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+}
+
 describe('form', () => {
   refused('form', 'token_malformed', [
     ['nothing', ''],
@@ -175,6 +179,9 @@ describe('form', () => {
   ]);
 
   refused('payload', 'token_malformed', [
+    ['a payload nested one level too deeply', rs({ payload: nested(64) })],
+    ['a payload nested as deeply as fits', rs({ payload: nested(2700) })],
+    ['a payload of objects nested too deeply', rs({ payload: `${'{"a":'.repeat(65)}0${'}'.repeat(65)}` })],
     ['nothing but white space', rs({ payload: ' ' })],
     ['a text', rs({ payload: 'Payload' })],
     ['a JSON text', rs({ payload: '"usr_1"' })],
@@ -494,7 +501,7 @@ describe('claims', () => {
     ['__proto__', rs({ payload: raw('"__proto__":{"admin":true}') })],
     ['constructor', rs({ payload: raw('"constructor":{"prototype":{"admin":true}}') })],
     ['names of methods', rs({ payload: raw('"toString":1,"valueOf":null,"hasOwnProperty":false,"then":"x"') })],
-    ['nested as deeply as fits', rs({ payload: raw(`"deep":${'['.repeat(2700)}${']'.repeat(2700)}`) })],
+    ['nested as deeply as is allowed', rs({ payload: raw(`"deep":${'['.repeat(63)}${']'.repeat(63)}`) })],
     ['many objects', rs({ payload: raw(`"many":[${'{},'.repeat(1500)}{}]`) })],
     ['duplicate names', rs({ payload: raw('"sub":"usr_2","sub":"usr_1"') })],
     ['a sid with a lone surrogate', rs({ payload: raw('"sid":"\\ud800"') })],

@@ -80,7 +80,7 @@ describe('staticKeys', () => {
     [
       'a public KeyObject as secret',
       { secret: rsa.publicKey },
-      'issuer.secret must be a string, a Buffer or a secret KeyObject, got a public KeyObject',
+      'issuer.secret is a public key or a certificate, with which anybody could sign tokens: give it as issuer.publicKey',
     ],
     ['an empty secret', { secret: '' }, 'issuer.secret has 0 bytes, HS256 needs at least 32 (RFC 7518, section 3.2)'],
     [

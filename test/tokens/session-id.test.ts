@@ -164,7 +164,7 @@ describe('refreshed tokens', () => {
       expect(await refreshed).toBe(await one);
       expect(await other).not.toBe(await one);
     }
-    expect(oidc({ issuer: ISSUER, session: 'device' }).session).toBe('device');
+    expect(oidc({ issuer: ISSUER, audience: 'shop', session: 'device' }).session).toBe('device');
   });
 });
 
