@@ -190,7 +190,9 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
       emit('sessionUnnamed', event);
     }),
   });
-  const source = createTokenSource(options.from ?? { cookie: cookieOptions.name ?? 'login_token' }, cookieOptions);
+  // Not ??, because null is invalid.
+  const { from = { cookie: cookieOptions.name ?? 'login_token' } } = options;
+  const source = createTokenSource(from, cookieOptions);
   const name = cookieNameOf(source, cookieOptions.name);
   const isSecure = createSecureCheck(trust);
   const cookieParts = { clock, isSecure, others: source.cookies };
@@ -269,7 +271,7 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
   const withHints = clientHints ? askForHints : (handler: Handler) => handler;
   const make: Pick<Members<User>, HandlerName> = {
     required: (options) => withHints(createRequired(authenticator, fail, options)),
-    optional: () => withHints(createOptional(authenticator)),
+    optional: (options?: unknown) => withHints(createOptional(authenticator, options)),
     router: (options) => withHints(createRouter(parts, options)),
     logout: (options) => createLogout(parts, options),
     handoff: (options) => createHandoff(parts, options),

@@ -1,12 +1,15 @@
 /** The options, checked and with all defaults. An invalid one throws at construction, and the error names it. */
 
+import { TOP_ADVICE } from './core/advice.js';
 import {
   aBoolean,
+  aClock,
   aFunction,
   anything,
   checkOptions,
   isObject,
   kindOf,
+  neverUndefined,
   oneOf,
   type OptionKinds,
 } from './core/check.js';
@@ -56,7 +59,7 @@ export interface Settings {
 /** Options of the kind `anything` have a check of their own, below or in the part that uses them. */
 const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
   issuer: anything,
-  store: anything,
+  store: neverUndefined(anything, 'leave it out for memoryStore(), which serves a single process'),
   from: anything,
   cookie: anything,
   origins: anything,
@@ -83,9 +86,9 @@ const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
   client: aFunction('that takes the request and returns { ip, userAgent }'),
   onRefused: aFunction('that takes (error, req, res, next)'),
   loginUrl: anything,
-  handleSecret: anything,
+  handleSecret: neverUndefined(anything, 'leave it out, or write null, if handles are not to be encrypted'),
   clientHints: aBoolean,
-  clock: { accepts: isClock, words: 'an object with a method now() that returns milliseconds since 1970' },
+  clock: aClock,
 };
 
 /** Reads `Date` at each call, so that fake timers that replace it later have their effect. */
@@ -96,7 +99,10 @@ const YEAR = { min: '1s', max: '366d' } as const;
 /** Throws a `TypeError` that names the first invalid option. */
 export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Settings {
   // What `user` returns does not matter here.
-  checkOptions<ManagedSessionsOptions>(options, 'managedSessions()', OPTIONS, '');
+  checkOptions<ManagedSessionsOptions>(options, 'managedSessions()', OPTIONS, {
+    prefix: '',
+    advice: TOP_ADVICE,
+  });
   const storeTimeout = duration(options, 'storeTimeout', '1s', { min: '50ms', max: '1m' });
   const revocationBound = duration(options, 'revocationBound', '5s', { min: '1s', max: '1h' });
   if (revocationBound <= storeTimeout) {
@@ -106,7 +112,7 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
   }
   const idleTimeout = options.idleTimeout === undefined ? null : durationMs(options.idleTimeout, 'idleTimeout', YEAR);
   const activityInterval = duration(options, 'activityInterval', '60s', { min: '100ms', max: '1d' });
-  checkStore(options);
+  checkStore(options.store);
   const trust = compileTrust(options.trustProxy);
   const recordIp = options.recordIp ?? 'full';
   return {
@@ -195,9 +201,4 @@ function whenStoreDownOf(value: unknown): WhenStoreDown {
   }
   const { allowFor } = checkOptions<{ allowFor: Duration }>(value, 'whenStoreDown', { allowFor: anything });
   return { allowFor: durationMs(allowFor, 'whenStoreDown.allowFor', YEAR) };
-}
-
-function isClock(value: unknown): boolean {
-  const isHolder = (typeof value === 'object' && value !== null) || typeof value === 'function';
-  return isHolder && 'now' in value && typeof value.now === 'function';
 }

@@ -1,6 +1,7 @@
 /** Checks option objects: unknown names, and the kind of each value. No message ever contains a value. */
 
 import { KeyObject } from 'node:crypto';
+import type { Advice } from './advice.js';
 
 /** What an option accepts: a predicate, and the same in words that follow "must be". */
 export interface Kind {
@@ -8,6 +9,8 @@ export interface Kind {
   readonly words: string;
   /** Whether `undefined` is refused as well. Default false. */
   readonly isRequired?: boolean;
+  /** For an option that protects: what to do if it is there, and `undefined`. Without this text, that is the default. */
+  readonly ifUndefined?: string;
 }
 
 /** A kind for every option, so that the compiler refuses a table that lacks one. */
@@ -27,6 +30,14 @@ export const stringOrNull: Kind = {
 export const aNumber: Kind = { accepts: (value) => typeof value === 'number', words: 'a number' };
 export const aBoolean: Kind = { accepts: (value) => typeof value === 'boolean', words: 'true or false' };
 
+export const aClock: Kind = {
+  accepts: (value) =>
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    'now' in value &&
+    typeof value.now === 'function',
+  words: 'an object with a method now() that returns milliseconds since 1970',
+};
+
 export function aFunction(does: string): Kind {
   return { accepts: (value) => typeof value === 'function', words: `a function ${does}` };
 }
@@ -36,13 +47,18 @@ export function oneOf(...values: readonly string[]): Kind {
   return { accepts: (value) => values.some((known) => known === value), words };
 }
 
+/** An unset environment variable must not switch a protection off: `undefined` is refused, and `advice` says what to do. */
+export function neverUndefined(kind: Kind, advice: string): Kind {
+  return { ...kind, ifUndefined: advice };
+}
+
 export function required(kind: Kind): Kind {
   return { ...kind, isRequired: true };
 }
 
 /**
  * Checks an object of options and returns it. `owner` names it in messages: a call such as `router()`, or the path of an
- * option such as `cookie`. `prefix` comes before the name of an option.
+ * option such as `cookie`. `prefix` comes before the name of an option. `advice` is for names that are not options.
  *
  * Throws a `TypeError` for anything that is not an object, an unknown name, and a value of the wrong kind.
  */
@@ -50,15 +66,25 @@ export function checkOptions<Options>(
   value: unknown,
   owner: string,
   kinds: OptionKinds<Options>,
-  prefix = owner.endsWith(')') ? `${owner}: ` : `${owner}.`,
+  { prefix = prefixOf(owner), advice = {} }: { readonly prefix?: string; readonly advice?: Advice } = {},
 ): Readonly<Partial<Record<keyof Options, unknown>>> {
   if (!isObject(value)) {
     const takes = owner.endsWith(')') ? 'takes an object of options' : 'must be an object of options';
     throw new TypeError(`${owner} ${takes}, got ${kindOf(value)}`);
   }
-  checkNames(value, owner, Object.keys(kinds));
-  for (const [name, kind] of Object.entries<Kind>(kinds)) checkKind(value[name], `${prefix}${name}`, kind);
+  checkNames(value, owner, Object.keys(kinds), { advice });
+  for (const [name, kind] of Object.entries<Kind>(kinds)) {
+    const path = `${prefix}${name}`;
+    if (kind.ifUndefined !== undefined && value[name] === undefined && Object.hasOwn(value, name)) {
+      throw new TypeError(`${path} is given as undefined: ${kind.ifUndefined}`);
+    }
+    checkKind(value[name], path, kind);
+  }
   return value as Partial<Record<keyof Options, unknown>>;
+}
+
+function prefixOf(owner: string): string {
+  return owner.endsWith(')') ? `${owner}: ` : `${owner}.`;
 }
 
 /** Throws a `TypeError` for a value of another kind. `undefined` passes, unless the kind is required. */
@@ -69,10 +95,17 @@ export function checkKind(value: unknown, path: string, { accepts, words, isRequ
 }
 
 /** Throws a `TypeError` for an object with a name that is not one of `names`. */
-export function checkNames(value: object, owner: string, names: readonly string[], what = 'option'): void {
+export function checkNames(
+  value: object,
+  owner: string,
+  names: readonly string[],
+  { what = 'option', advice = {} }: { readonly what?: string; readonly advice?: Advice } = {},
+): void {
   const unknown = Object.keys(value).find((name) => !names.includes(name));
   if (unknown === undefined) return;
-  throw new TypeError(`${owner} has no ${what} ${shownName(unknown)}: ${hint(unknown, names)}`);
+  const lower = unknown.toLowerCase();
+  const advised = Object.hasOwn(advice, lower) ? advice[lower] : undefined;
+  throw new TypeError(`${owner} has no ${what} ${shownName(unknown)}: ${advised ?? hint(unknown, names)}`);
 }
 
 /** What was probably meant, or else every name that there is. */

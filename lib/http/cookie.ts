@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { stringifySetCookie } from 'cookie';
+import { COOKIE_ADVICE } from '../core/advice.js';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
 import { isLoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
@@ -68,7 +69,9 @@ const COOKIE_OPTIONS: OptionKinds<CookieOptions> = {
 /** Throws a `TypeError` for an invalid option, and for attributes that no browser accepts together. */
 export function checkCookieOptions(value: unknown = {}): CookieOptions {
   // Each value was checked for the type that the interface says.
-  const options = checkOptions<CookieOptions>(value, 'cookie', COOKIE_OPTIONS) as CookieOptions;
+  const options = checkOptions<CookieOptions>(value, 'cookie', COOKIE_OPTIONS, {
+    advice: COOKIE_ADVICE,
+  }) as CookieOptions;
   if (options.secure === false && requiresSecure(options, options.name ?? '')) {
     throw new TypeError('cookie.secure must not be false: the name, sameSite or partitioned requires a Secure cookie');
   }

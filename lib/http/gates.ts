@@ -1,7 +1,8 @@
 /** The gates in front of an application's handlers: `required()` refuses, `optional()` never does. */
 
 import type { ServerResponse } from 'node:http';
-import { aBoolean, checkOptions, type OptionKinds } from '../core/check.js';
+import { REQUIRED_ADVICE } from '../core/advice.js';
+import { aBoolean, checkOptions, neverUndefined, type OptionKinds } from '../core/check.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import { passOn } from '../core/hooks.js';
 import type { VerifiedToken } from '../tokens/verify.js';
@@ -71,7 +72,8 @@ export function createRequired(authenticator: Gatekeeper, fail: Fail, options: R
  * Never refuses: `req.user` is set, or `req.loginError` says why not. If nobody is logged in, a `req.user` of another
  * middleware is kept.
  */
-export function createOptional(authenticator: Gatekeeper): Handler {
+export function createOptional(authenticator: Gatekeeper, options: unknown = {}): Handler {
+  checkOptions(options, 'optional()', {});
   function excuse(error: unknown, req: AppRequest, next: Next): void {
     if (!isLoginError(error)) {
       passOn(next, error);
@@ -112,18 +114,23 @@ export function createOptional(authenticator: Gatekeeper): Handler {
 const SCOPE_WORD = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
 const REQUIRED_OPTIONS: OptionKinds<RequiredOptions> = {
-  scope: {
-    accepts: (value) => {
-      const words = wordsOf(value);
-      return words.length > 0 && words.every((word) => typeof word === 'string' && SCOPE_WORD.test(word));
+  scope: neverUndefined(
+    {
+      accepts: (value) => {
+        const words = wordsOf(value);
+        return words.length > 0 && words.every((word) => typeof word === 'string' && SCOPE_WORD.test(word));
+      },
+      words: "a string of words such as 'orders:read', or a list of them, with at least one",
     },
-    words: "a string of words such as 'orders:read', or a list of them, with at least one",
-  },
+    'leave it out if no scope is needed',
+  ),
   fresh: aBoolean,
 };
 
 function checkRequired(value: unknown): { readonly scope: readonly string[]; readonly fresh: boolean } {
-  const { scope, fresh } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS);
+  const { scope, fresh } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS, {
+    advice: REQUIRED_ADVICE,
+  });
   return { scope: scope === undefined ? [] : wordsOf(scope).map(String), fresh: fresh === true };
 }
 

@@ -31,12 +31,13 @@ export function createLoginUrl(option: unknown): LoginUrlFor | undefined {
 const WORDS = 'a path that begins with one slash, or an absolute http(s) URL, in printable ASCII';
 
 function checked(url: unknown, name: string, words: string): string {
-  if (typeof url === 'string' && isLoginUrl(url)) return url;
+  if (isLoginUrl(url)) return url;
   throw new TypeError(`${name} must be ${words}, got ${kindOf(url)}`);
 }
 
-function isLoginUrl(value: string): boolean {
+/** Whether a value is a path or an absolute http(s) URL, in printable ASCII. */
+export function isLoginUrl(value: unknown): value is string {
   // A second slash or a backslash would make a path another host's address.
-  if (!/^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) return false;
+  if (typeof value !== 'string' || !/^(?:https?:\/\/|\/(?![/\\]))[\x21-\x7e]*$/.test(value)) return false;
   return value.startsWith('/') || URL.canParse(value);
 }

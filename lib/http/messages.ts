@@ -237,7 +237,7 @@ function isList(option: MessagesOverride | readonly MessagesOverride[]): option 
 function checkTexts(path: string, given: unknown, english: object): void {
   if (!isObject(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
   const models: ReadonlyMap<string, unknown> = new Map(Object.entries(english));
-  checkNames(given, path, [...models.keys()], 'text');
+  checkNames(given, path, [...models.keys()], { what: 'text' });
   for (const [name, value] of Object.entries(given)) {
     const model = models.get(name);
     if (isObject(model)) checkTexts(`${path}.${name}`, value, model);

@@ -7,16 +7,17 @@ import { aFunction, anything, aString, checkOptions, type Kind, type OptionKinds
 import { LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
-import type { VerifiedToken } from '../tokens/verify.js';
+import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
 import { CurrentSession, type Authenticator } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
 import type { Fail } from './gates.js';
-import type { LoginUrlFor } from './login-url.js';
+import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest } from './request.js';
+import { createCookieLogins } from './sign-in.js';
 import { redirect, sendJson, sendNotAllowed, sendNothing, type Handler, type Next } from './respond.js';
 import { createPage, mountOf, queryOf, type Page, type PageOptions } from './serve-page.js';
 
@@ -30,7 +31,8 @@ export interface RouterParts {
   readonly authenticator: Pick<Authenticator<unknown>, 'identify' | 'admit'>;
   readonly account: Account;
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
-  readonly cookie: Pick<LoginCookie, 'clear'> | null;
+  readonly cookie: Pick<LoginCookie, 'sent' | 'clear'> | null;
+  readonly verifier: Pick<Verifier, 'verify'>;
   readonly fail: Fail;
   readonly clock: { now(): number };
   readonly loginUrlFor?: LoginUrlFor | undefined;
@@ -46,7 +48,10 @@ const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
   messages: anything,
   stylesheet: aString,
   layout: aFunction('that takes the HTML and returns the whole page'),
-  formTargets: { accepts: Array.isArray, words: 'a list of paths or absolute http(s) URLs' },
+  formTargets: {
+    accepts: (value) => Array.isArray(value) && value.every(isLoginUrl),
+    words: 'a list of paths or absolute http(s) URLs',
+  },
   timeZone,
 };
 
@@ -85,13 +90,14 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 type Answer = (req: AppRequest, res: ServerResponse, caller: VerifiedToken) => Promise<void>;
 type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
 
-interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'loginUrlFor'> {
+interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'loginUrlFor'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
 }
 
 function routesOf(context: Context): Readonly<Record<string, Methods>> {
-  const { account, cookie, handles } = context;
+  const { account, handles } = context;
+  const clearCookie = createClearing(context);
   const form = createForm(context);
   const sessionIn = sessionNaming(handles);
 
@@ -101,7 +107,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     const handle = isOwn ? handles.shown(caller.handle) : named;
     const signedOut = { reason: 'signed_out', by: caller.user.subject };
     await account.revoke(caller.user, handle, isOwn ? { ...signedOut, token: caller.times } : signedOut);
-    if (isOwn) cookie?.clear(res);
+    if (isOwn) await clearCookie(req, res, (login) => login.handle === caller.handle);
     return isOwn ? null : 'ended';
   }
 
@@ -109,9 +115,13 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     return account.revokeAll(user, { except: handles.shown(handle), reason: 'signed_out_others', by: user.subject });
   }
 
-  async function endAll(res: ServerResponse, { user }: VerifiedToken): Promise<{ readonly ended: number }> {
+  async function endAll(
+    req: AppRequest,
+    res: ServerResponse,
+    { user }: VerifiedToken,
+  ): Promise<{ readonly ended: number }> {
     const outcome = await account.revokeAll(user, { reason: 'signed_out_everywhere', by: user.subject });
-    cookie?.clear(res);
+    await clearCookie(req, res, (login) => login.user.key === user.key);
     return outcome;
   }
 
@@ -123,9 +133,9 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
   return {
     '/': {
       get: createList(context),
-      delete: async (_req, res, caller) => sendJson(res, await endAll(res, caller)),
+      delete: async (req, res, caller) => sendJson(res, await endAll(req, res, caller)),
     },
-    '/end': { post: form((_req, res, caller) => endAll(res, caller).then(() => null)) },
+    '/end': { post: form((req, res, caller) => endAll(req, res, caller).then(() => null)) },
     '/others': { delete: async (_req, res, caller) => sendJson(res, await endOthers(caller)) },
     '/others/end': { post: form((_req, _res, caller) => endOthers(caller).then(() => 'others')) },
     '/:handle': { ...createOne(context), delete: deleteOne },
@@ -136,6 +146,18 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
         return 'renamed';
       }),
     },
+  };
+}
+
+type Clear = (req: AppRequest, res: ServerResponse, isEnded: (login: VerifiedToken) => boolean) => Promise<void>;
+
+/** Clears the cookie, unless it has the token of a session that was not ended: the caller may have shown another in a header. */
+function createClearing({ cookie, verifier }: Context): Clear {
+  if (cookie === null) return async () => undefined;
+  const loginsIn = createCookieLogins(verifier, cookie);
+  return async function clearCookie(req, res, isEnded) {
+    const logins = await loginsIn(req);
+    if (logins.every(isEnded)) cookie.clear(res);
   };
 }
 

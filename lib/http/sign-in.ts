@@ -72,17 +72,9 @@ interface Replacement {
   unlessStoreIsDown(work: Promise<unknown>): Promise<void>;
 }
 
-function createReplacement({ verifier, ledger, whenStoreDown }: SignInParts, cookie: LoginCookie): Replacement {
-  /** Undefined for a cookie that is not good: it names no session that could be ended. */
-  async function sessionOf(text: string): Promise<VerifiedToken | undefined> {
-    try {
-      return await verifier.verify(text);
-    } catch (error) {
-      // Also if the keys of its issuer cannot be reached: a cookie that somebody planted must not prevent a login.
-      if (isLoginError(error)) return undefined;
-      throw error;
-    }
-  }
+function createReplacement(parts: SignInParts, cookie: LoginCookie): Replacement {
+  const { ledger, whenStoreDown } = parts;
+  const loginsIn = createCookieLogins(parts.verifier, cookie);
 
   async function unlessStoreIsDown(work: Promise<unknown>): Promise<void> {
     try {
@@ -96,8 +88,8 @@ function createReplacement({ verifier, ledger, whenStoreDown }: SignInParts, coo
   return {
     unlessStoreIsDown,
     async find(req, token) {
-      const found = await Promise.all(cookie.sent(req).map(sessionOf));
-      return distinct(found).filter(({ handle }) => handle !== token.handle);
+      const logins = await loginsIn(req);
+      return logins.filter(({ handle }) => handle !== token.handle);
     },
     async end(replaced) {
       for (const { user, handle, times } of replaced) {
@@ -105,6 +97,29 @@ function createReplacement({ verifier, ledger, whenStoreDown }: SignInParts, coo
         await unlessStoreIsDown(ledger.revoke(user, request));
       }
     },
+  };
+}
+
+/**
+ * Returns a function that finds the good tokens in the login cookies of a request, one for each session. One that does not
+ * verify names no session; nor does one that cannot be checked, because a cookie that somebody planted must not prevent a
+ * login.
+ */
+export function createCookieLogins(
+  verifier: Pick<Verifier, 'verify'>,
+  cookie: Pick<LoginCookie, 'sent'>,
+): (req: AppRequest) => Promise<readonly VerifiedToken[]> {
+  async function goodToken(text: string): Promise<VerifiedToken | undefined> {
+    try {
+      return await verifier.verify(text);
+    } catch (error) {
+      if (isLoginError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  return async function loginsIn(req) {
+    return distinct(await Promise.all(cookie.sent(req).map(goodToken)));
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { checkOptions } from '../core/check.js';
 import type { SessionPolicy } from '../core/policy.js';
 import { sessionRecord, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
@@ -16,9 +17,10 @@ let hasWarned = false;
 /**
  * Keeps sessions in this process only. This is the default, for development and for apps with a single process. The
  * sessions are gone when the process ends, and no other process sees them. With `NODE_ENV=production`, the first call
- * emits a process warning about this.
+ * emits a process warning about this. Throws a `TypeError` for any option: it has none.
  */
-export function memoryStore(): SessionStore {
+export function memoryStore(options: unknown = {}): SessionStore {
+  checkOptions(options, 'memoryStore()', {});
   if (process.env['NODE_ENV'] === 'production' && !hasWarned) {
     hasWarned = true;
     process.emitWarning(

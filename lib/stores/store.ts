@@ -274,12 +274,8 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin'>, true
 };
 
 /** Throws a `TypeError` if the option `store` is not a store. */
-export function checkStore(options: { readonly store?: unknown }): void {
-  const { store } = options;
-  if (store === undefined) {
-    if (!Object.hasOwn(options, 'store')) return;
-    throw new TypeError('store is given as undefined: leave it out for memoryStore(), which serves a single process');
-  }
+export function checkStore(store: unknown): void {
+  if (store === undefined) return;
   if (!isObject(store)) {
     throw new TypeError(
       `store must be memoryStore(), redisStore(...) or a store of the same contract, got ${kindOf(store)}`,

@@ -1,3 +1,4 @@
+import { kindOf } from '../core/check.js';
 import { durationMs, type Duration } from '../core/duration.js';
 
 /** For the option `clock`: a clock that stands still until it is moved. */
@@ -12,14 +13,20 @@ export interface TestClock {
 
 /** Begins at `start`. Default now, so that it agrees with the clock of a Redis server. */
 export function createTestClock(start: Date | number = Date.now()): TestClock {
-  let time = Number(start);
+  let time = momentOf(start, 'createTestClock(): start');
   return {
     now: () => time,
     advance: (duration) => {
       time += durationMs(duration, 'duration', { min: 0, max: '100y' });
     },
     set: (moment) => {
-      time = Number(moment);
+      time = momentOf(moment, 'set(): moment');
     },
   };
+}
+
+function momentOf(moment: unknown, name: string): number {
+  const time = moment instanceof Date ? moment.getTime() : moment;
+  if (typeof time === 'number' && Number.isFinite(time)) return time;
+  throw new TypeError(`${name} must be a valid Date, or milliseconds since 1970, got ${kindOf(moment)}`);
 }

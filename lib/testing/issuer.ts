@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { promisify } from 'node:util';
 import {
   aBoolean,
-  anything,
+  aClock,
   aString,
   checkOptions,
   isObject,
@@ -25,7 +25,7 @@ export interface TestIssuerOptions {
   readonly issuer?: string;
   /** One key is made for each. `issue` uses the first one by default. Default `['RS256']`. */
   readonly algorithms?: readonly [TestAlgorithm, ...TestAlgorithm[]];
-  /** For `iat` and `exp`, in milliseconds since 1970. Default `Date`. */
+  /** For `iat` and `exp`, in milliseconds since 1970. Default `Date.now()`. */
   readonly clock?: { now(): number };
 }
 
@@ -62,6 +62,9 @@ interface SigningKey {
   readonly jwk: Readonly<Record<string, unknown>>;
 }
 
+/** Reads `Date` at each call: fake timers may replace it later. */
+const MACHINE_CLOCK = { now: () => Date.now() };
+
 const HOUR = 3600;
 const CURVES = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' } as const;
 const RSA_PKCS1_PSS_PADDING = 6;
@@ -74,7 +77,14 @@ export function latestTestIssuer(): TestIssuer {
   return latest;
 }
 
-const ISSUER_OPTIONS: OptionKinds<TestIssuerOptions> = { issuer: aString, algorithms: anything, clock: anything };
+const ISSUER_OPTIONS: OptionKinds<TestIssuerOptions> = {
+  issuer: aString,
+  algorithms: {
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(oneOf(...ALGORITHMS).accepts),
+    words: `a list of one or more of ${ALGORITHMS.join(', ')}`,
+  },
+  clock: aClock,
+};
 const anObject: Kind = { accepts: isObject, words: 'an object' };
 const ISSUE_OPTIONS: OptionKinds<IssueOptions> = { alg: oneOf(...ALGORITHMS), kid: aString, header: anObject };
 
@@ -84,7 +94,7 @@ const ISSUE_OPTIONS: OptionKinds<IssueOptions> = { alg: oneOf(...ALGORITHMS), ki
  */
 export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
   checkOptions(options, 'createTestIssuer()', ISSUER_OPTIONS);
-  const { algorithms = ['RS256'], clock = Date } = options;
+  const { algorithms = ['RS256'], clock = MACHINE_CLOCK } = options;
   const server = createServer(answer);
   const url = await listen();
   const issuer = options.issuer ?? url;

@@ -1,5 +1,6 @@
 /** The options of one issuer, checked, and the rules and keys that follow from them. */
 
+import { ISSUER_ADVICE } from '../core/advice.js';
 import {
   aBoolean,
   aFilledString,
@@ -9,6 +10,7 @@ import {
   checkOptions,
   isObject,
   kindOf,
+  neverUndefined,
   oneOf,
   required,
   type Kind,
@@ -111,15 +113,24 @@ function unlessNull(words: string): Kind {
   return { words, accepts: (value) => value !== null };
 }
 
+/** What to do about an option that is given as undefined. */
+export const UNSET = 'leave it out, or set the variable that it comes from';
+
 const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
   issuer: required(aFilledString),
-  audience: filledStrings,
-  jwksUri: {
-    words: 'an absolute http(s) URL, as a string or a URL',
-    accepts: (value) => aFilledString.accepts(value) || isUrl(value),
-  },
-  secret: unlessNull('a string, a Buffer, a secret KeyObject or a list of them'),
-  publicKey: unlessNull('a PEM, base64 of an SPKI, a JWK, a JWK set, a public KeyObject or a list of them'),
+  audience: neverUndefined(filledStrings, 'leave it out if audience is not to be checked'),
+  jwksUri: neverUndefined(
+    {
+      words: 'an absolute http(s) URL, as a string or a URL',
+      accepts: (value) => aFilledString.accepts(value) || isUrl(value),
+    },
+    UNSET,
+  ),
+  secret: neverUndefined(unlessNull('a string, a Buffer, a secret KeyObject or a list of them'), UNSET),
+  publicKey: neverUndefined(
+    unlessNull('a PEM, base64 of an SPKI, a JWK, a JWK set, a public KeyObject or a list of them'),
+    UNSET,
+  ),
   discover: aBoolean,
   algorithms: anything,
   clockTolerance: anything,
@@ -127,7 +138,7 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
     words: "a list of strings such as 'at+jwt', and null for tokens without a type",
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isType),
   },
-  claims: { words: 'an object with what each claim must be', accepts: isObject },
+  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isObject }, UNSET),
   keysMaxAge: anything,
   keysMaxStale: anything,
   session: {
@@ -165,7 +176,7 @@ export interface IssuerSurroundings {
  * `optionName`, if one is invalid. The message never contains a key.
  */
 export function issuerRules(options: IssuerOptions, optionName: string, surroundings: IssuerSurroundings): IssuerRules {
-  checkOptions<IssuerOptions>(options, optionName, ISSUER_OPTIONS);
+  checkOptions<IssuerOptions>(options, optionName, ISSUER_OPTIONS, { advice: ISSUER_ADVICE });
   const {
     issuer,
     audience,
@@ -181,7 +192,6 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     clockTolerance = DEFAULT_TOLERANCE,
   } = options;
   const algorithms = checkAlgorithms(options.algorithms, optionName);
-  refuseUndefined(options, 'audience', optionName);
   for (const [claim, value] of Object.entries(claims ?? {})) {
     checkKind(value, `${optionName}.claims.${claim}`, required(requiredClaim));
   }
@@ -215,12 +225,6 @@ function isList(value: RequiredClaim): value is readonly Scalar[] {
   return Array.isArray(value);
 }
 
-/** An unset environment variable must not switch a check off. */
-function refuseUndefined(options: IssuerOptions, name: keyof IssuerOptions, optionName: string): void {
-  if (!Object.hasOwn(options, name) || options[name] !== undefined) return;
-  throw new TypeError(`${optionName}.${name} is given as undefined: leave it out if ${name} is not to be checked`);
-}
-
 const KEY_OPTIONS = ['jwksUri', 'secret', 'publicKey', 'discover'] as const;
 
 function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEvent }: IssuerSurroundings): KeySource {
@@ -231,12 +235,12 @@ function keySource(options: IssuerOptions, optionName: string, { clock, onKeyEve
     );
   }
   const { issuer, jwksUri, discover, keysMaxAge: maxAge = '10m' } = options;
-  if (jwksUri === undefined && discover !== true) {
-    return staticKeys(options, optionName, (skipped) => onKeyEvent({ kind: 'skipped', ...skipped }));
-  }
   const keysMaxAge = durationMs(maxAge, `${optionName}.keysMaxAge`, { min: '1s', max: '1y' });
   const { keysMaxStale: maxStale = Math.max(DAY, keysMaxAge) } = options;
   const keysMaxStale = durationMs(maxStale, `${optionName}.keysMaxStale`, { min: keysMaxAge, max: '1y' });
+  if (jwksUri === undefined && discover !== true) {
+    return staticKeys(options, optionName, (skipped) => onKeyEvent({ kind: 'skipped', ...skipped }));
+  }
   const uri = jwksUri ?? { discover: issuer };
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   const shownUri = jwksUri?.toString();

@@ -1,10 +1,11 @@
 /** Issuers that are known: what an application need not say of them. */
 
-import { aFilledString, anything, checkOptions, type OptionKinds } from '../core/check.js';
+import { ISSUER_ADVICE } from '../core/advice.js';
+import { aFilledString, anything, checkOptions, isObject, neverUndefined, type OptionKinds } from '../core/check.js';
 import { claimOf, isClaims, standardProfile, textOf } from '../core/claims.js';
 import type { Claims, Organization, Profile } from '../core/claims.js';
 import { baseUrl } from './discovery.js';
-import { gotOf, type IssuerOptions } from './issuer.js';
+import { gotOf, UNSET, type IssuerOptions } from './issuer.js';
 import type { PublicKey, Secret } from './static-keys.js';
 
 /** What presets leave to the application. */
@@ -22,7 +23,7 @@ type Adjustable =
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   clockTolerance: anything,
-  claims: anything,
+  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isObject }, UNSET),
   algorithms: anything,
   keysMaxAge: anything,
   keysMaxStale: anything,
@@ -39,14 +40,19 @@ export interface OidcOptions extends Pick<IssuerOptions, Adjustable | 'types'> {
   readonly audience: string | readonly string[] | false;
 }
 
-const OIDC_OPTIONS: OptionKinds<OidcOptions> = { ...ADJUSTABLE, issuer: anything, audience: anything, types: anything };
+const OIDC_OPTIONS: OptionKinds<OidcOptions> = {
+  ...ADJUSTABLE,
+  issuer: anything,
+  audience: anything,
+  types: anything,
+};
 
 /**
  * An OpenID Connect provider: its keys are found by discovery (OpenID Connect Discovery 1.0, section 4) when they are
  * first needed. Throws a `TypeError` without `audience`: one provider serves many applications.
  */
 export function oidc(options: OidcOptions): IssuerOptions {
-  checkOptions(options, 'oidc()', OIDC_OPTIONS);
+  checkOptions(options, 'oidc()', OIDC_OPTIONS, { advice: ISSUER_ADVICE });
   if (baseUrl(options.issuer) === undefined) {
     throw new TypeError('oidc(): issuer must be an absolute http(s) URL without query and fragment');
   }
@@ -72,11 +78,11 @@ export interface AuthRocketOptions extends Pick<IssuerOptions, Adjustable | 'aud
 
 const AUTH_ROCKET_OPTIONS: OptionKinds<AuthRocketOptions> = {
   ...ADJUSTABLE,
-  audience: anything,
-  loginRocketUrl: anything,
-  secret: anything,
-  publicKey: anything,
-  realm: aFilledString,
+  audience: neverUndefined(anything, UNSET),
+  loginRocketUrl: neverUndefined(anything, UNSET),
+  secret: neverUndefined(anything, UNSET),
+  publicKey: neverUndefined(anything, UNSET),
+  realm: neverUndefined(aFilledString, UNSET),
 };
 
 /**
@@ -84,7 +90,7 @@ const AUTH_ROCKET_OPTIONS: OptionKinds<AuthRocketOptions> = {
  * `loginRocketUrl`, `secret` and `publicKey` is set.
  */
 export function authRocket(options: AuthRocketOptions): IssuerOptions {
-  checkOptions(options, 'authRocket()', AUTH_ROCKET_OPTIONS);
+  checkOptions(options, 'authRocket()', AUTH_ROCKET_OPTIONS, { advice: ISSUER_ADVICE });
   const { loginRocketUrl, secret, publicKey, realm, claims, ...rest } = options;
   requireOne('authRocket()', options, ['loginRocketUrl', 'secret', 'publicKey']);
   return {
@@ -109,9 +115,9 @@ export interface AuthRocketV1Options extends Pick<IssuerOptions, Adjustable> {
 
 const AUTH_ROCKET_V1_OPTIONS: OptionKinds<AuthRocketV1Options> = {
   ...ADJUSTABLE,
-  secret: anything,
-  publicKey: anything,
-  realm: aFilledString,
+  secret: neverUndefined(anything, UNSET),
+  publicKey: neverUndefined(anything, UNSET),
+  realm: neverUndefined(aFilledString, UNSET),
 };
 
 /**
@@ -119,7 +125,7 @@ const AUTH_ROCKET_V1_OPTIONS: OptionKinds<AuthRocketV1Options> = {
  * `authrocket`. Throws a `TypeError` unless exactly one of `secret` and `publicKey` is set.
  */
 export function authRocketV1(options: AuthRocketV1Options): IssuerOptions {
-  checkOptions(options, 'authRocketV1()', AUTH_ROCKET_V1_OPTIONS);
+  checkOptions(options, 'authRocketV1()', AUTH_ROCKET_V1_OPTIONS, { advice: ISSUER_ADVICE });
   const { secret, publicKey, realm, claims, ...rest } = options;
   requireOne('authRocketV1()', options, ['secret', 'publicKey']);
   return {

@@ -739,7 +739,7 @@ describe('options', () => {
     [{ messages: { titel: 'x' } }, /messages has no text "titel": did you mean title\?/],
     [{ stylesheet: 'javascript:alert(1)' }, /stylesheet must be/],
     [{ formTargets: 'https://id.example.com' }, /formTargets must be a list/],
-    [{ formTargets: ['javascript:alert(1)'] }, /formTargets must be a path or/],
+    [{ formTargets: ['javascript:alert(1)'] }, /formTargets must be a list of paths or/],
   ])('%j is refused', (options, message) => {
     site = makeSite();
     expect(() => site.router(options as RouterOptions)).toThrow(message);

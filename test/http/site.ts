@@ -146,7 +146,10 @@ export function makeSite(options: SiteOptions = {}): Site {
     clock,
     refused,
     router: (routerOptions) =>
-      createRouter({ handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor }, routerOptions),
+      createRouter(
+        { ...parts, handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor },
+        routerOptions,
+      ),
     close: () => ledger.close(),
   };
 }

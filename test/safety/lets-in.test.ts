@@ -60,6 +60,27 @@ const NOBODY: readonly (readonly [name: string, user: () => unknown])[] = [
 ];
 
 describeEachFramework((_name, makeApp) => {
+  test.each([undefined, {}, { parameter: 'jwt' }, { state: undefined }])('handoff(%j) does not start', (options) => {
+    const { handoff } = site({});
+    const make = (): unknown => Reflect.apply(handoff, undefined, [options]);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(/needs the option state: .* write state: false/);
+  });
+
+  test('a hand-off that did not begin in this browser signs nobody in', async () => {
+    const { handoff } = site({});
+    const app = makeApp();
+    app.mount('/', handoff({ state: { cookie: 'login_state' } }), letIn);
+    for (const [query, sent] of [
+      ['', {}],
+      ['&state=theirs', {}],
+      ['&state=theirs', { Cookie: 'login_state=mine' }],
+    ] as const) {
+      const { headers, status } = await supertest(app.listener).get(`/?token=${newToken()}${query}`).set(sent);
+      expect([status, headers['set-cookie']]).toEqual([303, undefined]);
+    }
+  });
+
   test.each(ACCEPTED)('a predicate that returns %s', async (_answer, answer, status) => {
     const { required } = site({ issuer: { issuer: ISSUER, secret: SECRET, claims: { org: () => answer as boolean } } });
     const app = makeApp();

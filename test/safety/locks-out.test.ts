@@ -191,6 +191,67 @@ describeEachFramework((_framework, makeApp) => {
   });
 });
 
+describeEachFramework((_framework, makeApp) => {
+  describe('the session that a person leaves', () => {
+    test.each<readonly [string, (session: ManagedSessions) => Parameters<TestApp['mount']>[1]]>([
+      ['handoff()', ({ handoff }) => handoff({ state: false })],
+      [
+        'setCookie()',
+        ({ setCookie }) =>
+          (req, res, next) => {
+            setCookie(req, res, tokenOf('b')).then(() => res.end(), next);
+          },
+      ],
+    ])('a new login by %s ends it: it is not live, nor on the list', async (_door, door) => {
+      const app = makeApp();
+      app.mount('/in', door(newSessions()));
+      expect(await isLive('a')).toBe(true);
+      await supertest(app.listener)
+        .get(`/in?token=${tokenOf('b')}`)
+        .set(cookies(tokenOf('a')));
+      expect([await isLive('a'), await isLive('b')]).toEqual([false, true]);
+      expect((await sessions.list('ann')).sessions).toHaveLength(1);
+    });
+
+    const bob = tokenOf('bobs', { sub: 'bob' });
+    const cleared = expect.arrayContaining([expect.stringMatching(/^login_token=; Max-Age=0; /)]);
+    test.each<readonly [string, string, Headers, unknown]>([
+      ['one', '/current', cookies(tokenOf('a')), cleared],
+      [
+        'one that is in a header and the cookie',
+        '/current',
+        { ...bearer(tokenOf('a')), ...cookies(tokenOf('a')) },
+        cleared,
+      ],
+      ['one beside rubbish in the cookie', '/current', { ...bearer(tokenOf('a')), ...cookies('rubbish') }, cleared],
+      ['all', '/', { ...bearer(tokenOf('a')), ...cookies(tokenOf('b')) }, cleared],
+      ['one, but the cookie has another', '/current', { ...bearer(tokenOf('a')), ...cookies(tokenOf('b')) }, []],
+      ['all, but the cookie is of another user', '/', { ...bearer(tokenOf('a')), ...cookies(bob) }, []],
+    ])('the routes clear no cookie whose session goes on: %s', async (_what, path, sent, expected) => {
+      const app = makeApp();
+      app.mount('/account/sessions', newSessions().router());
+      const { headers } = await supertest(app.listener)
+        .delete(`/account/sessions${path}`)
+        .set({ ...own, ...sent });
+      expect([headers['set-cookie'] ?? []].flat()).toEqual(expected);
+      expect(await isLive('a')).toBe(false);
+    });
+
+    test('a page inside layout cannot be framed, where two clicks would end every session', async () => {
+      const app = makeApp();
+      app.mount('/account/sessions', newSessions().router({ layout: (html) => `<main>${html}</main>` }));
+      const { headers } = await supertest(app.listener)
+        .get('/account/sessions')
+        .set({ Accept: 'text/html', ...cookies(tokenOf('a')) })
+        .expect(200);
+      expect(headers).toMatchObject({
+        'content-security-policy': "frame-ancestors 'none'",
+        'x-frame-options': 'DENY',
+      });
+    });
+  });
+});
+
 test.each<readonly [unknown, string]>([
   ['cache', 'got a string'],
   [[], 'got an empty list'],

@@ -1,9 +1,11 @@
 /** Headless Chromium for tests; one for a whole suite. */
 
 import { accessSync, constants } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import axe from 'axe-core';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
 /** A browser that asks nobody but the pages it is shown. */
 const QUIET = [
@@ -16,16 +18,36 @@ const QUIET = [
   '--disable-sync',
 ];
 
-/** `extraArgs` are added to Chromium's command line; `withoutArgs` are taken from those that Playwright adds. */
-export async function launchBrowser(
-  extraArgs: readonly string[] = [],
-  withoutArgs: readonly string[] = [],
-): Promise<Browser> {
-  return chromium.launch({
-    executablePath: pathOf(process.env['CHROMIUM'] ?? 'chromium'),
-    args: [...QUIET, ...extraArgs],
-    ignoreDefaultArgs: [...withoutArgs],
+export async function launchBrowser(): Promise<Browser> {
+  return chromium.launch({ executablePath: chromiumPath(), args: QUIET });
+}
+
+/**
+ * A browser with one profile, as a person uses it, and not as Playwright does: it sends third-party cookies (a private window
+ * does not), it has a back-forward cache, every host name leads to this machine, and no certificate is checked.
+ */
+export async function launchProfile(): Promise<{ readonly context: BrowserContext; close(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'managed-sessions-profile-'));
+  await mkdir(join(folder, 'Default'));
+  const preferences = { profile: { cookie_controls_mode: 0 } };
+  await writeFile(join(folder, 'Default/Preferences'), JSON.stringify(preferences));
+  const context = await chromium.launchPersistentContext(folder, {
+    executablePath: chromiumPath(),
+    args: [...QUIET, '--host-resolver-rules=MAP * 127.0.0.1'],
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    ignoreHTTPSErrors: true,
   });
+  return {
+    context,
+    async close() {
+      await context.close();
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+function chromiumPath(): string {
+  return pathOf(process.env['CHROMIUM'] ?? 'chromium');
 }
 
 function pathOf(name: string): string {

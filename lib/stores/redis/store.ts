@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { REDIS_ADVICE } from '../../core/advice.js';
 import { checkOptions, type OptionKinds } from '../../core/check.js';
 import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
@@ -146,7 +147,7 @@ const OPTIONS: OptionKinds<RedisStoreOptions> = {
 };
 
 function checkedOptions(options: RedisStoreOptions): Required<RedisStoreOptions> {
-  checkOptions(options, 'redisStore()', OPTIONS);
+  checkOptions(options, 'redisStore()', OPTIONS, { advice: REDIS_ADVICE });
   const { prefix = 'ms', minReplicas = 0 } = options;
   return { prefix, minReplicas };
 }

@@ -1,0 +1,415 @@
+/** What must not pass in silence: options that are misspelt, nested, misplaced, of a wrong kind, or unset. */
+
+import { authRocket, authRocketV1, managedSessions, memoryStore, oidc, redisStore } from '../../lib/index.js';
+import type {
+  AuthenticateOptions,
+  AuthRocketOptions,
+  AuthRocketV1Options,
+  CookieOptions,
+  EndEverywhereOptions,
+  HandoffOptions,
+  IntrospectionOptions,
+  IssuerOptions,
+  ListOptions,
+  ManagedSessionsOptions,
+  OidcOptions,
+  RedisStoreOptions,
+  RequiredOptions,
+  RevokeAllOptions,
+  RouterOptions,
+  SightingHint,
+} from '../../lib/index.js';
+import {
+  createTestClock,
+  createTestIssuer,
+  type IssueOptions,
+  type TestIssuer,
+  type TestIssuerOptions,
+} from '../../lib/testing/index.js';
+
+const SECRET = 'a secret that nobody may see in a message';
+const ISSUER = { issuer: 'https://id.example.com/', secret: SECRET };
+const sessions = managedSessions({ issuer: ISSUER });
+let testIssuer: TestIssuer;
+
+beforeAll(async () => {
+  testIssuer = await createTestIssuer();
+});
+afterAll(async () => {
+  await sessions.close();
+  await testIssuer.close();
+});
+
+/** Values of wrong kinds for every option of a type: one that is missing here does not compile. */
+type Wrong<Options> = { readonly [Name in keyof Options]-?: readonly unknown[] };
+
+interface Owner {
+  readonly name: string;
+  readonly call: (options: unknown) => unknown;
+  readonly wrong: Readonly<Record<string, readonly unknown[]>>;
+  /** What it cannot do without. */
+  readonly valid?: Readonly<Record<string, unknown>>;
+}
+
+function owner<Options>(
+  name: string,
+  call: (options: never) => unknown,
+  wrong: Wrong<Options>,
+  valid: Owner['valid'] = {},
+): Owner {
+  return { name, call: (options) => Reflect.apply(call, undefined, [options]), wrong, valid };
+}
+
+/** What takes no options. */
+type NoOptions = Readonly<Record<string, never>>;
+
+const DURATIONS = [null, 'ages', -1, NaN, {}, true];
+const FUNCTIONS = [null, {}, 'x'];
+const WORDS = [null, 'x', 7, true];
+const BOOLEANS = [null, 'true', 1];
+const STRINGS = [null, 7, {}];
+
+const ISSUER_WRONG: Wrong<IssuerOptions> = {
+  issuer: [null, '', 7],
+  audience: [null, '', [], [7], 7, undefined],
+  jwksUri: [null, 'jwks.json', 7, undefined],
+  secret: [null, 'short', 7, [], undefined],
+  publicKey: [null, 'x', 7, [], undefined],
+  discover: BOOLEANS,
+  algorithms: [null, 'RS256', [], ['none'], ['x']],
+  clockTolerance: DURATIONS,
+  types: [null, 'JWT', [], [7]],
+  claims: [null, 'x', { org: undefined }, { org: {} }, { org: [] }, undefined],
+  keysMaxAge: DURATIONS,
+  keysMaxStale: DURATIONS,
+  session: [null, 7, [], [7]],
+  began: WORDS,
+  subject: [null, '', 7],
+  profile: FUNCTIONS,
+  scopes: FUNCTIONS,
+  senderConstrained: WORDS,
+  withoutIssuer: BOOLEANS,
+};
+const {
+  clockTolerance,
+  claims,
+  algorithms,
+  keysMaxAge,
+  keysMaxStale,
+  session,
+  began,
+  scopes,
+  senderConstrained,
+  types,
+} = ISSUER_WRONG;
+const ADJUSTABLE = {
+  clockTolerance,
+  claims,
+  algorithms,
+  keysMaxAge,
+  keysMaxStale,
+  session,
+  began,
+  scopes,
+  senderConstrained,
+};
+
+/** The options that are left to `managedSessions()` to check are passed on to it. */
+const throughSessions =
+  (preset: (options: never) => IssuerOptions) =>
+  (options: never): unknown =>
+    managedSessions({ issuer: preset(options) });
+
+const KEYS = { jwksUri: 'https://id.example.com/jwks' };
+
+const OWNERS: readonly Owner[] = [
+  owner<ManagedSessionsOptions>(
+    'managedSessions()',
+    managedSessions,
+    {
+      issuer: [null, 7, 'x', [], [() => null], undefined],
+      store: [null, 7, {}, 'redis://127.0.0.1', undefined],
+      from: [
+        null,
+        7,
+        'x',
+        [],
+        {},
+        { cookie: 7 },
+        { cookie: 'a;b' },
+        { header: 7 },
+        { cookie: 'a', x: 1 },
+        [{ header: '' }],
+      ],
+      cookie: [null, 7, 'x', { x: 1 }],
+      origins: [null, 7, 'x', ['x'], [7]],
+      user: FUNCTIONS,
+      lifetime: DURATIONS,
+      idleTimeout: DURATIONS,
+      maxSessionsPerUser: [null, 0, 1.5, '5'],
+      atSessionLimit: WORDS,
+      track: FUNCTIONS,
+      activityInterval: DURATIONS,
+      revocationBound: DURATIONS,
+      tombstoneFor: DURATIONS,
+      whenStoreDown: [null, 'x', 7, {}, { allow: '30s' }, { allowFor: null }, { allowFor: '30s', x: 1 }],
+      storeTimeout: DURATIONS,
+      recordIp: WORDS,
+      trustProxy: [null, -1, {}, 'x', [7]],
+      client: FUNCTIONS,
+      maxTokenLength: [null, 0, '8192', 1e9],
+      onRefused: FUNCTIONS,
+      loginUrl: [null, 7, 'login', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/ä'],
+      handleSecret: [null, 7, 'short', [], undefined],
+      clientHints: BOOLEANS,
+      clock: [null, 7, {}],
+    },
+    { issuer: ISSUER },
+  ),
+  owner<CookieOptions>('cookie', (cookie: never) => managedSessions({ issuer: ISSUER, cookie }), {
+    name: [null, 7, 'a b'],
+    path: [null, 7, 'shop'],
+    domain: [null, 7, 'a b'],
+    sameSite: WORDS,
+    secure: BOOLEANS,
+    partitioned: BOOLEANS,
+  }),
+  owner<IssuerOptions>('issuer', (issuer: never) => managedSessions({ issuer }), ISSUER_WRONG, {
+    issuer: 'x',
+    ...KEYS,
+  }),
+  owner<IssuerOptions>('issuer[0]', (issuer: never) => managedSessions({ issuer: [issuer, ISSUER] }), ISSUER_WRONG, {
+    issuer: 'x',
+    ...KEYS,
+  }),
+  owner<OidcOptions>(
+    'oidc()',
+    throughSessions(oidc),
+    {
+      ...ADJUSTABLE,
+      types,
+      issuer: [null, '', 'x', undefined],
+      audience: [null, '', [], 7, undefined],
+    },
+    { issuer: 'https://id.example.com/', audience: 'shop' },
+  ),
+  owner<AuthRocketOptions>(
+    'authRocket()',
+    throughSessions(authRocket),
+    {
+      ...ADJUSTABLE,
+      audience: [null, '', [], 7, undefined],
+      loginRocketUrl: [null, 'x', undefined],
+      secret: [null, 'short', undefined],
+      publicKey: [null, 'x', undefined],
+      realm: [null, '', 7, undefined],
+    },
+    { loginRocketUrl: 'https://shop.loginrocket.com' },
+  ),
+  owner<AuthRocketV1Options>(
+    'authRocketV1()',
+    throughSessions(authRocketV1),
+    {
+      ...ADJUSTABLE,
+      secret: [null, 'short', undefined],
+      publicKey: [null, 'x', undefined],
+      realm: [null, '', 7, undefined],
+    },
+    { secret: SECRET },
+  ),
+  owner<RequiredOptions>('required()', (o: never) => sessions.required(o), {
+    scope: [null, '', [], [7], 7, undefined],
+    fresh: BOOLEANS,
+  }),
+  owner<NoOptions>('optional()', (o: never) => Reflect.apply(sessions.optional, sessions, [o]), {}),
+  owner<RouterOptions>('router()', (o: never) => sessions.router(o), {
+    locate: FUNCTIONS,
+    messages: [
+      null,
+      'de',
+      [],
+      [7],
+      { x: 'y' },
+      { title: 7 },
+      { kinds: { x: 'y' } },
+      { kinds: null },
+      { done: { ended: 7 } },
+    ],
+    stylesheet: [null, 7, 'javascript:x'],
+    layout: FUNCTIONS,
+    formTargets: [null, 'x', [7], ['x y']],
+    timeZone: [null, 7, 'Mars/Olympus'],
+  }),
+  owner<HandoffOptions>(
+    'handoff()',
+    (o: never) => sessions.handoff(o),
+    {
+      parameter: [null, '', 7, 'state'],
+      state: [null, 7, 'x', {}, { cookie: 7 }, { cookie: 'a', x: 1 }, true],
+    },
+    { state: false },
+  ),
+  owner<IntrospectionOptions>(
+    'introspection()',
+    (o: never) => sessions.introspection(o),
+    { authorize: [...FUNCTIONS, undefined] },
+    {
+      authorize: () => true,
+    },
+  ),
+  owner<SightingHint>('verify()', (o: never) => sessions.verify('token', o), { ip: [7, {}], userAgent: [7, {}] }),
+  owner<AuthenticateOptions>(
+    'authenticate()',
+    (o: never) => Reflect.apply(sessions.authenticate, sessions, [{ headers: {} }, o]),
+    {
+      origins: [null, 7, 'x', ['x']],
+    },
+  ),
+  owner<ListOptions>('list()', (o: never) => sessions.list('u', o), { limit: [null, '5', {}], cursor: [7, {}] }),
+  owner<EndEverywhereOptions>('revoke()', (o: never) => sessions.revoke('u', 'x'.repeat(22), o), {
+    reason: STRINGS,
+    by: STRINGS,
+  }),
+  owner<RevokeAllOptions>('revokeAll()', (o: never) => sessions.revokeAll('u', o), {
+    reason: STRINGS,
+    by: STRINGS,
+    except: STRINGS,
+  }),
+  owner<EndEverywhereOptions>('endEverywhere()', (o: never) => sessions.endEverywhere(o), {
+    reason: STRINGS,
+    by: STRINGS,
+  }),
+  owner<RedisStoreOptions>('redisStore()', (o: never) => redisStore('redis://127.0.0.1:1', o), {
+    prefix: [null, 7, '{x}'],
+    minReplicas: [null, -1, 1.5, '1'],
+  }),
+  owner<NoOptions>('memoryStore()', memoryStore, {}),
+  owner<TestIssuerOptions>('createTestIssuer()', createTestIssuer, {
+    issuer: STRINGS,
+    algorithms: [null, 'RS256', [], ['none']],
+    clock: [null, 7, {}],
+  }),
+  owner<IssueOptions>('issue()', (o: never) => testIssuer.issue({}, o), {
+    alg: WORDS,
+    kid: STRINGS,
+    header: [null, 'x', []],
+  }),
+  owner<{ keepOld?: boolean }>('rotateKeys()', (o: never) => testIssuer.rotateKeys(o), { keepOld: BOOLEANS }),
+];
+
+async function refusalOf(attempt: () => unknown): Promise<string> {
+  try {
+    await attempt();
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError);
+    return error instanceof Error ? error.message : '';
+  }
+  return 'nothing';
+}
+
+describe.each(OWNERS)('$name', ({ name, call, wrong, valid = {} }) => {
+  test('takes options in an object only', async () => {
+    for (const options of [null, 7, 'x', []]) {
+      expect([options, await refusalOf(() => call(options))]).toEqual([
+        options,
+        expect.stringMatching(/ options|^issuer/),
+      ]);
+    }
+  });
+
+  test('has no option but its own', async () => {
+    const message = await refusalOf(() => call({ ...valid, unheardOf: 1 }));
+    expect(message).toContain(`${name.replace('managedSessions()', 'managedSessions()')} has no option "unheardOf"`);
+  });
+
+  const rows = Object.entries(wrong).flatMap(([option, values]) => values.map((value) => ({ option, value })));
+  if (rows.length === 0) return;
+  test.each(rows)('$option: $value', async ({ option, value }) => {
+    const isKey = ['secret', 'publicKey', 'jwksUri', 'loginRocketUrl'].includes(option);
+    const rest = isKey ? Object.fromEntries(Object.entries(valid).filter(([key]) => key === 'issuer')) : valid;
+    const message = await refusalOf(() => call({ ...rest, [option]: value }));
+    expect(message).toContain(option);
+    expect(message).not.toContain(SECRET);
+  });
+});
+
+/** An unset environment variable must not switch a protection off, whatever else is given. */
+test.each<[string, (options: never) => unknown, Record<string, unknown>, string]>([
+  ['audience', (issuer) => managedSessions({ issuer }), ISSUER, 'issuer.audience is given as undefined'],
+  ['jwksUri', (issuer) => managedSessions({ issuer }), ISSUER, 'issuer.jwksUri is given as undefined'],
+  ['publicKey', (issuer) => managedSessions({ issuer }), ISSUER, 'issuer.publicKey is given as undefined'],
+  ['secret', (issuer) => managedSessions({ issuer }), { issuer: 'x', ...KEYS }, 'issuer.secret is given as undefined'],
+  ['claims', (issuer) => managedSessions({ issuer }), ISSUER, 'issuer.claims is given as undefined'],
+  ['store', managedSessions, { issuer: ISSUER }, 'store is given as undefined: leave it out for memoryStore()'],
+  ['handleSecret', managedSessions, { issuer: ISSUER }, 'handleSecret is given as undefined'],
+  ['realm', authRocket, { secret: SECRET }, 'authRocket(): realm is given as undefined'],
+  ['realm', authRocketV1, { secret: SECRET }, 'authRocketV1(): realm is given as undefined'],
+  ['audience', authRocket, { secret: SECRET }, 'authRocket(): audience is given as undefined'],
+  ['scope', (o) => sessions.required(o), {}, 'required(): scope is given as undefined'],
+])('%s: undefined, beside everything that is needed', async (option, call, valid, message) => {
+  expect(await refusalOf(() => Reflect.apply(call, undefined, [{ ...valid, [option]: undefined }]))).toContain(message);
+});
+
+describe('what people know from elsewhere is explained', () => {
+  const top = (options: never): unknown => managedSessions(options);
+  const issuer = (options: never): unknown => managedSessions({ issuer: options });
+  const HINTS: readonly (readonly [string, (options: never) => unknown, Record<string, unknown>, RegExp])[] = [
+    ...[...Object.keys(ISSUER_WRONG)]
+      .filter((name) => name !== 'issuer')
+      .map(
+        (name) =>
+          [name, top, { issuer: ISSUER }, new RegExp(`option of the issuer: issuer: \\{ issuer, ${name} \\}`)] as const,
+      ),
+    ...['path', 'domain', 'sameSite', 'secure', 'partitioned'].map(
+      (name) => [name, top, { issuer: ISSUER }, new RegExp(`option of the cookie: cookie: \\{ ${name} \\}`)] as const,
+    ),
+    ...['locate', 'messages', 'stylesheet', 'layout', 'formTargets', 'timeZone'].map(
+      (name) => [name, top, { issuer: ISSUER }, new RegExp(`router\\(\\{ ${name} \\}\\)`)] as const,
+    ),
+    ['prefix', top, { issuer: ISSUER }, /redisStore\(url, \{ prefix/],
+    ['minReplicas', top, { issuer: ISSUER }, /redisStore\(/],
+    ['scope', top, { issuer: ISSUER }, /required\(\{ scope \}\)/],
+    ['fresh', top, { issuer: ISSUER }, /required\(\{ fresh: true \}\)/],
+    ['state', top, { issuer: ISSUER }, /handoff\(\{ state/],
+    ['authorize', top, { issuer: ISSUER }, /introspection\(\{ authorize \}\)/],
+    ['getToken', top, { issuer: ISSUER }, /from: \(req\) => token/],
+    ['jwtFromRequest', top, { issuer: ISSUER }, /from: \(req\) => token/],
+    ['credentialsRequired', top, { issuer: ISSUER }, /optional\(\)/],
+    ['requestProperty', top, { issuer: ISSUER }, /req\.user/],
+    ['userProperty', top, { issuer: ISSUER }, /req\.user/],
+    ['isRevoked', top, { issuer: ISSUER }, /revoke\(\)/],
+    ['cookieName', top, { issuer: ISSUER }, /cookie: \{ name \}/],
+    ['httpOnly', top, { issuer: ISSUER }, /always HttpOnly/],
+    ['secretOrKey', top, { issuer: ISSUER }, /option of the issuer/],
+    ['issuerBaseURL', top, {}, /oidc\(\{ issuer, audience \}\)/],
+    ['resave', top, { issuer: ISSUER }, /leave it out/],
+    ['rolling', top, { issuer: ISSUER }, /idleTimeout/],
+    ['url', top, { issuer: ISSUER }, /store: redisStore\(url\)/],
+    ['constructor', top, { issuer: ISSUER }, /has no option "constructor": use one of/],
+    ['__proto_', top, { issuer: ISSUER }, /has no option "__proto_"/],
+    ['store', issuer, ISSUER, /managedSessions\(\{ store \}\)/],
+    ['from', issuer, ISSUER, /managedSessions\(\{ from \}\)/],
+    ['cookie', issuer, ISSUER, /managedSessions\(\{ cookie \}\)/],
+    ['getToken', issuer, ISSUER, /managedSessions\(\{ from \}\)/],
+    ['credentialsRequired', issuer, ISSUER, /optional\(\)/],
+    ['cache', issuer, ISSUER, /leave it out/],
+    ['clientId', issuer, ISSUER, /audience/],
+    ['maxAge', (cookie) => managedSessions({ issuer: ISSUER, cookie }), {}, /as long as its token/],
+    ['httpOnly', (cookie) => managedSessions({ issuer: ISSUER, cookie }), {}, /always HttpOnly/],
+    ['client', (o) => redisStore('redis://127.0.0.1:1', o), {}, /the first argument/],
+    ['keyPrefix', (o) => redisStore('redis://127.0.0.1:1', o), {}, /did you mean prefix\?/],
+    ['credentialsRequired', (o) => sessions.required(o), {}, /optional\(\)/],
+    ['scopes', (o) => sessions.required(o), {}, /did you mean scope\?/],
+    ['requiredScopes', (o) => sessions.required(o), {}, /here it is called scope/],
+  ];
+  test.each(HINTS)('%s', async (option, call, valid, hint) => {
+    const message = await refusalOf(() => Reflect.apply(call, undefined, [{ ...valid, [option]: SECRET }]));
+    expect(message).toMatch(hint);
+    expect(message).not.toContain(SECRET);
+  });
+});
+
+test.each([[NaN], [new Date(NaN)], ['now'], [null]])('a test clock cannot begin at %p', (start) => {
+  expect(() => Reflect.apply(createTestClock, undefined, [start])).toThrow(/start must be a valid Date/);
+  expect(() => Reflect.apply(createTestClock().set, undefined, [start])).toThrow(/moment must be a valid Date/);
+});
