@@ -40,6 +40,7 @@ const PUBLIC_REASONS: ReadonlySet<string> = new Set([
   'signed_out_others',
   'signed_out_everywhere',
   'session_limit',
+  'replaced',
   'provider_logout',
 ]);
 

@@ -154,5 +154,8 @@ export function createSetCookie(
 
 function requireCookie(cookie: LoginCookie | null, caller: string): LoginCookie {
   if (cookie !== null) return cookie;
-  throw new TypeError(`${caller} needs the option cookie.name, because a function as from does not tell the name`);
+  throw new TypeError(
+    `${caller} needs a cookie, and the option from names none: add { cookie: 'login_token' } to from, or, if your function ` +
+      'reads a cookie, give its name as cookie.name',
+  );
 }

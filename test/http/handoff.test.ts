@@ -362,7 +362,9 @@ test('other cookies of the answer stay', async () => {
 
 test('where a function finds the token, the cookie must be named', async () => {
   newSessions({ from: () => undefined });
-  expect(() => sessions.handoff({ state: false })).toThrow(/^handoff\(\) needs the option cookie\.name/);
+  expect(() => sessions.handoff({ state: false })).toThrow(
+    /^handoff\(\) needs a cookie, and the option from names none: .* cookie\.name$/,
+  );
   await sessions.close();
   newSessions({ from: () => undefined, cookie: { name: 'mine' } });
   expect(sessions.handoff({ state: false })).toBeInstanceOf(Function);
