@@ -79,11 +79,11 @@ const ADDRESSES: readonly (readonly [string, string | null])[] = [
   ['unknown', null],
   ['_hidden', null],
   ['localhost:80', null],
-  [`${'['.repeat(5000)}:1`, null],
+  [`${'['.repeat(120)}:1`, null],
 ];
 
 describeEachFramework((_name, makeApp) => {
-  test.each(ADDRESSES)('X-Forwarded-For: %.40s', async (sent, expected) => {
+  test.each(ADDRESSES)('X-Forwarded-For: %s', async (sent, expected) => {
     const app = makeApp();
     app.trustProxy(true);
     const sessions = newSessions({ trustProxy: true });
@@ -230,7 +230,7 @@ test('recordIp applies to what client tells', async () => {
   expect((await onlySession(sessions)).ip).toBe('203.0.113.0');
 });
 
-test.each(ADDRESSES)('verify(token, { ip: %.40j })', async (ip, expected) => {
+test.each(ADDRESSES)('verify(token, { ip: %j })', async (ip, expected) => {
   const sessions = newSessions();
   await sessions.verify(issuer.issue(), { ip });
   expect((await onlySession(sessions)).ip).toBe(expected);
