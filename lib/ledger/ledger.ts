@@ -1,6 +1,6 @@
 /** Between the middleware and the store: what this process knows of its sessions, and how fresh that is. */
 
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { ListCursor, SessionPage } from '../stores/store.js';
@@ -112,7 +112,7 @@ export class Ledger {
     await this.#parts.availability.observed(callAsync(() => store.endEverywhere({ ...request, at })));
   }
 
-  health(): { readonly store: Health; readonly feed: Health; readonly sessions: number } {
+  health(): { readonly store: PartHealth; readonly feed: PartHealth; readonly sessions: number } {
     const { feed, freshness, table } = this.#parts;
     return {
       sessions: table.size,
