@@ -18,17 +18,23 @@ export type CookieReader = (req: AppRequest) => readonly string[];
  */
 export function createCookieReader(name: string): CookieReader {
   const sentCookies = createHeaderReader(name);
+  const isPrefixed = PREFIXED.test(name);
   return function readCookie(req) {
+    const { cookie } = req.headers;
+    const sent = cookie === undefined ? NONE : sentCookies(cookie);
+    // Older parsers trim more of a name than browsers do, so that a cookie of another name passes for a protected one.
+    if (isPrefixed && cookie !== undefined && sent.length === 0) return NONE;
     const signed = ownProperty(req.signedCookies, name);
     if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is invalid');
     if (isFilled(signed)) return [stringOf(signed)];
-    const { cookie } = req.headers;
-    const sent = cookie === undefined ? NONE : sentCookies(cookie);
-    if (sent.length > 1) return sent;
+    if (sent.length > 1 || (isPrefixed && sent.length === 1)) return sent;
     const parsed = ownProperty(req.cookies, name);
     return isFilled(parsed) ? [unquoted(stringOf(parsed))] : sent;
   };
 }
+
+/** Browsers accept a cookie with such a name only under conditions (RFC 6265bis, section 4.1.3). */
+const PREFIXED = /^__(?:Host|Secure)-/;
 
 function createHeaderReader(name: string): (header: string) => readonly string[] {
   // Only our own parts of the header are parsed: sites have dozens of cookies.

@@ -4,7 +4,7 @@ import { isObject, kindOf } from '../core/check.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
 import { cookieNames, type CookieOptions } from './cookie.js';
-import { memberOf, type AppRequest } from './request.js';
+import { memberOf, ownProperty, type AppRequest } from './request.js';
 import { createCookieReader } from './sent-cookies.js';
 import {
   checkCookieSource,
@@ -134,7 +134,7 @@ const BARE_TOKEN = /^\s*e[wy][\w-]*\.[\w-]+\.[\w-]*\s*$/;
 
 /** Undefined if it is absent or empty. */
 function headerOf(req: AppRequest, name: string): string | undefined {
-  const value: unknown = req.headers[name];
+  const value = ownProperty(req.headers, name);
   if (value === undefined || value === '') return undefined;
   if (typeof value !== 'string') throw malformed('The header with the token is not a string');
   return value;
