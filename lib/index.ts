@@ -1,5 +1,5 @@
 export { managedSessions } from './managed-sessions.js';
-export type { HealthReport, ManagedSessions } from './managed-sessions.js';
+export type { ManagedSessions } from './managed-sessions.js';
 export type { StoreCall } from './diagnostics.js';
 export type { Clock, ManagedSessionsOptions } from './options.js';
 
@@ -41,7 +41,7 @@ export type { Began, RequiredClaim, Scalar, SenderConstrained } from './core/cla
 export type { Diagnosis } from './core/diagnosis.js';
 export type { Duration } from './core/duration.js';
 export type { HandleSecret } from './core/handles.js';
-export type { Health } from './core/health.js';
+export type { Health, HealthReport, PartHealth } from './core/health.js';
 export type {
   EventUser,
   KeySkipped,

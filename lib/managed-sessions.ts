@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { checkListener, EventHub, type Emit, type SessionEventListener, type SessionEventName } from './core/events.js';
-import type { Health } from './core/health.js';
+import { healthReport, worstOf, type HealthReport } from './core/health.js';
 import { wordsOf } from './core/hooks.js';
 import {
   createAccount,
@@ -48,20 +48,6 @@ import type { KeyEvent } from './tokens/key-source.js';
 import { reportUnnamedOnce, warnUnnamed } from './tokens/session-id.js';
 import { Tenants } from './tokens/tenants.js';
 import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
-
-export interface HealthReport {
-  /** `ok` if the last command to the store succeeded; `age` is the time since then. */
-  readonly store: Health;
-  /** `ok` if every acknowledged revocation older than the bound is in force here; `age` is that of the last round. */
-  readonly feed: Health;
-  /**
-   * `ok` if tokens of every issuer can be verified; `age` is that of the oldest key set. If `issuer` is a function: not `ok`
-   * for 30 s after it failed, unless it has answered since or any issuer is known; `age` is the time since it last answered.
-   */
-  readonly keys: Health;
-  /** The number of sessions that this process knows to be live. */
-  readonly sessions: number;
-}
 
 /** A request handler (the same as `required()`) with everything else as members. */
 export interface ManagedSessions<User = LoginUser> {
@@ -133,7 +119,7 @@ export interface ManagedSessions<User = LoginUser> {
 
   /** Returns a function that removes the listener. What a listener throws or rejects with becomes a process warning. */
   on<Name extends SessionEventName>(event: Name, listener: SessionEventListener<Name>): () => void;
-  /** For a readiness probe. Sends no request. */
+  /** For a readiness probe: plain data. After `close()`, nothing is `ok`. Sends no request. */
   health(): HealthReport;
   /** Writes pending last-seen times, stops timers, and closes the connections that this package opened. */
   close(): Promise<void>;
@@ -153,6 +139,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
   const { authenticator, issuers, tenants, ledger } = parts;
   const { required, ...handlers } = handlerMembers(parts, settings);
   const requireLogin = required();
+  let isClosed = false;
   const members: Members<User> = {
     ...handlers,
     required,
@@ -166,8 +153,13 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
       checkListener(event, listener);
       return events.on(event, listener);
     },
-    health: () => ({ ...ledger.health(), keys: tenants?.health() ?? keysHealth(issuers) }),
+    health: () =>
+      healthReport(
+        { ...ledger.health(), keys: tenants?.health() ?? worstOf(issuers.map(({ keys }) => keys.health())) },
+        isClosed,
+      ),
     close: async () => {
+      isClosed = true;
       tenants?.close();
       for (const { keys } of issuers) keys.close();
       await ledger.close();
@@ -331,13 +323,4 @@ function policies(settings: Settings, issuers: readonly IssuerRules[]) {
 
 function policyOf({ idleTimeout, tombstoneFor, maxSessionsPerUser, atSessionLimit }: Settings, clockTolerance: number) {
   return { idleTimeout, clockTolerance, tombstoneFor, maxSessions: maxSessionsPerUser, atSessionLimit };
-}
-
-function keysHealth(issuers: readonly IssuerRules[]): Health {
-  const each = issuers.map(({ keys }) => keys.health());
-  return {
-    ok: each.every(({ ok }) => ok),
-    age: Math.max(...each.map(({ age }) => age)),
-    lastError: each.find(({ lastError }) => lastError !== null)?.lastError ?? null,
-  };
 }

@@ -6,6 +6,7 @@
 
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, KeyObject } from 'node:crypto';
 import { kindOf } from './check.js';
+import { ownCopy } from './own-copy.js';
 import { HANDLE_PATTERN } from './session.js';
 
 /** A string stands for its UTF-8 bytes. */
@@ -35,7 +36,9 @@ export function handlesBy(first: KeyObject | null, ...others: readonly (KeyObjec
     shown: permutations[0]?.encrypt ?? UNCHANGED.encrypt,
     meant(shown) {
       if (typeof shown !== 'string' || !HANDLE_PATTERN.test(shown)) return [];
-      return permutations.map(({ decrypt }) => decrypt(shown));
+      // It was cut out of a URL.
+      const handle = ownCopy(shown);
+      return permutations.map(({ decrypt }) => decrypt(handle));
     },
   };
 }

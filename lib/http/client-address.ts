@@ -56,6 +56,7 @@ export function createClientAddress(trust: TrustFunction, record: RecordIp): Cli
   if (record === 'none') return () => null;
   const trustIn = createTrustIn(trust);
   return function clientAddress(req) {
+    rememberApp(req);
     // Express does not know an address with a port, and trusts no proxy that is written so.
     if ('ip' in req && !isWithPort(req.ip)) return recordedAddress(req.ip, record);
     return hasSocket(req) ? recordedAddress(proxyAddr(req, trustIn(req)), record) : null;
@@ -75,6 +76,14 @@ export function createTrustIn(trust: TrustFunction): (req: AppRequest) => TrustF
   };
 }
 
+/** The application that last answered a request of a server: its listener may be wrapped, as socket.io does it. */
+const appsSeen = new WeakMap<EventEmitter, ExpressApp>();
+
+function rememberApp(req: AppRequest): void {
+  const server = serverOf(req);
+  if (server !== undefined && isExpress(req.app)) appsSeen.set(server, req.app);
+}
+
 /** An upgrade does not pass through Express: then its application is found by its server. */
 function expressTrust(req: AppRequest): TrustFunction | undefined {
   const app = isExpress(req.app) ? req.app : appOf(req);
@@ -86,11 +95,16 @@ interface ExpressApp {
   get(setting: string): unknown;
 }
 
-function appOf({ socket }: Partial<AppRequest>): ExpressApp | undefined {
-  const server: unknown = socket === undefined ? undefined : Reflect.get(socket, 'server');
-  if (!(server instanceof EventEmitter)) return undefined;
+function appOf(req: AppRequest): ExpressApp | undefined {
+  const server = serverOf(req);
+  if (server === undefined) return undefined;
   const listeners: readonly unknown[] = server.listeners('request');
-  return listeners.find(isExpress);
+  return listeners.find(isExpress) ?? appsSeen.get(server);
+}
+
+function serverOf({ socket }: Partial<AppRequest>): EventEmitter | undefined {
+  const server: unknown = socket === undefined ? undefined : Reflect.get(socket, 'server');
+  return server instanceof EventEmitter ? server : undefined;
 }
 
 function isExpress(app: unknown): app is ExpressApp {

@@ -1,6 +1,7 @@
 /** A request as the frameworks hand it over, and what a login adds to it. */
 
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Organization } from '../core/claims.js';
 import type { LoginError } from '../core/errors.js';
 import type { Sighting } from '../core/session.js';
@@ -128,7 +129,7 @@ export function createHostOf(trust: TrustFunction): (req: AppRequest) => string 
   const trustIn = createTrustIn(trust);
   return function hostOf(req) {
     const forwarded = req.headers['x-forwarded-host'];
-    if (typeof forwarded === 'string' && trustIn(req)(req.socket.remoteAddress ?? '', 0)) {
+    if (typeof forwarded === 'string' && trustIn(req)(socketOf(req)?.remoteAddress ?? '', 0)) {
       return (forwarded.split(',', 1)[0] ?? '').trim();
     }
     const authority = req.headers.host ?? req.headers[':authority'];
@@ -136,14 +137,20 @@ export function createHostOf(trust: TrustFunction): (req: AppRequest) => string 
   };
 }
 
+/** Requests of test kits and adapters may have none. */
+function socketOf({ socket }: { readonly socket?: Socket }): Socket | undefined {
+  return socket;
+}
+
 /** Whether the client uses https: by Express (its `trust proxy` setting), or else by TLS here, or by a trusted proxy. */
 export function createSecureCheck(trust: TrustFunction): (req: AppRequest) => boolean {
   const trustIn = createTrustIn(trust);
   return function isSecure(req) {
     if (typeof req.secure === 'boolean') return req.secure;
-    if ('encrypted' in req.socket && req.socket.encrypted === true) return true;
+    const socket = socketOf(req);
+    if (socket !== undefined && 'encrypted' in socket && socket.encrypted === true) return true;
     const forwarded = req.headers['x-forwarded-proto'];
-    if (typeof forwarded !== 'string' || !trustIn(req)(req.socket.remoteAddress ?? '', 0)) return false;
+    if (typeof forwarded !== 'string' || !trustIn(req)(socketOf(req)?.remoteAddress ?? '', 0)) return false;
     return forwarded.split(',', 1)[0]?.trim().toLowerCase() === 'https';
   };
 }

@@ -1,6 +1,6 @@
 /** Between the middleware and the store: what this process knows of its sessions, and how fresh that is. */
 
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { ListCursor, SessionPage } from '../stores/store.js';
@@ -71,12 +71,12 @@ export class Ledger {
 
   async get(user: SessionUser, handle: string): Promise<SessionRecord | null> {
     const at = this.#options.clock.now();
-    return this.#readOne(user, handle, (policy) => this.#options.store.get(user, handle, at, policy));
+    return this.#readOne(user, (policy) => this.#options.store.get(user, handle, at, policy));
   }
 
   async label(user: SessionUser, handle: string, label: string | null): Promise<SessionRecord | null> {
     const at = this.#options.clock.now();
-    return this.#readOne(user, handle, (policy) => this.#options.store.label(user, handle, label, at, policy));
+    return this.#readOne(user, (policy) => this.#options.store.label(user, handle, label, at, policy));
   }
 
   /** Resolves once the revocation is acknowledged. It is in force in this process by then. */
@@ -112,7 +112,7 @@ export class Ledger {
     await this.#parts.availability.observed(callAsync(() => store.endEverywhere({ ...request, at })));
   }
 
-  health(): { readonly store: Health; readonly feed: Health; readonly sessions: number } {
+  health(): { readonly store: PartHealth; readonly feed: PartHealth; readonly sessions: number } {
     const { feed, freshness, table } = this.#parts;
     return {
       sessions: table.size,
@@ -148,12 +148,11 @@ export class Ledger {
     return answer;
   }
 
+  /** The store is asked whatever is known here: the time to answer must not tell that a handle is another user's. */
   async #readOne(
     user: SessionUser,
-    handle: string,
     ask: (policy: SessionPolicy) => Promise<SessionRecord | null>,
   ): Promise<SessionRecord | null> {
-    if (this.#parts.endings.isEnded(handle)) return null;
     const record = await this.#read(user, ask, (found) => (found === null ? [] : [found]));
     return record !== null && this.#isShown(user, record) ? record : null;
   }

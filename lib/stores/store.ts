@@ -1,7 +1,7 @@
 /** The contract of a session store: what each method guarantees to the ledger. */
 
 import { isObject, kindOf } from '../core/check.js';
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { Cutoff, GlobalCutoff } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
@@ -251,7 +251,7 @@ export interface SessionStore {
   feed(listener: FeedListener): RevocationFeed;
 
   /** `ok` if the last command succeeded. `age`: milliseconds since the last success (`Infinity` before the first). */
-  health(): Health;
+  health(): PartHealth;
 
   /** Closes only the connections that the store opened. */
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 /** Which issuers could not be found when they were last asked for, and whether the function that finds them works. */
 
 import { LRUCache } from 'lru-cache';
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import type { IssuerFailure } from './issuer-failure.js';
 
 /** The most issuers that are held. */
@@ -51,7 +51,7 @@ export class IssuerOutages {
   }
 
   /** `canVerify`: whether the tokens of any issuer can be verified without the function. */
-  health(canVerify: boolean): Health {
+  health(canVerify: boolean): PartHealth {
     const now = this.#monotonic();
     const failure = this.#functionFailure;
     const ok = failure === null || canVerify || now - failure.at >= NOT_OK_FOR;

@@ -1,7 +1,7 @@
 /** Where a verifier gets its keys, and a set of keys in memory. */
 
 import { LoginError } from '../core/errors.js';
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import type { VerificationKey } from './verification-key.js';
 
 /** What the key is needed for: the header of a token that is not verified yet. */
@@ -26,7 +26,7 @@ export interface KeySource {
    * `ok`: tokens can be verified, as far as is known. `age` of the keys in milliseconds, `Infinity` before the first
    * fetch. `lastError` of the last fetch, null if it succeeded. Calling this counts as a use: a fetch that is due begins.
    */
-  health(): Health;
+  health(): PartHealth;
   /** Aborts fetches. */
   close(): void;
 }

@@ -1,7 +1,7 @@
 /** When a key set is fetched, who waits for it, and how long an old one is used. */
 
 import { LoginError } from '../core/errors.js';
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import { KeyRing, keyUnknown, serving } from './key-source.js';
 import type { KeyEvent, KeyRequest, KeySource, SkippedKey } from './key-source.js';
 import { Refresh, Stopwatch } from './refresh.js';
@@ -87,7 +87,7 @@ export class RemoteKeys implements KeySource {
     return this.#ring.holds(key) && this.#state() === 'usable';
   }
 
-  health(): Health {
+  health(): PartHealth {
     const age = this.#refresh.age();
     const { lastError } = this.#refresh;
     this.#state();

@@ -1,6 +1,6 @@
 /** The keys of an issuer that may be evicted while requests wait for them. */
 
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import type { KeyRequest, KeySource } from './key-source.js';
 import type { VerificationKey } from './verification-key.js';
 
@@ -31,7 +31,7 @@ export class TenantKeys implements KeySource {
     return !this.#isRetired && this.#keys.holds(key);
   }
 
-  health(): Health {
+  health(): PartHealth {
     return this.#keys.health();
   }
 

@@ -3,7 +3,7 @@
 import { LRUCache } from 'lru-cache';
 import { diagnosed, shown } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
-import type { Health } from '../core/health.js';
+import type { PartHealth } from '../core/health.js';
 import { issuerRules, type IssuerOptions, type IssuerSurroundings } from './issuer.js';
 import { IssuerCalls, type Timing } from './issuer-calls.js';
 import { checkResult, invalidOptions, type IssuerFailure } from './issuer-failure.js';
@@ -99,7 +99,7 @@ export class Tenants implements TenantSource {
    * Not `ok` for 30 s after the function failed, unless it has answered since or issuers are known. So neither names that
    * somebody made up nor the keys of one tenant make it not ok. `age` is the time since the function last answered.
    */
-  health(): Health {
+  health(): PartHealth {
     const health = this.#outages.health(this.#known.size > 0);
     return this.#isClosed ? { ...health, ok: false } : health;
   }

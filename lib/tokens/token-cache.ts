@@ -1,6 +1,7 @@
 /** Tokens that passed, so that they need not be verified again. */
 
 import { LRUCache } from 'lru-cache';
+import { ownCopy } from '../core/own-copy.js';
 import type { KeySource } from './key-source.js';
 import type { VerificationKey } from './verification-key.js';
 
@@ -53,7 +54,9 @@ export class TokenCache<Verified> {
   }
 
   add(token: CachedToken<Verified>): void {
-    this.#entries.set(cacheKey(token.text), token);
+    // A token that was cut out of a header of many cookies would keep all of it in memory.
+    const text = ownCopy(token.text);
+    this.#entries.set(cacheKey(text), { ...token, text });
   }
 }
 

@@ -46,6 +46,61 @@ test.each<[string, CookieOptions, object, string]>([
   expect(written(options, more)).toBe(expected);
 });
 
+/** The names of the cookies that a write sets and clears. */
+function changes(sent: string, options: CookieOptions, { https = true, others = [] as string[] } = {}): string[] {
+  const req = new IncomingMessage(new Socket());
+  req.headers.cookie = sent;
+  const res = new ServerResponse(req);
+  const parts = { clock: { now: () => NOW }, isSecure: () => https, others };
+  createLoginCookie('login_token', options, parts).write(req, res, 'a.b.c', NOW + 60_000);
+  return [res.getHeader('Set-Cookie')].flat().map((header) => String(header).replace(/;.*/, ''));
+}
+
+test.each<[string, string, CookieOptions, object, readonly string[]]>([
+  ['nothing was sent', 'a=1', {}, {}, ['__Host-login_token=a.b.c']],
+  ['the same was sent', '__Host-login_token=x', {}, {}, ['__Host-login_token=a.b.c']],
+  ['a plain one was sent', 'login_token=x', {}, {}, ['login_token=', '__Host-login_token=a.b.c']],
+  ['an empty plain one was sent', 'login_token=', {}, {}, ['login_token=', '__Host-login_token=a.b.c']],
+  // Otherwise the old one would be read in place of the new one.
+  [
+    'https is not seen any more',
+    'a=1; __Host-login_token=x',
+    {},
+    { https: false },
+    ['__Host-login_token=', 'login_token=a.b.c'],
+  ],
+  ['on http', 'login_token=x', {}, { https: false }, ['login_token=a.b.c']],
+  ['a domain rules __Host- out', '__Host-login_token=x', { domain: 'example.com' }, {}, ['login_token=a.b.c']],
+  [
+    'another cookie is read too',
+    'old=x; login_token=y',
+    {},
+    { others: ['login_token', 'old'] },
+    ['login_token=', 'old=', '__Host-login_token=a.b.c'],
+  ],
+])('a write if %s', (_name, sent, options, more, expected) => {
+  expect(changes(sent, options, more)).toEqual(expected);
+});
+
+test('is cleared under every name, each time', () => {
+  const parts = { clock: { now: () => NOW }, isSecure: () => true, others: ['old'] };
+  const cookie = createLoginCookie('login_token', {}, parts);
+  for (const _again of [1, 2]) {
+    const res = new ServerResponse(new IncomingMessage(new Socket()));
+    cookie.clear(res);
+    const names = [res.getHeader('Set-Cookie')].flat().map((header) => String(header).replace(/=.*/, ''));
+    expect(names).toEqual(['login_token', '__Host-login_token', 'old', '__Host-old']);
+  }
+});
+
+test('fits, as long as name and value have 4096 characters at most', () => {
+  const parts = { clock: { now: () => NOW }, isSecure: () => true };
+  const fits = (options: CookieOptions, length: number): boolean =>
+    createLoginCookie('login_token', options, parts).fits('x'.repeat(length));
+  expect([4078, 4079].map((length) => fits({}, length))).toEqual([true, false]);
+  expect([4085, 4086].map((length) => fits({ path: '/a' }, length))).toEqual([true, false]);
+});
+
 test.each<[string, CookieOptions, readonly string[]]>([
   ['login_token', {}, [`login_token=; ${GONE}`]],
   ['__Host-login', {}, [`__Host-login=; ${GONE.replace('HttpOnly;', 'HttpOnly; Secure;')}`]],

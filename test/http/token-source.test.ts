@@ -1,4 +1,5 @@
 import { LoginError } from '../../lib/core/errors.js';
+import type { CookieOptions } from '../../lib/http/cookie.js';
 import { createTokenSource } from '../../lib/http/token-source.js';
 import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
 import { request, type Sent } from './sent.js';
@@ -11,6 +12,8 @@ function read(from: TokenSourceOption | undefined, sent: Sent): string | undefin
     return error instanceof LoginError ? error.code : String(error);
   }
 }
+
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl';
 
 describe('token sources', () => {
   const authorization = (value: string): Sent => ({ headers: { authorization: value } });
@@ -49,6 +52,80 @@ describe('token sources', () => {
     ['an empty cookie, then another', { headers: { cookie: 'login_token=; login_token=d.e.f' } }, 'd.e.f'],
     ['an escaped cookie', { headers: { cookie: 'login_token=d%2Ee.f' } }, 'd.e.f'],
     ['an empty cookie', { headers: { cookie: 'login_token=' } }, 'nothing'],
+    ['a quoted cookie', { headers: { cookie: 'login_token="d.e.f"' } }, 'd.e.f'],
+    ['a quoted cookie that is empty', { headers: { cookie: 'login_token="" ; a=1' } }, 'nothing'],
+    ['half a quote', { headers: { cookie: 'login_token="' } }, '"'],
+    ['a quoted cookie as cookie-parser leaves it', { members: { cookies: { login_token: '"d.e.f"' } } }, 'd.e.f'],
+    ['one cookie in two notations', { headers: { cookie: 'login_token="d.e.f"; login_token=d%2Ee.f' } }, 'd.e.f'],
+    ['several cookies', { headers: { cookie: 'login_token=; login_token=1; x=2; login_token="3"' } }, '1 | 3'],
+    [
+      'several cookies, of which cookie-parser knows the first',
+      { headers: { cookie: 'login_token=1; login_token=2' }, members: { cookies: { login_token: '1' } } },
+      '1 | 2',
+    ],
+    [
+      'an empty one of which cookie-parser knows',
+      { headers: { cookie: 'login_token=; login_token=2' }, members: { cookies: { login_token: '' } } },
+      '2',
+    ],
+    [
+      'what a middleware made of the only one',
+      { headers: { cookie: 'login_token=encrypted' }, members: { cookies: { login_token: 'd.e.f' } } },
+      'd.e.f',
+    ],
+    [
+      'a signed cookie before a planted one',
+      {
+        headers: { cookie: 'login_token=s:d.e.f.sig; login_token=planted' },
+        members: { signedCookies: { login_token: 'd.e.f' }, cookies: {} },
+      },
+      'd.e.f',
+    ],
+    ['five', { headers: { cookie: [1, 2, 3, 4, 5].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4'],
+    ['a __Host- cookie', { headers: { cookie: 'login_token=planted; __Host-login_token=d.e.f' } }, 'd.e.f'],
+    [
+      'an empty __Host- cookie',
+      { headers: { cookie: '__Host-login_token=; login_token=d.e.f; __Host-login_token=""' } },
+      'd.e.f',
+    ],
+    [
+      'a name that only looks like __Host-',
+      {
+        headers: {
+          cookie: '\u00a0__Host-login_token=1; \u0085__Host-login_token=1; $__Host-login_token=1; login_token=2',
+        },
+      },
+      '2',
+    ],
+    [
+      'the same, as an older cookie-parser takes it',
+      {
+        headers: { cookie: '\u00a0__Host-login_token=1; login_token=2' },
+        members: { cookies: { '__Host-login_token': '1', login_token: '2' } },
+      },
+      '2',
+    ],
+    [
+      'the same, before ours',
+      {
+        headers: { cookie: '\u00a0__Host-login_token=1; __Host-login_token=2' },
+        members: { cookies: { '__Host-login_token': '1' } },
+      },
+      '2',
+    ],
+    ['the __Host- name in lower case', { headers: { cookie: '__host-login_token=1; login_token=2' } }, '2'],
+    ['a name within a value', { headers: { cookie: 'a=login_token=1; b=__Host-login_token=2' } }, 'nothing'],
+    ['a bare token', authorization(JWT), 'token_malformed'],
+    ['a bare token and a good cookie', { headers: { ...both.headers, authorization: JWT } }, 'token_malformed'],
+    ['a bare token between spaces', authorization(`  ${JWT} `), 'token_malformed'],
+    ['another scheme with a token', authorization(`JWT ${JWT}`), 'nothing'],
+    ['a key of something else with two dots', authorization('sk.live.abc'), 'nothing'],
+    [
+      'a header that a mock made a list',
+      { members: { headers: { authorization: ['Bearer a.b.c'] } } },
+      'token_malformed',
+    ],
+    ['no raw headers', { ...authorization('Bearer a.b.c'), members: { rawHeaders: undefined } }, 'a.b.c'],
     ['a cookie of a longer name', { headers: { cookie: 'xlogin_token=d.e.f' } }, 'nothing'],
     ['a header of rubbish', { headers: { cookie: ';;=;login_token' } }, 'nothing'],
     ['a token in the query', { members: { url: '/?login_token=a.b.c', query: { login_token: 'a.b.c' } } }, 'nothing'],
@@ -85,6 +162,94 @@ describe('token sources', () => {
     expect(read(from, { headers: { authorization: 'Bearer not.this.one' } })).toBe(expected);
   });
 
+  const token = { header: 'X-Auth-Token' } as const;
+  const jwt = { header: 'authorization', scheme: 'JWT' } as const;
+  const headers = (sent: Record<string, string>): Sent => ({ headers: sent });
+
+  test.each<[string, TokenSourceOption, Sent, string]>([
+    ["only 'bearer'", 'bearer', both, 'a.b.c'],
+    ["'bearer' reads no cookie", 'bearer', headers({ cookie: 'login_token=d.e.f' }), 'nothing'],
+    ['a header', token, headers({ 'x-auth-token': 'g.h.i' }), 'g.h.i'],
+    ['a header replaces both', token, both, 'nothing'],
+    ['a bare token in it is the token', token, headers({ 'x-auth-token': JWT }), JWT],
+    ['an empty one', token, headers({ 'x-auth-token': '' }), 'nothing'],
+    ['one of spaces', token, headers({ 'x-auth-token': '  ' }), 'token_malformed'],
+    ['two words', token, headers({ 'x-auth-token': 'Bearer g.h.i' }), 'token_malformed'],
+    ['two, as Node joins them', token, headers({ 'x-auth-token': 'a.b.c, d.e.f' }), 'token_malformed'],
+    [
+      'two, joined without a space',
+      token,
+      { headers: { 'x-auth-token': 'a.b.c' }, raw: ['X-Auth-Token', 'a.b.c', 'x-auth-token', 'd.e.f'] },
+      'token_malformed',
+    ],
+    ['a scheme', jwt, authorization('JWT a.b.c'), 'a.b.c'],
+    ['a scheme in any case', jwt, authorization('jwt\ta.b.c'), 'a.b.c'],
+    ['a scheme alone', jwt, authorization('JWT'), 'token_malformed'],
+    ['another scheme', jwt, authorization('Bearer a.b.c'), 'nothing'],
+    ['a longer scheme', jwt, authorization('JWTs a.b.c'), 'nothing'],
+    ['no scheme', jwt, authorization(JWT), 'token_malformed'],
+    ['two schemes: the first', ['bearer', jwt], authorization('Bearer a.b.c'), 'a.b.c'],
+    ['two schemes: the second', ['bearer', jwt], authorization('JWT a.b.c'), 'a.b.c'],
+    ['a scheme, or the whole header', ['bearer', { header: 'Authorization' }], authorization(JWT), JWT],
+    ['a list without bearer', [{ cookie: 'a' }], { headers: { authorization: JWT, cookie: 'a=d.e.f' } }, 'd.e.f'],
+    ['the order of a list', [{ cookie: 'login_token' }, 'bearer'], both, 'd.e.f'],
+    [
+      'a bad one before a good one',
+      [token, 'bearer'],
+      headers({ 'x-auth-token': 'a b', authorization: 'Bearer a.b.c' }),
+      'token_malformed',
+    ],
+    ['two cookies: the first', [{ cookie: 'a' }, { cookie: 'b' }], headers({ cookie: 'b=2; a=1' }), '1'],
+    ['two cookies: the second', [{ cookie: 'a' }, { cookie: 'b' }], headers({ cookie: 'b=2; a=' }), '2'],
+    ['a function that finds nothing', [() => '', 'bearer'], both, 'a.b.c'],
+    ['a function that finds it', [() => 'x.y.z', 'bearer'], both, 'x.y.z'],
+    ['a function that finds something else', [(() => 7) as never, 'bearer'], both, 'token_malformed'],
+    ['a header that every object has', { header: 'constructor' }, {}, 'nothing'],
+    ['the prototype', { header: '__proto__' }, {}, 'nothing'],
+  ])('%s', (_name, from, sent, expected) => {
+    expect(read(from, sent)).toBe(expected);
+  });
+
+  test('tells where the token was, and whether the client sent the header', () => {
+    const source = createTokenSource(['bearer', token, { cookie: 'login_token' }, () => 'x.y.z']);
+    const of = (sent: Sent): unknown => {
+      const found = source.read(request(sent));
+      return [found?.from, found?.isHeaderSent];
+    };
+    expect(of(both)).toEqual(['header', true]);
+    expect(of(headers({ 'x-auth-token': 'g.h.i' }))).toEqual(['header', true]);
+    expect(of({ headers: { 'x-auth-token': 'g.h.i' }, raw: ['Cookie', 'x'] })).toEqual(['header', false]);
+    expect(of({ headers: { 'x-auth-token': 'g.h.i' }, raw: ['X-Auth-Token', 'x'] })).toEqual(['header', false]);
+    expect(of({ headers: { 'x-auth-token': 'g.h.i' }, raw: [] })).toEqual(['header', true]);
+    expect(of(headers({ cookie: 'login_token=d.e.f' }))).toEqual(['cookie', false]);
+    expect(of({})).toEqual(['function', false]);
+  });
+
+  test('all: what every source contains, without what is malformed', () => {
+    const source = createTokenSource(['bearer', token, { cookie: 'login_token' }, () => 'x.y.z']);
+    const all = (sent: Sent): unknown => source.all(request(sent)).map(({ text, others }) => [text, ...others]);
+    expect(all({ headers: { ...both.headers, 'x-auth-token': 'a b' } })).toEqual([['a.b.c'], ['d.e.f'], ['x.y.z']]);
+    expect(all({ headers: { authorization: JWT, cookie: 'login_token=1; login_token=2' } })).toEqual([
+      ['1', '2'],
+      ['x.y.z'],
+    ]);
+    const failing = createTokenSource(() => {
+      throw new Error('of the application');
+    });
+    expect(() => failing.all(request({}))).toThrow('of the application');
+  });
+
+  test.each<[string, CookieOptions, string]>([
+    ['a domain', { domain: 'example.com' }, '2'],
+    ['another path', { path: '/shop' }, '2'],
+    ['secure: false', { secure: false }, '2'],
+    ['secure: true', { secure: true }, '1'],
+    ['partitioned', { partitioned: true }, '1'],
+  ])('a __Host- cookie beside a plain one, with %s', (_name, options, expected) => {
+    const source = createTokenSource({ cookie: 'a' }, options);
+    expect(source.read(request(headers({ cookie: '__Host-a=1; a=2' })))?.text).toBe(expected);
+  });
+
   test.each(['$a*b+c.d^e|f', '__Host-login', "!#%&'`~-"])('the cookie name %s', (cookie) => {
     expect(read({ cookie }, { headers: { cookie: `a=1; ${cookie}=d.e.f` } })).toBe('d.e.f');
     expect(read({ cookie }, { headers: { cookie: `x${cookie}=d.e.f` } })).toBe('nothing');
@@ -105,6 +270,8 @@ describe('token sources', () => {
     [{ cookie: 'ä' }],
     ['login_token'],
     [7],
+    [['bearer', 'bearer']],
+    [{ header: 'cookie' }],
   ])('from: %j is refused at construction', (from) => {
     expect(() => createTokenSource(from as TokenSourceOption)).toThrow(TypeError);
   });

@@ -289,7 +289,7 @@ describe('a Redis that fails every process', () => {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
       const { store: commands, feed } = there.sessions.health();
-      for (const { lastError } of [commands, feed]) heard.add(String(lastError?.message));
+      for (const { lastError } of [commands, feed]) heard.add(String(lastError));
     }
     await fault.end?.(redis);
     await Promise.all(Array.isArray(running) ? running : []);

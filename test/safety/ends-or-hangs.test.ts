@@ -1,11 +1,13 @@
 /** Heading 2: what ends the process, or hangs. A row is a hook that fails, or a mistake in the set-up, and the answer. */
 
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ManagedSessions } from '../../lib/index.js';
+import supertest from 'supertest';
+import { managedSessions, type Handler, type ManagedSessions } from '../../lib/index.js';
 import { describeEachFramework } from '../support/frameworks.js';
-import { FAILURES, HOOKS, LET_IN, newToken, PROMISES, type Hook } from './hooks.js';
+import { FAILURES, HOOKS, ISSUER, LET_IN, newToken, PROMISES, SECRET, type Hook } from './hooks.js';
 
 // Jest fails the test during which a promise is rejected and nobody handles it.
 
@@ -16,6 +18,20 @@ beforeAll(() => {
 afterAll(() => {
   jest.restoreAllMocks();
 });
+
+const UNCALLED = [
+  ['required', 'app.use(sessions.required())'],
+  ['optional', 'app.use(sessions.optional())'],
+  ['router', "app.use('/account/sessions', sessions.router())"],
+  ['logout', "app.post('/logout', sessions.logout())"],
+  ['handoff', 'app.use(sessions.handoff(...))'],
+  ['introspection', "app.use('/introspect', sessions.introspection(...))"],
+] as const;
+
+const DEEP = [
+  ['2,900 nested lists in aud', `"aud":${'['.repeat(2900)}${']'.repeat(2900)}`],
+  ['nested objects', `"act":${'{"a":'.repeat(900)}1${'}'.repeat(900)}`],
+] as const;
 
 describeEachFramework((_name, makeApp) => {
   let server: Server;
@@ -58,5 +74,123 @@ describeEachFramework((_name, makeApp) => {
       expect(hook.answers).toContain(status);
       if (status !== 200) expect(text).not.toContain(LET_IN);
     });
+  });
+
+  test.each(UNCALLED)('sessions.%s, not called, answers and lets nobody in', async (name, usage) => {
+    const sessions = site();
+    const member: unknown = sessions[name];
+    const other = makeApp();
+    other.mount('/', member as Handler, (_req, res) => void res.end(LET_IN));
+    const { status, text } = await supertest(other.listener).get('/').set('Authorization', `Bearer ${newToken()}`);
+    expect(status).toBe(500);
+    expect(text).toBe(`application error: sessions.${name} is not a request handler; call it: ${usage}`);
+    await sessions.close();
+  });
+
+  test.each(DEEP)('a payload with %s is malformed, for every route', async (_what, claims) => {
+    const sessions = site();
+    const other = makeApp();
+    other.mount('/introspect', sessions.introspection({ authorize: () => true }));
+    other.mount('/', sessions.required(), (req: IncomingMessage & { user?: unknown }, res) => {
+      res.end(JSON.stringify(req.user));
+    });
+    const token = tokenWith(claims);
+    const { body } = await supertest(other.listener).get('/').set('Authorization', `Bearer ${token}`).expect(401);
+    expect(body.code).toBe('token_malformed');
+    const introspected = await supertest(other.listener).post('/introspect').type('form').send({ token }).expect(200);
+    expect(introspected.body).toEqual({ active: false });
+    await sessions.close();
+  });
+});
+
+function site(options: object = {}): ManagedSessions<unknown> {
+  return managedSessions<unknown>({ issuer: { issuer: ISSUER, secret: SECRET }, ...options });
+}
+
+/** Without `jsonwebtoken`, which would have to serialize the payload. */
+function tokenWith(members: string): string {
+  const encode = (text: string): string => Buffer.from(text).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const input = `${encode('{"alg":"HS256"}')}.${encode(
+    `{"iss":"${ISSUER}","sub":"a","sid":"s","iat":${String(now)},"exp":${String(now + 60)},${members}}`,
+  )}`;
+  return `${input}.${createHmac('sha256', SECRET).update(input).digest('base64url')}`;
+}
+
+describe('without next', () => {
+  test.each(UNCALLED)('sessions.%s as the listener of a server answers 500', async (name) => {
+    const sessions = site();
+    const member: unknown = sessions[name];
+    await supertest(member as (req: IncomingMessage, res: ServerResponse) => void)
+      .get('/')
+      .expect(500);
+    await sessions.close();
+  });
+
+  test.each(UNCALLED)('sessions.%s as a middleware of Koa throws, and does not go on', async (name) => {
+    const sessions = site();
+    const next = jest.fn();
+    const member = sessions[name] as (...given: unknown[]) => unknown;
+    expect(() => member({ req: {}, res: {} }, next)).toThrow(/is not a request handler; call it/);
+    expect(next).not.toHaveBeenCalled();
+    await sessions.close();
+  });
+});
+
+/** A response of a test kit, which has only what the documentation of Express has always had. */
+function plainResponse() {
+  const headers: Record<string, unknown> = {};
+  return {
+    headers,
+    headersSent: false,
+    statusCode: 200,
+    ended: false,
+    setHeader(name: string, value: unknown) {
+      headers[name.toLowerCase()] = value;
+    },
+    getHeader: (name: string) => headers[name.toLowerCase()],
+    end() {
+      this.ended = true;
+    },
+  };
+}
+
+describe('requests and responses of test kits and adapters', () => {
+  const REQUESTS: readonly (readonly [name: string, rest: object])[] = [
+    ['without rawHeaders and socket', {}],
+    ['with empty rawHeaders', { rawHeaders: [] }],
+    ['with a socket that knows nothing', { socket: {} }],
+    ['with a method that changes something', { method: 'POST' }],
+    ['with forwarded headers', { headers: { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-host': 'a.example' } }],
+    ['on an upgrade', { headers: { upgrade: 'websocket', origin: 'https://a.example', host: 'a.example' } }],
+  ];
+
+  test.each(REQUESTS)('a request %s', async (_name, rest: { headers?: object }) => {
+    const sessions = site({ clientHints: true, trustProxy: true });
+    const token = newToken();
+    const request = (): IncomingMessage => {
+      const headers = { ...rest.headers, authorization: `Bearer ${token}` };
+      const made: unknown = { method: 'GET', url: '/', ...rest, headers };
+      return made as IncomingMessage;
+    };
+    for (const handler of [sessions, sessions.required(), sessions.optional()]) {
+      const res = plainResponse();
+      const passed = await new Promise((resolve) => {
+        handler(request(), res as unknown as ServerResponse, (error) => resolve(error ?? 'passed'));
+      });
+      expect(passed).toBe('passed');
+      expect(res.headers['accept-ch']).toBeDefined();
+    }
+    await expect(sessions.authenticate(request())).resolves.toMatchObject({ user: { issuer: ISSUER } });
+    await sessions.close();
+  });
+
+  test('a response without hasHeader is refused with a body', async () => {
+    const sessions = site({ clientHints: true });
+    const res = plainResponse();
+    const request: unknown = { method: 'GET', url: '/', headers: {} };
+    sessions(request as IncomingMessage, res as unknown as ServerResponse, () => undefined);
+    expect([res.statusCode, res.ended]).toEqual([401, true]);
+    await sessions.close();
   });
 });

@@ -170,7 +170,7 @@ describe('an endpoint that is down', () => {
       expect(answer).toMatchObject({ status: 503, retryAfter: '1', body: { code: 'keys_unavailable' } });
     }
     expect(site.events).toEqual([['keysDown', { issuer: issuer.issuer, error: expect.any(Error) }]]);
-    expect(site.sessions.health().keys).toMatchObject({ ok: false, age: Infinity, lastError: expect.any(Error) });
+    expect(site.sessions.health().keys).toMatchObject({ ok: false, age: null, lastError: expect.any(String) });
     expect(issuer.requests).toBeLessThan(5);
 
     issuer.keysUp();
@@ -327,7 +327,7 @@ describe('a real OpenID provider', () => {
     await provider.rotateKeys();
     site.clock.ahead = 8 * MINUTE;
     expect(await site.get(token)).toMatchObject({ status: 200 });
-    await refreshed(site, () => site.sessions.health().keys.age < MINUTE);
+    await refreshed(site, () => (site.sessions.health().keys.age ?? Infinity) < MINUTE);
     expect(await site.get(token)).toMatchObject({ status: 401, body: { code: 'key_unknown' } });
   });
 });

@@ -156,7 +156,7 @@ describe('what is told', () => {
       issuer: iss,
       jwksUri: iss === fine ? good.url : bad.url,
     }));
-    expect(sessions.health().keys).toEqual({ ok: true, age: Infinity, lastError: null });
+    expect(sessions.health().keys).toEqual({ ok: true, age: null, lastError: null });
     expect(await outcome(sessions, token(fine, { sid: undefined, jti: 'j' }))).toBe('in');
     expect(await outcome(sessions, token(broken))).toBe('keys_unavailable');
     expect(sessions.health().keys).toMatchObject({ ok: true, lastError: null });
@@ -190,7 +190,7 @@ describe('what is told', () => {
       return { issuer: iss, publicKey: p256.publicKey };
     });
     expect(await outcome(sessions, token(tenant(1)))).toBe('keys_unavailable');
-    expect(sessions.health().keys).toMatchObject({ ok: false, lastError: { message: /no database/ } });
+    expect(sessions.health().keys).toMatchObject({ ok: false, lastError: expect.stringMatching(/no database/) });
     expect(JSON.stringify(warnings.mock.calls)).toMatch(/no database at postgres:\/\/db\/tenants/);
     works = true;
     expect(await outcome(sessions, token(tenant(2)))).toBe('in');

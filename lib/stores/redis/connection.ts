@@ -1,15 +1,14 @@
 /** Connections to Redis on which every command settles in time, whatever ioredis does, and running scripts on them. */
 
-import { Redis } from 'ioredis';
-
 import { LoginError } from '../../core/errors.js';
-import type { Health } from '../../core/health.js';
+import type { PartHealth } from '../../core/health.js';
 import type { Script } from './script.js';
 
 /** The members of an ioredis client that are used. `Redis` and `Cluster` of versions 5 and 6 have them. */
 export interface RedisClient {
   readonly status: string;
   readonly isCluster: boolean;
+  readonly options: object;
   connect(): Promise<unknown>;
   disconnect(): void;
   call(command: string, ...args: string[]): Promise<unknown>;
@@ -20,9 +19,8 @@ export interface RedisClient {
 }
 
 export interface RedisConnectionOptions {
+  /** Opens a client that is ours to replace and close. */
   readonly open: () => RedisClient;
-  /** Whether the client that `open` returns is ours to replace and close. If not, it is used as it is. */
-  readonly isOwn: boolean;
   /** In milliseconds. */
   readonly timeout: number;
 }
@@ -50,7 +48,7 @@ export const COMMAND_CONNECTION: ConnectionOptions = {
   blockingTimeout: undefined,
 };
 
-/** After this many timeouts in a row, or `timeout`s without being ready, a connection of our own is replaced. */
+/** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
 /** The most commands that may be unanswered after their timeout. A client that is silent gets no more than these. */
 const OVERDUE_LIMIT = 256;
@@ -64,7 +62,7 @@ interface Held {
   overdue: number;
 }
 
-/** One client at a time. Each command settles within `timeout`. A client of our own that stays silent is replaced. */
+/** One client at a time. Each command settles within `timeout`. A client that stays silent is replaced. */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
   #held: Held | null = null;
@@ -139,7 +137,7 @@ export class RedisConnection {
     });
   }
 
-  health(): Health {
+  health(): PartHealth {
     return { ok: this.#lastError === null, age: performance.now() - this.#answeredAt, lastError: this.#lastError };
   }
 
@@ -150,10 +148,10 @@ export class RedisConnection {
 
   /** The client to use now, connected or connecting. */
   #current(): Held {
-    const { isOwn, timeout } = this.#options;
+    const { timeout } = this.#options;
     let held = this.#held ?? this.#open();
     const isStuck = held.client.status !== 'ready' && performance.now() - held.openedAt > PATIENCE * timeout;
-    if (isOwn && (isStuck || held.timeoutsInARow >= PATIENCE)) {
+    if (isStuck || held.timeoutsInARow >= PATIENCE) {
       this.#release();
       held = this.#open();
     }
@@ -164,14 +162,13 @@ export class RedisConnection {
   #open(): Held {
     const client = this.#options.open();
     client.on('ready', this.#onReady);
-    // On the user's own client a listener would hide its errors from the user.
-    if (this.#options.isOwn) client.on('error', this.#onError);
+    client.on('error', this.#onError);
     return (this.#held = { client, openedAt: performance.now(), timeoutsInARow: 0, overdue: 0 });
   }
 
   #release(): void {
     this.#held?.client.off('ready', this.#onReady);
-    if (this.#options.isOwn) this.#held?.client.disconnect();
+    this.#held?.client.disconnect();
     this.#held = null;
   }
 
@@ -205,34 +202,6 @@ function plainError(error: unknown): Error {
   const plain = new Error(message);
   plain.name = name;
   return plain;
-}
-
-/** Opens connections of our own to the same Redis. These options override those of the client. */
-export function duplicator(target: string | RedisClient): (overrides: ConnectionOptions) => RedisClient {
-  if (typeof target === 'string') {
-    // The message does not contain the URL, which may have a password.
-    if (!/^rediss?:\/\//.test(target) || !URL.canParse(target)) {
-      throw new TypeError('redisStore takes a redis:// or rediss:// URL, or an ioredis client; this string is neither');
-    }
-    return (overrides) => new Redis(target, overrides);
-  }
-  if (!isClient(target)) {
-    throw new TypeError(`redisStore takes a redis:// or rediss:// URL, or an ioredis client, got ${kindOf(target)}`);
-  }
-  if (!target.isCluster) return (overrides) => target.duplicate(overrides);
-  return (overrides) => {
-    const { lazyConnect, enableOfflineQueue, enableAutoPipelining, retryStrategy, ...redisOptions } = overrides;
-    const ofCluster = { lazyConnect, enableOfflineQueue, enableAutoPipelining, clusterRetryStrategy: retryStrategy };
-    return target.duplicate([], { ...ofCluster, scaleReads: 'master', redisOptions });
-  };
-}
-
-function kindOf(value: unknown): string {
-  return value === null ? 'null' : typeof value;
-}
-
-function isClient(target: unknown): target is RedisClient {
-  return typeof target === 'object' && target !== null && 'duplicate' in target;
 }
 
 /** Runs a script: atomic, one round trip. `onLate` gets an answer that comes after the call has rejected. */

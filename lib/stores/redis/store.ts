@@ -8,11 +8,9 @@ import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
 import {
   COMMAND_CONNECTION,
-  duplicator,
   durableRunner,
   RedisConnection,
   scriptRunner,
-  type ConnectionOptions,
   type RedisClient,
   type RunScript,
 } from './connection.js';
@@ -20,6 +18,7 @@ import { FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
 import { RedisSessions } from './sessions.js';
+import { connector, type OpenConnection } from './target.js';
 
 export type { RedisClient } from './connection.js';
 
@@ -37,13 +36,14 @@ export interface RedisStoreOptions {
  * Sessions in Redis 6.2 or later, or Valkey.
  *
  * `target`: a `redis://` or `rediss://` URL, or a `Redis` or `Cluster` of ioredis 5 or 6 (for Sentinel, by its options).
- * Connections to a URL are opened and closed here. A client of yours is used as it is and never closed; only duplicates of
- * it are opened and closed here, one to read the feed and one to wait for replicas. Connects when it is first used.
+ * A client is a template: its options say where to connect and how to authenticate. Every connection is opened and closed
+ * here, for commands, for the feed, and with `minReplicas` for waiting; nothing is ever sent on your client, and it need not
+ * be connected. Connects when it is first used.
  *
  * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
-  return new RedisStore(target, checkedOptions(options), duplicator(target));
+  return new RedisStore(connector(target), checkedOptions(options));
 }
 
 /** The parts of a store, once it is configured. */
@@ -62,34 +62,25 @@ interface Parts {
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
-  readonly #target: string | RedisClient;
+  readonly #open: OpenConnection;
   readonly #options: Required<RedisStoreOptions>;
-  readonly #duplicate: (overrides: ConnectionOptions) => RedisClient;
   #configured: Parts | null = null;
   #feed: RevocationFeed | null = null;
 
-  constructor(
-    target: string | RedisClient,
-    options: Required<RedisStoreOptions>,
-    duplicate: (overrides: ConnectionOptions) => RedisClient,
-  ) {
-    this.#target = target;
+  constructor(open: OpenConnection, options: Required<RedisStoreOptions>) {
+    this.#open = open;
     this.#options = options;
-    this.#duplicate = duplicate;
   }
 
   readonly configure: SessionStore['configure'] = (settings) => {
     if (this.#configured !== null) {
       throw new TypeError('This redisStore is already in use: give each managedSessions a redisStore of its own');
     }
-    const target = this.#target;
     const { prefix, minReplicas } = this.#options;
     const { storeTimeout: timeout, revocationBound } = settings;
-    const own = { open: () => this.#duplicate(COMMAND_CONNECTION), isOwn: true, timeout };
-    const commands = new RedisConnection(
-      typeof target === 'string' ? own : { open: () => target, isOwn: false, timeout },
-    );
-    const durable = minReplicas > 0 ? new RedisConnection(own) : null;
+    const connection = { open: () => this.#open(COMMAND_CONNECTION), timeout };
+    const commands = new RedisConnection(connection);
+    const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
     const run = scriptRunner(commands);
     // The last quarter of the time is for the reply to arrive.
     const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
@@ -120,7 +111,7 @@ class RedisStore implements SessionStore {
   readonly feed: SessionStore['feed'] = (listener) => {
     const { announcer, globalCutoff, settings } = this.#parts();
     announcer.listen(listener);
-    const open = (): RedisClient => this.#duplicate(FEED_CONNECTION);
+    const open = (): RedisClient => this.#open(FEED_CONNECTION);
     this.#feed = redisFeed({ ...settings, open, keys: this.#feedKeys(), globalCutoff }, listener);
     return this.#feed;
   };

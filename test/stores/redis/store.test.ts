@@ -60,6 +60,19 @@ function open(
   return store;
 }
 
+/** A client, and the connections for commands that the store makes of it. */
+function watched(): { readonly client: Redis; readonly commands: readonly Redis[] } {
+  const client = new Redis(redis.url, { lazyConnect: true });
+  const duplicate = client.duplicate.bind(client);
+  const commands: Redis[] = [];
+  client.duplicate = (overrides) => {
+    const made = duplicate(overrides);
+    if (overrides?.enableReadyCheck !== false) commands.push(made);
+    return made;
+  };
+  return { client, commands };
+}
+
 function newUser(): SessionUser {
   users += 1;
   return sessionUser('https://id.example.com/', String(users));
@@ -132,8 +145,8 @@ describe('options', () => {
     ['no target', undefined, /ioredis client, got undefined/],
     ['an empty text', '', /this string is neither/],
     ['another protocol', 'http://localhost', /this string is neither/],
-    ['a number', 6379, /got number/],
-    ['an object that is no client', {}, /got object/],
+    ['a number', 6379, /got a number/],
+    ['an object that is no client', {}, /a Redis or Cluster of the package ioredis/],
     ['null', null, /got null/],
   ])('%s is refused', (_, target, message) => {
     expect(() => redisStore(target as string)).toThrow(TypeError);
@@ -466,7 +479,7 @@ describe('the feed', () => {
   });
 
   test('does not hold up the sighting of a session that took the place of another', async () => {
-    const client = new Redis(redis.url);
+    const { client, commands } = watched();
     // Longer than this test may take.
     const store = open(client, { storeTimeout: 60_000 });
     const user = newUser();
@@ -475,7 +488,9 @@ describe('the feed', () => {
     const capped = { ...POLICY, maxSessions: 1 };
     await sight(store, user, 1, { policy: capped });
 
-    const call = client.call.bind(client) as (...command: string[]) => Promise<unknown>;
+    const [connection] = commands;
+    if (connection === undefined) throw new Error('There is no connection for commands');
+    const call = connection.call.bind(connection) as (...command: string[]) => Promise<unknown>;
     let fail = (): void => undefined;
     const stuck = new Promise((_, reject) => {
       fail = () => {
@@ -483,7 +498,7 @@ describe('the feed', () => {
       };
     });
     const spy = jest
-      .spyOn(client as { call: (...command: string[]) => Promise<unknown> }, 'call')
+      .spyOn(connection as { call: (...command: string[]) => Promise<unknown> }, 'call')
       .mockImplementation((...command) => (command[1] === PUBLISH.sha ? stuck : call(...command)));
     try {
       expect(await sight(store, user, 2, { at: now + 1, policy: capped })).toMatchObject({ created: true });
@@ -613,13 +628,14 @@ describe('trouble', () => {
     end(client);
   });
 
-  test("a silent client of the user's own is not filled with commands", async () => {
-    const client = new Redis(redis.url);
-    const calls = jest.spyOn(client, 'call');
+  test('a silent connection is not filled with commands', async () => {
+    const { client, commands } = watched();
     const store = open(client, { storeTimeout: 100 });
     const user = newUser();
     await untilServed(() => sight(store, user, 1));
-    calls.mockClear();
+    const [connection] = commands;
+    if (connection === undefined) throw new Error('There is no connection for commands');
+    const calls = jest.spyOn(connection, 'call');
     redis.pause();
     try {
       for (let round = 0; round < 5; round += 1) {
