@@ -8,7 +8,7 @@ import { LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
-import { prefersHtml } from './accept.js';
+import { isNavigation, prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
 import { CurrentSession, type Authenticator } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
@@ -219,8 +219,11 @@ const METHODS = { get: 'GET, HEAD', post: 'POST', patch: 'PATCH', delete: 'DELET
 function notAllowed(methods: Methods): Handler {
   const names = (['get', 'post', 'patch', 'delete'] as const).filter((name) => methods[name] !== undefined);
   const allow = names.map((name) => METHODS[name]).join(', ');
+  const isForm = methods.post !== undefined && methods.get === undefined;
   return function methodNotAllowed(req, res) {
-    sendNotAllowed(req, res, allow);
+    // Somebody had to sign in before the form was sent, and was led back to where it goes to.
+    if (isForm && isNavigation(req)) redirect(res, mountOf(req) || '/');
+    else sendNotAllowed(req, res, allow);
   };
 }
 

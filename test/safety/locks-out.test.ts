@@ -1,5 +1,7 @@
 /** What locks the right people out, or leaves them in: each row is a mistake or an attack, and the answer. */
 
+import type { ServerResponse } from 'node:http';
+import connect from 'connect';
 import supertest from 'supertest';
 import {
   LoginError,
@@ -9,6 +11,7 @@ import {
   type ManagedSessions,
   type ManagedSessionsOptions,
 } from '../../lib/index.js';
+import { createTestIssuer } from '../../lib/testing/index.js';
 import { bearer, ISSUER, SECRET, START, tokenOf } from '../http/site.js';
 import { describeEachFramework, type TestApp } from '../support/frameworks.js';
 
@@ -272,4 +275,50 @@ test.each<readonly [unknown, string]>([
   expect(thrown).toBeInstanceOf(TypeError);
   expect(String(thrown)).toContain(wanted);
   expect(String(thrown)).toContain(got);
+});
+
+describe('the scopes of a token', () => {
+  test.each<readonly [string, Readonly<Record<string, unknown>>, boolean]>([
+    ["scope: ['read']", { scope: ['read'] }, true],
+    ["scope: ['write', 'read']", { scope: ['write', 'read'] }, true],
+    ["scope: 'write read'", { scope: 'write read' }, true],
+    ["scp: ['read'], without scope", { scp: ['read'] }, true],
+    ["scope: '', beside scp", { scope: '', scp: ['read'] }, false],
+    ['scope: [], beside scp', { scope: [], scp: ['read'] }, false],
+    ['scope: null, beside scp', { scope: null, scp: ['read'] }, false],
+    ["scope: ['read write']", { scope: ['write read'] }, false],
+  ])('%s', async (_what, claims, isGranted) => {
+    newSessions();
+    const app = connect();
+    app.use(sessions.required({ scope: 'read' }));
+    app.use((_req: unknown, res: ServerResponse) => void res.end());
+    await supertest(app)
+      .get('/')
+      .set(bearer(tokenOf('a', claims)))
+      .expect(isGranted ? 200 : 403);
+  });
+});
+
+describe('fake timers that replace Date after construction', () => {
+  afterEach(() => jest.useRealTimers());
+
+  test('have their effect on expiry', async () => {
+    const issuer = await createTestIssuer();
+    const own = managedSessions({ issuer: { issuer: issuer.issuer, jwksUri: issuer.jwksUri } });
+    try {
+      const token = issuer.issue();
+      await own.verify(token);
+      jest.useFakeTimers({
+        now: Date.now() + 2 * 3_600_000,
+        doNotFake: ['performance', 'nextTick', 'setImmediate', 'setTimeout'],
+      });
+      await expect(own.verify(token)).rejects.toMatchObject({ code: 'token_expired' });
+      // The issuer's own clock too.
+      await expect(own.verify(issuer.issue())).resolves.toMatchObject({ user: { id: 'user-1' } });
+    } finally {
+      jest.useRealTimers();
+      await own.close();
+      await issuer.close();
+    }
+  });
 });

@@ -1,5 +1,7 @@
 /** What must not pass in silence: options that are misspelt, nested, misplaced, of a wrong kind, or unset. */
 
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import supertest from 'supertest';
 import { authRocket, authRocketV1, managedSessions, memoryStore, oidc, redisStore } from '../../lib/index.js';
 import type {
   AuthenticateOptions,
@@ -11,6 +13,7 @@ import type {
   IntrospectionOptions,
   IssuerOptions,
   ListOptions,
+  ManagedSessions,
   ManagedSessionsOptions,
   OidcOptions,
   RedisStoreOptions,
@@ -26,6 +29,7 @@ import {
   type TestIssuer,
   type TestIssuerOptions,
 } from '../../lib/testing/index.js';
+import { describeEachFramework } from '../support/frameworks.js';
 
 const SECRET = 'a secret that nobody may see in a message';
 const ISSUER = { issuer: 'https://id.example.com/', secret: SECRET };
@@ -412,4 +416,107 @@ describe('what people know from elsewhere is explained', () => {
 test.each([[NaN], [new Date(NaN)], ['now'], [null]])('a test clock cannot begin at %p', (start) => {
   expect(() => Reflect.apply(createTestClock, undefined, [start])).toThrow(/start must be a valid Date/);
   expect(() => Reflect.apply(createTestClock().set, undefined, [start])).toThrow(/moment must be a valid Date/);
+});
+
+describeEachFramework((_name, makeApp) => {
+  const own: ManagedSessions[] = [];
+  afterEach(() => Promise.all(own.splice(0).map((each) => each.close())));
+
+  /** A site whose shop and sessions need a login, and what it answers. */
+  function siteWith(loginUrl: unknown): ReturnType<typeof supertest> {
+    const { issuer, jwksUri } = testIssuer;
+    const each = managedSessions({ issuer: { issuer, jwksUri }, loginUrl: loginUrl as string });
+    own.push(each);
+    const app = makeApp();
+    app.mount('/logout', each.logout());
+    app.mount('/account/sessions', each.router());
+    app.mount('/shop', each.required(), (_req: unknown, res: ServerResponse) => void res.end('in'));
+    return supertest(app.listener);
+  }
+
+  type Visit = IncomingMessage & { readonly originalUrl?: string };
+  const back = ({ method, originalUrl = '' }: Visit): string =>
+    method === 'GET' ? `/sign-in?to=${encodeURIComponent(originalUrl)}` : '/sign-in';
+  const HTML = { Accept: 'text/html' };
+  const signedIn = (): Record<string, string> => ({
+    Cookie: `login_token=${testIssuer.issue()}`,
+    'Sec-Fetch-Site': 'same-origin',
+  });
+
+  describe('loginUrl as a function leads people back to where they were', () => {
+    test.each<[string, string]>([
+      ['/shop/cart?item=7&n=2', '/sign-in?to=%2Fshop%2Fcart%3Fitem%3D7%26n%3D2'],
+      ['/shop/%0d%0aSet-Cookie:x', '/sign-in?to=%2Fshop%2F%250d%250aSet-Cookie%3Ax'],
+      ['/shop//evil.example', '/sign-in?to=%2Fshop%2F%2Fevil.example'],
+      ['/account/sessions', '/sign-in?to=%2Faccount%2Fsessions'],
+    ])('from %s', async (url, location) => {
+      await siteWith(back).get(url).set(HTML).expect(303).expect('Location', location);
+    });
+
+    test('after a form has signed them out', async () => {
+      const site = siteWith(back);
+      await site.post('/account/sessions/end').set(HTML).set(signedIn()).expect(303).expect('Location', '/sign-in');
+      await site
+        .post('/account/sessions/current/end')
+        .set(HTML)
+        .set(signedIn())
+        .expect(303)
+        .expect('Location', '/sign-in');
+      await site.post('/logout').set(HTML).set(signedIn()).expect(303).expect('Location', '/sign-in');
+    });
+
+    test('the page lets its forms end there', async () => {
+      const site = siteWith(() => 'https://id.example.com/login?app=shop');
+      const { headers } = await site.get('/account/sessions').set(HTML).set(signedIn()).expect(200);
+      expect(headers['content-security-policy']).toContain("form-action 'self' https://id.example.com");
+    });
+
+    test('a link back to where a form goes to shows the page', async () => {
+      const site = siteWith(back);
+      for (const path of ['end', 'others/end', 'current/end', `${'x'.repeat(22)}/label`]) {
+        const sent = site.get(`/account/sessions/${path}`).set(signedIn());
+        await sent.set(HTML).expect(303).expect('Location', '/account/sessions');
+        await site.get(`/account/sessions/${path}`).set(signedIn()).set('Accept', 'application/json').expect(405);
+      }
+    });
+  });
+
+  test.each<[string, () => unknown]>([
+    ['a promise', async () => '/sign-in'],
+    ['a promise that rejects', () => Promise.reject(new Error('no'))],
+    ['nothing', () => undefined],
+    ['another scheme', () => 'javascript:alert(1)'],
+    ['another host', () => '//evil.example'],
+    ['another host, with a backslash', () => '/\\evil.example'],
+    ['a relative URL', () => 'sign-in'],
+    ['a line feed', () => '/sign-in?to=\n'],
+    ['what is not encoded', () => '/sign-in?to=ä'],
+    [
+      'an error',
+      () => {
+        throw new Error('no');
+      },
+    ],
+    [
+      'undefined, thrown',
+      () => {
+        // eslint-disable-next-line @typescript-eslint/only-throw-error -- what is tested
+        throw undefined;
+      },
+    ],
+  ])('loginUrl: %s goes to the error handler, and lets nobody in', async (_what, loginUrl) => {
+    const site = siteWith(loginUrl);
+    const answers = [
+      await site.get('/shop').set(HTML),
+      await site.get('/account/sessions').set(HTML),
+      await site.post('/account/sessions/end').set(HTML).set(signedIn()),
+      await site.post('/logout').set(HTML).set(signedIn()),
+    ];
+    for (const { status, text, headers } of answers) {
+      expect([status, text]).toEqual([500, expect.stringMatching(/^application error/)]);
+      expect(headers['location']).toBeUndefined();
+    }
+    // A request that needs no redirect does not call it.
+    await site.get('/shop').set('Accept', 'application/json').expect(401);
+  });
 });
