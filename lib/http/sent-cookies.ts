@@ -18,31 +18,53 @@ export type CookieReader = (req: AppRequest) => readonly string[];
  */
 export function createCookieReader(name: string): CookieReader {
   const sentCookies = createHeaderReader(name);
+  const isPrefixed = PREFIXED.test(name);
   return function readCookie(req) {
+    const { cookie } = req.headers;
+    const sent = cookie === undefined ? NONE : sentCookies(cookie);
+    // Older parsers trim more of a name than browsers do, so that a cookie of another name passes for a protected one.
+    if (isPrefixed && cookie !== undefined && sent.length === 0) return NONE;
     const signed = ownProperty(req.signedCookies, name);
     if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is invalid');
     if (isFilled(signed)) return [stringOf(signed)];
-    const { cookie } = req.headers;
-    const sent = cookie === undefined ? NONE : sentCookies(cookie);
-    if (sent.length > 1) return sent;
+    if (sent.length > 1 || (isPrefixed && sent.length === 1)) return sent;
     const parsed = ownProperty(req.cookies, name);
     return isFilled(parsed) ? [unquoted(stringOf(parsed))] : sent;
   };
 }
 
+/** Browsers accept a cookie with such a name only under conditions (RFC 6265bis, section 4.1.3). */
+const PREFIXED = /^__(?:Host|Secure)-/;
+
+/** Only our own parts of the header are looked at: sites have dozens of cookies. */
 function createHeaderReader(name: string): (header: string) => readonly string[] {
-  // Only our own parts of the header are parsed: sites have dozens of cookies.
-  const part = new RegExp(`(?:^|;)[ \\t]*${name.replace(/[$*+.^|]/g, '\\$&')}[ \\t]*=([^;]*)`, 'g');
   return function sentCookies(header) {
-    if (!header.includes(name)) return NONE;
+    let at = header.indexOf(name);
+    if (at === -1) return NONE;
     const values: string[] = [];
-    for (const [, written = ''] of header.matchAll(part)) {
-      const value = decoded(unquoted(written.trim()));
+    while (at !== -1 && values.length < EXAMINED) {
+      const value = valueAt(header, at, at + name.length);
       if (value !== '' && !values.includes(value)) values.push(value);
-      if (values.length === EXAMINED) break;
+      at = header.indexOf(name, at + name.length);
     }
     return values;
   };
+}
+
+/** The value of the cookie whose name is at this place; empty if the name is only a part of something else. */
+function valueAt(header: string, from: number, to: number): string {
+  let before = from - 1;
+  while (isBlank(header, before)) before -= 1;
+  if (before >= 0 && header[before] !== ';') return '';
+  let equals = to;
+  while (isBlank(header, equals)) equals += 1;
+  if (header[equals] !== '=') return '';
+  const end = header.indexOf(';', equals);
+  return decoded(unquoted(header.slice(equals + 1, end === -1 ? undefined : end).trim()));
+}
+
+function isBlank(header: string, at: number): boolean {
+  return header[at] === ' ' || header[at] === '\t';
 }
 
 /** Whether the `Cookie` header may have this cookie, empty or not. */

@@ -4,7 +4,7 @@ import { isObject, kindOf } from '../core/check.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
 import { cookieNames, type CookieOptions } from './cookie.js';
-import { memberOf, type AppRequest } from './request.js';
+import { memberOf, ownProperty, type AppRequest } from './request.js';
 import { createCookieReader } from './sent-cookies.js';
 import {
   checkCookieSource,
@@ -134,7 +134,7 @@ const BARE_TOKEN = /^\s*e[wy][\w-]*\.[\w-]+\.[\w-]*\s*$/;
 
 /** Undefined if it is absent or empty. */
 function headerOf(req: AppRequest, name: string): string | undefined {
-  const value: unknown = req.headers[name];
+  const value = ownProperty(req.headers, name);
   if (value === undefined || value === '') return undefined;
   if (typeof value !== 'string') throw malformed('The header with the token is not a string');
   return value;
@@ -148,7 +148,8 @@ function hasScheme(value: string, scheme: string): boolean {
 
 function inHeader(text: string, isHeaderSent: boolean): SentToken {
   if (text === '') throw malformed('The header has no token');
-  if (/\s/.test(text)) throw malformed('The header has more than one token');
+  // Not by a regular expression, which takes longer than everything else here.
+  if (text.includes(' ') || text.includes('\t')) throw malformed('The header has more than one token');
   return { text, others: NO_OTHERS, from: 'header', isHeaderSent };
 }
 
@@ -177,8 +178,11 @@ function cookieReader(names: readonly string[]): Reader {
   const readers = names.map(createCookieReader);
   return function readCookies(req) {
     for (const reader of readers) {
-      const [text, ...others] = reader(req);
-      if (text !== undefined) return { text, others, from: 'cookie', isHeaderSent: false };
+      const values = reader(req);
+      const text = values[0];
+      if (text === undefined) continue;
+      const others = values.length === 1 ? NO_OTHERS : values.slice(1);
+      return { text, others, from: 'cookie', isHeaderSent: false };
     }
     return undefined;
   };

@@ -88,6 +88,31 @@ describe('token sources', () => {
       { headers: { cookie: '__Host-login_token=; login_token=d.e.f; __Host-login_token=""' } },
       'd.e.f',
     ],
+    [
+      'a name that only looks like __Host-',
+      {
+        headers: {
+          cookie: '\u00a0__Host-login_token=1; \u0085__Host-login_token=1; $__Host-login_token=1; login_token=2',
+        },
+      },
+      '2',
+    ],
+    [
+      'the same, as an older cookie-parser takes it',
+      {
+        headers: { cookie: '\u00a0__Host-login_token=1; login_token=2' },
+        members: { cookies: { '__Host-login_token': '1', login_token: '2' } },
+      },
+      '2',
+    ],
+    [
+      'the same, before ours',
+      {
+        headers: { cookie: '\u00a0__Host-login_token=1; __Host-login_token=2' },
+        members: { cookies: { '__Host-login_token': '1' } },
+      },
+      '2',
+    ],
     ['the __Host- name in lower case', { headers: { cookie: '__host-login_token=1; login_token=2' } }, '2'],
     ['a name within a value', { headers: { cookie: 'a=login_token=1; b=__Host-login_token=2' } }, 'nothing'],
     ['a bare token', authorization(JWT), 'token_malformed'],
@@ -179,6 +204,8 @@ describe('token sources', () => {
     ['a function that finds nothing', [() => '', 'bearer'], both, 'a.b.c'],
     ['a function that finds it', [() => 'x.y.z', 'bearer'], both, 'x.y.z'],
     ['a function that finds something else', [(() => 7) as never, 'bearer'], both, 'token_malformed'],
+    ['a header that every object has', { header: 'constructor' }, {}, 'nothing'],
+    ['the prototype', { header: '__proto__' }, {}, 'nothing'],
   ])('%s', (_name, from, sent, expected) => {
     expect(read(from, sent)).toBe(expected);
   });
