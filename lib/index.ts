@@ -77,6 +77,8 @@ export type { Origins } from './http/forgery.js';
 export type { RequiredOptions } from './http/gates.js';
 export type { LogoutOptions, SiteData } from './http/logout.js';
 export type { LoginUrl } from './http/login-url.js';
+// Whole, because only what is not renamed can be merged with an application's declaration.
+export * from './http/register.js';
 export type { LoginSession, LoginUser } from './http/request.js';
 export type { Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';

@@ -5,10 +5,11 @@ import type { Socket } from 'node:net';
 import type { Organization } from '../core/claims.js';
 import type { LoginError } from '../core/errors.js';
 import type { Sighting } from '../core/session.js';
+import type { RegisteredUser } from './register.js';
 import type { Client, ClientOf } from './client.js';
 import { createTrustIn, type TrustFunction } from './client-address.js';
 
-/** The type of `req.user`, unless the option `user` makes something else of the claims. */
+/** The type of `req.user`, unless the option `user` makes something else of the claims: see `Register`. */
 export interface LoginUser {
   /** The subject. */
   readonly id: string;
@@ -36,7 +37,7 @@ declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- the one place where Express, and passport, let types be merged
   namespace Express {
     // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- members come by inheritance
-    interface User extends LoginUser {}
+    interface User extends RegisteredUser {}
     interface Request {
       // As passport declares it: merged declarations must be identical.
       user?: User | undefined;

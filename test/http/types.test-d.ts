@@ -5,11 +5,11 @@ import express from 'express';
 import passport from 'passport';
 import type { Organization } from '../../lib/core/claims.js';
 import type { LoginError } from '../../lib/core/errors.js';
-import type { LoginSession } from '../../lib/http/request.js';
+import type { LoginSession, LoginUser } from '../../lib/http/request.js';
 import type { Handler, OnRefused } from '../../lib/http/respond.js';
 import type { RouterOptions } from '../../lib/http/router.js';
 import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
-import type { ManagedSessions } from '../../lib/managed-sessions.js';
+import { managedSessions, type ManagedSessions } from '../../lib/managed-sessions.js';
 
 declare const login: ManagedSessions;
 declare const router: Handler;
@@ -56,3 +56,32 @@ export const options: RouterOptions = { layout: async (html: string, req: expres
 login.required({ scopes: 'a' });
 // @ts-expect-error -- a token is a string
 export const wrong: TokenSourceOption = () => 7;
+
+/** `User` is what the option `user` returns in the end, without what stands for "no such user". */
+type UserOf<Sessions> = Sessions extends ManagedSessions<infer User> ? User : never;
+interface Account {
+  readonly plan: string;
+}
+declare const account: Account;
+const issuer = { issuer: 'https://id.example.com/', secret: 'a secret' };
+
+export const bySync = managedSessions({ issuer, user: () => account });
+export const byAsync = managedSessions({ issuer, user: async () => account });
+export const orNull = managedSessions({ issuer, user: async (): Promise<Account | null> => account });
+export const orNothing = managedSessions({ issuer, user: (): Account | undefined => account });
+export const orFalse = managedSessions({ issuer, user: () => Math.random() > 0.5 && account });
+const byDefault = managedSessions({ issuer });
+
+type Same<One, Other> = [One, Other] extends [Other, One] ? true : never;
+export const users: readonly true[] = [
+  true satisfies Same<UserOf<typeof bySync>, Account>,
+  true satisfies Same<UserOf<typeof byAsync>, Account>,
+  true satisfies Same<UserOf<typeof orNull>, Account>,
+  true satisfies Same<UserOf<typeof orNothing>, Account>,
+  true satisfies Same<UserOf<typeof orFalse>, Account>,
+  true satisfies Same<UserOf<typeof byDefault>, LoginUser>,
+];
+
+const { health } = byDefault;
+export const lastError: string | null = health().feed.lastError;
+export const age: number | null = health().feed.age;

@@ -13,7 +13,7 @@ const script = (path: string): string => join(modules, path);
 
 const TYPESCRIPT = script('typescript/bin/tsc');
 /** What an app has beside the package; linked, because these are not what is tested. */
-const LINKED = ['express', '@types/express', '@types/node'];
+const LINKED = ['express', '@types/express', '@types/node', 'passport', '@types/passport'];
 
 const IMPORT = `
 import { createHmac } from 'node:crypto';
@@ -96,6 +96,40 @@ export async function typed() {
   return [code, misspelled, admin];
 }
 `;
+
+/** What `req.user` is by `Register`, and beside an application's own `Express.User`. Only types; never run. */
+const REQUEST_USERS = {
+  'an account that is loaded': `
+import express from 'express';
+import { managedSessions } from 'managed-sessions';
+interface Account { readonly plan: 'free' | 'paid'; readonly seats: number }
+declare const accounts: { get(id: unknown): Promise<Account | null> };
+declare module 'managed-sessions' { interface Register { user: Account } }
+const sessions = managedSessions({ issuer: { issuer: 'a', secret: 's' }, user: async ({ sub }) => accounts.get(sub) });
+express().use(sessions).get('/', (req, res) => {
+  const plan: 'free' | 'paid' | undefined = req.user?.plan;
+  // @ts-expect-error an Account has no claims
+  res.json([plan, req.user?.claims]);
+});
+export async function seats(token: string): Promise<number> {
+  return (await sessions.verify(token)).user.seats;
+}
+`,
+  'an Express.User of the application': `
+import express from 'express';
+import passport from 'passport';
+import { managedSessions } from 'managed-sessions';
+declare global { namespace Express { interface User { id: number; isAdmin: boolean } } }
+declare module 'managed-sessions' { interface Register { user: object } }
+const sessions = managedSessions({ issuer: { issuer: 'a', secret: 's' }, user: () => ({ id: 7, isAdmin: true }) });
+express().use(passport.initialize()).use(sessions).get('/', (req, res) => {
+  const id: number | undefined = req.user?.id;
+  // @ts-expect-error it is a number
+  const name: string | undefined = req.user?.id;
+  res.json([id, name]);
+});
+`,
+} as const;
 
 /** Jest resolves and loads modules in its own way, and the suites of those who use the package run there. */
 const SUITE = `
@@ -246,6 +280,20 @@ describe('a project that installed it', () => {
       ['ESM', 'program.mjs'],
     ])('compiles to %s, and runs', async (_kind, file) => {
       expect(JSON.parse(await node(project(), join('out', file)))).toEqual(ANSWERS);
+    });
+
+    // One of each kind: a compiler takes seconds.
+    it.each([
+      ['an account that is loaded', 'mts'],
+      ['an Express.User of the application', 'cts'],
+    ] as const)('has the right type of req.user: %s, .%s', async (what, extension) => {
+      const place = join(folder, `${what.replaceAll(/\W/g, '-')}-${extension}`);
+      await mkdir(place);
+      await writeFile(join(place, `program.${extension}`), REQUEST_USERS[what]);
+      const compilerOptions = { strict: true, module: 'node16', target: 'es2022', types: ['node'], noEmit: true };
+      const options = { ...compilerOptions, esModuleInterop: true, skipLibCheck: false };
+      await writeFile(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions: options }));
+      await expect(node(place, TYPESCRIPT, '-p', '.')).resolves.toBe('');
     });
   });
 });

@@ -2,7 +2,16 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import supertest from 'supertest';
-import { authRocket, authRocketV1, managedSessions, memoryStore, oidc, redisStore } from '../../lib/index.js';
+import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
+import {
+  authRocket,
+  authRocketV1,
+  LoginError,
+  managedSessions,
+  memoryStore,
+  oidc,
+  redisStore,
+} from '../../lib/index.js';
 import type {
   AuthenticateOptions,
   AuthRocketOptions,
@@ -519,4 +528,78 @@ describeEachFramework((_name, makeApp) => {
     // A request that needs no redirect does not call it.
     await site.get('/shop').set('Accept', 'application/json').expect(401);
   });
+});
+
+describe('health()', () => {
+  const PLAIN = { ok: true, age: expect.any(Number), lastError: null };
+
+  test('is plain data', async () => {
+    const healthy = managedSessions({ issuer: ISSUER });
+    const health = healthy.health();
+    expect(health).toEqual({ store: PLAIN, feed: PLAIN, keys: PLAIN, sessions: 0 });
+    expect(JSON.parse(JSON.stringify(health))).toEqual(health);
+    await healthy.close();
+  });
+
+  test('says in words why something failed, and null for an age that is not known', async () => {
+    const jwksUri = 'http://127.0.0.1:1/jwks.json';
+    const store = redisStore('redis://127.0.0.1:1');
+    const ill = managedSessions({
+      issuer: { issuer: ISSUER.issuer, jwksUri },
+      store,
+      storeTimeout: '50ms',
+      revocationBound: '1s',
+    });
+    await expect(ill.list('ann')).rejects.toMatchObject({ code: 'store_unavailable' });
+    const token = testIssuer.issue({ iss: ISSUER.issuer });
+    await expect(ill.verify(token)).rejects.toMatchObject({ code: 'keys_unavailable' });
+    const health = ill.health();
+    const failed = { age: null, lastError: expect.stringMatching(/\w/) };
+    expect(health).toEqual({
+      store: { ok: false, ...failed },
+      feed: { ok: false, age: null, lastError: health.feed.lastError },
+      keys: { ok: false, ...failed },
+      sessions: 0,
+    });
+    expect(JSON.parse(JSON.stringify(health))).toEqual(health);
+    await ill.close();
+  });
+
+  test.each([
+    ['one issuer', ISSUER],
+    ['an issuer function', () => null],
+  ])('nothing is ok after close(), with %s', async (_name, issuer) => {
+    const closed = managedSessions({ issuer });
+    expect(closed.health().store.ok).toBe(true);
+    const closing = closed.close();
+    // From the call on: a probe must not send requests to a process that is closing.
+    const { store, feed, keys } = closed.health();
+    for (const part of [store, feed, keys]) {
+      expect(part).toMatchObject({ ok: false, lastError: 'This managedSessions() is closed' });
+    }
+    await closing;
+    expect(closed.health().feed.ok).toBe(false);
+  });
+});
+
+describe('a handle that was left out', () => {
+  test.each([undefined, null, '', 7, {}])('%p', async (handle) => {
+    const given = handle as string;
+    await expect(sessions.revoke('ann', given)).rejects.toThrow(
+      /^revoke\(\) must have the handle of a session as its second argument, got .*; revokeAll\(\) ends every session/,
+    );
+    for (const call of [sessions.revoke('ann', given), sessions.get('ann', given), sessions.label('ann', given, 'x')]) {
+      await expect(call).rejects.toThrow(TypeError);
+    }
+  });
+
+  test('one that cannot be a handle is answered like an unknown one', async () => {
+    await expect(sessions.revoke('ann', 'nonsense')).rejects.toMatchObject({ code: 'session_not_found' });
+  });
+});
+
+test.each(LOGIN_ERROR_CODES)('a LoginError has its status under the name that Nest and Koa read: %s', (code) => {
+  const { status, statusCode } = new LoginError(code, 'refused');
+  expect(statusCode).toBe(status);
+  expect(statusCode).toBeGreaterThanOrEqual(400);
 });
