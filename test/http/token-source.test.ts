@@ -1,3 +1,5 @@
+import { createHmac } from 'node:crypto';
+import cookieParser from 'cookie-parser';
 import { LoginError } from '../../lib/core/errors.js';
 import type { CookieOptions } from '../../lib/http/cookie.js';
 import { createTokenSource } from '../../lib/http/token-source.js';
@@ -253,6 +255,27 @@ describe('token sources', () => {
   test.each(['$a*b+c.d^e|f', '__Host-login', "!#%&'`~-"])('the cookie name %s', (cookie) => {
     expect(read({ cookie }, { headers: { cookie: `a=1; ${cookie}=d.e.f` } })).toBe('d.e.f');
     expect(read({ cookie }, { headers: { cookie: `x${cookie}=d.e.f` } })).toBe('nothing');
+  });
+
+  test('what cookie-parser itself leaves on a request', () => {
+    const signed = (value: string, secret = 'ours'): string =>
+      `s:${value}.${createHmac('sha256', secret).update(value).digest('base64').replace(/=+$/, '')}`;
+    const parsed = (cookie: string): string | undefined => {
+      const req = request({ headers: { cookie } });
+      Reflect.apply(cookieParser('ours'), undefined, [req, {}, () => undefined]);
+      try {
+        return createTokenSource().read(req)?.text;
+      } catch (error) {
+        return error instanceof LoginError ? error.code : String(error);
+      }
+    };
+    const encoded = (value: string): string => encodeURIComponent(signed(value));
+    expect(parsed('login_token=d.e.f')).toBe('d.e.f');
+    expect(parsed('login_token="d.e.f"')).toBe('d.e.f');
+    expect(parsed(`login_token=${encoded('d.e.f')}`)).toBe('d.e.f');
+    expect(parsed(`__Host-login_token=${encoded('d.e.f')}; login_token=planted`)).toBe('d.e.f');
+    expect(parsed(`login_token=${encodeURIComponent(signed('d.e.f', 'theirs'))}`)).toBe('token_malformed');
+    expect(parsed('login_token=j:{"a":1}')).toBe('token_malformed');
   });
 
   test('a name of the prototype is no cookie', () => {

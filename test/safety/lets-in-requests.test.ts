@@ -122,6 +122,16 @@ describeEachFramework((_framework, makeApp) => {
   });
 });
 
+describeEachFramework((_framework, makeApp) => {
+  test('a token without a scheme is reported, without the token', async () => {
+    sessions = shop();
+    const reported: unknown[] = [];
+    sessions.on('tokenRefused', ({ code, error }) => reported.push([code, error.message.includes(ALICE)]));
+    await outcome(makeApp(), sessions, { ...alice, Authorization: ALICE });
+    expect(reported).toEqual(Array.from({ length: 2 }, () => ['token_malformed', false]));
+  });
+});
+
 /** What a server without a framework answers: 101 or 200 with the user, or the status of the refusal. */
 async function authenticated(req: IncomingMessage): Promise<{ status: number; user: string }> {
   try {
