@@ -47,6 +47,9 @@ const COOKIE_LIMIT = 4096;
 /** RFC 6265, section 4.1.1, as far as all browsers follow it. */
 const COOKIE_NAME = /^[\w!#$%&'*+.^`|~-]{1,256}$/;
 
+/** RFC 6265, section 4.1.2.3, with the leading dot that browsers ignore. */
+const DOMAIN = /^\.?[a-z\d](?:[a-z\d-]*[a-z\d])?(?:\.[a-z\d](?:[a-z\d-]*[a-z\d])?)*$/i;
+
 export const cookieName: Kind = {
   accepts: (value) => typeof value === 'string' && COOKIE_NAME.test(value),
   words: "a valid cookie name such as 'login_token'",
@@ -59,7 +62,7 @@ const COOKIE_OPTIONS: OptionKinds<CookieOptions> = {
     words: "a string that is a path such as '/shop'",
   },
   domain: {
-    accepts: (value) => typeof value === 'string' && /^\.?[a-z\d][a-z\d.-]*$/i.test(value),
+    accepts: (value) => typeof value === 'string' && DOMAIN.test(value),
     words: "a string that is a domain such as 'example.com'",
   },
   sameSite: oneOf('strict', 'lax', 'none'),

@@ -182,7 +182,7 @@ const OWNERS: readonly Owner[] = [
   owner<CookieOptions>('cookie', (cookie: never) => managedSessions({ issuer: ISSUER, cookie }), {
     name: [null, 7, 'a b'],
     path: [null, 7, 'shop'],
-    domain: [null, 7, 'a b'],
+    domain: [null, 7, 'a b', 'a..b', 'example.com.', '-a.example', 'example.com:3000'],
     sameSite: WORDS,
     secure: BOOLEANS,
     partitioned: BOOLEANS,
