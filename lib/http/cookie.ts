@@ -6,6 +6,7 @@ import { COOKIE_ADVICE } from '../core/advice.js';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
 import { isLoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
+import { addHeader } from './respond.js';
 import { createCookieReader, isSent, type CookieReader } from './sent-cookies.js';
 
 /**
@@ -136,7 +137,7 @@ export function createLoginCookie(plainName: string, options: CookieOptions, par
         maxAge: Math.max(0, Math.floor((endsAt - clock.now()) / 1000)),
         expires: new Date(endsAt),
       });
-      res.appendHeader('Set-Cookie', cookie);
+      addHeader(res, 'Set-Cookie', cookie);
     },
     clear(res) {
       for (const each of known) each.clear(res);
@@ -162,7 +163,6 @@ export function createCookieClearer(name: string, options: CookieOptions = {}): 
   const headers = [stringifySetCookie(whole)];
   if (domain !== undefined) headers.push(stringifySetCookie({ ...whole, domain }));
   return function clearCookie(res) {
-    // A copy: Node keeps the list, and appends the next cookie to it.
-    if (!res.headersSent) res.appendHeader('Set-Cookie', [...headers]);
+    if (!res.headersSent) addHeader(res, 'Set-Cookie', headers);
   };
 }

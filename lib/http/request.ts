@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { isObject, kindOf } from '../core/check.js';
 import type { Organization } from '../core/claims.js';
 import type { LoginError } from '../core/errors.js';
 import type { Sighting } from '../core/session.js';
@@ -79,6 +80,18 @@ export function memberOf<Holder, Name extends keyof Holder>(holder: Holder, name
 
 export function put<Name extends 'user' | 'loginSession'>(req: AppRequest, name: Name, value: AppRequest[Name]): void {
   req[name] = value;
+}
+
+/**
+ * Throws a `TypeError` if the headers of a request are not as Node has them. They would look as if nothing was sent: no token,
+ * and no `Origin`.
+ */
+export function requireHeaders({ headers }: { readonly headers?: unknown }): void {
+  if (!isObject(headers))
+    throw new TypeError(`The request must have headers as Node's own has, got ${kindOf(headers)}`);
+  // A header of this name would be a string.
+  if (typeof headers['get'] !== 'function') return;
+  throw new TypeError("The request must be Node's own (an IncomingMessage), got one of the Fetch API, or one like it");
 }
 
 /** One request as the ledger sees it. Its client is found on demand: most requests do not need it. */

@@ -49,7 +49,12 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
 
   return function refuse(error, req, res, next, present = presentProblem) {
     // Somebody else has answered meanwhile, for example at a timeout, or the client is gone.
-    if (res.headersSent || res.writableEnded || res.destroyed) return;
+    if (isOver(res)) return;
+    if (res.headersSent) {
+      // As Express advises: its own error handler closes the connection, so that the client does not wait for more.
+      next(error);
+      return;
+    }
     try {
       if (onRefused !== undefined) {
         protect(res);
@@ -63,6 +68,11 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
       passOn(next, failure);
     }
   };
+}
+
+/** Whether nobody waits for an answer any more. */
+export function isOver({ writableEnded, destroyed }: ServerResponse): boolean {
+  return writableEnded || destroyed;
 }
 
 function catchLater(outcome: unknown, next: Next): void {
@@ -115,6 +125,17 @@ export function sendNothing(res: ServerResponse): void {
   send(res, 204);
 }
 
+/** A header that may occur several times. Response objects of test kits and adapters may lack `appendHeader`. */
+export function addHeader(res: ServerResponse, name: string, value: string | readonly string[]): void {
+  // A copy: Node keeps a list, and appends the next value to it.
+  if (hasMethod(res, 'appendHeader')) res.appendHeader(name, typeof value === 'string' ? value : [...value]);
+  else res.setHeader(name, [res.getHeader(name) ?? [], value].flat().map(String));
+}
+
+function hasMethod(res: Partial<ServerResponse>, name: 'appendHeader'): boolean {
+  return typeof res[name] === 'function';
+}
+
 /** 303: the browser follows with a GET, whatever the method was. */
 export function redirect(res: ServerResponse, location: string): void {
   if (!res.headersSent) res.setHeader('Location', location);
@@ -127,9 +148,10 @@ function protect(res: ServerResponse): void {
   res.setHeader('X-Content-Type-Options', 'nosniff');
 }
 
-/** Node omits the body for HEAD. */
+/** Node omits the body for HEAD. Throws a `TypeError` if somebody began another answer and has not ended it. */
 function send(res: ServerResponse, status: number, type?: string, body?: unknown): void {
-  if (res.headersSent) return;
+  if (isOver(res)) return;
+  if (res.headersSent) throw new TypeError('The response has begun before it could be answered here');
   res.statusCode = status;
   protect(res);
   if (type === undefined) {

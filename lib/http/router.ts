@@ -18,7 +18,16 @@ import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest } from './request.js';
 import { createCookieLogins } from './sign-in.js';
-import { redirect, sendJson, sendNotAllowed, sendNothing, type Handler, type Next } from './respond.js';
+import {
+  redirect,
+  sendJson,
+  sendNotAllowed,
+  sendNothing,
+  sendProblem,
+  type Handler,
+  type Next,
+  type Present,
+} from './respond.js';
 import { createPage, mountOf, queryOf, type Page, type PageOptions } from './serve-page.js';
 
 export interface RouterOptions extends PageOptions {
@@ -204,13 +213,14 @@ function createEndpoint({ authenticator, fail }: RouterParts, page: Page): (answ
     return CurrentSession.tokenOf(session);
   }
 
+  const present: Present = (error, req, res) =>
+    prefersHtml(req.headers.accept) ? page.showProblem(error, req, res) : sendProblem(res, error);
+
   return (answer) =>
     function sessionsEndpoint(req: AppRequest, res, next) {
       callerOf(req)
         .then((caller) => answer(req, res, caller))
-        .catch((error: unknown) => {
-          fail(error, req, res, next, prefersHtml(req.headers.accept) ? page.showProblem : undefined);
-        });
+        .catch((error: unknown) => fail(error, req, res, next, present));
     };
 }
 

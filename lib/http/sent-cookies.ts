@@ -20,8 +20,8 @@ export function createCookieReader(name: string): CookieReader {
   const sentCookies = createHeaderReader(name);
   const isPrefixed = PREFIXED.test(name);
   return function readCookie(req) {
-    const { cookie } = req.headers;
-    const sent = cookie === undefined ? NONE : sentCookies(cookie);
+    const cookie = ownProperty(req.headers, 'cookie');
+    const sent = typeof cookie === 'string' ? sentCookies(cookie) : NONE;
     // Older parsers trim more of a name than browsers do, so that a cookie of another name passes for a protected one.
     if (isPrefixed && cookie !== undefined && sent.length === 0) return NONE;
     const signed = ownProperty(req.signedCookies, name);
@@ -68,8 +68,9 @@ function isBlank(header: string, at: number): boolean {
 }
 
 /** Whether the `Cookie` header may have this cookie, empty or not. */
-export function isSent(name: string, { headers: { cookie } }: AppRequest): boolean {
-  return cookie?.split(';').some((part) => part.split('=', 1)[0]?.trim() === name) ?? false;
+export function isSent(name: string, { headers }: AppRequest): boolean {
+  const cookie = ownProperty(headers, 'cookie');
+  return typeof cookie === 'string' && cookie.split(';').some((part) => part.split('=', 1)[0]?.trim() === name);
 }
 
 function isFilled(value: unknown): boolean {
