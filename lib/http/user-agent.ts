@@ -304,7 +304,7 @@ function native(text: string, hardware: Hardware): Parts {
   const product =
     forSystem ??
     /^([^/();]{1,64})\/(?:v?(\d[\w.]{0,19}))?/.exec(text) ??
-    /^([A-Za-z][\w.-]{1,39}(?: [A-Za-z][\w.-]{0,39}){0,3})(?: v?(\d[\w.]{0,19}))?(?: \(|$)/.exec(text);
+    /^([A-Za-z][\w.-]{1,39}(?: [A-Za-z][\w.-]{0,39}){0,3})(?: v?(\d[\w.]{0,19}))?(?: Android)?(?: \(|$)/.exec(text);
   const name =
     named(APPS, text) ?? decoded(product?.[1]?.replace(/ for (?:iOS|iPad|iPhone|Android)$/, '').trim() ?? '');
   // Services of the system, such as the calendar, name nothing else.
