@@ -156,6 +156,23 @@ describeEachFramework((_name, makeApp) => {
     expect((await onlySession(sessions)).client.name).toBe('Firefox');
   });
 
+  test('a browser that always comes right after the server that renders its page is recorded', async () => {
+    const app = makeApp();
+    app.trustProxy(true);
+    const clock = createTestClock();
+    const sessions = newSessions({ trustProxy: true, clock });
+    app.mount('/', sessions, (_req: unknown, res: ServerResponse) => void res.end());
+    const agent = supertest.agent(app.listener).set('Authorization', `Bearer ${issuer.issue()}`);
+    for (const ip of ['203.0.113.7', '203.0.113.8']) {
+      clock.advance('2m');
+      await agent.get('/').set('X-Forwarded-For', '127.0.0.9').set('User-Agent', 'node').expect(200);
+      await onlySession(sessions);
+      await agent.get('/').set('X-Forwarded-For', ip).set('User-Agent', FIREFOX).expect(200);
+      const session = await onlySession(sessions);
+      expect([session.ip, session.client.name]).toEqual([ip, 'Firefox']);
+    }
+  });
+
   describe('the option client', () => {
     type Hint = ReturnType<NonNullable<ManagedSessionsOptions['client']>>;
     const found = { ip: '203.0.113.7', userAgent: FIREFOX };
