@@ -128,7 +128,7 @@ describeEachFramework((_name, makeApp) => {
       clock.advance('10m');
       const sent = agent.get('/').set('Authorization', `Bearer ${token}`).set('X-Forwarded-For', ip);
       await sent.set('User-Agent', userAgent).expect(200);
-      // In the background. It is done when the next sighting is.
+      // The sighting is sent in the background, and the store answers it before it answers the list.
       return onlySession(sessions);
     };
     await visit('203.0.113.7', FIREFOX);
@@ -270,7 +270,7 @@ test('any address is read with a port and brackets as without them', () => {
   );
 });
 
-test('nothing but an address is read as one, and no text is read slowly or throws', () => {
+test('nothing but an address is read as one, and no string is read slowly or throws', () => {
   const piece = fc.constantFrom('[', ']', ':', '.', '%', '1', 'f', '203.0.113.7', '2001:db8::7', 'x', ' ');
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
