@@ -44,8 +44,13 @@ export function passOn(next: Next, failure: unknown): void {
   next(asFailure(failure));
 }
 
+/** Whether Express or Connect go on to the next handler if `next` gets this: it is falsy, `'route'` or `'router'`. */
+export function goesOn(failure: unknown): boolean {
+  return !failure || failure === 'route' || failure === 'router';
+}
+
 function asFailure(failure: unknown): unknown {
-  if (!failure || failure === 'route' || failure === 'router') {
+  if (goesOn(failure)) {
     return new Error('A function of the application failed without an error', { cause: failure });
   }
   // Without the value as its cause: whatever logs the error would fail as well.

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LoginError } from '../core/errors.js';
-import { passOn, pendingResult } from '../core/hooks.js';
+import { goesOn, passOn, pendingResult } from '../core/hooks.js';
 import { isNavigation } from './accept.js';
 import type { LoginUrlFor } from './login-url.js';
 
@@ -11,7 +11,10 @@ export type Next = (error?: unknown) => void;
 /** A request handler of Express 4, Express 5 and Connect. */
 export type Handler = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
-/** Answers a refused request instead of the middleware. Whatever it throws or rejects with goes to `next`. */
+/**
+ * Answers a refused request instead of the middleware. Whatever it throws or rejects with goes to `next`. If it calls `next`
+ * without an error, the refusal is the error: nobody is let in.
+ */
 export type OnRefused = {
   answer(error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next): unknown;
 }['answer'];
@@ -53,7 +56,7 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
     try {
       if (onRefused !== undefined) {
         protect(res);
-        catchLater(onRefused(error, req, res, next), next);
+        catchLater(onRefused(error, req, res, closedNext(next, error)), next);
       } else if (loginUrlFor !== undefined && error.status === 401 && isNavigation(req)) {
         redirect(res, loginUrlFor(req));
       } else {
@@ -62,6 +65,13 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
     } catch (failure) {
       passOn(next, failure);
     }
+  };
+}
+
+/** A `next` that never runs the handler behind the gate: the refusal takes the place of whatever would. */
+function closedNext(next: Next, error: LoginError): Next {
+  return function nextWithFailure(failure) {
+    passOn(next, goesOn(failure) ? error : failure);
   };
 }
 

@@ -5,6 +5,7 @@ import * as http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { isLoginError } from '../../lib/core/errors.js';
 import type { ManagedSessions } from '../../lib/index.js';
+import { tokenOf } from '../http/site.js';
 import { describeEachFramework } from '../support/frameworks.js';
 import {
   ALICE,
@@ -25,6 +26,8 @@ afterEach(() => sessions.close());
 
 const alice = { Cookie: `login_token=${ALICE}` };
 const bearer = { Authorization: `Bearer ${ALICE}` };
+/** Tokens of one session. */
+const MALLORYS = [1, 2, 3, 4].map((n) => tokenOf('mallory-1', { sub: 'mallory', n }));
 const crossSite = { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' };
 const sameSite = { Origin: 'https://blog.shop.example', 'Sec-Fetch-Site': 'same-site' };
 /** A form, an image and a WebSocket of another page. */
@@ -98,6 +101,11 @@ describeEachFramework((_framework, makeApp) => {
       'a planted cookie beside a __Host- cookie',
       { Cookie: `login_token=${MALLORY}; __Host-login_token=${ALICE}` },
       'alice',
+    ],
+    [
+      'four planted cookies of one session before ours',
+      { Cookie: [...MALLORYS, ALICE].map((token) => `login_token=${token}`).join('; ') },
+      'token_malformed',
     ],
     ['an empty plain name beside it', { Cookie: `login_token=; __Host-login_token=${ALICE}` }, 'alice'],
     [
