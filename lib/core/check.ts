@@ -68,7 +68,8 @@ export function checkOptions<Options>(
   kinds: OptionKinds<Options>,
   { prefix = prefixOf(owner), advice = {} }: { readonly prefix?: string; readonly advice?: Advice } = {},
 ): Readonly<Partial<Record<keyof Options, unknown>>> {
-  if (!isObject(value)) {
+  // The options in a Map would all be ignored.
+  if (!isObject(value) || value instanceof Map) {
     const takes = owner.endsWith(')') ? 'takes an object of options' : 'must be an object of options';
     throw new TypeError(`${owner} ${takes}, got ${kindOf(value)}`);
   }
@@ -131,6 +132,7 @@ export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (value instanceof KeyObject) return `a ${value.type} KeyObject`;
   if (value instanceof Promise) return 'a promise';
+  if (value instanceof Map) return 'a Map';
   if (value instanceof Uint8Array) return 'a Buffer';
   if (typeof value === 'number' && !Number.isInteger(value)) {
     return Number.isFinite(value) ? 'a number that is not an integer' : String(value);

@@ -110,6 +110,9 @@ function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorith
   }
   const bytes = types.isKeyObject(value) ? value.export() : Buffer.from(value);
   if (isPublicMaterial(bytes)) throw publicAsSecret(name);
+  if (/^\s*https?:\/\//i.test(bytes.toString('latin1'))) {
+    throw new TypeError(`${name} is a URL, with which anybody could sign tokens: the URL of a key set is the jwksUri`);
+  }
   const key = types.isKeyObject(value) ? value : createSecretKey(bytes);
   return namingOption(name, () => ({ key, kid: undefined, algorithms: algorithmsOf(key, undefined, algorithms) }));
 }
