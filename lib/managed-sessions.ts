@@ -80,7 +80,7 @@ export interface ManagedSessions<User = LoginUser> {
    * For your own sign-in route: verifies the token, and sets it as the cookie, as `handoff()` does. If that replaces the
    * cookie of another session, that session is ended with the reason `replaced`, whoever's it is. Rejects with `LoginError`
    * if the token is refused, is too long for a cookie, or cannot be checked: then nothing is written. Await it before you
-   * answer, and check that the request comes from your own page: it does not read where the request was sent from.
+   * answer, and check that the request comes from your own page: this method does not check that.
    */
   setCookie(req: IncomingMessage, res: ServerResponse, token: string): Promise<void>;
   /**
@@ -137,12 +137,11 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
   });
   const parts = connect(options, settings, published(events.emit));
   const { authenticator, issuers, tenants, ledger } = parts;
-  const { required, ...handlers } = handlerMembers(parts, settings);
-  const requireLogin = required();
+  const handlers = handlerMembers(parts, settings);
+  const requireLogin = handlers.required();
   let isClosed = false;
   const members: Members<User> = {
     ...handlers,
-    required,
     ...accountMembers(parts.account, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
     verify: async (token, sighting) => {
       return authenticator.verify(token, clientGiven(sighting, settings.recordIp));
@@ -167,7 +166,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
   };
   return Object.assign(function managedSessionsMiddleware(req: IncomingMessage, res: ServerResponse, next: Next) {
     requireLogin(req, res, next);
-  }, members);
+  }, refusingRequests(members));
 }
 
 type Members<User> = { [Name in keyof ManagedSessions<User>]: ManagedSessions<User>[Name] };
@@ -269,25 +268,13 @@ type HandlerName = 'required' | 'optional' | 'router' | 'logout' | 'handoff' | '
 function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pick<Members<User>, HandlerName> {
   const { authenticator, fail } = parts;
   const withHints = clientHints ? askForHints : (handler: Handler) => handler;
-  const make: Pick<Members<User>, HandlerName> = {
+  return {
     required: (options) => withHints(createRequired(authenticator, fail, options)),
     optional: (options?: unknown) => withHints(createOptional(authenticator, options)),
     router: (options) => withHints(createRouter(parts, options)),
     logout: (options) => createLogout(parts, options),
     handoff: (options) => createHandoff(parts, options),
     introspection: (options) => createIntrospection(parts, options),
-  };
-  return {
-    required: refusingRequests('required', 'app.use(sessions.required())', make.required),
-    optional: refusingRequests('optional', 'app.use(sessions.optional())', make.optional),
-    router: refusingRequests('router', "app.use('/account/sessions', sessions.router())", make.router),
-    logout: refusingRequests('logout', "app.post('/logout', sessions.logout())", make.logout),
-    handoff: refusingRequests('handoff', 'app.use(sessions.handoff(...))', make.handoff),
-    introspection: refusingRequests(
-      'introspection',
-      "app.use('/introspect', sessions.introspection(...))",
-      make.introspection,
-    ),
   };
 }
 

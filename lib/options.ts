@@ -103,8 +103,8 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    */
   client?: ClientOption;
   /**
-   * Answers refused requests instead of the middleware. If it calls `next()` without an error, the refusal goes to the error
-   * handler: nobody is let in. To let requests pass without a login, use `optional()`.
+   * Answers refused requests instead of the middleware. If it calls `next()` without an error, the refused request goes on to
+   * the next handler.
    */
   onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
   /**

@@ -1,5 +1,6 @@
 /** The options, checked and with all defaults. An invalid one throws at construction, and the error names it. */
 
+import { IncomingMessage } from 'node:http';
 import { TOP_ADVICE } from './core/advice.js';
 import {
   aBoolean,
@@ -98,6 +99,9 @@ const YEAR = { min: '1s', max: '366d' } as const;
 
 /** Throws a `TypeError` that names the first invalid option. */
 export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Settings {
+  if (options instanceof IncomingMessage) {
+    throw new TypeError('managedSessions is not a request handler; call it once: app.use(managedSessions({ issuer }))');
+  }
   // What `user` returns does not matter here.
   checkOptions<ManagedSessionsOptions>(options, 'managedSessions()', OPTIONS, {
     prefix: '',

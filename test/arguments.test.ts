@@ -1,5 +1,6 @@
 /** Arguments that are wrong say so: a misspelt one must not pass for one that was left out. */
 
+import jwt from 'jsonwebtoken';
 import { isExpired } from '../lib/client/index.js';
 import { createTestIssuer } from '../lib/testing/index.js';
 import { authRocket, managedSessions, memoryStore } from '../lib/index.js';
@@ -35,6 +36,9 @@ test.each([
   ['list', [undefined], /user must be a subject .* undefined/],
   ['list', [5], /user must be a subject .* a number/],
   ['list', [{ subject: 'u' }], /user must be \{ issuer, subject \}: or the subject alone/],
+  ['list', [{ id: 'u' }], /user must be \{ issuer, subject \}: or the subject alone/],
+  ['list', [{ issuer: ISSUER.issuer, id: 7 }], /user must be a subject: a non-empty string/],
+  ['list', [{ issuer: ISSUER.issuer, id: 'u', subject: 'v' }], /an id and a subject, and they are not the same/],
   ['revoke', ['u', 'handle', { resaon: 'x' }], /revoke\(\) has no option "resaon": did you mean reason\?/],
   ['verify', ['token', { useragent: 'x' }], /verify\(\) has no option "useragent": did you mean userAgent\?/],
   ['verify', ['token', { ip: 7 }], /verify\(\): ip must be a string or null, got a number/],
@@ -90,6 +94,23 @@ test('authRocket() says that it takes options', () => {
 
 test('isExpired(undefined) is true', () => {
   expect(isExpired(undefined)).toBe(true);
+});
+
+test.each([
+  ['its subject', 'u'],
+  ['{ issuer, subject }', { issuer: ISSUER.issuer, subject: 'u' }],
+  ['{ issuer, id }', { issuer: ISSUER.issuer, id: 'u' }],
+  ['both, and they agree', { issuer: ISSUER.issuer, subject: 'u', id: 'u' }],
+] as const)('a user is meant by %s', async (_by, reference) => {
+  const own = managedSessions({ issuer: ISSUER });
+  const token = jwt.sign({ sub: 'u', sid: 's' }, ISSUER.secret, { issuer: ISSUER.issuer, expiresIn: '1h' });
+  try {
+    const { user } = await own.verify(token);
+    await expect(own.list(user)).resolves.toEqual(await own.list('u'));
+    await expect(own.revokeAll(reference)).resolves.toEqual({ ended: 1 });
+  } finally {
+    await own.close();
+  }
 });
 
 test.each([

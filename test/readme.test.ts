@@ -44,14 +44,26 @@ const fileOf = ({ file, line, language }: CodeBlock): string =>
 let folder = '';
 let problems: string[] = [];
 
-/** An app that installed the package and everything that the examples use. */
-async function makeApp(): Promise<string> {
+/** What a block says to the compiler about a module holds for every file beside it. */
+const isAlone = ({ code }: CodeBlock): boolean => code.includes('declare module');
+
+/** Apps that installed the package and everything that the examples use. */
+async function makeApps(): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'managed-sessions-readme-'));
-  const app = join(home, 'app');
   await symlink(modules, join(home, 'node_modules'));
+  const code = blocks.filter(isCode);
+  await makeApp(
+    join(home, 'app'),
+    code.filter((block) => !isAlone(block)),
+  );
+  await makeApp(join(home, 'alone'), code.filter(isAlone));
+  return home;
+}
+
+async function makeApp(app: string, modulesOfIt: readonly CodeBlock[]): Promise<void> {
   await mkdir(join(app, 'node_modules'), { recursive: true });
   await symlink(root, join(app, 'node_modules/managed-sessions'));
-  for (const block of blocks.filter(isCode)) await writeFile(join(app, fileOf(block)), moduleOf(block));
+  for (const block of modulesOfIt) await writeFile(join(app, fileOf(block)), moduleOf(block));
   const compilerOptions = {
     strict: true,
     allowJs: true,
@@ -64,7 +76,6 @@ async function makeApp(): Promise<string> {
     skipLibCheck: true,
   };
   await writeFile(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*'] }));
-  return home;
 }
 
 async function typeCheck(app: string): Promise<string[]> {
@@ -78,8 +89,8 @@ async function typeCheck(app: string): Promise<string[]> {
 }
 
 beforeAll(async () => {
-  folder = await makeApp();
-  problems = await typeCheck(join(folder, 'app'));
+  folder = await makeApps();
+  problems = [...(await typeCheck(join(folder, 'app'))), ...(await typeCheck(join(folder, 'alone')))];
 });
 
 afterAll(async () => {

@@ -34,8 +34,9 @@ export const aClock: Kind = {
   accepts: (value) =>
     ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
     'now' in value &&
-    typeof value.now === 'function',
-  words: 'an object with a method now() that returns milliseconds since 1970',
+    typeof value.now === 'function' &&
+    Number.isFinite(Reflect.apply(value.now, value, [])),
+  words: 'an object with a method now() that returns milliseconds since 1970, as a number',
 };
 
 export function aFunction(does: string): Kind {
@@ -146,10 +147,9 @@ const CONFUSIONS: Readonly<Record<string, readonly string[]>> = {
   alg: ['algorithms'],
   aud: ['audience'],
   clockskew: ['clockTolerance'],
-  cookiename: ['name', 'cookie'],
+  cookiename: ['name'],
   expires: ['lifetime'],
   expiresin: ['lifetime'],
-  issuerbaseurl: ['issuer'],
   iss: ['issuer'],
   jwks: ['jwksUri'],
   jwksurl: ['jwksUri'],
@@ -158,8 +158,6 @@ const CONFUSIONS: Readonly<Record<string, readonly string[]>> = {
   keyprefix: ['prefix'],
   leeway: ['clockTolerance'],
   maxage: ['lifetime'],
-  redis: ['store'],
-  secretorkey: ['secret'],
   sub: ['subject'],
   subjectclaim: ['subject'],
   timeout: ['storeTimeout', 'idleTimeout'],

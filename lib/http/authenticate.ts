@@ -13,7 +13,15 @@ import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { ClientOf } from './client.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
-import { ownProperty, put, RequestSighting, type AppRequest, type LoginSession, type LoginUser } from './request.js';
+import {
+  ownProperty,
+  put,
+  requireHeaders,
+  RequestSighting,
+  type AppRequest,
+  type LoginSession,
+  type LoginUser,
+} from './request.js';
 import { chooseSession } from './one-session.js';
 import type { SentToken, TokenSource } from './token-source.js';
 import { existing, type UserResult } from './user-result.js';
@@ -251,6 +259,7 @@ export class Authenticator<User> implements Issuing {
 
   /** The same check for any request. Rejects with `LoginError`, and with `TypeError` if an option is invalid. */
   async authenticate(req: IncomingMessage, options: AuthenticateOptions = {}): Promise<Login<User>> {
+    requireHeaders(req);
     const { origins } = checkOptions<AuthenticateOptions>(options, 'authenticate()', { origins: anything });
     const own = origins === undefined ? undefined : checkOrigins(origins, 'authenticate(): origins');
     return this.#reporting(async () => this.#loginOf(await this.identify(req, false, own)));

@@ -72,7 +72,11 @@ function hasSocket(req: Partial<AppRequest>): boolean {
 export function createTrustIn(trust: TrustFunction): (req: AppRequest) => TrustFunction {
   return function trustIn(req) {
     const isTrusted = expressTrust(req) ?? trust;
-    return (address, hop) => isTrusted(bareAddress(address) ?? address, hop);
+    // Node knows no address at a Unix socket, or once the client is gone. proxy-addr passes that on as undefined.
+    return function isTrustedIn(address: string | undefined, hop: number) {
+      const text = address ?? '';
+      return isTrusted(bareAddress(text) ?? text, hop);
+    };
   };
 }
 
@@ -132,21 +136,22 @@ function isWithPort(text: unknown): boolean {
 /** The address alone, without port, brackets and zone; null for anything but an IP address. */
 function bareAddress(text: string): string | null {
   if (text.length > LONGEST) return null;
-  const [, within] = BRACKETED.exec(text) ?? IPV4_AND_PORT.exec(text) ?? [];
-  return normalAddress(within ?? text);
+  const bare = text.trim();
+  const [, within] = BRACKETED.exec(bare) ?? IPV4_AND_PORT.exec(bare) ?? [];
+  return normalAddress(within ?? bare);
 }
 
-const IPV4_WITHIN = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i;
+const IPV4_WITHIN = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
 
+/** Always the same text for one address: proxies write out zeros and use upper case, and a session has not moved by that. */
 function normalAddress(text: string): string | null {
   const version = isIP(text);
   if (version === 0) return null;
   if (version === 4) return text;
-  const address = text.split('%', 1)[0] ?? text;
+  const address = new URL(`http://[${text.split('%', 1)[0] ?? text}]`).hostname.slice(1, -1);
   const within = IPV4_WITHIN.exec(address);
   if (within === null) return address;
-  if (within[1] !== undefined) return within[1];
-  return [within[2], within[3]].flatMap((group = '') => bytesOf(parseInt(group, 16))).join('.');
+  return [within[1], within[2]].flatMap((group = '') => bytesOf(parseInt(group, 16))).join('.');
 }
 
 function bytesOf(group: number): [number, number] {
@@ -164,7 +169,6 @@ function truncated(address: string): string {
   return `${network.map((group) => group.toString(16)).join(':')}::`;
 }
 
-/** IPv4 at the end stands for two groups. It is never within the first three. */
 function groupsOf(part: string): number[] {
-  return part.split(':').flatMap((group) => (group === '' ? [] : group.includes('.') ? [0, 0] : [parseInt(group, 16)]));
+  return part.split(':').flatMap((group) => (group === '' ? [] : [parseInt(group, 16)]));
 }

@@ -6,6 +6,7 @@ import { COOKIE_ADVICE } from '../core/advice.js';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
 import { isLoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
+import { addHeader } from './respond.js';
 import { createCookieReader, isSent, type CookieReader } from './sent-cookies.js';
 
 /**
@@ -30,7 +31,7 @@ export interface CookieOptions {
 }
 
 export interface LoginCookie {
-  /** Every value that was sent under one of its names, also if another name counts. Empty if none can be a token. */
+  /** Every value that was sent under any of its names, even if only one of them is read. What is malformed is left out. */
   sent(req: AppRequest): readonly string[];
   /** Whether browsers keep this value. */
   fits(value: string): boolean;
@@ -46,6 +47,9 @@ const COOKIE_LIMIT = 4096;
 /** RFC 6265, section 4.1.1, as far as all browsers follow it. */
 const COOKIE_NAME = /^[\w!#$%&'*+.^`|~-]{1,256}$/;
 
+/** RFC 6265, section 4.1.2.3, with the leading dot that browsers ignore. */
+const DOMAIN = /^\.?[a-z\d](?:[a-z\d-]*[a-z\d])?(?:\.[a-z\d](?:[a-z\d-]*[a-z\d])?)*$/i;
+
 export const cookieName: Kind = {
   accepts: (value) => typeof value === 'string' && COOKIE_NAME.test(value),
   words: "a valid cookie name such as 'login_token'",
@@ -58,7 +62,7 @@ const COOKIE_OPTIONS: OptionKinds<CookieOptions> = {
     words: "a string that is a path such as '/shop'",
   },
   domain: {
-    accepts: (value) => typeof value === 'string' && /^\.?[a-z\d][a-z\d.-]*$/i.test(value),
+    accepts: (value) => typeof value === 'string' && DOMAIN.test(value),
     words: "a string that is a domain such as 'example.com'",
   },
   sameSite: oneOf('strict', 'lax', 'none'),
@@ -108,11 +112,12 @@ export function createLoginCookie(plainName: string, options: CookieOptions, par
   const [safestName = plainName] = cookieNames(plainName, options);
   const mustBeSecure = requiresSecure(options, plainName);
   const always = { path, sameSite, httpOnly: true, ...(partitioned && { partitioned }) };
-  const all = [plainName, ...others].flatMap((each) => [each, ...cookieNames(each, options)]);
+  // Also as it was written before the options ruled out its __Host- name: it would count again if they are taken back.
+  const all = [plainName, ...others].flatMap((each) => [each, ...cookieNames(each, {})]);
   const known = [...new Set(all)].map((name) => ({
     name,
     read: createCookieReader(name),
-    clear: createCookieClearer(name, options),
+    clear: createCookieClearer(name, name.startsWith(HOST_PREFIX) ? { sameSite, partitioned } : options),
   }));
   return {
     sent: (req) => known.flatMap(({ read }) => valuesOf(read, req)),
@@ -133,7 +138,7 @@ export function createLoginCookie(plainName: string, options: CookieOptions, par
         maxAge: Math.max(0, Math.floor((endsAt - clock.now()) / 1000)),
         expires: new Date(endsAt),
       });
-      res.appendHeader('Set-Cookie', cookie);
+      addHeader(res, 'Set-Cookie', cookie);
     },
     clear(res) {
       for (const each of known) each.clear(res);
@@ -159,7 +164,6 @@ export function createCookieClearer(name: string, options: CookieOptions = {}): 
   const headers = [stringifySetCookie(whole)];
   if (domain !== undefined) headers.push(stringifySetCookie({ ...whole, domain }));
   return function clearCookie(res) {
-    // A copy: Node keeps the list, and appends the next cookie to it.
-    if (!res.headersSent) res.appendHeader('Set-Cookie', [...headers]);
+    if (!res.headersSent) addHeader(res, 'Set-Cookie', headers);
   };
 }

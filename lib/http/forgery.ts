@@ -125,13 +125,26 @@ export function checkOrigins(value: unknown, path = 'origins'): Origins {
   return value.map((origin: unknown, index) => {
     if (typeof origin === 'string' && isOrigin(origin)) return origin;
     throw new TypeError(
-      `${path}[${index}] must be an origin such as 'https://www.example.com', without a path, got ${kindOf(origin)}`,
+      `${path}[${index}] must be an origin such as 'https://www.example.com', without a path, got ${kindOf(origin)}${meant(origin)}`,
     );
   });
 }
 
-/** As browsers write it: lower case, without a default port. Apps have schemes of their own, such as `capacitor://localhost`. */
+/**
+ * As browsers write it: lower case, without a default port. Apps have schemes of their own, such as `capacitor://localhost`. A
+ * WebSocket has the origin of its page. There are no wildcards.
+ */
 function isOrigin(value: string): boolean {
+  if (value.includes('*')) return false;
   if (/^https?:/.test(value)) return URL.canParse(value) && new URL(value).origin === value;
-  return /^[a-z][a-z\d+.-]*:\/\/[^/?#\s\\A-Z]+$/.test(value);
+  return /^(?!wss?:)[a-z][a-z\d+.-]*:\/\/[^/?#\s\\A-Z]+$/.test(value);
+}
+
+function meant(value: unknown): string {
+  if (typeof value !== 'string') return '';
+  if (value.includes('*')) return ': wildcards are not supported, so name each origin';
+  const url = value.trim().replace(/^ws(?=s?:)/i, 'http');
+  if (!/^https?:/i.test(url) || !URL.canParse(url)) return '';
+  const { origin } = new URL(url);
+  return isOrigin(origin) ? `: did you mean '${origin}'?` : '';
 }

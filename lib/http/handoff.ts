@@ -10,7 +10,7 @@ import { passOn } from '../core/hooks.js';
 import { createCookieClearer } from './cookie.js';
 import type { Fail } from './gates.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
-import { redirect, type Handler } from './respond.js';
+import { isOver, redirect, type Handler } from './respond.js';
 import { createSignIn, type SignInParts } from './sign-in.js';
 import { createValueSource } from './token-source.js';
 import type { CookieSource, TokenFunction } from './token-source-option.js';
@@ -83,8 +83,8 @@ export function createHandoff(parts: HandoffParts, options: HandoffOptions): Han
         () => redirect(res, target),
         (error: unknown) => {
           // Somebody else has answered meanwhile, for example at a timeout.
-          if (res.headersSent) return;
-          if (isBadHandoff(error)) {
+          if (isOver(res)) return;
+          if (isBadHandoff(error) && !res.headersSent) {
             emit('tokenRefused', tokenRefused(error));
             redirect(res, target);
           } else {

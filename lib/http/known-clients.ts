@@ -10,33 +10,44 @@ export const PROGRAMS: readonly (readonly [RegExp, string])[] = [
   [/^HTTPie\b/i, 'HTTPie'],
   [/^PostmanRuntime\b/i, 'Postman'],
   [/^insomnia\b/i, 'Insomnia'],
-  [/^(?:python[-/ ]|aiohttp\b|httpx\b|Scrapy\/)/i, 'Python'],
-  [/^(?:Go-http-client|go-resty|fasthttp)\b/i, 'Go'],
+  [/^(?:python[-/ ]|aiohttp\b|httpx\b|Scrapy\/|Boto3\/|aws-sdk-python\b)/i, 'Python'],
+  [/^(?:Go-http-client|go-resty|fasthttp|colly)\b/i, 'Go'],
   [/^Bun\//, 'Bun'],
   [/^Deno\//, 'Deno'],
   [
-    /^(?:node(?:$|[-/ ])|(?:undici|axios|superagent|cross-fetch|needle|ky)\b|got(?:$|\/| \()|Next\.js Middleware)/i,
+    /^(?:node(?:$|[-/ ])|(?:undici|axios|superagent|cross-fetch|needle|ky|phin|wreck)\b|got(?:$|\/| \()|Next\.js Middleware)/i,
     'Node.js',
   ],
   [/^(?:Cloudflare-Workers|Vercel Edge Functions|Amazon CloudFront)\b/i, 'Edge server'],
-  [/^(?:Java(?:$|[-/])|Apache-HttpClient|Jakarta|ReactorNetty|Vert\.?x|Jersey\/|AHC\/|async-http-client)/i, 'Java'],
+  [
+    /^(?:Java(?:$|[-/])|Apache-HttpClient|Jakarta|ReactorNetty|Vert\.?x|Jersey\/|AHC\/|async-http-client|feign(?:$|\/)|unirest-java\b)/i,
+    'Java',
+  ],
   [/^(?:GuzzleHttp|PHP(?:$|[-/ ])|Symfony|WordPress\/)/i, 'PHP'],
-  [/^(?:Ruby(?:$|\/)|Faraday v|rest-client\/|http\.rb\/|Typhoeus\b)/i, 'Ruby'],
+  [/^(?:Ruby(?:$|\/)|Faraday v|rest-client\/|http\.rb\/|Mechanize\/|Typhoeus\b)/i, 'Ruby'],
   [/^(?:libwww-perl|LWP|Mojolicious)\b/i, 'Perl'],
   [/^(?:reqwest|ureq|hyper|isahc)(?:$|\/)/i, 'Rust'],
   [/^(?:RestSharp|\.NET|Microsoft\.NET|Flurl)\b/i, '.NET'],
   [/^(?:hackney|Finch|mint|req)\//i, 'Elixir'],
+  [/^(?:swift-server\/async-http-client|AsyncHTTPClient\b)/i, 'Swift'],
+  [/^HTTP\.jl\b/, 'Julia'],
+  [/^http-client\//, 'Haskell'],
+  [/^(?:R \(\d|libcurl\/\S+ r-curl\b|httr2?\/)/, 'R'],
+  [/\bjsdom\//, 'jsdom'],
   [/^(?:k6|Apache-JMeter|ApacheBench|Artillery|autocannon|wrk|vegeta|hey|Locust)(?:$|\/)/i, 'Load test'],
-  [/^(?:ELB-HealthChecker|kube-probe|GoogleHC|Prometheus|Consul Health Check|Blackbox Exporter)\b/i, 'Health check'],
+  [
+    /^(?:ELB-HealthChecker|kube-probe|GoogleHC|Prometheus|Consul Health Check|Blackbox Exporter|Uptime-Kuma|check_http|Zabbix|Grafana|GoogleStackdriverMonitoring)\b/i,
+    'Health check',
+  ],
   [/^(?:ChatGPT|Claude|Perplexity|MistralAI)-User\b/i, 'AI assistant'],
   [/\b(?:Windows)?PowerShell\//i, 'PowerShell'],
   [/\bHeadlessChrome\//, 'Headless Chrome'],
   [/\bPhantomJS\b/, 'PhantomJS'],
   [/\b(?:ChatGPT|Claude|Perplexity|MistralAI)-User\//, 'AI assistant'],
 ];
-// Cubot makes phones.
+/** Programs without a person, by a part of their user agent. Cubot makes phones. */
 export const ROBOT =
-  /[\w-]{0,40}(?<!\bcu)bot\b|[\w-]{0,40}(?:crawler|spider)\b|facebookexternalhit|Mediapartners-Google|Google-InspectionTool|Yahoo! Slurp|archive\.org|Pingdom|StatusCake|Site24x7|Datadog\/?Synthetics|NewRelicPinger|Slackbot|Lighthouse/i;
+  /[\w-]{0,40}(?<!\bcu)bot\b|[\w-]{0,40}(?:crawler|spider)\b|facebookexternalhit|meta-externalagent|Mediapartners-Google|APIs-Google|FeedFetcher-Google|Google-Read-Aloud|GoogleOther|BingPreview|SkypeUriPreview|Qwantify|ia_archiver|GTmetrix|(?<=\(compatible; ?)[\w.-]{1,40}(?=[^)]{0,200}\+https?:)|Google-InspectionTool|Yahoo! Slurp|archive\.org|Pingdom|StatusCake|Site24x7|Datadog\/?Synthetics|NewRelicPinger|Slackbot|Lighthouse/i;
 /** An app of a person may be called iRobot. Robots name a page about themselves. */
 export const NATIVE_APP =
   /^(?!Mozilla\/)(?!.*https?:).*(?:\bCFNetwork\/|\bokhttp\/|\biPhone\b|\biPad\b|\biOS\b|\bAndroid\b)/;
@@ -67,8 +78,9 @@ export const APPS: readonly (readonly [RegExp, string])[] = [
   [/\bTwitter for (?:iPhone|iPad|Android)\b/, 'X'],
   [/\bTelegram-Android\b/, 'Telegram'],
   [/\bLinkedInApp\b/, 'LinkedIn'],
-  [/\bMSTeams\b|\bTeamsMobile/, 'Microsoft Teams'],
-  [/\bMicrosoft Outlook\b/, 'Outlook'],
+  [/\bMSTeams\b|\bTeamsMobile|\bTeams\/\d/, 'Microsoft Teams'],
+  [/\[Pinterest\//, 'Pinterest'],
+  [/\bMicrosoft Outlook\b|\bOneOutlook\//, 'Outlook'],
   [/\bValve Steam\b/, 'Steam'],
 ];
 
@@ -93,7 +105,12 @@ export const OS_NAMES: Readonly<Record<string, string>> = {
   'Chromium OS': 'ChromeOS',
   'Chrome OS': 'ChromeOS',
   'Firefox OS': 'Firefox OS',
+  GNU: 'Linux',
+  ubuntu: 'Ubuntu',
+  WEBOS: 'webOS',
 };
+/** Systems of phones and tablets, which never run on a desk. */
+export const HANDHELD_SYSTEMS = /^(?:Android|iOS|HarmonyOS|OpenHarmony|KAIOS|Windows Phone)$/;
 /** Systems, as native apps and command-line tools write them. */
 export const NATIVE_SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/\biPadOS\b/i, 'iPadOS'],
@@ -127,12 +144,14 @@ export const APPLE_DEVICES: Readonly<Record<string, { readonly device: string; r
   realitydevice: { device: 'Apple Vision Pro', os: 'visionOS' },
 };
 
+/** As the network libraries of iOS apps write it: `Acme/2.1 (iPad; iOS 17.5; Scale/2.00)`. */
+export const IPAD_APP = /\(iPad; (?:iOS|iPadOS) /;
 /** Browsers on an iPad, or on an iPhone that asks for desktop pages, which say that they are on a Mac. Macs send none of these. */
 export const IPAD_AS_MAC =
   /\(Macintosh;.*\b(?:CriOS|FxiOS|EdgiOS|OPiOS|OPT|OPX|GSA|DuckDuckGo\/\d+ Mobile|YaBrowser\/\S+ Mobile|Mobile)\//;
 
 export const TELEVISION =
-  /Web0S|Smart-?TV|HbbTV|CE-HTML|NetCast|VIDAA|\bSTB\b|_STB_|\bNETTV\b|\bGoogle ?TV\b|\bAndroid ?TV\b|AppleTV|\bOpera TV\b|\bOMI\/|Espial|InettvBrowser|\bAQUOS|\bVIERA\b|Philips\/|\bTitanOS\b|WhaleTV|Vewd|Vestel|\bSky_/i;
+  /Web0S|Smart-?TV|HbbTV|CE-HTML|NetCast|VIDAA|\bSTB\b|_STB_|\bNETTV\b|\bGoogle ?TV\b|\bAndroid ?TV\b|AppleTV|\bOpera TV\b|\bOMI\/|Espial|InettvBrowser|\bAQUOS|\bVIERA\b|Philips\/|\bTitanOS\b|WhaleTV|Vewd|Vestel|\bSky_|\bVIZIO\b|\bTiVo\/|\bFreebox\b|; Chromecast\b|\bMIBOX|\bMiTV/i;
 export const TELEVISION_MAKERS =
   /\b(Samsung|LG|Sony|Panasonic|Philips|Hisense|TCL|Sharp|Toshiba|Vestel|Grundig|Loewe|Vizio|Skyworth|Xiaomi|Hitachi|JVC)\b/i;
 export const WATCH =
@@ -140,7 +159,7 @@ export const WATCH =
 export const HEADSET =
   /\bOculusBrowser\b|\bMobile VR\b|\bQuest \d|\bPico(?: Neo)? ?\d|\bWolvic\b|\bvisionOS\b|\bVision Pro\b/i;
 export const CAR =
-  /\bTesla\/|\bQtCarBrowser\b|\bAndroid Automotive\b|\b(?:Volvo|Polestar|Renault|Rivian)\b.*(?:Car\b|Android 1\d)/i;
+  /\bTesla\/|\bQtCarBrowser\b|\bAndroid Automotive\b|\b(?:Polestar|Rivian)\b|\b(?:Volvo|Renault)\b.*(?:Car\b|Android 1\d)/i;
 /** E-readers, which say that they are tablets or phones. */
 export const E_READER = /\b(Kindle|Kobo|tolino|PocketBook|NOOK|BOOX)\b/i;
 export const E_READERS: Readonly<Record<string, string>> = {

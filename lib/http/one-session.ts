@@ -11,7 +11,7 @@ export interface ChoiceParts {
   readonly ledger: Pick<Ledger, 'peek'>;
 }
 
-/** Of one token or session: it counts, it does not, or that cannot be told now. */
+/** Whether one token or session counts. `unknown`: it cannot be checked now. */
 type Outcome<Value> =
   { readonly is: 'good'; readonly value: Value } | { readonly is: 'bad' | 'unknown'; readonly error: LoginError };
 
@@ -19,9 +19,8 @@ type Outcome<Value> =
  * The token to use if a browser sent several cookies of one name, and nobody knows which of them another site may have planted.
  *
  * Tokens that do not verify, and those whose session has ended, do not count. If the rest name one session, it is the token
- * that expires last. Rejects with `LoginError`: `token_malformed` if they name several sessions, or if there are too many to
- * know; the most telling error if none
- * is left; a 503 if one of them cannot be judged and could name another session.
+ * that expires last. Rejects with `LoginError`: `token_malformed` if they name several sessions, or if there are too
+ * many to examine; the most telling error if none is left; a 503 if one of them cannot be judged and could name another session.
  */
 export async function chooseSession(
   texts: readonly string[],
@@ -58,7 +57,7 @@ function onlyOne(
   if (live.length > 1)
     throw new LoginError('token_malformed', 'There are several login cookies, of different sessions');
   const failed = [...verified, ...sessions].flatMap((each) => (each.is === 'good' ? [] : [each]));
-  // It could name another session.
+  // What cannot be checked could name another session.
   const unknown = failed.find(({ is }) => is === 'unknown');
   if (unknown !== undefined) throw unknown.error;
   const [only] = live;
@@ -80,7 +79,7 @@ async function outcomeOf<Value>(work: () => Promise<Value>): Promise<Outcome<Val
   }
 }
 
-/** Errors that a planted cookie is least likely to have, first. */
+/** The codes that a planted cookie is least likely to cause, best first. */
 const TELLING: readonly LoginErrorCode[] = ['session_revoked', 'session_expired', 'session_idle', 'token_expired'];
 
 function mostTelling(errors: readonly LoginError[]): LoginError {

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { isObject, kindOf } from '../core/check.js';
 import type { Organization } from '../core/claims.js';
 import type { LoginError } from '../core/errors.js';
 import type { Sighting } from '../core/session.js';
@@ -81,6 +82,18 @@ export function put<Name extends 'user' | 'loginSession'>(req: AppRequest, name:
   req[name] = value;
 }
 
+/**
+ * Throws a `TypeError` if the headers of a request are not as Node has them. They would look as if nothing was sent: no token,
+ * and no `Origin`.
+ */
+export function requireHeaders({ headers }: { readonly headers?: unknown }): void {
+  if (!isObject(headers))
+    throw new TypeError(`The request must have headers as Node's own has, got ${kindOf(headers)}`);
+  // A header of this name would be a string.
+  if (typeof headers['get'] !== 'function') return;
+  throw new TypeError("The request must be Node's own (an IncomingMessage), got one of the Fetch API, or one like it");
+}
+
 /** One request as the ledger sees it. Its client is found on demand: most requests do not need it. */
 export class RequestSighting implements Sighting {
   readonly at: number;
@@ -110,12 +123,12 @@ export class RequestSighting implements Sighting {
     return this.#found().byProgram;
   }
 
-  /** Finds the client now: once it is gone, its socket no longer knows the address. If that fails, whoever asks gets the error. */
+  /** Finds the client now: once it is gone, its socket no longer knows the address. Never throws; the getters may. */
   settle(): this {
     try {
       this.#found();
     } catch {
-      // It is asked for again, and fails again.
+      // The getters look for it again, and throw.
     }
     return this;
   }

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LoginError } from '../core/errors.js';
-import { goesOn, passOn, pendingResult } from '../core/hooks.js';
+import { passOn, pendingResult } from '../core/hooks.js';
 import { isNavigation } from './accept.js';
 import type { LoginUrlFor } from './login-url.js';
 
@@ -11,10 +11,7 @@ export type Next = (error?: unknown) => void;
 /** A request handler of Express 4, Express 5 and Connect. */
 export type Handler = (req: IncomingMessage, res: ServerResponse, next: Next) => void;
 
-/**
- * Answers a refused request instead of the middleware. Whatever it throws or rejects with goes to `next`. If it calls `next`
- * without an error, the refusal is the error: nobody is let in.
- */
+/** Answers a refused request instead of the middleware. Whatever it throws or rejects with goes to `next`. */
 export type OnRefused = {
   answer(error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next): unknown;
 }['answer'];
@@ -52,11 +49,16 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
 
   return function refuse(error, req, res, next, present = presentProblem) {
     // Somebody else has answered meanwhile, for example at a timeout, or the client is gone.
-    if (res.headersSent || res.writableEnded || res.destroyed) return;
+    if (isOver(res)) return;
+    if (res.headersSent) {
+      // As Express advises: its own error handler closes the connection, so that the client does not wait for more.
+      next(error);
+      return;
+    }
     try {
       if (onRefused !== undefined) {
         protect(res);
-        catchLater(onRefused(error, req, res, closedNext(next, error)), next);
+        catchLater(onRefused(error, req, res, next), next);
       } else if (loginUrlFor !== undefined && error.status === 401 && isNavigation(req)) {
         redirect(res, loginUrlFor(req));
       } else {
@@ -68,11 +70,9 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
   };
 }
 
-/** A `next` that never runs the handler behind the gate: the refusal takes the place of whatever would. */
-function closedNext(next: Next, error: LoginError): Next {
-  return function nextWithFailure(failure) {
-    passOn(next, goesOn(failure) ? error : failure);
-  };
+/** Whether nobody waits for an answer any more. */
+export function isOver({ writableEnded, destroyed }: ServerResponse): boolean {
+  return writableEnded || destroyed;
 }
 
 function catchLater(outcome: unknown, next: Next): void {
@@ -125,6 +125,17 @@ export function sendNothing(res: ServerResponse): void {
   send(res, 204);
 }
 
+/** A header that may occur several times. Response objects of test kits and adapters may lack `appendHeader`. */
+export function addHeader(res: ServerResponse, name: string, value: string | readonly string[]): void {
+  // A copy: Node keeps a list, and appends the next value to it.
+  if (hasMethod(res, 'appendHeader')) res.appendHeader(name, typeof value === 'string' ? value : [...value]);
+  else res.setHeader(name, [res.getHeader(name) ?? [], value].flat().map(String));
+}
+
+function hasMethod(res: Partial<ServerResponse>, name: 'appendHeader'): boolean {
+  return typeof res[name] === 'function';
+}
+
 /** 303: the browser follows with a GET, whatever the method was. */
 export function redirect(res: ServerResponse, location: string): void {
   if (!res.headersSent) res.setHeader('Location', location);
@@ -137,9 +148,10 @@ function protect(res: ServerResponse): void {
   res.setHeader('X-Content-Type-Options', 'nosniff');
 }
 
-/** Node omits the body for HEAD. */
+/** Node omits the body for HEAD. Throws a `TypeError` if somebody began another answer and has not ended it. */
 function send(res: ServerResponse, status: number, type?: string, body?: unknown): void {
-  if (res.headersSent) return;
+  if (isOver(res)) return;
+  if (res.headersSent) throw new TypeError('The response has begun before it could be answered here');
   res.statusCode = status;
   protect(res);
   if (type === undefined) {

@@ -18,7 +18,16 @@ import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest } from './request.js';
 import { createCookieLogins } from './sign-in.js';
-import { redirect, sendJson, sendNotAllowed, sendNothing, type Handler, type Next } from './respond.js';
+import {
+  redirect,
+  sendJson,
+  sendNotAllowed,
+  sendNothing,
+  sendProblem,
+  type Handler,
+  type Next,
+  type Present,
+} from './respond.js';
 import { createPage, mountOf, queryOf, type Page, type PageOptions } from './serve-page.js';
 
 export interface RouterOptions extends PageOptions {
@@ -163,7 +172,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
 
 type Clear = (req: AppRequest, res: ServerResponse, isEnded: (login: VerifiedToken) => boolean) => Promise<void>;
 
-/** Clears the cookie, unless it has the token of a session that was not ended: the caller may have shown another in a header. */
+/** Clears the cookie, unless its token names a session that was not ended: the caller's own token may be in a header. */
 function createClearing({ cookie, verifier }: Context): Clear {
   if (cookie === null) return async () => undefined;
   const loginsIn = createCookieLogins(verifier, cookie);
@@ -216,13 +225,14 @@ function createEndpoint({ authenticator, fail }: RouterParts, page: Page): (answ
     return CurrentSession.tokenOf(session);
   }
 
+  const present: Present = (error, req, res) =>
+    prefersHtml(req.headers.accept) ? page.showProblem(error, req, res) : sendProblem(res, error);
+
   return (answer) =>
     function sessionsEndpoint(req: AppRequest, res, next) {
       callerOf(req)
         .then((caller) => answer(req, res, caller))
-        .catch((error: unknown) => {
-          fail(error, req, res, next, prefersHtml(req.headers.accept) ? page.showProblem : undefined);
-        });
+        .catch((error: unknown) => fail(error, req, res, next, present));
     };
 }
 
@@ -233,7 +243,7 @@ function notAllowed(methods: Methods): Handler {
   const allow = names.map((name) => METHODS[name]).join(', ');
   const isForm = methods.post !== undefined && methods.get === undefined;
   return function methodNotAllowed(req, res) {
-    // Somebody had to sign in before the form was sent, and was led back to where it goes to.
+    // The person had to sign in before the form could be sent, and `loginUrl` led back to the form's own URL.
     if (isForm && isNavigation(req)) redirect(res, mountOf(req) || '/');
     else sendNotAllowed(req, res, allow);
   };

@@ -11,9 +11,8 @@ const NONE: readonly string[] = [];
 export type CookieReader = (req: AppRequest) => readonly string[];
 
 /**
- * Reads a cookie: its different values in the order in which they were sent. Empty ones are left out. If there are more than
- * are examined, one more shows it. What
- * cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
+ * Reads a cookie: its different values in the order in which they were sent. Empty ones are left out. One more than the most
+ * that are examined shows that there are too many. What cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
  *
  * Reading throws `LoginError` `token_malformed` if cookie-parser found a wrong signature, or a value that is not a string.
  */
@@ -21,17 +20,28 @@ export function createCookieReader(name: string): CookieReader {
   const sentCookies = createHeaderReader(name);
   const isPrefixed = PREFIXED.test(name);
   return function readCookie(req) {
-    const { cookie } = req.headers;
-    const sent = cookie === undefined ? NONE : sentCookies(cookie);
+    const cookie = ownProperty(req.headers, 'cookie');
+    const sent = typeof cookie === 'string' ? sentCookies(cookie) : NONE;
     // Older parsers trim more of a name than browsers do, so that a cookie of another name passes for a protected one.
     if (isPrefixed && cookie !== undefined && sent.length === 0) return NONE;
     const signed = ownProperty(req.signedCookies, name);
     if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is invalid');
-    if (isFilled(signed)) return [stringOf(signed)];
+    if (isFilled(signed)) return allSigned(stringOf(signed), sent);
     if (sent.length > 1 || (isPrefixed && sent.length === 1)) return sent;
     const parsed = ownProperty(req.cookies, name);
     return isFilled(parsed) ? [unquoted(stringOf(parsed))] : sent;
   };
+}
+
+/**
+ * A signed cookie, and the others of its name that look signed: somebody with an account may plant their own, in front of the
+ * right one. Unsigned ones do not count.
+ */
+function allSigned(first: string, sent: readonly string[]): readonly string[] {
+  if (sent.length < 2) return [first];
+  if (sent.length > EXAMINED) return sent;
+  const others = sent.filter((value) => value.startsWith('s:')).map((value) => value.slice(2, value.lastIndexOf('.')));
+  return [...new Set([first, ...others])];
 }
 
 /** Browsers accept a cookie with such a name only under conditions (RFC 6265bis, section 4.1.3). */
@@ -69,8 +79,9 @@ function isBlank(header: string, at: number): boolean {
 }
 
 /** Whether the `Cookie` header may have this cookie, empty or not. */
-export function isSent(name: string, { headers: { cookie } }: AppRequest): boolean {
-  return cookie?.split(';').some((part) => part.split('=', 1)[0]?.trim() === name) ?? false;
+export function isSent(name: string, { headers }: AppRequest): boolean {
+  const cookie = ownProperty(headers, 'cookie');
+  return typeof cookie === 'string' && cookie.split(';').some((part) => part.split('=', 1)[0]?.trim() === name);
 }
 
 function isFilled(value: unknown): boolean {

@@ -10,7 +10,7 @@ import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
 import type { ClientOf } from './client.js';
 import type { LoginCookie } from './cookie.js';
-import { RequestSighting, type AppRequest } from './request.js';
+import { requireHeaders, RequestSighting, type AppRequest } from './request.js';
 
 /** Each part is prepared once. */
 export interface SignInParts {
@@ -140,6 +140,7 @@ export function createSetCookie(
   let signIn: SignIn | undefined;
   return async function setCookie(req, res, token) {
     signIn ??= createSignIn(parts, 'setCookie()');
+    requireHeaders(req);
     try {
       if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
       if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');

@@ -4,7 +4,7 @@ import { isObject, kindOf } from '../core/check.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
 import { cookieNames, type CookieOptions } from './cookie.js';
-import { memberOf, ownProperty, type AppRequest } from './request.js';
+import { memberOf, ownProperty, requireHeaders, type AppRequest } from './request.js';
 import { createCookieReader } from './sent-cookies.js';
 import {
   checkCookieSource,
@@ -55,9 +55,13 @@ export function createTokenSource(
         const sent = reader(req);
         if (sent !== undefined) return sent;
       }
+      requireHeaders(req);
       return undefined;
     },
-    all: (req) => readers.map((reader) => readGood(reader, req)).filter((sent) => sent !== undefined),
+    all(req) {
+      requireHeaders(req);
+      return readers.map((reader) => readGood(reader, req)).filter((sent) => sent !== undefined);
+    },
     cookies: sources.flatMap((source) => (source.in === 'cookie' ? [source.name] : [])),
     hasFunction: sources.some((source) => source.in === 'function'),
   };

@@ -4,25 +4,56 @@ import type { ServerResponse } from 'node:http';
 import { isObject } from '../core/check.js';
 import type { Next } from './respond.js';
 
+/** How each member is called that a framework may be given in place of what it returns. Not `on`, which throws by itself. */
+const USAGES: Readonly<Record<string, string>> = {
+  required: 'app.use(sessions.required())',
+  optional: 'app.use(sessions.optional())',
+  router: "app.use('/account/sessions', sessions.router())",
+  logout: "app.post('/logout', sessions.logout())",
+  handoff: 'app.use(sessions.handoff(...))',
+  introspection: "app.use('/introspect', sessions.introspection(...))",
+  setCookie: 'await sessions.setCookie(req, res, token)',
+  verify: 'await sessions.verify(token), or app.use(sessions.required())',
+  authenticate: 'await sessions.authenticate(req), or app.use(sessions.required())',
+  list: 'await sessions.list(user)',
+  get: 'await sessions.get(user, handle)',
+  label: 'await sessions.label(user, handle, text)',
+  revoke: 'await sessions.revoke(user, handle)',
+  revokeAll: 'await sessions.revokeAll(user)',
+  endEverywhere: 'await sessions.endEverywhere()',
+  health: 'res.json(sessions.health())',
+  close: 'await sessions.close()',
+};
+
+type Member = (...given: readonly unknown[]) => unknown;
+
 /**
- * A member that must be called. If a framework calls it with a request and a response, as if it were a request handler,
- * `next` gets a `TypeError` that shows the right `usage`. Without `next`, the response is 500 and a process warning says why.
+ * The same members. If a framework calls one with a request and a response, as if it were a request handler, `next` gets a
+ * `TypeError` that says how to call it. Without `next`, the response is 500 and a process warning says why.
  */
-export function refusingRequests<Given extends readonly unknown[], Result>(
-  name: string,
-  usage: string,
-  member: (...given: Given) => Result,
-): (...given: Given) => Result {
+export function refusingRequests<Members extends Readonly<Record<keyof Members, unknown>>>(members: Members): Members {
+  const wrapped = Object.entries<unknown>(members).map(([name, member]) => {
+    const usage = USAGES[name];
+    return [name, usage === undefined ? member : refusing(name, usage, member as Member)] as const;
+  });
+  // Each has the type of the member that it calls.
+  return Object.fromEntries(wrapped) as Members;
+}
+
+function refusing(name: string, usage: string, member: Member): Member {
+  // It takes a request and a response by itself.
+  const takesResponse = name === 'setCookie';
+
   return function memberOrRefusal(...given) {
-    const [, second, next]: readonly unknown[] = given;
+    const [, second, next] = given;
     const isContext = typeof second === 'function';
-    if (!isContext && !isResponse(second)) return member(...given);
+    if (!isContext && (takesResponse ? !isNext(next) : !isResponse(second))) return member(...given);
     const error = new TypeError(`sessions.${name} is not a request handler; call it: ${usage}`);
     if (isNext(next)) next(error);
     // Koa's `next`, the second argument, takes no error: it would go on to the protected handler.
     else if (isContext) throw error;
-    else answerFailure(second, error);
-    return undefined as Result;
+    else if (isResponse(second)) answerFailure(second, error);
+    return undefined;
   };
 }
 

@@ -15,7 +15,9 @@ import {
   E_READER,
   E_READERS,
   ENGINES,
+  HANDHELD_SYSTEMS,
   HEADSET,
+  IPAD_APP,
   IPAD_AS_MAC,
   LIBRARIES,
   MODEL_NUMBER,
@@ -136,10 +138,8 @@ const NOBODY: ClientDescription = {
 // ---- reading ----
 
 function describe(userAgent: string, hints: ClientHints): Parts {
-  const program = PROGRAMS.find(([pattern]) => pattern.test(userAgent));
-  if (program !== undefined) return { kind: 'robot', name: program[1], version: null, os: null, device: null };
-  const robot = NATIVE_APP.test(userAgent) ? null : ROBOT.exec(userAgent);
-  if (robot !== null) return { kind: 'robot', name: robot[0], version: null, os: null, device: null };
+  const robot = NATIVE_APP.test(userAgent) ? null : (named(PROGRAMS, userAgent) ?? ROBOT.exec(userAgent)?.[0] ?? null);
+  if (robot !== null) return { kind: 'robot', name: robot, version: null, os: null, device: null };
 
   const model = hints.model;
   const text = model === null ? userAgent : userAgent.replace(REDUCED_MODEL, () => `; ${model})`);
@@ -159,8 +159,11 @@ function hardwareOf(text: string, parsed: UserAgent, hints: ClientHints): Hardwa
   const tablet = type === 'tablet';
   if (vendor === 'Amazon' && tablet) return { kind: 'tablet', os, device: 'Fire tablet' };
   if (model === 'Macintosh') return { kind: 'desktop', os, device: 'Mac' };
-  const kind = tablet ? 'tablet' : type === 'mobile' || hints.mobile ? 'phone' : os === null ? 'unknown' : 'desktop';
-  return { kind, os: os === 'iOS' && model === 'iPad' ? 'iPadOS' : os, device: deviceName(vendor, model) };
+  const isPhone = type === 'mobile' || hints.mobile || HANDHELD_SYSTEMS.test(os ?? '');
+  const kind = tablet ? 'tablet' : isPhone ? 'phone' : os === null ? 'unknown' : 'desktop';
+  // Programs on Windows name the maker of the computer, of which the parser makes a phone.
+  const device = /^Windows(?! Phone)/.test(os ?? '') ? null : deviceName(vendor, model);
+  return { kind, os: os === 'iOS' && model === 'iPad' ? 'iPadOS' : os, device };
 }
 
 const APPLE_KINDS: Readonly<Record<string, ClientKind>> = {
@@ -175,7 +178,7 @@ const APPLE_KINDS: Readonly<Record<string, ClientKind>> = {
 
 /** By a model identifier, or by what gives an iPad away that says it is a Mac. */
 function appleHardware(text: string, os: string | null): Hardware | null {
-  if (IPAD_AS_MAC.test(text)) return { kind: 'tablet', os: 'iPadOS', device: 'iPad' };
+  if (IPAD_AS_MAC.test(text) || IPAD_APP.test(text)) return { kind: 'tablet', os: 'iPadOS', device: 'iPad' };
   const family = APPLE_MODEL.exec(text)?.[1]?.toLowerCase();
   if (family === undefined) return null;
   const known = APPLE_DEVICES[family] ?? { device: 'Mac', os: 'macOS' };
@@ -274,7 +277,7 @@ function browser(text: string, parsed: UserAgent, hardware: Hardware, hints: Cli
   };
 }
 
-/** On these there are no web views of apps: what names no browser is the one that the device has. */
+/** These devices have no apps with web views: a client that names no browser is the device's own browser. */
 function isBareEngine({ kind }: Hardware, app: unknown): boolean {
   return app === undefined && (kind === 'watch' || kind === 'car' || kind === 'headset');
 }
@@ -284,7 +287,7 @@ function ownToken(text: string): { name: string; version: string } | undefined {
   for (const [, name = '', version = ''] of text
     .replace(/\([^()]*\)/g, ' ')
     .matchAll(/(?:^|\s)([A-Za-z][\w.-]{0,39})\/v?(\d[\w.]{0,19})/g)) {
-    if (!ENGINES.test(name)) return { name, version };
+    if (!ENGINES.test(name)) return { name: name.replace(/[-_](?:iOS|Android)$/i, ''), version };
   }
   return undefined;
 }
@@ -299,9 +302,14 @@ function native(text: string, hardware: Hardware): Parts {
       text,
     );
   const product =
-    forSystem ?? /^([^/();]{1,64})\/(?:v?(\d[\w.]{0,19}))?/.exec(text) ?? /^([A-Za-z][\w.-]{1,39})$/.exec(text);
-  const name = named(APPS, text) ?? decoded(product?.[1]?.trim() ?? '');
-  // A device says what it is, and names no app.
+    forSystem ??
+    /^([^/();]{1,64})\/(?:v?(\d[\w.]{0,19}))?/.exec(text) ??
+    /^([A-Za-z][\w.-]{1,39}(?: [A-Za-z][\w.-]{0,39}){0,3})(?: v?(\d[\w.]{0,19}))?(?: Android)?(?: \(|$)/.exec(text);
+  const name =
+    named(APPS, text) ?? decoded(product?.[1]?.replace(/ for (?:iOS|iPad|iPhone|Android)$/, '').trim() ?? '');
+  // Services of the system, such as the calendar, name nothing else.
+  if (name === hardware.os) return { ...app, name: null, version: null };
+  // Some devices send only their model, and name no app.
   if (!/\p{L}/u.test(name) || (APPLE_MODEL.test(text.slice(0, 24)) && APPLE_MODEL.exec(text)?.index === 0)) {
     return { ...hardware, name: null, version: null };
   }

@@ -3,8 +3,12 @@
 import { aFilledString, checkKind, kindOf } from '../core/check.js';
 import { sessionUser, type SessionUser } from '../core/session.js';
 
-/** Whose sessions: the subject, or issuer and subject if there are several issuers or a function that finds them. */
-export type UserReference = string | { readonly issuer: string; readonly subject: string };
+/**
+ * Whose sessions: the subject, or issuer and subject if there are several issuers or a function that finds them. By default,
+ * `req.user` is such a reference: its `id` is the subject.
+ */
+export type UserReference =
+  string | { readonly issuer: string; readonly subject: string } | { readonly issuer: string; readonly id: string };
 
 /**
  * The user that is meant. `issuers` are the configured ones; null if any may be named, because a function finds them. Throws a
@@ -14,7 +18,7 @@ export function userReferred(user: UserReference, issuers: readonly string[] | n
   const isReference = typeof user === 'string' || (typeof user === 'object' && (user as unknown) !== null);
   if (!isReference) throw new TypeError(`user must be a subject or { issuer, subject }, got ${kindOf(user)}`);
   const only = issuers?.length === 1 ? issuers[0] : undefined;
-  const { issuer, subject } = typeof user === 'string' ? { issuer: only, subject: user } : user;
+  const { issuer, subject } = typeof user === 'string' ? { issuer: only, subject: user } : issuerAndSubject(user);
   if (issuer === undefined) {
     const several = issuers === null ? 'a function finds the issuers' : 'several issuers are configured';
     throw new TypeError(`user must be { issuer, subject }: ${only === undefined ? several : 'or the subject alone'}`);
@@ -23,4 +27,12 @@ export function userReferred(user: UserReference, issuers: readonly string[] | n
   else if (!issuers.includes(issuer)) throw new TypeError('user.issuer is not one of the configured issuers');
   if (typeof subject !== 'string' || subject === '') throw new TypeError('user must be a subject: a non-empty string');
   return sessionUser(issuer, subject);
+}
+
+function issuerAndSubject(user: Exclude<UserReference, string>): { readonly issuer: string; readonly subject: string } {
+  if (!('id' in user)) return user;
+  if ('subject' in user && user.subject !== user.id) {
+    throw new TypeError('user has an id and a subject, and they are not the same: give one of them');
+  }
+  return { issuer: user.issuer, subject: user.id };
 }

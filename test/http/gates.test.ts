@@ -308,7 +308,7 @@ describeEachFramework((name, makeApp) => {
 
     test('a fresh refusal takes back what an earlier gate let in', async () => {
       const token = tokenOf('s1');
-      const { login, account } = newSite({ onRefused: (_error, req, res) => showLogin(req, res, () => undefined) });
+      const { login, account } = newSite({ onRefused: (_error, _req, _res, next) => next() });
       const app = makeApp();
       const end = (req: AppRequest, _res: unknown, next: () => void): void => {
         const { handle } = req.loginSession as LoginSession;

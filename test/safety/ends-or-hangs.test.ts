@@ -26,6 +26,17 @@ const UNCALLED = [
   ['logout', "app.post('/logout', sessions.logout())"],
   ['handoff', 'app.use(sessions.handoff(...))'],
   ['introspection', "app.use('/introspect', sessions.introspection(...))"],
+  ['setCookie', 'await sessions.setCookie(req, res, token)'],
+  ['verify', 'await sessions.verify(token), or app.use(sessions.required())'],
+  ['authenticate', 'await sessions.authenticate(req), or app.use(sessions.required())'],
+  ['list', 'await sessions.list(user)'],
+  ['get', 'await sessions.get(user, handle)'],
+  ['label', 'await sessions.label(user, handle, text)'],
+  ['revoke', 'await sessions.revoke(user, handle)'],
+  ['revokeAll', 'await sessions.revokeAll(user)'],
+  ['endEverywhere', 'await sessions.endEverywhere()'],
+  ['health', 'res.json(sessions.health())'],
+  ['close', 'await sessions.close()'],
 ] as const;
 
 const DEEP = [
@@ -87,6 +98,45 @@ describeEachFramework((_name, makeApp) => {
     await sessions.close();
   });
 
+  const BEGUN: readonly (readonly [name: string, make: (sessions: ManagedSessions<unknown>) => Handler])[] = [
+    ['required()', (sessions) => sessions.required()],
+    ['required({ fresh: true })', (sessions) => sessions.required({ fresh: true })],
+    ['router()', (sessions) => sessions.router()],
+    ['logout()', (sessions) => sessions.logout()],
+    ['handoff()', (sessions) => sessions.handoff({ state: false })],
+    ['introspection()', (sessions) => sessions.introspection({ authorize: () => true })],
+  ];
+
+  test.each(BEGUN)('after a response that has begun, %s passes an error on', async (what, make) => {
+    const sessions = site();
+    const other = makeApp();
+    const isPost = what === 'logout()';
+    other.mount(
+      '/',
+      (_req, res, next) => {
+        res.flushHeaders();
+        next();
+      },
+      make(sessions),
+      (_req, res) => void res.end(LET_IN),
+    );
+    const agent = supertest(other.listener);
+    const { text } = await (isPost ? agent.post('/') : agent.get('/?token=a.b.c'));
+    expect(text).toMatch(/^application error: /);
+    await sessions.close();
+  });
+
+  test('the managedSessions function itself, not called, answers and lets nobody in', async () => {
+    const other = makeApp();
+    const uncalled: unknown = managedSessions;
+    other.mount('/', uncalled as Handler, (_req, res) => void res.end(LET_IN));
+    const { status, text } = await supertest(other.listener).get('/');
+    expect(status).toBe(500);
+    expect(text).toBe(
+      'application error: managedSessions is not a request handler; call it once: app.use(managedSessions({ issuer }))',
+    );
+  });
+
   test.each(DEEP)('a payload with %s is malformed, for every route', async (_what, claims) => {
     const sessions = site();
     const other = makeApp();
@@ -118,14 +168,18 @@ function tokenWith(members: string): string {
 }
 
 describe('without next', () => {
-  test.each(UNCALLED)('sessions.%s as the listener of a server answers 500', async (name) => {
-    const sessions = site();
-    const member: unknown = sessions[name];
-    await supertest(member as (req: IncomingMessage, res: ServerResponse) => void)
-      .get('/')
-      .expect(500);
-    await sessions.close();
-  });
+  // `setCookie(req, res)` is a call without a token.
+  test.each(UNCALLED.filter(([name]) => name !== 'setCookie'))(
+    'sessions.%s as the listener of a server answers 500',
+    async (name) => {
+      const sessions = site();
+      const member: unknown = sessions[name];
+      await supertest(member as (req: IncomingMessage, res: ServerResponse) => void)
+        .get('/')
+        .expect(500);
+      await sessions.close();
+    },
+  );
 
   test.each(UNCALLED)('sessions.%s as a middleware of Koa throws, and does not go on', async (name) => {
     const sessions = site();
@@ -182,6 +236,55 @@ describe('requests and responses of test kits and adapters', () => {
       expect(res.headers['accept-ch']).toBeDefined();
     }
     await expect(sessions.authenticate(request())).resolves.toMatchObject({ user: { issuer: ISSUER } });
+    await sessions.close();
+  });
+
+  const HEADERS: readonly (readonly [name: string, headers: unknown, message: string])[] = [
+    ['no headers', undefined, "must have headers as Node's own has, got undefined"],
+    ['null as headers', null, "must have headers as Node's own has, got null"],
+    ['the Headers of the Fetch API', new Headers({ authorization: 'Bearer a.b.c' }), "must be Node's own"],
+    ['a Map of headers', new Map([['authorization', 'Bearer a.b.c']]), "must be Node's own"],
+  ];
+
+  test.each(HEADERS)('a request with %s is an error that says so', async (_name, headers, message) => {
+    const sessions = site();
+    const request = (method: string): IncomingMessage => {
+      const made: unknown = { method, url: '/', headers };
+      return made as IncomingMessage;
+    };
+    const res = plainResponse() as unknown as ServerResponse;
+    const handlers = [
+      [sessions, 'GET'],
+      [sessions.optional(), 'GET'],
+      [sessions.router(), 'GET'],
+      [sessions.logout(), 'POST'],
+    ] as const;
+    for (const [handler, method] of handlers) {
+      const passed = await new Promise((resolve) => handler(request(method), res, resolve));
+      expect(passed).toMatchObject({ name: 'TypeError', message: expect.stringContaining(message) });
+    }
+    await expect(sessions.authenticate(request('GET'))).rejects.toThrow(message);
+    await expect(sessions.setCookie(request('GET'), res, newToken())).rejects.toThrow(message);
+    await sessions.close();
+  });
+
+  test('authenticate() does not take a request for one without an Origin because it cannot read it', async () => {
+    const sessions = site({ from: (req: object) => (req instanceof Request ? newToken() : undefined) });
+    const request: unknown = new Request('http://a.example/', {
+      method: 'POST',
+      headers: { origin: 'https://b.example' },
+    });
+    await expect(sessions.authenticate(request as IncomingMessage)).rejects.toThrow("must be Node's own");
+    await sessions.close();
+  });
+
+  test('cookies are added to a response without appendHeader', async () => {
+    const sessions = site();
+    const res = plainResponse();
+    res.setHeader('Set-Cookie', 'a=b');
+    const request: unknown = { method: 'POST', url: '/', headers: {} };
+    await sessions.setCookie(request as IncomingMessage, res as unknown as ServerResponse, newToken());
+    expect(res.headers['set-cookie']).toEqual(['a=b', expect.stringMatching(/^login_token=/)]);
     await sessions.close();
   });
 

@@ -1,8 +1,10 @@
 /** Heading 1, requests: what must not let somebody in. A row is a mistake or an attack, and the answer. */
 
+import { createHmac } from 'node:crypto';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import * as http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import cookieParser from 'cookie-parser';
 import { isLoginError } from '../../lib/core/errors.js';
 import type { ManagedSessions } from '../../lib/index.js';
 import { tokenOf } from '../http/site.js';
@@ -39,6 +41,15 @@ const cookieOf = (req: IncomingMessage): string => /login_token=([^;]*)/.exec(re
 /** An application that has its cookie read by a middleware which knows only headers. */
 const copyCookie: How = { before: (req) => void (req.headers.authorization = `Bearer ${cookieOf(req)}`) };
 const copyIntoHeader: How = { before: (req) => void (req.headers['x-auth-token'] = cookieOf(req)) };
+/** An application that signs its cookies, as cookie-parser does it. */
+const COOKIE_SECRET = 'signs cookies';
+const parseSigned: How = {
+  before: (req) => void Reflect.apply(cookieParser(COOKIE_SECRET), undefined, [req, {}, () => undefined]),
+};
+function signed(token: string): string {
+  const signature = createHmac('sha256', COOKIE_SECRET).update(token).digest('base64').replace(/=+$/, '');
+  return `login_token=${encodeURIComponent(`s:${token}.${signature}`)}`;
+}
 const GET: How = { method: 'GET' };
 
 describeEachFramework((_framework, makeApp) => {
@@ -98,6 +109,18 @@ describeEachFramework((_framework, makeApp) => {
     ['the same behind ours', { Cookie: `login_token=${ALICE}; login_token=${MALLORY}` }, 'token_malformed'],
     ['the same, quoted', { Cookie: `login_token="${MALLORY}"; login_token=${ALICE}` }, 'token_malformed'],
     [
+      'a planted cookie beside ours, both signed',
+      { Cookie: `${signed(MALLORY)}; ${signed(ALICE)}` },
+      'token_malformed',
+      parseSigned,
+    ],
+    [
+      'a signed cookie beside a planted one that is not',
+      { Cookie: `${signed(ALICE)}; login_token=${MALLORY}` },
+      'alice',
+      parseSigned,
+    ],
+    [
       'a planted cookie beside a __Host- cookie',
       { Cookie: `login_token=${MALLORY}; __Host-login_token=${ALICE}` },
       'alice',
@@ -106,6 +129,21 @@ describeEachFramework((_framework, makeApp) => {
       'four planted cookies of one session before ours',
       { Cookie: [...MALLORYS, ALICE].map((token) => `login_token=${token}`).join('; ') },
       'token_malformed',
+    ],
+    [
+      'a planted cookie alone, where only the __Host- name is read',
+      { Cookie: `login_token=${MALLORY}` },
+      'no_token',
+      {},
+      { cookie: { name: '__Host-login_token' } },
+    ],
+    [
+      'the same, signed, before unsigned ones',
+      {
+        Cookie: [`s:${MALLORY}.x`, 1, 2, 3, 4, `s:${ALICE}.x`].map((each) => `login_token=${String(each)}`).join('; '),
+      },
+      'token_malformed',
+      { before: (req) => void Object.assign(req, { cookies: {}, signedCookies: { login_token: MALLORY } }) },
     ],
     ['an empty plain name beside it', { Cookie: `login_token=; __Host-login_token=${ALICE}` }, 'alice'],
     [

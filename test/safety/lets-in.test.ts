@@ -158,21 +158,6 @@ describeEachFramework((_name, makeApp) => {
     expect(body).toEqual({ active: false });
   });
 
-  test.each<[string, ManagedSessionsOptions['onRefused']]>([
-    ['next()', (_error, _req, _res, next) => next()],
-    ['next(null)', (_error, _req, _res, next) => next(null)],
-    ["next('route')", (_error, _req, _res, next) => next('route')],
-    ["next('router')", (_error, _req, _res, next) => next('router')],
-    ['next() later', async (_error, _req, _res, next) => setImmediate(next)],
-    ['next(undefined)', (_error, _req, _res, next) => next(undefined)],
-  ])('onRefused that calls %s passes the refusal on', async (_name, onRefused) => {
-    const sessions = site({ ...(onRefused && { onRefused }) });
-    const app = makeApp();
-    app.mount('/', sessions.required(), letIn);
-    const { status, text } = await supertest(app.listener).get('/');
-    expect([status, text]).toEqual([500, 'application error: A login is required, and no token was sent']);
-  });
-
   test('a hand-off for nobody sets no cookie', async () => {
     const sessions = site({ user: async () => null });
     const app = makeApp();

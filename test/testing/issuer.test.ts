@@ -102,7 +102,10 @@ it('goes down and up, and counts what it was asked', async () => {
 
 it('is found by discovery, and answers nothing else', async () => {
   const issuer = await start({ algorithms: ['ES256'] });
-  const rules = issuerRules(oidc({ issuer: issuer.issuer, audience: false }), 'issuer', { clock, onKeyEvent: () => {} });
+  const rules = issuerRules(oidc({ issuer: issuer.issuer, audience: false }), 'issuer', {
+    clock,
+    onKeyEvent: () => {},
+  });
   endings.push(() => rules.keys.close());
   const verifier = createVerifier({ issuers: [rules], clock, lifetime: () => null });
   expect(await codeOf(verifier, issuer.issue())).toBe('good');
