@@ -87,10 +87,19 @@ const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
   client: aFunction('that takes the request and returns { ip, userAgent }'),
   onRefused: aFunction('that takes (error, req, res, next)'),
   loginUrl: anything,
-  handleSecret: neverUndefined(anything, 'leave it out, or write null, if handles are not to be encrypted'),
+  handleSecret: neverUndefined(anything, 'leave it out if handles are not to be encrypted'),
   clientHints: aBoolean,
   clock: aClock,
 };
+
+/** A `Date` or a promise in place of a number would make every token look too early. */
+function checkedClock(clock: Clock): Clock {
+  const now: unknown = clock.now();
+  if (typeof now !== 'number' || !Number.isFinite(now)) {
+    throw new TypeError(`clock.now() must return a number, the milliseconds since 1970, got ${kindOf(now)}`);
+  }
+  return clock;
+}
 
 /** Reads `Date` at each call, so that fake timers that replace it later have their effect. */
 const MACHINE_CLOCK: Clock = { now: () => Date.now() };
@@ -142,7 +151,7 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
     cookie: checkCookieOptions(options.cookie),
     origins: checkOrigins(options.origins),
     maxTokenLength: options.maxTokenLength ?? MAX_TOKEN_LENGTH,
-    clock: options.clock ?? MACHINE_CLOCK,
+    clock: checkedClock(options.clock ?? MACHINE_CLOCK),
   };
 }
 
