@@ -102,7 +102,10 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    * a `TypeError` if it returns a promise or anything else.
    */
   client?: ClientOption;
-  /** Answers refused requests instead of the middleware. */
+  /**
+   * Answers refused requests instead of the middleware. If it calls `next()` without an error, the refused request goes on to
+   * the next handler.
+   */
   onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
   /**
    * Where browsers are redirected (303) instead of a 401, and after a form has signed them out: a path or an absolute http(s)

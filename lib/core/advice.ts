@@ -95,7 +95,7 @@ export const ISSUER_ADVICE: Advice = {
   ...all('ignoreExpiration', ALWAYS_CHECKED),
   ...all(
     'cache rateLimit jwksRequestsPerMinute cacheMaxEntries',
-    'leave it out: the whole key set is kept, and fetched with care',
+    'leave it out: the whole key set is cached, and fetches are limited anyway',
   ),
   ...all('clientId client_id', called('audience')),
 };

@@ -46,13 +46,17 @@ export function passOn(next: Next, failure: unknown): void {
 
 function asFailure(failure: unknown): unknown {
   if (!failure || failure === 'route' || failure === 'router') {
-    return new Error('A function of the application failed without an error', { cause: failure });
+    return new Error('A function of the application threw, or rejected with, a value that is not an error', {
+      cause: failure,
+    });
   }
   // Without the value as its cause: whatever logs the error would fail as well.
-  return isInspectable(failure) ? failure : new Error('A function of the application failed with an unreadable value');
+  return isInspectable(failure)
+    ? failure
+    : new Error('A function of the application threw, or rejected with, a value that cannot be read');
 }
 
-/** What Express's and Connect's own error handlers read, without care. */
+/** What the error handlers of Express and Connect read. They do not expect that reading can throw. */
 const READ_BY_HANDLERS = ['name', 'message', 'stack', 'status', 'statusCode', 'headers', 'cause', 'code'];
 
 function isInspectable(failure: unknown): boolean {
@@ -72,7 +76,7 @@ function isInspectable(failure: unknown): boolean {
 
 /** What went wrong, in words. Never throws, whatever the failure is. */
 export function wordsOf(failure: unknown): string {
-  if (!isInspectable(failure)) return 'it failed with an unreadable value';
+  if (!isInspectable(failure)) return 'it failed with something that cannot be read';
   if (typeof failure !== 'object' || failure === null) return String(failure);
   const message: unknown = Reflect.get(failure, 'message');
   return typeof message === 'string' ? message : `it failed with ${kindOf(failure)} in place of an error`;

@@ -50,7 +50,7 @@ export function clientGiven(value: unknown, recordIp: RecordIp): Client {
   return { ...named(userAgent), ip: recordedAddress(ip, recordIp) };
 }
 
-/** If the application names no user agent, it speaks of a person all the same. */
+/** The client that an application names counts as a person, unless the user agent is that of a program. */
 function named(userAgent: string | null | undefined): Omit<Client, 'ip'> {
   const given = givenUserAgent(userAgent);
   return { userAgent: given, byProgram: given !== null && isProgram(given) };

@@ -31,7 +31,7 @@ export interface CookieOptions {
 }
 
 export interface LoginCookie {
-  /** Every value that was sent under one of its names, also if another name counts. Empty if none can be a token. */
+  /** Every value that was sent under any of its names, even if only one of them is read. What is malformed is left out. */
   sent(req: AppRequest): readonly string[];
   /** Whether browsers keep this value. */
   fits(value: string): boolean;

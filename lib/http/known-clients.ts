@@ -11,7 +11,7 @@ export const PROGRAMS: readonly (readonly [RegExp, string])[] = [
   [/^PostmanRuntime\b/i, 'Postman'],
   [/^insomnia\b/i, 'Insomnia'],
   [/^(?:python[-/ ]|aiohttp\b|httpx\b|Scrapy\/|Boto3\/|aws-sdk-python\b)/i, 'Python'],
-  [/^(?:Go-http-client|go-resty|fasthttp)\b/i, 'Go'],
+  [/^(?:Go-http-client|go-resty|fasthttp|colly)\b/i, 'Go'],
   [/^Bun\//, 'Bun'],
   [/^Deno\//, 'Deno'],
   [
@@ -24,7 +24,7 @@ export const PROGRAMS: readonly (readonly [RegExp, string])[] = [
     'Java',
   ],
   [/^(?:GuzzleHttp|PHP(?:$|[-/ ])|Symfony|WordPress\/)/i, 'PHP'],
-  [/^(?:Ruby(?:$|\/)|Faraday v|rest-client\/|http\.rb\/|Typhoeus\b)/i, 'Ruby'],
+  [/^(?:Ruby(?:$|\/)|Faraday v|rest-client\/|http\.rb\/|Mechanize\/|Typhoeus\b)/i, 'Ruby'],
   [/^(?:libwww-perl|LWP|Mojolicious)\b/i, 'Perl'],
   [/^(?:reqwest|ureq|hyper|isahc)(?:$|\/)/i, 'Rust'],
   [/^(?:RestSharp|\.NET|Microsoft\.NET|Flurl)\b/i, '.NET'],
@@ -36,7 +36,7 @@ export const PROGRAMS: readonly (readonly [RegExp, string])[] = [
   [/\bjsdom\//, 'jsdom'],
   [/^(?:k6|Apache-JMeter|ApacheBench|Artillery|autocannon|wrk|vegeta|hey|Locust)(?:$|\/)/i, 'Load test'],
   [
-    /^(?:ELB-HealthChecker|kube-probe|GoogleHC|Prometheus|Consul Health Check|Blackbox Exporter|Uptime-Kuma|check_http|Zabbix|Grafana)\b/i,
+    /^(?:ELB-HealthChecker|kube-probe|GoogleHC|Prometheus|Consul Health Check|Blackbox Exporter|Uptime-Kuma|check_http|Zabbix|Grafana|GoogleStackdriverMonitoring)\b/i,
     'Health check',
   ],
   [/^(?:ChatGPT|Claude|Perplexity|MistralAI)-User\b/i, 'AI assistant'],
@@ -47,7 +47,7 @@ export const PROGRAMS: readonly (readonly [RegExp, string])[] = [
 ];
 /** Programs without a person, by a part of their user agent. Cubot makes phones. */
 export const ROBOT =
-  /[\w-]{0,40}(?<!\bcu)bot\b|[\w-]{0,40}(?:crawler|spider)\b|facebookexternalhit|meta-externalagent|Mediapartners-Google|APIs-Google|FeedFetcher-Google|Google-Read-Aloud|GoogleOther|BingPreview|SkypeUriPreview|Qwantify|ia_archiver|GTmetrix|Google-InspectionTool|Yahoo! Slurp|archive\.org|Pingdom|StatusCake|Site24x7|Datadog\/?Synthetics|NewRelicPinger|Slackbot|Lighthouse/i;
+  /[\w-]{0,40}(?<!\bcu)bot\b|[\w-]{0,40}(?:crawler|spider)\b|facebookexternalhit|meta-externalagent|Mediapartners-Google|APIs-Google|FeedFetcher-Google|Google-Read-Aloud|GoogleOther|BingPreview|SkypeUriPreview|Qwantify|ia_archiver|GTmetrix|(?<=\(compatible; ?)[\w.-]{1,40}(?=[^)]{0,200}\+https?:)|Google-InspectionTool|Yahoo! Slurp|archive\.org|Pingdom|StatusCake|Site24x7|Datadog\/?Synthetics|NewRelicPinger|Slackbot|Lighthouse/i;
 /** An app of a person may be called iRobot. Robots name a page about themselves. */
 export const NATIVE_APP =
   /^(?!Mozilla\/)(?!.*https?:).*(?:\bCFNetwork\/|\bokhttp\/|\biPhone\b|\biPad\b|\biOS\b|\bAndroid\b)/;
@@ -80,7 +80,7 @@ export const APPS: readonly (readonly [RegExp, string])[] = [
   [/\bLinkedInApp\b/, 'LinkedIn'],
   [/\bMSTeams\b|\bTeamsMobile|\bTeams\/\d/, 'Microsoft Teams'],
   [/\[Pinterest\//, 'Pinterest'],
-  [/\bMicrosoft Outlook\b/, 'Outlook'],
+  [/\bMicrosoft Outlook\b|\bOneOutlook\//, 'Outlook'],
   [/\bValve Steam\b/, 'Steam'],
 ];
 
@@ -107,6 +107,7 @@ export const OS_NAMES: Readonly<Record<string, string>> = {
   'Firefox OS': 'Firefox OS',
   GNU: 'Linux',
   ubuntu: 'Ubuntu',
+  WEBOS: 'webOS',
 };
 /** Systems of phones and tablets, which never run on a desk. */
 export const HANDHELD_SYSTEMS = /^(?:Android|iOS|HarmonyOS|OpenHarmony|KAIOS|Windows Phone)$/;
@@ -150,7 +151,7 @@ export const IPAD_AS_MAC =
   /\(Macintosh;.*\b(?:CriOS|FxiOS|EdgiOS|OPiOS|OPT|OPX|GSA|DuckDuckGo\/\d+ Mobile|YaBrowser\/\S+ Mobile|Mobile)\//;
 
 export const TELEVISION =
-  /Web0S|Smart-?TV|HbbTV|CE-HTML|NetCast|VIDAA|\bSTB\b|_STB_|\bNETTV\b|\bGoogle ?TV\b|\bAndroid ?TV\b|AppleTV|\bOpera TV\b|\bOMI\/|Espial|InettvBrowser|\bAQUOS|\bVIERA\b|Philips\/|\bTitanOS\b|WhaleTV|Vewd|Vestel|\bSky_|; Chromecast\b|\bMIBOX|\bMiTV/i;
+  /Web0S|Smart-?TV|HbbTV|CE-HTML|NetCast|VIDAA|\bSTB\b|_STB_|\bNETTV\b|\bGoogle ?TV\b|\bAndroid ?TV\b|AppleTV|\bOpera TV\b|\bOMI\/|Espial|InettvBrowser|\bAQUOS|\bVIERA\b|Philips\/|\bTitanOS\b|WhaleTV|Vewd|Vestel|\bSky_|\bVIZIO\b|\bTiVo\/|\bFreebox\b|; Chromecast\b|\bMIBOX|\bMiTV/i;
 export const TELEVISION_MAKERS =
   /\b(Samsung|LG|Sony|Panasonic|Philips|Hisense|TCL|Sharp|Toshiba|Vestel|Grundig|Loewe|Vizio|Skyworth|Xiaomi|Hitachi|JVC)\b/i;
 export const WATCH =

@@ -145,7 +145,7 @@ function createEnding({ verifier, ledger }: LogoutParts): (texts: readonly strin
     const good = tokens.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     const ending = distinct(good).map(end);
     await Promise.allSettled(ending);
-    // If one cannot be told or ended, it may go on: the answer must not say that the person is signed out.
+    // If a token cannot be checked, or a session cannot be ended, the answer must not say that the person is signed out.
     await Promise.all([...verifying, ...ending]);
   };
 }

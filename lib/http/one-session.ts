@@ -10,7 +10,7 @@ export interface ChoiceParts {
   readonly ledger: Pick<Ledger, 'peek'>;
 }
 
-/** Of one token or session: it counts, it does not, or that cannot be told now. */
+/** Whether one token or session counts. `unknown`: it cannot be checked now. */
 type Outcome<Value> =
   { readonly is: 'good'; readonly value: Value } | { readonly is: 'bad' | 'unknown'; readonly error: LoginError };
 
@@ -54,7 +54,7 @@ function onlyOne(
   if (live.length > 1)
     throw new LoginError('token_malformed', 'There are several login cookies, of different sessions');
   const failed = [...verified, ...sessions].flatMap((each) => (each.is === 'good' ? [] : [each]));
-  // It could name another session.
+  // What cannot be checked could name another session.
   const unknown = failed.find(({ is }) => is === 'unknown');
   if (unknown !== undefined) throw unknown.error;
   const [only] = live;
@@ -76,7 +76,7 @@ async function outcomeOf<Value>(work: () => Promise<Value>): Promise<Outcome<Val
   }
 }
 
-/** Errors that a planted cookie is least likely to have, first. */
+/** The codes that a planted cookie is least likely to cause, best first. */
 const TELLING: readonly LoginErrorCode[] = ['session_revoked', 'session_expired', 'session_idle', 'token_expired'];
 
 function mostTelling(errors: readonly LoginError[]): LoginError {

@@ -60,7 +60,7 @@ export const PAGE_HEADERS = {
 } as const;
 
 /**
- * The policy of a response with {@link renderPage}. Who may frame the page is added where it is sent.
+ * The policy of a response with {@link renderPage}. `setPagePolicy` adds who may frame the page.
  * Throws a `TypeError` for a URL that is neither a path nor http(s).
  */
 export function pagePolicy(options: PagePolicyOptions = {}): string {

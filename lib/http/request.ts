@@ -120,12 +120,12 @@ export class RequestSighting implements Sighting {
     return this.#found().byProgram;
   }
 
-  /** Finds the client now: once it is gone, its socket no longer knows the address. If that fails, whoever asks gets the error. */
+  /** Finds the client now: once it is gone, its socket no longer knows the address. Never throws; the getters may. */
   settle(): this {
     try {
       this.#found();
     } catch {
-      // It is asked for again, and fails again.
+      // The getters look for it again, and throw.
     }
     return this;
   }

@@ -160,7 +160,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
 
 type Clear = (req: AppRequest, res: ServerResponse, isEnded: (login: VerifiedToken) => boolean) => Promise<void>;
 
-/** Clears the cookie, unless it has the token of a session that was not ended: the caller may have shown another in a header. */
+/** Clears the cookie, unless its token names a session that was not ended: the caller's own token may be in a header. */
 function createClearing({ cookie, verifier }: Context): Clear {
   if (cookie === null) return async () => undefined;
   const loginsIn = createCookieLogins(verifier, cookie);
@@ -231,7 +231,7 @@ function notAllowed(methods: Methods): Handler {
   const allow = names.map((name) => METHODS[name]).join(', ');
   const isForm = methods.post !== undefined && methods.get === undefined;
   return function methodNotAllowed(req, res) {
-    // Somebody had to sign in before the form was sent, and was led back to where it goes to.
+    // The person had to sign in before the form could be sent, and `loginUrl` led back to the form's own URL.
     if (isForm && isNavigation(req)) redirect(res, mountOf(req) || '/');
     else sendNotAllowed(req, res, allow);
   };

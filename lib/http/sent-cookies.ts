@@ -26,11 +26,21 @@ export function createCookieReader(name: string): CookieReader {
     if (isPrefixed && cookie !== undefined && sent.length === 0) return NONE;
     const signed = ownProperty(req.signedCookies, name);
     if (signed === false) throw new LoginError('token_malformed', 'The signature of the cookie is invalid');
-    if (isFilled(signed)) return [stringOf(signed)];
+    if (isFilled(signed)) return allSigned(stringOf(signed), sent);
     if (sent.length > 1 || (isPrefixed && sent.length === 1)) return sent;
     const parsed = ownProperty(req.cookies, name);
     return isFilled(parsed) ? [unquoted(stringOf(parsed))] : sent;
   };
+}
+
+/**
+ * A signed cookie, and the others of its name that look signed: somebody with an account may plant their own, in front of the
+ * right one. Unsigned ones do not count.
+ */
+function allSigned(first: string, sent: readonly string[]): readonly string[] {
+  if (sent.length < 2) return [first];
+  const others = sent.filter((value) => value.startsWith('s:')).map((value) => value.slice(2, value.lastIndexOf('.')));
+  return [...new Set([first, ...others])];
 }
 
 /** Browsers accept a cookie with such a name only under conditions (RFC 6265bis, section 4.1.3). */

@@ -277,7 +277,7 @@ function browser(text: string, parsed: UserAgent, hardware: Hardware, hints: Cli
   };
 }
 
-/** On these there are no web views of apps: what names no browser is the one that the device has. */
+/** These devices have no apps with web views: a client that names no browser is the device's own browser. */
 function isBareEngine({ kind }: Hardware, app: unknown): boolean {
   return app === undefined && (kind === 'watch' || kind === 'car' || kind === 'headset');
 }
@@ -304,12 +304,12 @@ function native(text: string, hardware: Hardware): Parts {
   const product =
     forSystem ??
     /^([^/();]{1,64})\/(?:v?(\d[\w.]{0,19}))?/.exec(text) ??
-    /^([A-Za-z][\w.-]{1,39}(?: [A-Za-z][\w.-]{0,39}){0,3})(?: v?(\d[\w.]{0,19}))?(?: \(|$)/.exec(text);
+    /^([A-Za-z][\w.-]{1,39}(?: [A-Za-z][\w.-]{0,39}){0,3})(?: v?(\d[\w.]{0,19}))?(?: Android)?(?: \(|$)/.exec(text);
   const name =
     named(APPS, text) ?? decoded(product?.[1]?.replace(/ for (?:iOS|iPad|iPhone|Android)$/, '').trim() ?? '');
   // Services of the system, such as the calendar, name nothing else.
   if (name === hardware.os) return { ...app, name: null, version: null };
-  // A device says what it is, and names no app.
+  // Some devices send only their model, and name no app.
   if (!/\p{L}/u.test(name) || (APPLE_MODEL.test(text.slice(0, 24)) && APPLE_MODEL.exec(text)?.index === 0)) {
     return { ...hardware, name: null, version: null };
   }

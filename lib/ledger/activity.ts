@@ -19,6 +19,8 @@ export class Activity {
   client: SeenClient = NOBODY;
   /** When the client was seen. */
   clientAt = 0;
+  /** The key of the client that the store noted last, see `clientKeyOf`. */
+  notedClient: string | null = null;
   /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
   writtenAt = 0;
   writtenEndsAt = 0;

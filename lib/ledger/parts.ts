@@ -37,7 +37,7 @@ export interface LedgerOptions {
   readonly handles?: Pick<Handles, 'shown'>;
   /** Whether a token's session is kept on record. Default: every session is. */
   readonly track?: (token: VerifiedToken) => boolean;
-  /** A short digest of what the client is; null if that cannot be told. Called at first sightings only. Default: null. */
+  /** A short digest of what the client is; null if that cannot be told. Called once per sighting. Default: null. */
   readonly clientKeyOf?: (userAgent: string | null) => string | null;
   /** Sessions held. Default 100,000. */
   readonly entryLimit?: number;

@@ -85,8 +85,7 @@ export class Questions {
     const { asOf, caughtUp } = globalCutoff.caughtUp();
     const { isTracked } = activity;
     const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false };
-    const isFirst = isTracked && entry.knowledge.state !== 'live';
-    const clientKey = isFirst ? this.#options.clientKeyOf(sighting.userAgent) : null;
+    const clientKey = this.#newClientKey(entry, sighting);
     const request = { handle, sighting, token, policy, track: isTracked, clientKey };
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
@@ -100,6 +99,7 @@ export class Questions {
         onLate(answer);
         throw error;
       }
+      if (clientKey !== null && answer.state === 'live') activity.notedClient = clientKey;
       listener.applyAnswer(entry, question, sighting, answer);
       return answer;
     });
@@ -115,6 +115,14 @@ export class Questions {
     this.#open.add(user.key, question);
     entry.call = call;
     return call;
+  }
+
+  /** Of a client that this process has not noted for the session: at first sight, and when it moves to a person's other client. */
+  #newClientKey({ activity, knowledge }: Entry, { userAgent, byProgram = false }: Sighting): string | null {
+    const isFirst = knowledge.state !== 'live';
+    if (!activity.isTracked || (byProgram && !isFirst)) return null;
+    const key = this.#options.clientKeyOf(userAgent);
+    return isFirst || key !== activity.notedClient ? key : null;
   }
 
   /** Any answer within the bound is recent enough, unless something was announced since the question was sent. */

@@ -39,6 +39,13 @@ test.each<[string, string]>([
   ['meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)', 'meta-externalagent'],
   ['Mozilla/5.0 (compatible; Qwantify/1.0; +https://www.qwant.com/)', 'Qwantify'],
   ['ia_archiver', 'ia_archiver'],
+  ['Mozilla/5.0 (compatible; Miniflux/2.1.3; +https://miniflux.app)', 'Miniflux'],
+  [
+    'Mozilla/5.0 (compatible; Cloudflare-Healthchecks/1.0; +https://www.cloudflare.com/; healthcheck-id: abc)',
+    'Cloudflare-Healthchecks',
+  ],
+  ['GoogleStackdriverMonitoring-UptimeChecks(https://cloud.google.com/monitoring)', 'Health check'],
+  ['colly - https://github.com/gocolly/colly', 'Go'],
 ])('is a program: %s', (userAgent, name) => {
   expect(isProgram(userAgent)).toBe(true);
   expect(describeClient(userAgent).name).toBe(name);
@@ -57,6 +64,17 @@ test.each<[words: string, kind: ClientKind, userAgent: string]>([
     'car',
     `Mozilla/5.0 (Linux; Android 12; Polestar 2) ${ANDROID} Chrome/125.0.0.0 Safari/537.36`,
   ],
+  [
+    'VIZIO TV',
+    'television',
+    `Mozilla/5.0 (Linux; armv7l) ${ANDROID} Chrome/98.0 Safari/537.36 VIZIO SmartCast(Conjure/SX7A-4.0 FW/9.0)`,
+  ],
+  [
+    'Instagram 275.0 on Android',
+    'app',
+    'Instagram 275.0.0.27.98 Android (33/13; 420dpi; 1080x2400; samsung; SM-G991B; o1s; exynos2100; en_GB; 458229237)',
+  ],
+  ['Internet Explorer on Windows 8', 'desktop', 'Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2; Trident/6.0)'],
   ['Acme 2.1 on iPad', 'app', 'Acme/2.1 (iPad; iOS 17.5.1; Scale/2.00)'],
   [
     'Microsoft Office Word 16.0 on Windows',

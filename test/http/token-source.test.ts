@@ -83,6 +83,14 @@ describe('token sources', () => {
       },
       'd.e.f',
     ],
+    [
+      'a signed cookie that is planted before another',
+      {
+        headers: { cookie: 'login_token=s%3Ad.e.f.sig; login_token=planted; login_token=s:1.2.3.sig' },
+        members: { signedCookies: { login_token: 'd.e.f' }, cookies: {} },
+      },
+      'd.e.f | 1.2.3',
+    ],
     ['five', { headers: { cookie: [1, 2, 3, 4, 5].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4'],
     ['a __Host- cookie', { headers: { cookie: 'login_token=planted; __Host-login_token=d.e.f' } }, 'd.e.f'],
     [
@@ -145,8 +153,8 @@ describe('token sources', () => {
   });
 
   test.each<[string, unknown, string]>([
-    ['a text', 'a.b.c', 'a.b.c'],
-    ['an empty text', '', 'nothing'],
+    ['a string', 'a.b.c', 'a.b.c'],
+    ['an empty string', '', 'nothing'],
     ['undefined', undefined, 'nothing'],
     ['null', null, 'nothing'],
     ['a list, as ?token=a&token=b gives', ['a', 'b'], 'token_malformed'],

@@ -77,6 +77,22 @@ describe('knownClient', () => {
     expect([await signIn({ userAgent: null }), await signIn({ userAgent: null })]).toEqual([false, false]);
   });
 
+  it.each<[string, string | null]>([
+    ['a program', 'node'],
+    ['another browser', SAFARI],
+    ['something without a name', null],
+  ])('is also what took the place of %s within a session', async (_name, first) => {
+    const token = tokenOf(at.clock, { exp: at.clock.now() / 1000 + 86_400 });
+    for (const userAgent of [first, FIREFOX, 'curl/8.9.1', FIREFOX]) {
+      await at.here.verify(token, { ip: '203.0.113.7', userAgent });
+      await at.here.list('ann');
+      at.clock.advance(120_000);
+    }
+    expect(await signIn({ userAgent: LATER_FIREFOX })).toBe(true);
+    // A program that came later is not noted.
+    expect(await signIn({ userAgent: 'curl/8.9.1' })).toBe(false);
+  });
+
   it('is per user', async () => {
     await signIn({ userAgent: FIREFOX });
     expect(await signIn({ userAgent: FIREFOX }, 'ben')).toBe(false);

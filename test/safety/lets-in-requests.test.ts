@@ -1,8 +1,10 @@
 /** Heading 1, requests: what must not let somebody in. A row is a mistake or an attack, and the answer. */
 
+import { createHmac } from 'node:crypto';
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import * as http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import cookieParser from 'cookie-parser';
 import { isLoginError } from '../../lib/core/errors.js';
 import type { ManagedSessions } from '../../lib/index.js';
 import { describeEachFramework } from '../support/frameworks.js';
@@ -36,6 +38,15 @@ const cookieOf = (req: IncomingMessage): string => /login_token=([^;]*)/.exec(re
 /** An application that has its cookie read by a middleware which knows only headers. */
 const copyCookie: How = { before: (req) => void (req.headers.authorization = `Bearer ${cookieOf(req)}`) };
 const copyIntoHeader: How = { before: (req) => void (req.headers['x-auth-token'] = cookieOf(req)) };
+/** An application that signs its cookies, as cookie-parser does it. */
+const COOKIE_SECRET = 'signs cookies';
+const parseSigned: How = {
+  before: (req) => void Reflect.apply(cookieParser(COOKIE_SECRET), undefined, [req, {}, () => undefined]),
+};
+function signed(token: string): string {
+  const signature = createHmac('sha256', COOKIE_SECRET).update(token).digest('base64').replace(/=+$/, '');
+  return `login_token=${encodeURIComponent(`s:${token}.${signature}`)}`;
+}
 const GET: How = { method: 'GET' };
 
 describeEachFramework((_framework, makeApp) => {
@@ -95,9 +106,28 @@ describeEachFramework((_framework, makeApp) => {
     ['the same behind ours', { Cookie: `login_token=${ALICE}; login_token=${MALLORY}` }, 'token_malformed'],
     ['the same, quoted', { Cookie: `login_token="${MALLORY}"; login_token=${ALICE}` }, 'token_malformed'],
     [
+      'a planted cookie beside ours, both signed',
+      { Cookie: `${signed(MALLORY)}; ${signed(ALICE)}` },
+      'token_malformed',
+      parseSigned,
+    ],
+    [
+      'a signed cookie beside a planted one that is not',
+      { Cookie: `${signed(ALICE)}; login_token=${MALLORY}` },
+      'alice',
+      parseSigned,
+    ],
+    [
       'a planted cookie beside a __Host- cookie',
       { Cookie: `login_token=${MALLORY}; __Host-login_token=${ALICE}` },
       'alice',
+    ],
+    [
+      'a planted cookie alone, where only the __Host- name is read',
+      { Cookie: `login_token=${MALLORY}` },
+      'no_token',
+      {},
+      { cookie: { name: '__Host-login_token' } },
     ],
     ['an empty plain name beside it', { Cookie: `login_token=; __Host-login_token=${ALICE}` }, 'alice'],
     [

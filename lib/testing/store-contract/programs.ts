@@ -14,7 +14,7 @@ async function recorded({ get }: Fixture, at?: number): Promise<(string | null |
 const PERSON = ['203.0.113.7', 'Mozilla/5.0'];
 
 export function programs(test: DeclareTest): void {
-  test('changes nothing but the time if a person is on record, and is no move', async (fixture) => {
+  test('changes nothing but the time if a person is on record, and does not count as a move', async (fixture) => {
     const { now, sight, live, get } = fixture;
     await sight(handle(1));
     for (const seen of [PROGRAM, OTHER_PROGRAM, { ...PROGRAM, userAgent: null }, { ...PROGRAM, ip: null }]) {
