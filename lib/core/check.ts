@@ -34,8 +34,9 @@ export const aClock: Kind = {
   accepts: (value) =>
     ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
     'now' in value &&
-    typeof value.now === 'function',
-  words: 'an object with a method now() that returns milliseconds since 1970',
+    typeof value.now === 'function' &&
+    Number.isFinite(Reflect.apply(value.now, value, [])),
+  words: 'an object with a method now() that returns milliseconds since 1970, as a number',
 };
 
 export function aFunction(does: string): Kind {

@@ -112,11 +112,12 @@ export function createLoginCookie(plainName: string, options: CookieOptions, par
   const [safestName = plainName] = cookieNames(plainName, options);
   const mustBeSecure = requiresSecure(options, plainName);
   const always = { path, sameSite, httpOnly: true, ...(partitioned && { partitioned }) };
-  const all = [plainName, ...others].flatMap((each) => [each, ...cookieNames(each, options)]);
+  // Also as it was written before the options ruled out its __Host- name: it would count again if they are taken back.
+  const all = [plainName, ...others].flatMap((each) => [each, ...cookieNames(each, {})]);
   const known = [...new Set(all)].map((name) => ({
     name,
     read: createCookieReader(name),
-    clear: createCookieClearer(name, options),
+    clear: createCookieClearer(name, name.startsWith(HOST_PREFIX) ? { sameSite, partitioned } : options),
   }));
   return {
     sent: (req) => known.flatMap(({ read }) => valuesOf(read, req)),

@@ -66,6 +66,18 @@ describeEachFramework((_framework, makeApp) => {
         {},
         ['a', 'b'],
       ],
+      [
+        'the __Host- cookie from before there was a domain',
+        { ...own, Cookie: `__Host-login_token=${tokenOf('a')}; login_token=${tokenOf('b')}` },
+        { cookie: { domain: 'example.com' } },
+        ['a', 'b'],
+      ],
+      [
+        'the __Host- cookie from before secure: false',
+        { ...own, Cookie: `__Host-login_token=${tokenOf('a')}` },
+        { cookie: { secure: false } },
+        ['a'],
+      ],
       ['a header and a cookie', { ...own, ...bearer(tokenOf('a')), ...cookies(tokenOf('b')) }, {}, ['a', 'b']],
       ['a bad header before a good cookie', { ...own, ...bearer('rubbish'), ...cookies(tokenOf('b')) }, {}, ['b']],
       [

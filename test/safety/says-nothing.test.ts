@@ -176,7 +176,7 @@ const OWNERS: readonly Owner[] = [
       loginUrl: [null, 7, 'login', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/ä'],
       handleSecret: [null, 7, 'short', [], undefined],
       clientHints: BOOLEANS,
-      clock: [null, 7, {}],
+      clock: [null, 7, {}, { now: () => NaN }, { now: () => new Date() }, { now: async () => 0 }],
     },
     { issuer: ISSUER },
   ),
@@ -301,7 +301,7 @@ const OWNERS: readonly Owner[] = [
   owner<TestIssuerOptions>('createTestIssuer()', createTestIssuer, {
     issuer: STRINGS,
     algorithms: [null, 'RS256', [], ['none']],
-    clock: [null, 7, {}],
+    clock: [null, 7, {}, { now: () => NaN }, { now: () => new Date() }, { now: async () => 0 }],
   }),
   owner<IssueOptions>('issue()', (o: never) => testIssuer.issue({}, o), {
     alg: WORDS,
