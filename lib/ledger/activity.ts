@@ -41,12 +41,18 @@ export class Activity {
     const { at } = sighting;
     this.usedAt(at);
     const isExtended = this.extend(token);
-    const isDue = at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt);
+    const isDue =
+      at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt) || this.#isPersonAfterProgram(sighting);
     // If the clock went back, background sightings must not stop.
     if (!isDue && at >= this.writtenAt - interval) return false;
     this.lastSeenAt = at;
     this.locate(sighting);
     return true;
+  }
+
+  /** Where a server's program always comes first, the browser after it would otherwise never be recorded. */
+  #isPersonAfterProgram(sighting: Sighting): boolean {
+    return this.client.byProgram && this.isTracked && sighting.userAgent !== null && sighting.byProgram !== true;
   }
 
   usedAt(at: number): void {

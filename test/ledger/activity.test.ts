@@ -43,6 +43,31 @@ describe('a program', () => {
   });
 });
 
+describe('a person after a program', () => {
+  const program = { ip: '198.51.100.9', userAgent: 'node', byProgram: true };
+
+  test('is told to the store at once, and then no more often than before', () => {
+    const activity = written();
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL)).toBe(true);
+    activity.dueAt = NOW + 2 * INTERVAL;
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...program }, INTERVAL)).toBe(false);
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 2, ip: null, userAgent: null }, INTERVAL)).toBe(false);
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 3, ...HOME }, INTERVAL)).toBe(true);
+    expect(activity).toMatchObject({ client: HOME });
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 4, ...HOME }, INTERVAL)).toBe(false);
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 5, ...program }, INTERVAL)).toBe(false);
+    expect(activity).toMatchObject({ client: HOME });
+  });
+
+  test('is not told if the session is not on record', () => {
+    const activity = written();
+    activity.isTracked = false;
+    activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL);
+    activity.dueAt = NOW + 2 * INTERVAL;
+    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...HOME }, INTERVAL)).toBe(false);
+  });
+});
+
 describe('a use', () => {
   test('is written once it is due, from where it then is', () => {
     const activity = written();

@@ -128,7 +128,7 @@ describeEachFramework((_name, makeApp) => {
       clock.advance('10m');
       const sent = agent.get('/').set('Authorization', `Bearer ${token}`).set('X-Forwarded-For', ip);
       await sent.set('User-Agent', userAgent).expect(200);
-      // In the background. It is done when the next sighting is.
+      // The sighting is sent in the background, and the store answers it before it answers the list.
       return onlySession(sessions);
     };
     await visit('203.0.113.7', FIREFOX);
@@ -154,6 +154,23 @@ describeEachFramework((_name, makeApp) => {
     clock.advance('10m');
     await agent.get('/').set('User-Agent', FIREFOX).expect(200);
     expect((await onlySession(sessions)).client.name).toBe('Firefox');
+  });
+
+  test('a browser that always comes right after the server that renders its page is recorded', async () => {
+    const app = makeApp();
+    app.trustProxy(true);
+    const clock = createTestClock();
+    const sessions = newSessions({ trustProxy: true, clock });
+    app.mount('/', sessions, (_req: unknown, res: ServerResponse) => void res.end());
+    const agent = supertest.agent(app.listener).set('Authorization', `Bearer ${issuer.issue()}`);
+    for (const ip of ['203.0.113.7', '203.0.113.8']) {
+      clock.advance('2m');
+      await agent.get('/').set('X-Forwarded-For', '127.0.0.9').set('User-Agent', 'node').expect(200);
+      await onlySession(sessions);
+      await agent.get('/').set('X-Forwarded-For', ip).set('User-Agent', FIREFOX).expect(200);
+      const session = await onlySession(sessions);
+      expect([session.ip, session.client.name]).toEqual([ip, 'Firefox']);
+    }
   });
 
   describe('the option client', () => {
@@ -253,7 +270,7 @@ test('any address is read with a port and brackets as without them', () => {
   );
 });
 
-test('nothing but an address is read as one, and no text is read slowly or throws', () => {
+test('nothing but an address is read as one, and no string is read slowly or throws', () => {
   const piece = fc.constantFrom('[', ']', ':', '.', '%', '1', 'f', '203.0.113.7', '2001:db8::7', 'x', ' ');
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
