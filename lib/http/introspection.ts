@@ -5,7 +5,7 @@ import { aFunction, checkOptions, required } from '../core/check.js';
 import { claimOf } from '../core/claims.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
-import { passOn } from '../core/hooks.js';
+import { passOn, resultInTime } from '../core/hooks.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
@@ -82,7 +82,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     }
 
     async function answer(): Promise<void> {
-      const isAuthorized: unknown = await authorize(req);
+      const answered: unknown = authorize(req);
+      const isAuthorized = await (resultInTime(answered, 'authorize') ?? answered);
       if (isAuthorized !== true) {
         if (!res.headersSent && !hasHeader(res, 'WWW-Authenticate')) {
           res.setHeader('WWW-Authenticate', 'Bearer realm="introspection"');
