@@ -87,7 +87,7 @@ const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
   client: aFunction('that takes the request and returns { ip, userAgent }'),
   onRefused: aFunction('that takes (error, req, res, next)'),
   loginUrl: anything,
-  handleSecret: neverUndefined(anything, 'leave it out, or write null, if handles are not to be encrypted'),
+  handleSecret: neverUndefined(anything, 'leave it out if handles are not to be encrypted'),
   clientHints: aBoolean,
   clock: aClock,
 };

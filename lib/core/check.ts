@@ -69,7 +69,7 @@ export function checkOptions<Options>(
   kinds: OptionKinds<Options>,
   { prefix = prefixOf(owner), advice = {} }: { readonly prefix?: string; readonly advice?: Advice } = {},
 ): Readonly<Partial<Record<keyof Options, unknown>>> {
-  if (!isObject(value)) {
+  if (!isPlain(value)) {
     const takes = owner.endsWith(')') ? 'takes an object of options' : 'must be an object of options';
     throw new TypeError(`${owner} ${takes}, got ${kindOf(value)}`);
   }
@@ -125,6 +125,18 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** An object whose members are what it holds: not a `Map`, whose entries would not be seen, and not a promise. */
+export function isPlain(value: unknown): value is Record<string, unknown> {
+  return isObject(value) && !(Symbol.iterator in value) && typeof value['then'] !== 'function';
+}
+
+/** Throws a `TypeError` for a text that was made with a variable that is not set: `https://${undefined}.example.com/`. */
+export function refuseUnset(value: unknown, path: string): void {
+  if (typeof value === 'string' && /\bundefined\b/.test(value)) {
+    throw new TypeError(`${path} contains the word undefined: set the variable that it is made from`);
+  }
+}
+
 /** What a value is, in words that reveal nothing of it. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null';
@@ -137,8 +149,19 @@ export function kindOf(value: unknown): string {
     return Number.isFinite(value) ? 'a number that is not an integer' : String(value);
   }
   if (typeof value === 'undefined') return 'undefined';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+  if (typeof value !== 'object') return `a ${typeof value}`;
+  return BUILT_IN[Object.prototype.toString.call(value)] ?? 'an object';
 }
+
+/** Of any realm. */
+const BUILT_IN: Readonly<Record<string, string>> = {
+  '[object Promise]': 'a promise',
+  '[object Map]': 'a Map',
+  '[object Set]': 'a Set',
+  '[object URL]': 'a URL',
+  '[object RegExp]': 'a regular expression',
+  '[object Date]': 'a Date',
+};
 
 /** Names that people know from elsewhere, in lower case, and what they are called here. */
 const CONFUSIONS: Readonly<Record<string, readonly string[]>> = {

@@ -22,6 +22,9 @@ export function durationMs(
       `${optionName} must be written with a unit if it is a string, such as '15m' or '500ms', got ${shown(value)}`,
     );
   }
+  if (typeof value === 'string' && /\d\s*M\s*$/.test(value)) {
+    throw new TypeError(`${optionName} must say '30d' for a month or '1m' for a minute, got ${shown(value)}`);
+  }
   const milliseconds = parse(value);
   if (milliseconds === undefined) {
     throw new TypeError(

@@ -16,6 +16,10 @@ export type TrustProxy = boolean | number | string | readonly string[] | TrustFu
 
 /** Default: no proxy is trusted. Throws a `TypeError` if the option is invalid. */
 export function compileTrust(trust: TrustProxy = false): TrustFunction {
+  // proxy-addr would take it for the address 0.0.0.1.
+  if (typeof trust === 'string' && /^\s*\d+\s*$/.test(trust)) {
+    throw new TypeError('trustProxy must be a number if it is the number of hops, got a string');
+  }
   if (typeof trust === 'function') return trustByFunction(trust);
   if (typeof trust === 'boolean') return () => trust;
   if (typeof trust === 'number' && Number.isInteger(trust) && trust >= 0) return (_address, hop) => hop < trust;

@@ -86,7 +86,8 @@ export function put<Name extends 'user' | 'loginSession'>(req: AppRequest, name:
  * Throws a `TypeError` if the headers of a request are not as Node has them. They would look as if nothing was sent: no token,
  * and no `Origin`.
  */
-export function requireHeaders({ headers }: { readonly headers?: unknown }): void {
+export function requireHeaders(request: unknown): void {
+  const headers = isObject(request) ? request['headers'] : undefined;
   if (!isObject(headers))
     throw new TypeError(`The request must have headers as Node's own has, got ${kindOf(headers)}`);
   // A header of this name would be a string.

@@ -1,6 +1,7 @@
 /** Signs a browser in: a verified token becomes the cookie, and the session of the cookie that it replaces is ended. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { kindOf } from '../core/check.js';
 import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
@@ -144,6 +145,7 @@ export function createSetCookie(
     try {
       if (token === undefined || token === null || token === '') throw new LoginError('no_token', 'There is no token');
       if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
+      requireResponse(res);
       await signIn(req, res, token);
     } catch (error) {
       const isRefusal = isLoginError(error) && error.status < 500 && error.code !== 'no_token';
@@ -151,6 +153,14 @@ export function createSetCookie(
       throw error;
     }
   };
+}
+
+/** Now, because the session begins before the cookie is written. */
+function requireResponse(res: Partial<ServerResponse>): void {
+  if (typeof res.setHeader === 'function') return;
+  throw new TypeError(
+    `setCookie() must have Node's own response (a ServerResponse) as its second argument, got ${kindOf(res)} without setHeader()`,
+  );
 }
 
 function requireCookie(cookie: LoginCookie | null, caller: string): LoginCookie {

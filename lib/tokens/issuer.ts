@@ -10,8 +10,10 @@ import {
   checkOptions,
   isObject,
   kindOf,
+  isPlain,
   neverUndefined,
   oneOf,
+  refuseUnset,
   required,
   type Kind,
   type OptionKinds,
@@ -138,7 +140,7 @@ const ISSUER_OPTIONS: OptionKinds<IssuerOptions> = {
     words: "a list of strings such as 'at+jwt', and null for tokens without a type",
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isType),
   },
-  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isObject }, UNSET),
+  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isPlain }, UNSET),
   keysMaxAge: anything,
   keysMaxStale: anything,
   session: {
@@ -191,6 +193,9 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     withoutIssuer,
     clockTolerance = DEFAULT_TOLERANCE,
   } = options;
+  refuseUnset(issuer, `${optionName}.issuer`);
+  refuseUnset(options.jwksUri?.toString(), `${optionName}.jwksUri`);
+  for (const name of listOf(audience)) refuseUnset(name, `${optionName}.audience`);
   const algorithms = checkAlgorithms(options.algorithms, optionName);
   for (const [claim, value] of Object.entries(claims ?? {})) {
     checkKind(value, `${optionName}.claims.${claim}`, required(requiredClaim));
@@ -208,9 +213,18 @@ export function issuerRules(options: IssuerOptions, optionName: string, surround
     ...(profile !== undefined && { profile: checkedProfile(profile, `${optionName}.profile`) }),
     ...(scopes !== undefined && { scopes }),
     ...(senderConstrained !== undefined && { senderConstrained }),
-    clockTolerance: durationMs(clockTolerance, `${optionName}.clockTolerance`, { min: 0, max: LARGEST_TOLERANCE }),
+    clockTolerance: toleranceOf(clockTolerance, `${optionName}.clockTolerance`),
     keys: keySource(options, optionName, surroundings),
   };
+}
+
+/** Other packages take seconds here. */
+function toleranceOf(value: unknown, path: string): number {
+  if (typeof value === 'number' && value > 0 && value < 100) {
+    const text = String(value);
+    throw new TypeError(`${path} is in milliseconds if it is a number: write '${text}s' or '${text}ms', got ${text}`);
+  }
+  return durationMs(value, path, { min: 0, max: LARGEST_TOLERANCE });
 }
 
 /** A copy: the application may change its object later, or use it for the next issuer. */

@@ -1,7 +1,7 @@
 /** Issuers that are known: what an application need not say of them. */
 
 import { ISSUER_ADVICE } from '../core/advice.js';
-import { aFilledString, anything, checkOptions, isObject, neverUndefined, type OptionKinds } from '../core/check.js';
+import { aFilledString, anything, checkOptions, isPlain, neverUndefined, type OptionKinds } from '../core/check.js';
 import { claimOf, isClaims, standardProfile, textOf } from '../core/claims.js';
 import type { Claims, Organization, Profile } from '../core/claims.js';
 import { baseUrl } from './discovery.js';
@@ -23,7 +23,7 @@ type Adjustable =
 /** The issuer that a preset returns is checked once more, in full, by `managedSessions()`. */
 const ADJUSTABLE: OptionKinds<Pick<IssuerOptions, Adjustable>> = {
   clockTolerance: anything,
-  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isObject }, UNSET),
+  claims: neverUndefined({ words: 'an object with what each claim must be', accepts: isPlain }, UNSET),
   algorithms: anything,
   keysMaxAge: anything,
   keysMaxStale: anything,

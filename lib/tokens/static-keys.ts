@@ -110,8 +110,18 @@ function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorith
   }
   const bytes = types.isKeyObject(value) ? value.export() : Buffer.from(value);
   if (isPublicMaterial(bytes)) throw publicAsSecret(name);
+  const misplaced = isString ? misplacedSecret(value) : undefined;
+  if (misplaced !== undefined) throw new TypeError(`${name} ${misplaced}`);
   const key = types.isKeyObject(value) ? value : createSecretKey(bytes);
   return namingOption(name, () => ({ key, kid: undefined, algorithms: algorithmsOf(key, undefined, algorithms) }));
+}
+
+/** What is no secret that signs HS256 tokens, although it is long enough. */
+function misplacedSecret(text: string): string | undefined {
+  if (/BEGIN[\w ]{0,20} PRIVATE KEY/.test(text))
+    return 'is a private key: give the public key that belongs to it as publicKey';
+  if (/^\s*https?:\/\//i.test(text)) return 'is a URL, which anybody may know: a key set is given as jwksUri';
+  return undefined;
 }
 
 function publicAsSecret(name: string): TypeError {
@@ -198,6 +208,9 @@ function fromText(text: string): KeyObject {
   if (!text.includes('-----BEGIN ')) return fromBase64(text.replace(/\s/g, ''));
   // Node would take the public half of a private key, and the private key would stay in a place where it should not be.
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) throw new UnusableKey(IS_PRIVATE);
+  // A variable of an environment file often has them so.
+  if (text.includes('\\n'))
+    throw new UnusableKey("has a backslash and an n in place of each line break; use .replaceAll('\\\\n', '\\n')");
   return readable(() => createPublicKey(text));
 }
 
@@ -206,6 +219,8 @@ const IS_PRIVATE = 'is a private key; use the public key';
 /** The text between the lines of a PEM `PUBLIC KEY`. */
 function fromBase64(text: string): KeyObject {
   if (!/^[A-Za-z0-9+/]{40,}={0,2}$/.test(text)) {
+    if (/^https?:/i.test(text)) throw new UnusableKey('is a URL; the URL of a key set is given as jwksUri');
+    if (text.startsWith('{')) throw new UnusableKey('is the text of a JWK; give the object, by JSON.parse');
     throw new UnusableKey('is a string that is neither a PEM nor base64 of a public key (SPKI)');
   }
   const der = Buffer.from(text, 'base64');

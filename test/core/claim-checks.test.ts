@@ -341,7 +341,7 @@ describe('scopes by the issuer’s own function', () => {
     ['undefined', undefined, 'scopes must return a list of strings, got undefined'],
     ['null', null, 'scopes must return a list of strings, got null'],
     ['a string', 'a b', 'scopes must return a list of strings, got a string'],
-    ['a Set', new Set(['a']), 'scopes must return a list of strings, got an object'],
+    ['a Set', new Set(['a']), 'scopes must return a list of strings, got a Set'],
   ])('are the application’s mistake: %s', (_, scopes, message) => {
     expect(() => given(scopes)).toThrow(new TypeError(message));
   });

@@ -1,5 +1,6 @@
 /** What must not pass in silence: options that are misspelt, nested, misplaced, of a wrong kind, or unset. */
 
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import supertest from 'supertest';
 import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
@@ -597,6 +598,68 @@ describe('a handle that was left out', () => {
     await expect(sessions.revoke('ann', 'nonsense')).rejects.toMatchObject({ code: 'session_not_found' });
   });
 });
+
+describe('a value that is valid to the letter, and cannot be meant, is refused', () => {
+  const unset: unknown = undefined;
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const withIssuer = (options: object) => () => managedSessions({ issuer: { ...ISSUER, ...options } });
+  const withKey = (options: object) => () => managedSessions<unknown>({ issuer: { issuer: 'a', ...options } });
+  const withOption = (options: object) => () => managedSessions({ issuer: ISSUER, ...options });
+
+  test.each<[string, () => unknown, string]>([
+    ['claims as a Map', withIssuer({ claims: new Map([['org', 'acme']]) }), 'issuer.claims must be an object with'],
+    ['claims as a Set', withIssuer({ claims: new Set(['org']) }), 'got a Set'],
+    ['claims as a promise', withIssuer({ claims: Promise.resolve({ org: 'acme' }) }), 'got a promise'],
+    [
+      'cookie as a Map',
+      withOption({ cookie: new Map([['name', 'a']]) }),
+      'cookie must be an object of options, got a Map',
+    ],
+    ['an issuer that was not awaited', withOption({ issuer: Promise.resolve(ISSUER) }), 'issuer must be an object'],
+    ['an unset variable in the issuer', withIssuer({ issuer: `https://${String(unset)}/` }), 'issuer.issuer contains'],
+    ['an unset variable as the audience', withIssuer({ audience: String(unset) }), 'issuer.audience contains'],
+    ['one in a list of them', withIssuer({ audience: ['shop', String(unset)] }), 'issuer.audience contains'],
+    [
+      'an unset variable in jwksUri',
+      withKey({ jwksUri: `https://a/${String(unset)}/jwks` }),
+      'issuer.jwksUri contains',
+    ],
+    ['the same as a URL', withKey({ jwksUri: new URL(`https://${String(unset)}/`) }), 'issuer.jwksUri contains'],
+    ['an unset variable in the URL of Redis', () => redisStore(`redis://${String(unset)}:6379`), 'the word undefined'],
+    ['a private key as the secret', withIssuer({ secret: privatePem(privateKey) }), 'issuer.secret is a private key'],
+    ['a URL as the secret', withIssuer({ secret: 'https://id.example.com/.well-known/jwks.json' }), 'given as jwksUri'],
+    ['a URL as the public key', withKey({ publicKey: 'https://id.example.com/jwks.json' }), 'given as jwksUri'],
+    ['a JWK as text', withKey({ publicKey: JSON.stringify(publicKey.export({ format: 'jwk' })) }), 'by JSON.parse'],
+    ['a PEM with \\n', withKey({ publicKey: pem.replaceAll('\n', '\\n') }), "use .replaceAll('\\\\n', '\\n')"],
+    ['clockTolerance in seconds', withIssuer({ clockTolerance: 30 }), "write '30s' or '30ms'"],
+    ['tombstoneFor in months', withOption({ tombstoneFor: '1M' }), "tombstoneFor must say '30d' for a month"],
+    ['a number of hops as a string', withOption({ trustProxy: '1' }), 'trustProxy must be a number'],
+  ])('%s', (_name, call, message) => {
+    expect(call).toThrow(TypeError);
+    expect(call).toThrow(message);
+  });
+
+  test.each([undefined, null, 'a.b.c'])('authenticate(%p) says that it takes a request', async (request) => {
+    await expect(Reflect.apply(sessions.authenticate, sessions, [request])).rejects.toThrow(
+      'The request must have headers',
+    );
+  });
+
+  test('setCookie() begins no session for a response that cannot have its cookie', async () => {
+    const begun = jest.fn();
+    const site = managedSessions({ issuer: { issuer: testIssuer.issuer, jwksUri: testIssuer.jwksUri } });
+    site.on('sessionStarted', begun);
+    const call = Reflect.apply(site.setCookie, site, [{ headers: {} }, { header: jest.fn() }, testIssuer.issue()]);
+    await expect(call).rejects.toThrow("setCookie() must have Node's own response");
+    expect(begun).not.toHaveBeenCalled();
+    await site.close();
+  });
+});
+
+function privatePem(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
 
 test.each(LOGIN_ERROR_CODES)('a LoginError has its status under the name that Nest and Koa read: %s', (code) => {
   const { status, statusCode } = new LoginError(code, 'refused');

@@ -2,7 +2,7 @@
 
 import { Redis } from 'ioredis';
 
-import { isObject, kindOf } from '../../core/check.js';
+import { isObject, kindOf, refuseUnset } from '../../core/check.js';
 import type { ConnectionOptions, RedisClient } from './connection.js';
 
 /** Opens a connection of our own to the same Redis. These options override those of the target. */
@@ -11,6 +11,7 @@ export type OpenConnection = (overrides: ConnectionOptions) => RedisClient;
 /** Throws a `TypeError` for anything but a URL of Redis and a client of ioredis. The message does not contain the URL. */
 export function connector(target: string | RedisClient): OpenConnection {
   if (typeof target === 'string') {
+    refuseUnset(target, 'The URL of redisStore');
     if (!/^rediss?:\/\//.test(target) || !URL.canParse(target)) {
       throw new TypeError('redisStore takes a redis:// or rediss:// URL, or an ioredis client; this string is neither');
     }
