@@ -20,7 +20,6 @@ import {
   loginUser,
   type AuthenticateOptions,
   type Login,
-  type UserResult,
 } from './http/authenticate.js';
 import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
@@ -37,6 +36,7 @@ import { createSetCookie } from './http/sign-in.js';
 import { createTokenSource, type TokenSource } from './http/token-source.js';
 import { refusingRequests } from './http/uncalled.js';
 import { clientKeyOf } from './http/user-agent.js';
+import type { UserResult } from './http/user-result.js';
 import type { UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';

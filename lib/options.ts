@@ -5,7 +5,7 @@ import type { Claims } from './core/claims.js';
 import type { Duration } from './core/duration.js';
 import type { LoginError } from './core/errors.js';
 import type { HandleSecret } from './core/handles.js';
-import type { UserResult } from './http/authenticate.js';
+import type { UserResult } from './http/user-result.js';
 import type { TrustProxy } from './http/client-address.js';
 import type { ClientOption } from './http/client.js';
 import type { CookieOptions } from './http/cookie.js';
@@ -55,8 +55,8 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   maxTokenLength?: number;
   /**
    * Returns `req.user`, or a promise of it. Called once for each request; what it throws or rejects with goes to `next`. Null,
-   * undefined or false: there is no such user, and the error is `user_refused` (401). The claims are frozen. Default: a
-   * {@link LoginUser}.
+   * undefined, another falsy value or an empty list: there is no such user, and the error is `user_refused` (401). An error
+   * that it returns counts as thrown. The claims are frozen. Default: a {@link LoginUser}.
    */
   user?: (claims: Claims) => UserResult<User>;
   /** Absolute lifetime of a session, `'1s'` to `'366d'`. Default: only the tokens' `exp` limits it. */

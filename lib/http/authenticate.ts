@@ -24,12 +24,7 @@ import {
 } from './request.js';
 import { chooseSession } from './one-session.js';
 import type { SentToken, TokenSource } from './token-source.js';
-
-/** There is no such user. */
-type NoUser = null | undefined | false;
-
-/** What the option `user` may return. */
-export type UserResult<User> = User | NoUser | PromiseLike<User | NoUser>;
+import { existing, type UserResult } from './user-result.js';
 
 /** Each part is prepared once. */
 export interface AuthenticatorParts<User> {
@@ -78,12 +73,15 @@ export class CurrentSession implements LoginSession {
   readonly #token: VerifiedToken;
   readonly #issuedBy: Issuing;
   readonly #fresh: boolean;
+  readonly #method: string | undefined;
 
-  constructor(live: LiveSession, token: VerifiedToken, issuedBy: Issuing, fresh: boolean) {
+  /** `method` of the request that was checked for forgery, if there is one. */
+  constructor(live: LiveSession, token: VerifiedToken, issuedBy: Issuing, fresh: boolean, method?: string) {
     this.#live = live;
     this.#token = token;
     this.#issuedBy = issuedBy;
     this.#fresh = fresh;
+    this.#method = method;
   }
 
   get handle(): string {
@@ -109,6 +107,11 @@ export class CurrentSession implements LoginSession {
   /** Undefined for a session that another authenticator put on the request. */
   static of(value: unknown, issuedBy: object): CurrentSession | undefined {
     return value instanceof CurrentSession && value.#issuedBy === issuedBy ? value : undefined;
+  }
+
+  /** Whether the request has had another method since: a GET may have become a DELETE, which another site may have sent. */
+  static isForOther(session: CurrentSession, method: string | undefined): boolean {
+    return session.#method !== undefined && session.#method !== method;
   }
 
   static tokenOf(session: CurrentSession): VerifiedToken {
@@ -143,9 +146,10 @@ export class Authenticator<User> implements Issuing {
     this.#parts = parts;
     this.#judge = (token, sighting, fresh) => {
       const live = parts.ledger.judge(token, sighting, fresh);
-      if (!isPending(live)) return new CurrentSession(live, token, this, fresh);
+      const { method } = sighting;
+      if (!isPending(live)) return new CurrentSession(live, token, this, fresh, method);
       sighting.settle();
-      return live.then((session) => new CurrentSession(session, token, this, fresh));
+      return live.then((session) => new CurrentSession(session, token, this, fresh, method));
     };
   }
 
@@ -156,9 +160,9 @@ export class Authenticator<User> implements Issuing {
   identify(req: AppRequest, fresh: boolean, origins?: Origins): Identified {
     const { source, clock, clientOf } = this.#parts;
     const known = CurrentSession.of(ownProperty(req, 'loginSession'), this);
-    if (known !== undefined && (CurrentSession.isFresh(known) || !fresh)) return known;
     const sighting = new RequestSighting(req, clock.now(), clientOf);
-    if (known !== undefined) return this.#judge(CurrentSession.tokenOf(known), sighting, true);
+    if (known !== undefined && !CurrentSession.isForOther(known, req.method))
+      return this.#again(known, sighting, fresh);
     const sent = source.read(req);
     if (ownProperty(req, 'loginError') !== undefined) {
       const refused = this.#refusals.get(req);
@@ -166,6 +170,14 @@ export class Authenticator<User> implements Issuing {
     }
     if (!requestsJudged.hasSubscribers) return this.#verify(req, sent, sighting, fresh, origins, this.#judge);
     return published(this.#judge, (judge) => this.#verify(req, sent, sighting, fresh, origins, judge));
+  }
+
+  /** The session may have ended since the last gate: a body can take minutes to arrive. */
+  #again(known: CurrentSession, sighting: RequestSighting, fresh: boolean): Identified {
+    const isAsked = fresh && !CurrentSession.isFresh(known);
+    const judged = this.#judge(CurrentSession.tokenOf(known), sighting, isAsked);
+    if (isAsked) return judged;
+    return isPending(judged) ? judged.then(() => known) : known;
   }
 
   #verify(
@@ -296,11 +308,6 @@ function isSameSent(one: SentToken | undefined, other: SentToken | undefined): b
 function putSession(req: AppRequest, session: CurrentSession): void {
   put(req, 'loginSession', session);
   if (ownProperty(req, 'loginError') !== undefined) req.loginError = undefined;
-}
-
-function existing<User>(user: UserResult<User>): User {
-  if (user !== null && user !== undefined && user !== false) return user as User;
-  throw new LoginError('user_refused', 'There is no user for this token');
 }
 
 /** Refusals that say nothing about a token. */

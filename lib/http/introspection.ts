@@ -8,6 +8,7 @@ import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import type { Authenticator } from './authenticate.js';
 import { formOf } from './body.js';
 import { ownProperty } from './request.js';
 import { hasHeader, sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
@@ -39,6 +40,7 @@ export interface IntrospectionParts {
   readonly handles: Pick<Handles, 'shown'>;
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly ledger: Pick<Ledger, 'peek'>;
+  readonly authenticator: Pick<Authenticator<unknown>, 'userOf'>;
   readonly clock: { now(): number };
   /** In characters. */
   readonly maxTokenLength: number;
@@ -49,7 +51,7 @@ export interface IntrospectionParts {
  * token, 503 if that cannot be known. Throws a `TypeError` if an option is invalid.
  */
 export function createIntrospection(parts: IntrospectionParts, options: IntrospectionOptions): Handler {
-  const { handles, verifier, ledger, clock } = parts;
+  const { handles, verifier, ledger, authenticator, clock } = parts;
   checkOptions<IntrospectionOptions>(options, 'introspection()', {
     authorize: required(aFunction('that returns whether the caller may ask')),
   });
@@ -61,6 +63,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     try {
       const verified = await verifier.verify(token);
       const { handle, startedAt, expiresAt } = await ledger.peek(verified, clock.now());
+      // A token that every gate refuses, because its user is gone, is not active either.
+      await authenticator.userOf(verified);
       return {
         ...described(verified),
         session: { handle: handles.shown(handle), startedAt: new Date(startedAt), expiresAt: new Date(expiresAt) },

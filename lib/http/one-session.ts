@@ -4,6 +4,7 @@ import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import { EXAMINED } from './sent-cookies.js';
 
 export interface ChoiceParts {
   readonly verifier: Pick<Verifier, 'verify'>;
@@ -18,14 +19,16 @@ type Outcome<Value> =
  * The token to use if a browser sent several cookies of one name, and nobody knows which of them another site may have planted.
  *
  * Tokens that do not verify, and those whose session has ended, do not count. If the rest name one session, it is the token
- * that expires last. Rejects with `LoginError`: `token_malformed` if they name several sessions; the most telling error if none
- * is left; a 503 if one of them cannot be judged and could name another session.
+ * that expires last. Rejects with `LoginError`: `token_malformed` if they name several sessions, or if there are too
+ * many to examine; the most telling error if none is left; a 503 if one of them cannot be judged and could name another session.
  */
 export async function chooseSession(
   texts: readonly string[],
   at: number,
   { verifier, ledger }: ChoiceParts,
 ): Promise<VerifiedToken> {
+  // Somebody may have planted the first ones, all of one session, so that those of another are not examined.
+  if (texts.length > EXAMINED) throw new LoginError('token_malformed', 'There are too many login cookies');
   const verified = await Promise.all(texts.map((text) => outcomeOf(async () => verifier.verify(text))));
   const bySession = new Map<string, VerifiedToken>();
   for (const each of verified) if (each.is === 'good') keepLatest(bySession, each.value);

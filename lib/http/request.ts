@@ -108,6 +108,10 @@ export class RequestSighting implements Sighting {
     this.#clientOf = clientOf;
   }
 
+  get method(): string | undefined {
+    return this.#req.method;
+  }
+
   get ip(): string | null {
     return this.#found().ip;
   }

@@ -72,7 +72,7 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
   const endpoint = createEndpoint(parts, page);
 
   const routes = Router();
-  for (const [path, methods] of Object.entries(routesOf({ ...parts, page, locate }))) {
+  for (const [path, methods] of Object.entries(routesOf({ ...parts, page, locate, bodyOf: createBodyOf(parts) }))) {
     const route = routes.route(path);
     if (methods.get !== undefined) route.get(endpoint(methods.get));
     if (methods.post !== undefined) route.post(endpoint(methods.post));
@@ -102,6 +102,18 @@ type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answ
 interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'loginUrlFor'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
+  readonly bodyOf: BodyOf;
+}
+
+/** Reads a body. Rejects with `LoginError` if the caller's session has ended meanwhile: a body can take minutes to arrive. */
+type BodyOf = (req: AppRequest, read: typeof formOf | typeof jsonOf) => Promise<unknown>;
+
+function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): BodyOf {
+  return async function bodyOf(req, read) {
+    const body = await read(req);
+    await authenticator.identify(req, false);
+    return body;
+  };
 }
 
 function routesOf(context: Context): Readonly<Record<string, Methods>> {
@@ -181,14 +193,14 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
-function createOne({ account, locate, handles }: Context): Required<Pick<Methods, 'get' | 'patch'>> {
+function createOne({ account, locate, handles, bodyOf }: Context): Required<Pick<Methods, 'get' | 'patch'>> {
   const sessionIn = sessionNaming(handles);
   return {
     async get(req, res, caller) {
       sendJson(res, await account.get(caller.user, sessionIn(req, caller), viewer(caller, locate)));
     },
     async patch(req, res, caller) {
-      const label = ownProperty(await jsonOf(req), 'label');
+      const label = ownProperty(await bodyOf(req, jsonOf), 'label');
       sendJson(res, await account.label(caller.user, sessionIn(req, caller), label, viewer(caller, locate)));
     },
   };
@@ -197,10 +209,10 @@ function createOne({ account, locate, handles }: Context): Required<Pick<Methods
 type Act = (req: AppRequest, res: ServerResponse, caller: VerifiedToken, fields: unknown) => Promise<Done | null>;
 
 /** A form is answered with its page again, or with the login page if it signed the caller out. */
-function createForm({ loginUrlFor }: Context): (act: Act) => Answer {
+function createForm({ loginUrlFor, bodyOf }: Context): (act: Act) => Answer {
   return (act) =>
     async function submitForm(req, res, caller) {
-      const done = await act(req, res, caller, await formOf(req));
+      const done = await act(req, res, caller, await bodyOf(req, formOf));
       redirect(res, done === null ? (loginUrlFor?.(req) ?? '/') : `${mountOf(req) || '/'}?done=${done}`);
     };
 }

@@ -3,16 +3,16 @@
 import { LoginError } from '../core/errors.js';
 import { ownProperty, type AppRequest } from './request.js';
 
-/** The most values that are looked at. Each costs up to one verification. */
-const EXAMINED = 4;
+/** The most values that are examined. Each costs up to one verification. */
+export const EXAMINED = 4;
 
 const NONE: readonly string[] = [];
 
 export type CookieReader = (req: AppRequest) => readonly string[];
 
 /**
- * Reads a cookie: its different values in the order in which they were sent, at most four. Empty ones are left out. What
- * cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
+ * Reads a cookie: its different values in the order in which they were sent. Empty ones are left out. One more than the most
+ * that are examined shows that there are too many. What cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
  *
  * Reading throws `LoginError` `token_malformed` if cookie-parser found a wrong signature, or a value that is not a string.
  */
@@ -39,6 +39,7 @@ export function createCookieReader(name: string): CookieReader {
  */
 function allSigned(first: string, sent: readonly string[]): readonly string[] {
   if (sent.length < 2) return [first];
+  if (sent.length > EXAMINED) return sent;
   const others = sent.filter((value) => value.startsWith('s:')).map((value) => value.slice(2, value.lastIndexOf('.')));
   return [...new Set([first, ...others])];
 }
@@ -52,7 +53,7 @@ function createHeaderReader(name: string): (header: string) => readonly string[]
     let at = header.indexOf(name);
     if (at === -1) return NONE;
     const values: string[] = [];
-    while (at !== -1 && values.length < EXAMINED) {
+    while (at !== -1 && values.length <= EXAMINED) {
       const value = valueAt(header, at, at + name.length);
       if (value !== '' && !values.includes(value)) values.push(value);
       at = header.indexOf(name, at + name.length);

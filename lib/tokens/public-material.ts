@@ -3,8 +3,9 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 
 /**
- * True for a public key or a certificate as PEM, DER, JWK or JWK set text, OpenSSH or bare base64 (or hex), also if it is
- * escaped, quoted, broken into lines, UTF-16, or encoded as base64 once more, as environment variables often are.
+ * True for a public key or a certificate as PEM, DER, JWK or JWK set text, OpenSSH, XML or bare base64 (or hex), also if it is
+ * escaped, quoted, broken into lines, one of a list, behind a name, UTF-16, or encoded as base64 once more, as environment
+ * variables often are.
  */
 export function isPublicMaterial(bytes: Buffer): boolean {
   return isPublic(bytes, 2);
@@ -14,7 +15,7 @@ export function isPublicMaterial(bytes: Buffer): boolean {
 function isPublic(bytes: Buffer, depth: number): boolean {
   // NUL bytes are those of UTF-16.
   const text = bytes.toString('latin1').replaceAll('\0', '').trim();
-  if (PUBLIC_TEXT.test(text) || isPublicJson(text) || isDer(bytes) || isOpenSsh(bytes)) {
+  if (PUBLIC_TEXT.test(text) || isPublicJson(text) || isPublicWords(text) || isDer(bytes) || isOpenSsh(bytes)) {
     return true;
   }
   return depth > 0 && decodings(text).some((decoded) => isPublic(decoded, depth - 1));
@@ -24,19 +25,33 @@ function isPublic(bytes: Buffer, depth: number): boolean {
 const PUBLIC_TEXT =
   /BEGIN.{1,40}(?:PUBLIC.{1,3}KEY|CERTIFICATE)|(?:^|[\s"'])(?:ssh-|ecdsa-sha2-|sk-ssh-|sk-ecdsa-)[\w@.-]+\s+AAAA/is;
 
+/** A JWK that is not JSON, such as YAML, JavaScript or the end of `JWK={...}`; or the XML of .NET. A private key is a secret. */
+function isPublicWords(text: string): boolean {
+  if (/\bkty\W{1,8}(?:RSA|EC|OKP)\b/i.test(text)) return !/\bd\W{1,8}[\w-]{20}/.test(text);
+  return /<RSAKeyValue>/i.test(text) && !/<D>/i.test(text);
+}
+
 /** The binary form of an OpenSSH key begins with the length and the name of its type. */
 function isOpenSsh(bytes: Buffer): boolean {
   if (bytes.length < 16 || bytes.readUInt32BE() > 64) return false;
   return /^(?:ssh-|ecdsa-sha2-|sk-)/.test(bytes.toString('latin1', 4, 16));
 }
 
-/** PEM without its first and last line is base64 as well. */
+/** The most that are decoded of one text. */
+const RUNS_LIMIT = 16;
+
+/** PEM without its first and last line is base64 as well. It may be one of a list, or have a name in front of it. */
 function decodings(text: string): readonly Buffer[] {
-  const bare = text.replace(/\\[nrt]|[\s"']/g, '');
-  const found: Buffer[] = [];
-  if (/^[\w+/-]{40,}={0,2}$/.test(bare)) found.push(Buffer.from(bare, 'base64'));
-  if (/^(?:[\da-f]{2}){40,}$/i.test(bare)) found.push(Buffer.from(bare, 'hex'));
+  const bare = unescaped(text).replace(/\\[nrt]|[\s"']/g, '');
+  const runs = bare.match(/[\w+/-]{40,}/g) ?? [];
+  const found = runs.slice(0, RUNS_LIMIT).map((run) => Buffer.from(run, 'base64'));
+  const [, hex] = /^(?:0x)?((?:[\da-f]{2}){40,})$/i.exec(bare.replaceAll(':', '')) ?? [];
+  if (hex !== undefined) found.push(Buffer.from(hex, 'hex'));
   return found;
+}
+
+function unescaped(text: string): string {
+  return text.replace(/%(2b|2f|3d)/gi, (_escape, code: string) => String.fromCharCode(parseInt(code, 16)));
 }
 
 function isDer(bytes: Buffer): boolean {

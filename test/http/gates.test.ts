@@ -237,7 +237,7 @@ describeEachFramework((name, makeApp) => {
       return { login, asked };
     }
 
-    test('verify once and judge once, and still apply scope', async () => {
+    test('verify once, judge at each gate, and still apply scope', async () => {
       const { login, asked } = watched();
       const token = tokenOf('s1', { scope: 'a' });
       const app = makeApp();
@@ -245,7 +245,7 @@ describeEachFramework((name, makeApp) => {
       app.on('GET', '/a', login.required({ scope: 'a' }), showLogin);
       app.on('GET', '/b', login.required({ scope: 'b' }), showLogin);
       await supertest(app.listener).get('/a').set(bearer(token)).expect(200);
-      expect(asked).toEqual(['verify', 'judge']);
+      expect(asked).toEqual(['verify', 'judge', 'judge', 'judge']);
       await supertest(app.listener).get('/b').set(bearer(token)).expect(403);
     });
 
@@ -257,7 +257,7 @@ describeEachFramework((name, makeApp) => {
         .get('/')
         .set(bearer(tokenOf('s1')))
         .expect(200);
-      expect(asked).toEqual(['verify', 'judge', 'judge fresh']);
+      expect(asked).toEqual(['verify', 'judge', 'judge fresh', 'judge']);
     });
 
     test('required() behind optional() refuses by what that one found, without asking twice', async () => {

@@ -91,7 +91,8 @@ describe('token sources', () => {
       },
       'd.e.f | 1.2.3',
     ],
-    ['five', { headers: { cookie: [1, 2, 3, 4, 5].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4'],
+    ['five', { headers: { cookie: [1, 2, 3, 4, 5].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4 | 5'],
+    ['six', { headers: { cookie: [1, 2, 3, 4, 5, 6].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4 | 5'],
     ['a __Host- cookie', { headers: { cookie: 'login_token=planted; __Host-login_token=d.e.f' } }, 'd.e.f'],
     [
       'an empty __Host- cookie',

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import cookieParser from 'cookie-parser';
 import { isLoginError } from '../../lib/core/errors.js';
 import type { ManagedSessions } from '../../lib/index.js';
+import { tokenOf } from '../http/site.js';
 import { describeEachFramework } from '../support/frameworks.js';
 import {
   ALICE,
@@ -27,6 +28,8 @@ afterEach(() => sessions.close());
 
 const alice = { Cookie: `login_token=${ALICE}` };
 const bearer = { Authorization: `Bearer ${ALICE}` };
+/** Tokens of one session. */
+const MALLORYS = [1, 2, 3, 4].map((n) => tokenOf('mallory-1', { sub: 'mallory', n }));
 const crossSite = { Origin: EVIL, 'Sec-Fetch-Site': 'cross-site' };
 const sameSite = { Origin: 'https://blog.shop.example', 'Sec-Fetch-Site': 'same-site' };
 /** A form, an image and a WebSocket of another page. */
@@ -123,11 +126,24 @@ describeEachFramework((_framework, makeApp) => {
       'alice',
     ],
     [
+      'four planted cookies of one session before ours',
+      { Cookie: [...MALLORYS, ALICE].map((token) => `login_token=${token}`).join('; ') },
+      'token_malformed',
+    ],
+    [
       'a planted cookie alone, where only the __Host- name is read',
       { Cookie: `login_token=${MALLORY}` },
       'no_token',
       {},
       { cookie: { name: '__Host-login_token' } },
+    ],
+    [
+      'the same, signed, before unsigned ones',
+      {
+        Cookie: [`s:${MALLORY}.x`, 1, 2, 3, 4, `s:${ALICE}.x`].map((each) => `login_token=${String(each)}`).join('; '),
+      },
+      'token_malformed',
+      { before: (req) => void Object.assign(req, { cookies: {}, signedCookies: { login_token: MALLORY } }) },
     ],
     ['an empty plain name beside it', { Cookie: `login_token=; __Host-login_token=${ALICE}` }, 'alice'],
     [

@@ -53,6 +53,11 @@ const NOBODY: readonly (readonly [name: string, user: () => unknown])[] = [
   ['null', () => null],
   ['undefined', () => undefined],
   ['false', () => false],
+  ['an empty string', () => ''],
+  ['0', () => 0],
+  ['NaN', () => Number('user-1')],
+  ['an empty list, as of a query without result', () => []],
+  ['a promise of an empty list', async () => []],
   ['a promise of null', async () => null],
   ['a promise of undefined', async () => undefined],
   ['a promise of false', async () => false],
@@ -136,6 +141,22 @@ describeEachFramework((_name, makeApp) => {
       expect(routes.body.code).toBe('user_refused');
     },
   );
+
+  test('a user that is an error is not let in', async () => {
+    const sessions = site({ user: () => new Error('no such account') });
+    const app = makeApp();
+    app.mount('/', sessions.required(), letIn);
+    const { status, text } = await supertest(app.listener).get('/').set('Authorization', `Bearer ${newToken()}`);
+    expect([status, text]).toEqual([500, 'application error: no such account']);
+  });
+
+  test.each(NOBODY)('introspection says inactive if the user is %s', async (_answer, user) => {
+    const sessions = site({ user });
+    const app = makeApp();
+    app.mount('/', sessions.introspection({ authorize: () => true }));
+    const { body } = await supertest(app.listener).post('/').type('form').send({ token: newToken() }).expect(200);
+    expect(body).toEqual({ active: false });
+  });
 
   test('a hand-off for nobody sets no cookie', async () => {
     const sessions = site({ user: async () => null });
@@ -241,7 +262,14 @@ const PUBLIC: readonly (readonly [name: string, secret: string | Buffer | KeyObj
   ['bare base64url of SPKI', der(rsa).toString('base64url')],
   ['bare base64 of PKCS#1', base64(der(rsa, 'pkcs1'))],
   ['bare base64 of a certificate (x5c)', base64(certificateDer)],
+  ['bare base64 of SPKI, percent-encoded', encodeURIComponent(base64(der(rsa)))],
+  ['bare base64 of SPKI behind a name', `base64:${base64(der(ec))}`],
+  ['bare base64 of SPKI, one of a list', `${base64(der(ed))},${base64(der(ec))}`],
+  ['a data URL of SPKI', `data:application/octet-stream;base64,${base64(der(rsa))}`],
   ['hex of SPKI', der(rsa).toString('hex')],
+  ['hex of SPKI with colons', (der(rsa).toString('hex').match(/../g) ?? []).join(':')],
+  ['hex of SPKI after 0x', `0x${der(ec).toString('hex')}`],
+  ['XML', `<RSAKeyValue><Modulus>${base64(randomBytes(256))}</Modulus><Exponent>AQAB</Exponent></RSAKeyValue>`],
   ['DER', der(rsa)],
   ['DER (PKCS#1)', der(rsa, 'pkcs1')],
   ['DER of a certificate', certificateDer],
@@ -249,6 +277,11 @@ const PUBLIC: readonly (readonly [name: string, secret: string | Buffer | KeyObj
   ['JWK (EC)', JSON.stringify(ec.export({ format: 'jwk' }))],
   ['JWK (Ed25519)', JSON.stringify(ed.export({ format: 'jwk' }))],
   ['JWK with spaces', `  ${JSON.stringify(JSON.parse(jwk), null, 2)}\n`],
+  ['JWK as YAML', jwk.replace(/[{}"]/g, '').replaceAll(',', '\n')],
+  ['JWK as JavaScript', jwk.replaceAll('"', "'")],
+  ['JWK behind a name', `LOGIN_JWK=${jwk}`],
+  ['JWK with a byte order mark', `\ufeff${jwk}`],
+  ['JWK as a query', new URLSearchParams(JSON.parse(jwk) as Record<string, string>).toString()],
   ['JWK in base64', base64(jwk)],
   ['JWK in a JSON string', JSON.stringify(jwk)],
   ['JWK set', `{"keys":[${jwk}]}`],
@@ -274,6 +307,7 @@ const SECRETS: readonly (readonly [name: string, secret: string | Buffer | KeyOb
   ['random bytes', randomBytes(32)],
   ['random bytes that begin as DER does', Buffer.concat([Buffer.from([0x30, 0x82]), randomBytes(62)])],
   ['a KeyObject', createSecretKey(randomBytes(32))],
+  ['a private JWK', JSON.stringify(generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }))],
   ['JSON', JSON.stringify({ k: randomBytes(32).toString('base64url'), kty: 'oct' })],
 ];
 
@@ -296,6 +330,20 @@ describe.each(WITH_SECRET)('%s', (_name, make) => {
   test.each(SECRETS)('accepts a secret: %s', (_notation, secret) => {
     expect(() => site({ issuer: make(secret) })).not.toThrow();
   });
+});
+
+test.each(['https://id.example.com/.well-known/jwks.json', ' HTTPS://id.example.com/realms/shop/certs'])(
+  'a secret that is the URL of a key set does not start: %s',
+  (secret) => {
+    const attempt = (): unknown => site({ issuer: { issuer: ISSUER, secret } });
+    expect(attempt).toThrow(TypeError);
+    expect(attempt).toThrow(/issuer\.secret is a URL.*jwksUri/);
+  },
+);
+
+test('the options of a gate in a Map do not leave it open', () => {
+  const options: unknown = new Map([['scope', 'admin']]);
+  expect(() => site({}).required(options as object)).toThrow(/takes an object of options, got a Map/);
 });
 
 test.each([

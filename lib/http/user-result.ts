@@ -1,0 +1,20 @@
+/** What the option `user` returns for the claims of a token: an account, or nobody. */
+
+import { types } from 'node:util';
+import { LoginError } from '../core/errors.js';
+
+/** There is no such user. */
+type NoUser = null | undefined | false;
+
+/** What the option `user` may return. */
+export type UserResult<User> = User | NoUser | PromiseLike<User | NoUser>;
+
+/**
+ * The user. Throws `LoginError` `user_refused` for everything that stands for nobody: to a handler, a falsy `req.user` is
+ * nobody, and a query for one account may return an empty list. An error that is returned is thrown.
+ */
+export function existing<User>(user: UserResult<User>): User {
+  if (types.isNativeError(user)) throw user;
+  if (Boolean(user) && !(Array.isArray(user) && user.length === 0)) return user as User;
+  throw new LoginError('user_refused', 'There is no user for this token');
+}
