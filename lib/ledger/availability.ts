@@ -13,10 +13,14 @@ export interface AvailabilityOptions {
   readonly monotonic: () => number;
 }
 
+/** How long to leave commands alone after one has failed, in milliseconds. */
+const PAUSE = 2_000;
+
 export class Availability {
   readonly #options: AvailabilityOptions;
   readonly #down = new Set<Part>();
   #downSince = 0;
+  #failedAt = 0;
 
   constructor(options: AvailabilityOptions) {
     this.#options = options;
@@ -24,6 +28,14 @@ export class Availability {
 
   isDown(part: Part): boolean {
     return this.#down.has(part);
+  }
+
+  /**
+   * Whether commands failed, and none has been sent for a while. Somebody has to send one then: a process that is taken out of
+   * service for its health gets no requests that would show that the store is back.
+   */
+  get isLeftAlone(): boolean {
+    return this.isDown('commands') && this.#options.monotonic() - this.#failedAt >= PAUSE;
   }
 
   /** The answer, within `storeTimeout`. Notes whether there was one. Rejects with `LoginError` `store_unavailable`. */
@@ -65,6 +77,7 @@ export class Availability {
       this.#downSince = this.#options.monotonic();
       this.#options.emit('storeDown', { error });
     }
+    if (part === 'commands') this.#failedAt = this.#options.monotonic();
     this.#down.add(part);
     return error;
   }

@@ -27,6 +27,7 @@ export class Ledger {
   readonly #timer: NodeJS.Timeout;
   #sweptAt = 0;
   #closing: Promise<void> | null = null;
+  #isAskingAgain = false;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -192,5 +193,15 @@ export class Ledger {
     const error = feed.lastError();
     if (freshness.isFeedFresh) availability.noteUp('feed');
     else if (error !== null) availability.noteDown('feed', error);
+    if (availability.isLeftAlone) void this.#askAgain();
+  }
+
+  /** Whatever comes of it is noted. */
+  async #askAgain(): Promise<void> {
+    if (this.#isAskingAgain) return;
+    this.#isAskingAgain = true;
+    const asked = this.#parts.availability.withTimeout(callAsync(() => this.#options.store.catchUp()));
+    await asked.catch(() => undefined);
+    this.#isAskingAgain = false;
   }
 }

@@ -103,6 +103,21 @@ describe('whether the store can be reached', () => {
     expect(events.slice(1)).toEqual([['storeUp', { downFor: 300 }]]);
   });
 
+  test('commands that failed are left alone for two seconds after the last failure, and not once they succeed', () => {
+    expect(availability.isLeftAlone).toBe(false);
+    availability.noteDown('commands', new Error('gone'));
+    now += 1_999;
+    expect(availability.isLeftAlone).toBe(false);
+    availability.noteDown('commands', new Error('gone'));
+    now += 1_999;
+    availability.noteDown('feed', new Error('gone'));
+    expect(availability.isLeftAlone).toBe(false);
+    now += 1;
+    expect(availability.isLeftAlone).toBe(true);
+    availability.noteUp('commands');
+    expect(availability.isLeftAlone).toBe(false);
+  });
+
   test('no timer is left behind by an answer', async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
     try {

@@ -445,8 +445,8 @@ describe('an outage', () => {
     await time.advance(BOUND + 1_000);
     expect(await first).toMatchObject({ code: 'store_unavailable' });
     const second = here.request(ANN, time.clock.now());
-    // The first question, a new one, and one after the global cutoff.
-    expect(here.wire.messages).toHaveLength(3);
+    // The first question, a new one, one after the global cutoff, and two whether the store is back.
+    expect(here.wire.messages).toHaveLength(5);
     here.wire.cut();
     await microtasks();
     expect(await second).toMatchObject({ code: 'store_unavailable' });
@@ -490,7 +490,8 @@ describe('many quiet sessions', () => {
     await time.advance(ACTIVITY_INTERVAL * 2);
     here.wire.cut();
     await time.advance(1_000);
-    expect(here.wire.messages.length).toBeLessThanOrEqual(128 + 1); // and one after the global cutoff
+    // And one after the global cutoff, and one whether the store is back.
+    expect(here.wire.messages.length).toBeLessThanOrEqual(128 + 2);
     await here.settle();
     await time.advance(1_000);
     await here.settle();

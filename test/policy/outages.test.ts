@@ -93,6 +93,23 @@ describe('events', () => {
   });
 });
 
+describe('a process that gets no requests', () => {
+  it('is healthy again once the store is back', async () => {
+    const { clock, here } = start();
+    const store: string[] = [];
+    for (const name of ['storeDown', 'storeUp'] as const) here.on(name, () => store.push(name));
+    await here.verify(tokenOf(clock));
+    await redis.kill();
+    expect(await ask(here, tokenOf(clock, { sid: 'new' }))).toBe('store_unavailable');
+    expect(here.health().store).toMatchObject({ ok: false, lastError: expect.any(String) });
+
+    await redis.restart({ keepData: false });
+    await eventually('the store is known to be back', () => Promise.resolve(here.health().store.ok));
+    await eventually('and told to be back', () => Promise.resolve(store.at(-1) === 'storeUp'));
+    expect(store).toEqual(['storeDown', 'storeUp']);
+  });
+});
+
 describe('live connections', () => {
   it('stay open where an ending failed, and are closed by the one that is repeated', async () => {
     const { clock, here, there } = start();
