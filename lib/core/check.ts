@@ -130,7 +130,7 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
   return isObject(value) && !(Symbol.iterator in value) && typeof value['then'] !== 'function';
 }
 
-/** Throws a `TypeError` for a text that was made with a variable that is not set: `https://${undefined}.example.com/`. */
+/** Throws a `TypeError` for a string that was made with a variable that is not set: `https://${undefined}.example.com/`. */
 export function refuseUnset(value: unknown, path: string): void {
   if (typeof value === 'string' && /\bundefined\b/.test(value)) {
     throw new TypeError(`${path} contains the word undefined: set the variable that it is made from`);

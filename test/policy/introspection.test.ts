@@ -59,6 +59,14 @@ describeEachFramework((_name, makeApp) => {
     });
   });
 
+  test('a token as long as maxTokenLength allows', async () => {
+    const long = tokenOf(clock, { groups: ['x'.repeat(30_000)] });
+    expect((await introspect(long)).status).toBe(400);
+    await sessions.close();
+    sessions = alone(clock, { maxTokenLength: 65_536 });
+    expect((await introspect(long)).body).toMatchObject({ active: true });
+  });
+
   test('is no sighting: nothing is put on record, and nothing on record changes', async () => {
     const started: unknown[] = [];
     sessions.on('sessionStarted', (event) => started.push(event));
