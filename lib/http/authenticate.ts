@@ -7,7 +7,6 @@ import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
-import { resultInTime } from '../core/hooks.js';
 import type { Sighting } from '../core/session.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
@@ -22,6 +21,7 @@ import {
   type LoginSession,
   type LoginUser,
 } from './request.js';
+import { resultInTime } from './in-time.js';
 import { chooseSession } from './one-session.js';
 import type { SentToken, TokenSource } from './token-source.js';
 import { existing, type UserResult } from './user-result.js';

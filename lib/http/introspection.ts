@@ -5,11 +5,12 @@ import { aFunction, checkOptions, required } from '../core/check.js';
 import { claimOf } from '../core/claims.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
-import { passOn, resultInTime } from '../core/hooks.js';
+import { passOn } from '../core/hooks.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
 import { formOf } from './body.js';
+import { resultInTime } from './in-time.js';
 import { ownProperty } from './request.js';
 import { hasHeader, sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
 

@@ -2,9 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
-import { resultInTime } from '../core/hooks.js';
 import type { SessionList } from './account.js';
 import type { LoginUrlFor } from './login-url.js';
+import { resultInTime } from './in-time.js';
 import { setPagePolicy } from './framing.js';
 import { doneFrom, languageFor, messagesOffered, type MessagesOverride } from './messages.js';
 import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
