@@ -1,5 +1,6 @@
 /** Reads the token of a request: from `Authorization: Bearer`, another header, a cookie, or wherever a function finds it. */
 
+import type { IncomingHttpHeaders } from 'node:http';
 import { isObject, kindOf } from '../core/check.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
@@ -138,13 +139,17 @@ const BARE_TOKEN = /^\s*e[wy][\w-]*\.[\w-]+\.[\w-]*\s*$/;
 
 /** Undefined if it is absent or empty. */
 function headerOf(req: AppRequest, name: string): string | undefined {
-  const value = ownProperty(req.headers, name);
-  if (value === undefined || value === '') return undefined;
-  if (typeof value !== 'string') throw malformed('The header with the token is not a string');
-  return value;
+  const headers = memberOf(req, 'headers') as IncomingHttpHeaders | undefined;
+  const value = headers?.[name];
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  // Not of the prototype, as `constructor` would be.
+  if (value === undefined || ownProperty(headers, name) === undefined) return undefined;
+  throw malformed('The header with the token is not a string');
 }
 
 function hasScheme(value: string, scheme: string): boolean {
+  // As clients write it, without a new string.
+  if (scheme === 'bearer' && value.startsWith('Bearer ')) return true;
   if (value.slice(0, scheme.length).toLowerCase() !== scheme) return false;
   const next = value.charAt(scheme.length);
   return next === '' || next === ' ' || next === '\t';
