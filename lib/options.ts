@@ -98,8 +98,8 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   /**
    * What to record of a request instead of what was found, for a server that fetches on a person's behalf: `{ ip, userAgent }`.
    * Null: nothing. Left out, or undefined: what was found. `recordIp` applies to the address. It is called when something is
-   * recorded: at a session's first request, and then once per `activityInterval`. What it throws goes to `next`, and so does
-   * a `TypeError` if it returns a promise or anything else.
+   * recorded: at a session's first request, and then once per `activityInterval`; after a program's request, also for up to
+   * ten of the next ones. What it throws goes to `next`, and so does a `TypeError` if it returns a promise or anything else.
    */
   client?: ClientOption;
   /**

@@ -1,14 +1,14 @@
-/** What was wrong with a claim, for operators only: the client is told nothing of it. */
+/** Why a token was refused, or a request of another site, for operators only: the client is told nothing of it. */
 
 import type { LoginError } from './errors.js';
 import type { TokenRefused } from './events.js';
 
 /**
- * The claim for which a token was refused. Each text is one line of at most 300 characters, and contains no token. What the
+ * The claim for which a token was refused, or for `cross_site` the header `Origin`. Each text is one line of at most 300 characters, and contains no token. What the
  * token had was chosen by its sender, who may be anybody: escape it if you show it as HTML.
  */
 export interface Diagnosis {
-  /** Such as `iss`, `aud`, or one of the option `claims`. */
+  /** Such as `iss`, `aud`, or one of the option `claims`; `Origin` for `cross_site`. */
   readonly claim: string;
   /** What the token had: strings in quotes, `nothing` if the claim is absent. */
   readonly got: string;

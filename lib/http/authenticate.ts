@@ -7,7 +7,6 @@ import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
-import { pendingResult } from '../core/hooks.js';
 import type { Sighting } from '../core/session.js';
 import type { Ledger, LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
@@ -22,6 +21,7 @@ import {
   type LoginSession,
   type LoginUser,
 } from './request.js';
+import { resultInTime } from './in-time.js';
 import { chooseSession } from './one-session.js';
 import type { SentToken, TokenSource } from './token-source.js';
 import { existing, type UserResult } from './user-result.js';
@@ -211,7 +211,7 @@ export class Authenticator<User> implements Issuing {
       return undefined;
     }
     const result = this.#parts.user(CurrentSession.tokenOf(session));
-    const pending = pendingResult(result);
+    const pending = resultInTime(result, 'user');
     if (pending !== undefined) {
       return pending.then((user) => {
         put(req, 'user', existing(user));
@@ -227,7 +227,7 @@ export class Authenticator<User> implements Issuing {
   async userOf(token: VerifiedToken): Promise<User> {
     const result = this.#parts.user(token);
     // Without a second promise: the user itself may be anything.
-    return existing(await (pendingResult(result) ?? result));
+    return existing(await (resultInTime(result, 'user') ?? result));
   }
 
   /** Reports a refusal. After a 401, it takes back what an earlier gate put on the request. */

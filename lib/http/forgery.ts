@@ -2,6 +2,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { kindOf } from '../core/check.js';
+import { diagnosed, shown, type Diagnosis } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import type { AppRequest } from './request.js';
 import type { SentToken } from './token-source.js';
@@ -99,7 +100,19 @@ export function createForgeryCheck(hostOf: (req: AppRequest) => string, defaultO
       },
       origins,
     };
-    if (mayBeForged(facts)) throw new LoginError('cross_site', 'This request was not sent by a page of this site');
+    if (mayBeForged(facts)) {
+      const error = new LoginError('cross_site', 'This request was not sent by a page of this site');
+      throw diagnosed(error, diagnosisOf(facts));
+    }
+  };
+}
+
+function diagnosisOf({ origin, host, fetchSite }: RequestFacts): Diagnosis {
+  return {
+    claim: 'Origin',
+    got: fetchSite === undefined ? shown(origin) : `${shown(origin)}, with Sec-Fetch-Site ${shown(fetchSite)}`,
+    expected: `a page of ${shown(host)}, or of one of the option origins`,
+    hint: 'if that page is yours, add its origin to origins; if a proxy changes Host, trust it',
   };
 }
 

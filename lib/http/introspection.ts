@@ -10,6 +10,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
 import { formOf } from './body.js';
+import { resultInTime } from './in-time.js';
 import { ownProperty } from './request.js';
 import { hasHeader, sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
 
@@ -82,7 +83,8 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
     }
 
     async function answer(): Promise<void> {
-      const isAuthorized: unknown = await authorize(req);
+      const answered: unknown = authorize(req);
+      const isAuthorized = await (resultInTime(answered, 'authorize') ?? answered);
       if (isAuthorized !== true) {
         if (!res.headersSent && !hasHeader(res, 'WWW-Authenticate')) {
           res.setHeader('WWW-Authenticate', 'Bearer realm="introspection"');

@@ -5,6 +5,7 @@ import type { LoginError } from '../core/errors.js';
 import { passOn, pendingResult } from '../core/hooks.js';
 import { isNavigation } from './accept.js';
 import type { LoginUrlFor } from './login-url.js';
+import { pathOf, wholeUrl } from './request.js';
 
 export type Next = (error?: unknown) => void;
 
@@ -59,15 +60,20 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
       if (onRefused !== undefined) {
         protect(res);
         catchLater(onRefused(error, req, res, next), next);
-      } else if (loginUrlFor !== undefined && error.status === 401 && isNavigation(req)) {
-        redirect(res, loginUrlFor(req));
-      } else {
-        catchLater(present(error, req, res), next);
+        return;
       }
+      const loginUrl = error.status === 401 && isNavigation(req) ? loginUrlFor?.(req) : undefined;
+      if (loginUrl !== undefined && !leadsTo(loginUrl, req)) redirect(res, loginUrl);
+      else catchLater(present(error, req, res), next);
     } catch (failure) {
       passOn(next, failure);
     }
   };
+}
+
+/** Whether a path is that of the request: a sign-in page that requires a login would be redirected to itself for ever. */
+function leadsTo(path: string, req: IncomingMessage): boolean {
+  return path.startsWith('/') && pathOf(path) === pathOf(wholeUrl(req));
 }
 
 /** Whether nobody waits for an answer any more. */

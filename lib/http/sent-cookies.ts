@@ -11,8 +11,9 @@ const NONE: readonly string[] = [];
 export type CookieReader = (req: AppRequest) => readonly string[];
 
 /**
- * Reads a cookie: its different values in the order in which they were sent. Empty ones are left out. One more than the most
- * that are examined shows that there are too many. What cookie-parser found counts: a cookie that it parsed or whose signature it verified. It knows only the first of several.
+ * Reads a cookie: its different values in the order in which they were sent. Empty ones are left out. If there are more than
+ * may be examined, one more is returned. What cookie-parser found counts: a cookie that it parsed or whose signature it
+ * verified. It knows only the first of several.
  *
  * Reading throws `LoginError` `token_malformed` if cookie-parser found a wrong signature, or a value that is not a string.
  */

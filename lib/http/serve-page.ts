@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
 import type { SessionList } from './account.js';
 import type { LoginUrlFor } from './login-url.js';
+import { resultInTime } from './in-time.js';
 import { setPagePolicy } from './framing.js';
 import { doneFrom, languageFor, messagesOffered, type MessagesOverride } from './messages.js';
 import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
@@ -71,7 +72,7 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
   }
 
   async function send(req: AppRequest, res: ServerResponse, status: number, view: PageView): Promise<void> {
-    const html: unknown = layout === undefined ? renderPage(view) : await layout(renderFragment(view), req);
+    const html = layout === undefined ? renderPage(view) : await inLayout(layout, renderFragment(view), req);
     if (typeof html !== 'string') throw new TypeError(`layout must return a string, got ${kindOf(html)}`);
     if (res.headersSent) return;
     for (const [name, value] of headers) res.setHeader(name, value);
@@ -95,6 +96,11 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
       await send(req, res, error.status, { ...viewOf(req), sessions: null, problem: error.code });
     },
   };
+}
+
+async function inLayout(layout: Layout, fragment: string, req: AppRequest): Promise<unknown> {
+  const result: unknown = layout(fragment, req);
+  return resultInTime(result, 'layout') ?? result;
 }
 
 export function queryOf(req: IncomingMessage): URLSearchParams {

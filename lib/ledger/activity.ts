@@ -6,6 +6,9 @@ import type { Sighting, TokenTimes } from '../core/session.js';
 /** What background sightings say of the client. */
 export type SeenClient = Required<Omit<Sighting, 'at'>>;
 
+/** After a program's sighting, this many requests are examined for a person. To examine them all would slow down machines. */
+const EXAMINED = 10;
+
 const NOBODY: SeenClient = { ip: null, userAgent: null, byProgram: false };
 
 /** The use of one session. Small and mutable: it changes with every request. */
@@ -19,6 +22,8 @@ export class Activity {
   client: SeenClient = NOBODY;
   /** When the client was seen. */
   clientAt = 0;
+  /** How many of the next requests are examined for a person. */
+  #examinedNext = 0;
   /** The key of the client that the store noted last, see `clientKeyOf`. */
   notedClient: string | null = null;
   /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
@@ -52,7 +57,9 @@ export class Activity {
 
   /** Where a server's program always comes first, the browser after it would otherwise never be recorded. */
   #isPersonAfterProgram(sighting: Sighting): boolean {
-    return this.client.byProgram && this.isTracked && sighting.userAgent !== null && sighting.byProgram !== true;
+    if (!this.isTracked || this.#examinedNext === 0) return false;
+    this.#examinedNext -= 1;
+    return sighting.userAgent !== null && sighting.byProgram !== true;
   }
 
   usedAt(at: number): void {
@@ -75,6 +82,7 @@ export class Activity {
     if (byProgram && isPerson && this.clientAt > this.writtenAt) return;
     this.client = { ip, userAgent, byProgram };
     this.clientAt = at;
+    this.#examinedNext = byProgram ? EXAMINED : 0;
   }
 
   /** The store has taken this sighting. */

@@ -90,8 +90,8 @@ export interface IssuerOptions {
   /** The names and organizations of `req.user`. Default: the claims `name`, `preferred_username` and `email`. */
   readonly profile?: (claims: Claims) => Profile;
   /**
-   * The scopes that a token grants, for `required({ scope })`. Only non-empty strings of the list count; if it is no list, or
-   * a promise, `next` gets a `TypeError`. Default: the claim `scope`, words in a string or a list, or `scp` if there is no
+   * The scopes that a token grants, for `required({ scope })`. Only non-empty strings of the list count; for a promise, or
+   * anything else that is not a list, `next` gets a `TypeError`. Default: the claim `scope`, words in a string or a list, or `scp` if there is no
    * `scope` at all.
    */
   readonly scopes?: (claims: Claims) => readonly string[];

@@ -51,7 +51,7 @@ function publicPart(text: string): string {
   return oneLine(shown).slice(0, TEXT_LENGTH);
 }
 
-/** URLs in a text, without user, password, query and fragment. */
+/** URLs in a string, without user, password, query and fragment. */
 function withoutQueries(text: string): string {
   return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)(?:[^\s"'/@]*@)?([^\s"'?#]*)(?:[?#][^\s"']*)?/gi, '$1$2');
 }

@@ -59,6 +59,25 @@ describe('a person after a program', () => {
     expect(activity).toMatchObject({ client: HOME });
   });
 
+  test('is looked for in the next ten requests only: the client of a machine is not found out each time', () => {
+    const activity = written();
+    let found = 0;
+    const machine = {
+      ...program,
+      get userAgent() {
+        found += 1;
+        return program.userAgent;
+      },
+    };
+    activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL);
+    activity.dueAt = NOW + 2 * INTERVAL;
+    for (let count = 1; count <= 50; count += 1) {
+      const sighting = Object.assign(Object.create(machine) as typeof machine, { at: NOW + INTERVAL + count });
+      expect(activity.note(TOKEN, sighting, INTERVAL)).toBe(false);
+    }
+    expect(found).toBe(10);
+  });
+
   test('is not told if the session is not on record', () => {
     const activity = written();
     activity.isTracked = false;

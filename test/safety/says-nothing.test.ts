@@ -463,6 +463,14 @@ describeEachFramework((_name, makeApp) => {
       await siteWith(back).get(url).set(HTML).expect(303).expect('Location', location);
     });
 
+    test('but not to where they are, if the sign-in page itself needs a login', async () => {
+      for (const loginUrl of ['/shop/sign-in', ({ originalUrl }: Visit) => `/shop/sign-in?to=${String(originalUrl)}`]) {
+        const { body } = await siteWith(loginUrl).get('/shop/sign-in?to=%2F').set(HTML).expect(401);
+        expect(body).toMatchObject({ code: 'no_token' });
+      }
+      await siteWith('https://id.example.com/shop').get('/shop').set(HTML).expect(303);
+    });
+
     test('after a form has signed them out', async () => {
       const site = siteWith(back);
       await site.post('/account/sessions/end').set(HTML).set(signedIn()).expect(303).expect('Location', '/sign-in');

@@ -1,10 +1,14 @@
 /** What an operator is told: of a token that was refused, and of keys that cannot be fetched. */
 
+import { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { Socket, type AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import express from 'express';
 import request from 'supertest';
+import { tokenRefused } from '../../lib/core/diagnosis.js';
+import type { LoginError } from '../../lib/core/errors.js';
+import { createForgeryCheck } from '../../lib/http/forgery.js';
 import { managedSessions, memoryStore, oidc, type IssuerOptions, type SessionEvents } from '../../lib/index.js';
 import { createEndpoint, json, KEYS, ManualClock, type Answer } from '../support/issuer.js';
 import { SELF_SIGNED } from '../support/self-signed.js';
@@ -48,6 +52,27 @@ async function refusal(claims: object, options: Partial<IssuerOptions> = {}) {
   expect(inspect(told, { depth: 9 })).not.toContain(token.slice(-20));
   return told[0];
 }
+
+test('a request of another site: its origin and the host are told, and what to do', () => {
+  const refuse = createForgeryCheck(() => 'localhost:3000', []);
+  const headers = { origin: 'http://localhost:5173\n', 'sec-fetch-site': 'same-site', host: 'localhost:3000' };
+  const request = Object.assign(new IncomingMessage(new Socket()), { method: 'POST', headers });
+  let error: unknown;
+  try {
+    refuse(request, { from: 'cookie', isHeaderSent: false });
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(tokenRefused(error as LoginError)).toMatchObject({
+    code: 'cross_site',
+    diagnosis: {
+      claim: 'Origin',
+      got: '"http://localhost:5173\u{FFFD}", with Sec-Fetch-Site "same-site"',
+      expected: 'a page of "localhost:3000", or of one of the option origins',
+      hint: expect.stringContaining('add its origin to origins'),
+    },
+  });
+});
 
 describe('a refused token', () => {
   test.each<[string, object, Partial<IssuerOptions>, string, object]>([

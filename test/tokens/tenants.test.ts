@@ -304,7 +304,7 @@ const THROWN: readonly (readonly [string, unknown, RegExp])[] = [
 const RESULTS: readonly (readonly [string, (iss: string) => unknown, RegExp])[] = [
   ['undefined', () => undefined, /returned undefined: return null for an issuer that you do not know$/],
   ['true', () => true, /returned a boolean$/],
-  ['a text', (iss) => iss, /returned a string$/],
+  ['a string', (iss) => iss, /returned a string$/],
   ['a list', (iss) => [optionsOf(iss)], /returned a list$/],
   ['a function', () => optionsOf, /returned a function$/],
   ['a proxy that was revoked', unreadable, /failed/],

@@ -602,7 +602,7 @@ describe('a connection that answers nonsense', () => {
 
   it.each<[string, unknown]>([
     ['null', null],
-    ['a text', 'OK'],
+    ['a string', 'OK'],
     ['an object', {}],
     ['an empty list', []],
     ['a number for an epoch', [1, '0', '0-0', [], '']],
