@@ -15,12 +15,7 @@ import {
   type SessionView,
 } from './http/account.js';
 import { accountMembers } from './http/account-members.js';
-import {
-  Authenticator,
-  loginUser,
-  type AuthenticateOptions,
-  type Login,
-} from './http/authenticate.js';
+import { Authenticator, loginUser, type AuthenticateOptions, type Login } from './http/authenticate.js';
 import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
