@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import cookieParser from 'cookie-parser';
@@ -9,7 +9,9 @@ import { LoginError } from '../../lib/core/errors.js';
 import { sessionUser } from '../../lib/core/session.js';
 import type { RequiredOptions } from '../../lib/http/gates.js';
 import type { AppRequest, LoginSession } from '../../lib/http/request.js';
+import type { Handler } from '../../lib/http/respond.js';
 import { describeEachFramework } from '../support/frameworks.js';
+import { request } from './sent.js';
 import { bearer, cookie, ISSUER, makeSite, showLogin, START, tokenOf, type Site, type SiteOptions } from './site.js';
 
 const HTML = 'text/html,application/xhtml+xml,*/*;q=0.8';
@@ -551,6 +553,30 @@ test('a known session passes without a promise, and reads nothing that the ledge
     });
     expect(passed).toBe(true);
   }
+});
+
+test.each(['required', 'optional'] as const)('a request that %s() cannot write to lets nobody in', async (gate) => {
+  const { login, clock } = newSite();
+  const req = request({ headers: { authorization: `Bearer ${tokenOf('s1')}` } });
+  const enter = async (handler: Handler): Promise<unknown> =>
+    new Promise<unknown>((resolve) => handler(req, new ServerResponse(req), resolve));
+  expect(await enter(login.required())).toBeUndefined();
+  Object.defineProperty(req, 'user', { writable: false });
+  clock.time += 3_600_000;
+  expect(await enter(login[gate]())).toBeInstanceOf(TypeError);
+});
+
+test.each<[string, (res: ServerResponse) => unknown]>([
+  ['somebody else has answered meanwhile', (res) => res.end('too late')],
+  ['the client is gone', (res) => res.destroy()],
+])('nothing is done about a refusal if %s', async (_what, finish) => {
+  const done: string[] = [];
+  const { login } = newSite({ onRefused: () => done.push('onRefused') });
+  const req = request({ headers: { authorization: 'Bearer rubbish' } });
+  const res = new ServerResponse(req);
+  finish(res);
+  login.required()(req, res, () => done.push('next'));
+  expect(done).toEqual([]);
 });
 
 function fails(): never {

@@ -3,6 +3,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import jwt from 'jsonwebtoken';
+import { resultInTime } from '../../lib/http/in-time.js';
 import { managedSessions, type Handler, type ManagedSessions } from '../../lib/index.js';
 
 const ISSUER = { issuer: 'https://id.example.com/', secret: 'a secret of at least 32 bytes in length' };
@@ -79,4 +80,11 @@ test('a result in time leaves no timer behind', async () => {
   const before = jest.getTimerCount();
   await sessions.verify(tokenOf());
   expect(jest.getTimerCount()).toBe(before);
+});
+
+test('the wait alone keeps no process alive', () => {
+  const timers = jest.spyOn(globalThis, 'setTimeout');
+  void resultInTime(never(), 'user');
+  expect(timers.mock.results.map(({ value }) => (value as NodeJS.Timeout).hasRef())).toEqual([false]);
+  timers.mockRestore();
 });
