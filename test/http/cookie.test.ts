@@ -1,6 +1,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { createCookieClearer, createLoginCookie, type CookieOptions } from '../../lib/http/cookie.js';
+import { request } from './sent.js';
 
 const NOW = Date.UTC(2026, 2, 1, 9);
 const GONE = 'Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax';
@@ -9,7 +10,8 @@ function written(options: CookieOptions, { https = true, name = 'login_token' } 
   const req = new IncomingMessage(new Socket());
   const res = new ServerResponse(req);
   const parts = { clock: { now: () => NOW }, isSecure: () => https };
-  createLoginCookie(name, options, parts).write(req, res, 'a.b.c', NOW + 60_000);
+  // It lasts for whole seconds, and never longer than the token.
+  createLoginCookie(name, options, parts).write(req, res, 'a.b.c', NOW + 60_999);
   return res.getHeader('Set-Cookie');
 }
 
@@ -87,6 +89,13 @@ test.each<[string, string, CookieOptions, object, readonly string[]]>([
   ],
 ])('a write if %s', (_name, sent, options, more, expected) => {
   expect(changes(sent, options, more)).toEqual(expected);
+});
+
+test('a cookie with a wrong signature is left out, and the others of its names are not', () => {
+  const parts = { clock: { now: () => NOW }, isSecure: () => true, others: ['old'] };
+  const members = { signedCookies: { login_token: false, old: 'd.e.f' } };
+  const req = request({ headers: { cookie: 'login_token=s:a.b.c.wrong; old=s:d.e.f.sig' }, members });
+  expect(createLoginCookie('login_token', {}, parts).sent(req)).toEqual(['d.e.f']);
 });
 
 test('is cleared under its __Host- name as browsers accept it, whatever the options say', () => {

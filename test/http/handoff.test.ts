@@ -344,6 +344,27 @@ test.each([
   expect(cookiesOf(answer)).toHaveLength(1);
 });
 
+test('an answer that somebody else has given meanwhile is left as it is', async () => {
+  let answer: (() => void) | undefined;
+  newSessions({
+    user: async () => {
+      answer?.();
+      return { id: 'ann', issuer: ISSUER, claims: {} };
+    },
+  });
+  const handler = sessions.handoff({ state: false });
+  const passed: unknown[] = [];
+  const server = createServer((req, res) => {
+    answer = () => res.writeHead(504).end('too late');
+    handler(req, res, (error) => passed.push(error));
+  });
+  const { text } = await supertest(server)
+    .get(`/?token=${tokenOf('s1')}`)
+    .expect(504);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([text, passed]).toEqual(['too late', []]);
+});
+
 test('other cookies of the answer stay', async () => {
   newSessions();
   const app = express();

@@ -1,11 +1,15 @@
+import { createServer } from 'node:http';
 import supertest from 'supertest';
+import { managedSessions, memoryStore } from '../../lib/index.js';
 import { LoginError } from '../../lib/core/errors.js';
 import { describeEachFramework } from '../support/frameworks.js';
 import {
   bearer,
   cookie,
+  ISSUER,
   makeSite,
   sameOrigin,
+  SECRET,
   showLogin,
   START,
   tokenOf,
@@ -16,14 +20,15 @@ import {
 const HTML = 'text/html,application/xhtml+xml,*/*;q=0.8';
 const storeDown = new LoginError('store_unavailable', 'redis://user:password@host is away', { retryAfter: 1 });
 
-let site: Site;
+let site: Site | undefined;
 
 function newSite(options?: SiteOptions): Site {
-  site = makeSite(options);
-  return site;
+  const made = makeSite(options);
+  site = made;
+  return made;
 }
 
-afterEach(() => site.close());
+afterEach(() => site?.close());
 
 describeEachFramework((_name, makeApp) => {
   describe('logout()', () => {
@@ -48,6 +53,8 @@ describeEachFramework((_name, makeApp) => {
         .expect(204);
       expect(headers['set-cookie']).toEqual(CLEARED);
       expect(headers['cache-control']).toBe('no-store');
+      // RFC 9110, section 8.6: a 204 has none.
+      expect(headers).not.toHaveProperty('content-length');
       const { body } = await agent.get('/').set(cookie(token)).expect(401);
       expect(body).toMatchObject({ code: 'session_revoked', reason: 'signed_out' });
     });
@@ -150,6 +157,33 @@ describeEachFramework((_name, makeApp) => {
       expect(headers['set-cookie']?.[1]).toContain('Domain=example.com');
     });
   });
+});
+
+test('an answer that somebody else has given meanwhile is left as it is', async () => {
+  let answer: (() => void) | undefined;
+  const store = memoryStore();
+  const revoke = store.revoke.bind(store);
+  const sessions = managedSessions({
+    issuer: { issuer: ISSUER, audience: 'shop', secret: SECRET },
+    clock: { now: () => START },
+    trustProxy: 'loopback',
+    store: Object.assign(store, {
+      revoke: async (...given: Parameters<typeof revoke>) => {
+        answer?.();
+        return revoke(...given);
+      },
+    }),
+  });
+  const logout = sessions.logout({ clearSiteData: ['cache'] });
+  const passed: unknown[] = [];
+  const server = createServer((req, res) => {
+    answer = () => res.writeHead(504).end('too late');
+    logout(req, res, (error) => passed.push(error));
+  });
+  const sent = { ...bearer(tokenOf('s1')), 'X-Forwarded-Proto': 'https' };
+  const { text } = await supertest(server).post('/').set(sent).expect(504);
+  await sessions.close();
+  expect([text, passed]).toEqual(['too late', []]);
 });
 
 function failing(error: Error): { judge: () => Promise<never>; revoke: () => Promise<never> } {

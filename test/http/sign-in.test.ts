@@ -1,6 +1,7 @@
 /** Both ways into the cookie, `setCookie()` and `handoff()`: what is written, what is ended, what is refused. */
 
-import type { ServerResponse } from 'node:http';
+import { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import supertest from 'supertest';
 import {
   LoginError,
@@ -14,6 +15,7 @@ import {
 import type { AppRequest } from '../../lib/http/request.js';
 import type { Handler } from '../../lib/http/respond.js';
 import { describeEachFramework, type TestApp } from '../support/frameworks.js';
+import { request } from './sent.js';
 import { cookie, ISSUER, SECRET, showLogin, START, tokenOf } from './site.js';
 
 let sessions: ManagedSessions;
@@ -160,6 +162,15 @@ describeEachFramework((_framework, makeApp) => {
       await expect(sessions.verify(tokenOf('s1'))).resolves.toBeDefined();
     });
 
+    test('a token of a user who does not exist is refused, replaces nothing and begins no session', async () => {
+      const site = siteOf({ user: ({ sub }) => (sub === 'ann' ? { id: 'ann' } : null) as never });
+      const response = await signIn(site, tokenOf('s2', { sub: 'bob' }), cookie(tokenOf('s1')));
+      expect(cookiesOf(response)).toBeUndefined();
+      expect(refused).toEqual(['user_refused']);
+      expect(ended).toEqual([]);
+      expect(await subjectsOf('bob')).toBe(0);
+    });
+
     test('a replaced session that cannot be ended: 503, and nothing is written', async () => {
       const site = siteOf({ store: unrevocable() });
       const response = await signIn(site, tokenOf('s2'), cookie(tokenOf('s1'))).expect(503);
@@ -212,7 +223,10 @@ describeEachFramework((_framework, makeApp) => {
       await expect(sessions.verify(tokenOf('old'))).resolves.toBeDefined();
     });
 
-    test('a response that was sent, before it ends anything', async () => {
+    test.each<readonly [string, Record<string, string>]>([
+      ['ends the session of an old cookie', cookie(tokenOf('s1'))],
+      ['begins the new session', {}],
+    ])('a response that was sent, before it %s', async (_what, sent) => {
       newSessions();
       const app = makeApp();
       let thrown: unknown;
@@ -220,13 +234,11 @@ describeEachFramework((_framework, makeApp) => {
         res.end('too early');
         void sessions.setCookie(req, res, tokenOf('s2')).catch((error: unknown) => (thrown = error));
       });
-      await supertest(app.listener)
-        .get('/sign-in')
-        .set(cookie(tokenOf('s1')))
-        .expect(200);
+      await supertest(app.listener).get('/sign-in').set(sent).expect(200);
       expect(thrown).toBeInstanceOf(TypeError);
       expect(thrown).toHaveProperty('message', expect.stringContaining('Await it before you answer'));
       expect(ended).toEqual([]);
+      expect(await subjectsOf('ann')).toBe(0);
     });
 
     test.each<readonly [string, Record<string, string>]>([
@@ -258,4 +270,13 @@ test('where a function finds the token, the cookie must be named', async () => {
   newSessions({ from: () => undefined });
   const call = Reflect.apply(sessions.setCookie, sessions, [{ headers: {} }, { headersSent: false }, tokenOf('s1')]);
   await expect(call).rejects.toThrow(/^setCookie\(\) needs a cookie, and the option from names none: .* cookie\.name$/);
+});
+
+test('the address is that of the request, although the client is gone when the token has been verified', async () => {
+  newSessions();
+  const req = request({ address: '192.0.2.1' });
+  const done = sessions.setCookie(req, new ServerResponse(req), tokenOf('s1'));
+  req.socket = new Socket();
+  await done;
+  expect((await sessions.list('ann')).sessions).toMatchObject([{ ip: '192.0.2.1' }]);
 });
