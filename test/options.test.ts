@@ -86,6 +86,7 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
     { cookie: { name: '__Host-a', domain: 'example.com' } },
     /^cookie\.name begins/,
   ],
+  ['cookie.name: __Host- with a path', { cookie: { name: '__Host-a', path: '/shop' } }, /^cookie\.name begins/],
   [
     'another cookie than the one that is read',
     { cookie: { name: 'a' }, from: { cookie: 'b' } },
@@ -185,6 +186,7 @@ const WRONG: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['loginUrl: of any scheme', { loginUrl: 'javascript:alert(1)' }, /^loginUrl/],
   ['loginUrl: a host in disguise', { loginUrl: '//evil.example' }, /^loginUrl/],
   ['loginUrl: a host in disguise, backslash', { loginUrl: '/\\evil.example' }, /^loginUrl/],
+  ['loginUrl: without a host', { loginUrl: 'https://' }, /^loginUrl/],
   ['loginUrl: with a line feed', { loginUrl: '/a\nSet-Cookie: x' }, /^loginUrl/],
   ['handleSecret: too short', { handleSecret: 'short' }, /^handleSecret must have at least 16 bytes/],
   ['handleSecret: a number', { handleSecret: 7 }, /^handleSecret/],

@@ -5,7 +5,13 @@ import path from 'node:path';
 import { managedSessions } from '../../lib/index.js';
 import { createTestIssuer } from '../../lib/testing/index.js';
 import { describeEachFramework } from '../support/frameworks.js';
-import { compileTrust, createClientAddress, type RecordIp, type TrustProxy } from '../../lib/http/client-address.js';
+import {
+  compileTrust,
+  createClientAddress,
+  createTrustIn,
+  type RecordIp,
+  type TrustProxy,
+} from '../../lib/http/client-address.js';
 import { RequestSighting } from '../../lib/http/request.js';
 import { request, type Sent } from './sent.js';
 
@@ -76,6 +82,23 @@ describe('client address', () => {
       expect(() => compileTrust(trust as TrustProxy)).toThrow(/^trustProxy must be/);
     },
   );
+
+  test.each<[string, unknown, boolean]>([
+    ['true', true, true],
+    ['1', 1, false],
+    ['a promise', Promise.resolve(true), false],
+  ])("a trust function of Express's own that returns %s", (_what, answer, expected) => {
+    const app = Object.assign(() => undefined, { get: () => () => answer, set: () => undefined });
+    expect(createTrustIn(() => true)(request({ members: { app } }))('192.0.2.1', 0)).toBe(expected);
+  });
+
+  test.each<[unknown, boolean]>([
+    [true, true],
+    [1, false],
+    ['yes', false],
+  ])('a function as trustProxy that returns %j', (answer, expected) => {
+    expect(compileTrust(() => answer as boolean)('192.0.2.1', 0)).toBe(expected);
+  });
 
   test('is read once, and kept for when the socket is gone', () => {
     let reads = 0;

@@ -273,6 +273,18 @@ describe('of a request', () => {
       'passes',
     ],
     ['no method at all', { host: HOST, cookie, origin: EVIL }, { method: undefined }, 'cross_site'],
+    [
+      'two values of a header, as an adapter lists them',
+      {},
+      { headers: { host: HOST, cookie, 'sec-fetch-site': ['same-origin', 'cross-site'], origin: EVIL } },
+      'cross_site',
+    ],
+    [
+      'two origins, as an adapter lists them',
+      {},
+      { headers: { host: HOST, cookie, origin: [OURS, EVIL] } },
+      'cross_site',
+    ],
     ['HTTP/2 names the host otherwise', { ':authority': HOST, cookie, origin: OURS }, {}, 'passes'],
   ])('%s', (_name, headers, more, expected) => {
     expect(check(headers, more)).toBe(expected);

@@ -73,6 +73,7 @@ describeEachFramework((_framework, makeApp) => {
     ['X-Frame-Options: SAMEORIGIN', xfo('SAMEORIGIN'), [undefined, 'SAMEORIGIN']],
     ['X-Frame-Options: deny', xfo('deny'), [undefined, 'deny']],
     ['X-Frame-Options that no browser knows', xfo('ALLOW-FROM https://a.example'), [NOBODY, 'DENY']],
+    ['X-Frame-Options of which browsers know only one value', xfo('DENY, ALLOWALL'), [NOBODY, 'DENY']],
     ['X-Frame-Options that allows all', xfo('ALLOWALL'), [NOBODY, 'DENY']],
     ['X-Frame-Options that is empty', xfo(''), [NOBODY, 'DENY']],
   ])('inside a layout, where the site said %s', async (_what, headers, expected) => {

@@ -33,6 +33,7 @@ describe('token sources', () => {
     ['Bearer alone', authorization('Bearer'), 'token_malformed'],
     ['Bearer and a space', authorization('Bearer '), 'token_malformed'],
     ['two words', authorization('Bearer a.b.c d'), 'token_malformed'],
+    ['two words with a tab between them', authorization('Bearer a.b.c\td'), 'token_malformed'],
     ['two, as a proxy joins them', authorization('Bearer a.b.c, Bearer d.e.f'), 'token_malformed'],
     ['two headers', twice('Bearer a.b.c', 'Bearer d.e.f'), 'token_malformed'],
     ['two headers, the same', twice('Bearer a.b.c', 'Bearer a.b.c'), 'token_malformed'],
@@ -93,6 +94,14 @@ describe('token sources', () => {
     ],
     ['five', { headers: { cookie: [1, 2, 3, 4, 5].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4 | 5'],
     ['six', { headers: { cookie: [1, 2, 3, 4, 5, 6].map((n) => `login_token=${n}`).join('; ') } }, '1 | 2 | 3 | 4 | 5'],
+    [
+      'a signed cookie and four others, one of which may hide a sixth',
+      {
+        headers: { cookie: 'login_token=s:d.e.f.sig; login_token=1; login_token=2; login_token=3; login_token=4' },
+        members: { signedCookies: { login_token: 'd.e.f' }, cookies: {} },
+      },
+      's:d.e.f.sig | 1 | 2 | 3 | 4',
+    ],
     ['a __Host- cookie', { headers: { cookie: 'login_token=planted; __Host-login_token=d.e.f' } }, 'd.e.f'],
     [
       'an empty __Host- cookie',
@@ -248,6 +257,7 @@ describe('token sources', () => {
       throw new Error('of the application');
     });
     expect(() => failing.all(request({}))).toThrow('of the application');
+    expect(() => source.all({ ...request({}), headers: undefined } as never)).toThrow('The request must have headers');
   });
 
   test.each<[string, CookieOptions, string]>([

@@ -93,6 +93,11 @@ describe('knownClient', () => {
     expect(await signIn({ userAgent: 'curl/8.9.1' })).toBe(false);
   });
 
+  it('is also a program that began a session', async () => {
+    expect(await signIn({ userAgent: 'curl/8.9.1' })).toBe(false);
+    expect(await signIn({ userAgent: 'curl/8.9.1' })).toBe(true);
+  });
+
   it('is per user', async () => {
     await signIn({ userAgent: FIREFOX });
     expect(await signIn({ userAgent: FIREFOX }, 'ben')).toBe(false);

@@ -265,6 +265,7 @@ const PUBLIC: readonly (readonly [name: string, secret: string | Buffer | KeyObj
   ['bare base64 of SPKI, percent-encoded', encodeURIComponent(base64(der(rsa)))],
   ['bare base64 of SPKI behind a name', `base64:${base64(der(ec))}`],
   ['bare base64 of SPKI, one of a list', `${base64(der(ed))},${base64(der(ec))}`],
+  ['bare base64 of SPKI, in base64 once more', base64(base64(der(ec)))],
   ['a data URL of SPKI', `data:application/octet-stream;base64,${base64(der(rsa))}`],
   ['hex of SPKI', der(rsa).toString('hex')],
   ['hex of SPKI with colons', (der(rsa).toString('hex').match(/../g) ?? []).join(':')],
@@ -308,6 +309,7 @@ const SECRETS: readonly (readonly [name: string, secret: string | Buffer | KeyOb
   ['random bytes that begin as DER does', Buffer.concat([Buffer.from([0x30, 0x82]), randomBytes(62)])],
   ['a KeyObject', createSecretKey(randomBytes(32))],
   ['a private JWK', JSON.stringify(generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }))],
+  ['a private key in XML', `<RSAKeyValue><Modulus>AQAB</Modulus><D>${base64(randomBytes(256))}</D></RSAKeyValue>`],
   ['JSON', JSON.stringify({ k: randomBytes(32).toString('base64url'), kty: 'oct' })],
 ];
 
