@@ -92,7 +92,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['lib/core/**/*.ts', 'lib/ledger/knowledge.ts'],
+    files: ['lib/core/**/*.ts', 'lib/ledger/knowledge.ts', 'lib/ledger/refusals.ts'],
     rules: {
       ...imports(ownedBut(), [
         {

@@ -3,6 +3,47 @@
 /** By the name in lower case. The text follows a colon. */
 export type Advice = Readonly<Record<string, string>>;
 
+/** By the name that an option has here: what it is called elsewhere. The first that there is counts. */
+const ALIASES: Readonly<Record<string, string>> = {
+  activityInterval: 'disableTouch touchAfter',
+  algorithms: 'alg algorithm tokenSigningAlg',
+  audience: 'aud audiences clientId client_id',
+  claims: 'validators',
+  clockTolerance: 'leeway clockSkew',
+  from: 'token',
+  issuer: 'iss issuerBaseURL',
+  jwksUri: 'jwks jwksUrl jwks_uri',
+  keysMaxAge: 'cacheMaxAge',
+  lifetime: 'expires expiresIn maxAge ttl',
+  loginUrl: 'loginRedirect redirectTo failureRedirect',
+  name: 'cookieName key',
+  onRefused: 'onError onExpired handler unauthorized',
+  origins: 'cors allowedOrigins',
+  prefix: 'keyPrefix key',
+  publicKey: 'key',
+  scope: 'requiredScopes permissions',
+  senderConstrained: 'dpop enableDPoP',
+  storeTimeout: 'timeout',
+  // After `storeTimeout`, which is what `timeout` means where there are both.
+  idleTimeout: 'rolling timeout',
+  subject: 'sub subjectClaim',
+  trustProxy: 'proxy',
+};
+
+function aliasesOf(name: string): readonly string[] {
+  return ALIASES[name]?.split(' ') ?? [];
+}
+
+/** What to write instead of a name from elsewhere, where there are these `names`. Undefined for any other name. */
+export function adviceFor(typed: string, names: readonly string[], advice: Advice): string | undefined {
+  const lower = typed.toLowerCase();
+  if (Object.hasOwn(advice, lower)) return advice[lower];
+  const meant = Object.keys(ALIASES).find(
+    (name) => names.includes(name) && aliasesOf(name).some((alias) => alias.toLowerCase() === lower),
+  );
+  return meant === undefined ? undefined : called(meant);
+}
+
 const atIssuer = (name: string): string => `it is an option of the issuer: issuer: { issuer, ${name} }`;
 const atCookie = (name: string): string => `it is an option of the cookie: cookie: { ${name} }`;
 const atStore = 'it is an option of the store: store: redisStore(url, { prefix, minReplicas })';
@@ -12,6 +53,12 @@ const called = (name: string): string => `here it is called ${name}`;
 
 function each(names: readonly string[], text: (name: string) => string): Advice {
   return Object.fromEntries(names.map((name) => [name.toLowerCase(), text(name)] as const));
+}
+
+/** Also for what these options are called elsewhere. */
+function eachWithAliases(names: readonly string[], text: (name: string) => string): Advice {
+  const withAliases = names.flatMap((name) => [name, ...aliasesOf(name)].map((alias) => [alias, name] as const));
+  return Object.fromEntries(withAliases.map(([alias, name]) => [alias.toLowerCase(), text(name)] as const));
 }
 
 /** The same text for several names. */
@@ -24,7 +71,7 @@ const ISSUER_NAMES = [
   ...['keysMaxAge', 'keysMaxStale', 'session', 'began', 'subject', 'profile', 'scopes', 'senderConstrained'],
   ...['withoutIssuer'],
 ];
-const COOKIE_NAMES = ['path', 'domain', 'sameSite', 'secure', 'partitioned'];
+const COOKIE_NAMES = ['name', 'path', 'domain', 'sameSite', 'secure', 'partitioned'];
 const ROUTER_NAMES = ['locate', 'messages', 'stylesheet', 'layout', 'formTargets', 'timeZone'];
 const TOP_NAMES = [
   ...['store', 'from', 'cookie', 'user', 'lifetime', 'idleTimeout', 'maxSessionsPerUser', 'atSessionLimit', 'track'],
@@ -38,10 +85,10 @@ const ALWAYS_CHECKED = 'it is always checked';
 
 /** What may be written at the top, and belongs to the issuer, the cookie, the store or a handler. */
 export const TOP_ADVICE: Advice = {
-  ...each(ISSUER_NAMES, atIssuer),
-  ...each(COOKIE_NAMES, atCookie),
+  ...eachWithAliases(ISSUER_NAMES, atIssuer),
+  ...eachWithAliases(['prefix', 'minReplicas'], () => atStore),
+  ...eachWithAliases(COOKIE_NAMES, atCookie),
   ...each(ROUTER_NAMES, atRouter),
-  ...all('prefix keyPrefix minReplicas', atStore),
   ...all(
     'redis redisClient redisUrl url host port',
     'the sessions are kept in the option store: store: redisStore(url)',
@@ -57,26 +104,12 @@ export const TOP_ADVICE: Advice = {
     'the user is always req.user: the option user says what that is',
   ),
   ...all('isRevoked isRevokedCallback', 'ended sessions are refused without it: revoke() and revokeAll() end them'),
-  ...all('cookieName name key', atCookie('name')),
   ...all('httpOnly', 'the cookie is always HttpOnly'),
   ...all('issuerBaseURL issuerBaseUrl domainUrl', 'use issuer: oidc({ issuer, audience })'),
   ...all('iss', 'here it is called issuer: issuer: { issuer, … }'),
-  ...all('jwks jwksUrl jwks_uri', atIssuer('jwksUri')),
-  ...all('aud audiences', atIssuer('audience')),
   ...all('secretOrKey secretOrKeyProvider secretOrPublicKey', `${atIssuer('secret')}, or publicKey, or jwksUri`),
-  ...all('alg algorithm tokenSigningAlg', atIssuer('algorithms')),
-  ...all('leeway clockSkew', atIssuer('clockTolerance')),
-  ...all('validators', atIssuer('claims')),
-  ...all('cacheMaxAge', atIssuer('keysMaxAge')),
-  ...all('dpop enableDPoP', atIssuer('senderConstrained')),
   ...all('ignoreExpiration', ALWAYS_CHECKED),
   ...all('resave saveUninitialized unset genid', 'leave it out: there is no session data to save'),
-  ...all('rolling', called('idleTimeout')),
-  ...all('disableTouch touchAfter', called('activityInterval')),
-  ...all('cors allowedOrigins', called('origins')),
-  ...all('onError onExpired handler unauthorized', called('onRefused')),
-  ...all('loginRedirect redirectTo failureRedirect', called('loginUrl')),
-  ...all('proxy', called('trustProxy')),
   ...all('logger log debug', 'listen to events: sessions.on("tokenRefused", …)'),
 };
 
@@ -86,18 +119,12 @@ export const ISSUER_ADVICE: Advice = {
   ...all('getToken jwtFromRequest', here('from')),
   ...all('credentialsRequired', OPTIONAL),
   ...all('requestProperty', here('user')),
-  ...all('issuerBaseURL', called('issuer')),
   ...all('secretOrKey secretOrKeyProvider', 'here it is called secret, or publicKey, or jwksUri'),
-  ...all('tokenSigningAlg', called('algorithms')),
-  ...all('validators', called('claims')),
-  ...all('cacheMaxAge', called('keysMaxAge')),
-  ...all('dpop', called('senderConstrained')),
   ...all('ignoreExpiration', ALWAYS_CHECKED),
   ...all(
     'cache rateLimit jwksRequestsPerMinute cacheMaxEntries',
     'leave it out: the whole key set is cached, and fetches are limited anyway',
   ),
-  ...all('clientId client_id', called('audience')),
 };
 
 /** What may be written at the cookie. */
@@ -117,6 +144,5 @@ export const REDIS_ADVICE: Advice = {
 /** What may be written at `required()`. */
 export const REQUIRED_ADVICE: Advice = {
   ...all('credentialsRequired optional', OPTIONAL),
-  ...all('requiredScopes permissions', called('scope')),
   ...all('audience claims', 'it is an option of the issuer: managedSessions({ issuer: { issuer, audience, claims } })'),
 };

@@ -1,7 +1,7 @@
 /** Checks option objects: unknown names, and the kind of each value. No message ever contains a value. */
 
 import { KeyObject } from 'node:crypto';
-import type { Advice } from './advice.js';
+import { adviceFor, type Advice } from './advice.js';
 
 /** What an option accepts: a predicate, and the same in words that follow "must be". */
 export interface Kind {
@@ -104,12 +104,11 @@ export function checkNames(
 ): void {
   const unknown = Object.keys(value).find((name) => !names.includes(name));
   if (unknown === undefined) return;
-  const lower = unknown.toLowerCase();
-  const advised = Object.hasOwn(advice, lower) ? advice[lower] : undefined;
-  throw new TypeError(`${owner} has no ${what} ${shownName(unknown)}: ${advised ?? hint(unknown, names)}`);
+  const advised = adviceFor(unknown, names, advice) ?? hint(unknown, names);
+  throw new TypeError(`${owner} has no ${what} ${shownName(unknown)}: ${advised}`);
 }
 
-/** What was probably meant, or else every name that there is. */
+/** Which name was probably misspelt, or else every name that there is. */
 export function hint(typed: string, names: readonly string[]): string {
   const meant = meantBy(typed, names);
   if (names.length === 0) return 'there are none';
@@ -163,34 +162,9 @@ const BUILT_IN: Readonly<Record<string, string>> = {
   '[object Date]': 'a Date',
 };
 
-/** Names that people know from elsewhere, in lower case, and what they are called here. */
-const CONFUSIONS: Readonly<Record<string, readonly string[]>> = {
-  alg: ['algorithms'],
-  aud: ['audience'],
-  clockskew: ['clockTolerance'],
-  cookiename: ['name'],
-  expires: ['lifetime'],
-  expiresin: ['lifetime'],
-  iss: ['issuer'],
-  jwks: ['jwksUri'],
-  jwksurl: ['jwksUri'],
-  jwks_uri: ['jwksUri'],
-  key: ['publicKey', 'prefix'],
-  keyprefix: ['prefix'],
-  leeway: ['clockTolerance'],
-  maxage: ['lifetime'],
-  sub: ['subject'],
-  subjectclaim: ['subject'],
-  timeout: ['storeTimeout', 'idleTimeout'],
-  token: ['from'],
-  ttl: ['lifetime'],
-};
-
 function meantBy(typed: string, names: readonly string[]): string | undefined {
   const lower = typed.toLowerCase();
-  const known = Object.hasOwn(CONFUSIONS, lower) ? (CONFUSIONS[lower] ?? []) : [];
-  const confused = known.find((name) => names.includes(name));
-  if (confused !== undefined || lower.length > 40) return confused;
+  if (lower.length > 40) return undefined;
   const near = names.map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }));
   const [best] = near.sort((a, b) => a.distance - b.distance);
   return best !== undefined && best.distance <= Math.min(2, lower.length / 2) ? best.name : undefined;

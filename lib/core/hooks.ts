@@ -76,8 +76,23 @@ function isInspectable(failure: unknown): boolean {
 
 /** What went wrong, in words. Never throws, whatever the failure is. */
 export function wordsOf(failure: unknown): string {
-  if (!isInspectable(failure)) return 'it failed with something that cannot be read';
-  if (typeof failure !== 'object' || failure === null) return String(failure);
-  const message: unknown = Reflect.get(failure, 'message');
-  return typeof message === 'string' ? message : `it failed with ${kindOf(failure)} in place of an error`;
+  const isObject = (typeof failure === 'object' && failure !== null) || typeof failure === 'function';
+  if (!isObject) return String(failure);
+  const { message, instead } = readFailure(failure);
+  return message ?? `it failed with ${instead}`;
+}
+
+type FailureWords =
+  { readonly message: string; readonly instead?: never } | { readonly message?: never; readonly instead: string };
+
+/** The message of an error, or else what there is in place of one, in words that follow "with". Never throws. */
+export function readFailure(failure: unknown): FailureWords {
+  try {
+    // Read once: a getter may return something else the next time.
+    const message: unknown = typeof failure === 'object' && failure !== null ? Reflect.get(failure, 'message') : null;
+    return typeof message === 'string' ? { message } : { instead: `${kindOf(failure)} in place of an error` };
+  } catch {
+    // A proxy, or a getter that throws.
+    return { instead: 'something that cannot be read' };
+  }
 }

@@ -25,6 +25,9 @@ export interface Sighting {
   readonly byProgram?: boolean;
 }
 
+/** Who sent a request: what a sighting says of it, apart from when. */
+export type Client = Required<Omit<Sighting, 'at'>>;
+
 /** What a verified token says about the time of its session. In milliseconds since 1970. */
 export interface TokenTimes {
   /** When the session began, by the issuer's option `began`. Null under `'first-seen'`: its first sighting is its start. */

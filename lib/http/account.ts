@@ -110,24 +110,25 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
     },
 
     async get(user, handle, viewer = {}) {
-      return show(await firstOf(handle, (meant) => ledger.get(user, meant)), viewer);
+      return show(await firstOf(handles.meant(handle), (meant) => ledger.get(user, meant)), viewer);
     },
 
     async label(user, handle, text, viewer = {}) {
       const label = checkLabel(text);
-      return show(await firstOf(handle, (meant) => ledger.label(user, meant, label)), viewer);
+      return show(await firstOf(handles.meant(handle), (meant) => ledger.label(user, meant, label)), viewer);
     },
 
     async revoke(user, handle, { reason, by, token } = {}) {
       const request = { ...endedBy(reason, by), ...(token === undefined ? {} : { token }) };
-      await firstOf(handle, async (meant) => {
+      await firstOf(handles.meant(handle), async (meant) => {
         const outcome = await ledger.revoke(user, { ...request, handle: meant });
         return outcome === 'unknown' ? null : outcome;
       });
     },
 
     async revokeAll(user, { except, reason, by } = {}) {
-      const kept = except === undefined ? null : await exceptionOf(user, except);
+      const kept =
+        except === undefined ? null : await exceptionOf(handles.meant(except), (handle) => ledger.get(user, handle));
       const { ended } = await ledger.revokeAll(user, { except: kept, ...endedBy(reason, by) });
       return { ended };
     },
@@ -135,28 +136,31 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
     endEverywhere: ({ reason, by } = {}) => ledger.endEverywhere(endedBy(reason, by)),
   };
 
-  /** What `ask` finds for one of the handles that this may show. What cannot be a handle is answered like an unknown one. */
-  async function firstOf<Found>(shown: string, ask: (handle: string) => Promise<Found | null>): Promise<Found> {
-    for (const handle of handles.meant(shown)) {
-      const found = await ask(handle);
-      if (found !== null) return found;
-    }
-    throw notFound();
-  }
-
-  /** The session need not be on record. */
-  async function exceptionOf(user: SessionUser, shown: string): Promise<string> {
-    const [first, ...others] = handles.meant(shown);
-    if (first === undefined) throw notFound();
-    for (const handle of others.length === 0 ? [] : [first, ...others]) {
-      if ((await ledger.get(user, handle)) !== null) return handle;
-    }
-    return first;
-  }
-
   async function show(session: SessionRecord, { current, locate }: Viewer): Promise<SessionView> {
     return view(session, current, await locate?.([session.ip]));
   }
+}
+
+/** What `ask` finds for one of the handles that a shown one may mean. Without any, it is answered like an unknown one. */
+async function firstOf<Found>(
+  meant: readonly string[],
+  ask: (handle: string) => Promise<Found | null>,
+): Promise<Found> {
+  for (const handle of meant) {
+    const found = await ask(handle);
+    if (found !== null) return found;
+  }
+  throw notFound();
+}
+
+/** The one on record, or else the first: the session need not be on record. */
+async function exceptionOf(meant: readonly string[], ask: (handle: string) => Promise<unknown>): Promise<string> {
+  const [first] = meant;
+  if (first === undefined) throw notFound();
+  for (const handle of meant.length === 1 ? [] : meant) {
+    if ((await ask(handle)) !== null) return handle;
+  }
+  return first;
 }
 
 type View = (session: SessionRecord, current?: string, locations?: ReadonlyMap<string, string>) => SessionView;

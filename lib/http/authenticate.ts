@@ -206,21 +206,36 @@ export class Authenticator<User> implements Issuing {
   admit(req: AppRequest, session: CurrentSession): Promise<void> | undefined {
     const before = ownProperty(req, 'loginSession');
     if (before === session) return undefined;
-    if (CurrentSession.of(before, this) !== undefined) {
+    const token = CurrentSession.tokenOf(session);
+    const known = CurrentSession.of(before, this);
+    if (known !== undefined && CurrentSession.tokenOf(known).handle === token.handle) {
       putSession(req, session);
       return undefined;
     }
-    const result = this.#parts.user(CurrentSession.tokenOf(session));
-    const pending = resultInTime(result, 'user');
+    const { clock, clientOf } = this.#parts;
+    const result = this.#parts.user(token);
+    const pending = this.#pendingUser(result, token, () => new RequestSighting(req, clock.now(), clientOf));
     if (pending !== undefined) {
       return pending.then((user) => {
-        put(req, 'user', existing(user));
+        put(req, 'user', user);
         putSession(req, session);
       });
     }
     put(req, 'user', existing(result));
     putSession(req, session);
     return undefined;
+  }
+
+  /**
+   * The user that the application promises. Undefined if it is no promise. By then the session may have ended: a query can
+   * take seconds. Rejects with `LoginError`.
+   */
+  #pendingUser(result: UserResult<User>, token: VerifiedToken, sightingNow: () => Sighting): Promise<User> | undefined {
+    return resultInTime(result, 'user')?.then(async (user) => {
+      const found = existing(user);
+      await this.#parts.ledger.judge(token, sightingNow(), false);
+      return found;
+    });
   }
 
   /** The user of a token, as {@link admit} would put it on a request. Rejects with `LoginError` `user_refused`. */
@@ -253,7 +268,8 @@ export class Authenticator<User> implements Issuing {
       if (typeof token !== 'string') throw new LoginError('token_malformed', 'The token is not a string');
       const verified = await verifier.verify(token);
       const live = await ledger.judge(verified, { at: clock.now(), ...client }, false);
-      return this.#loginOf(new CurrentSession(live, verified, this, false));
+      const session = new CurrentSession(live, verified, this, false);
+      return this.#loginOf(session, () => ({ at: clock.now(), ...client }));
     });
   }
 
@@ -262,11 +278,18 @@ export class Authenticator<User> implements Issuing {
     requireHeaders(req);
     const { origins } = checkOptions<AuthenticateOptions>(options, 'authenticate()', { origins: anything });
     const own = origins === undefined ? undefined : checkOrigins(origins, 'authenticate(): origins');
-    return this.#reporting(async () => this.#loginOf(await this.identify(req, false, own)));
+    const { clock, clientOf } = this.#parts;
+    return this.#reporting(async () =>
+      this.#loginOf(await this.identify(req, false, own), () => new RequestSighting(req, clock.now(), clientOf)),
+    );
   }
 
-  async #loginOf(session: CurrentSession): Promise<Login<User>> {
-    return { user: await this.userOf(CurrentSession.tokenOf(session)), session };
+  async #loginOf(session: CurrentSession, sightingNow: () => Sighting): Promise<Login<User>> {
+    const token = CurrentSession.tokenOf(session);
+    const result = this.#parts.user(token);
+    const user = await (this.#pendingUser(result, token, sightingNow) ?? result);
+    // A user that was promised exists.
+    return { user: existing(user), session };
   }
 
   #takeBack(req: AppRequest): void {

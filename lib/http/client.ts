@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { checkOptions, stringOrNull, type OptionKinds } from '../core/check.js';
 import { refusePromise } from '../core/hooks.js';
+import type { Client } from '../core/session.js';
 import { createClientAddress, recordedAddress, type RecordIp, type TrustFunction } from './client-address.js';
 import { givenUserAgent, sightedUserAgent } from './client-hints.js';
 import type { AppRequest } from './request.js';
@@ -16,13 +17,6 @@ export interface SightingHint {
 
 /** Taken from a method, so that it may require its framework's own request type. */
 export type ClientOption = { of(req: IncomingMessage): SightingHint | undefined }['of'];
-
-export interface Client {
-  readonly ip: string | null;
-  readonly userAgent: string | null;
-  /** See `Sighting.byProgram`. */
-  readonly byProgram: boolean;
-}
 
 /** Throws what the option `client` throws, and a `TypeError` if that returns a promise or anything else that is invalid. */
 export type ClientOf = (req: AppRequest) => Client;

@@ -63,9 +63,10 @@ export function createIntrospection(parts: IntrospectionParts, options: Introspe
   async function introspect(token: string): Promise<ActiveToken | { readonly active: false }> {
     try {
       const verified = await verifier.verify(token);
-      const { handle, startedAt, expiresAt } = await ledger.peek(verified, clock.now());
       // A token that every gate refuses, because its user is gone, is not active either.
       await authenticator.userOf(verified);
+      // Last, because the session may end while the application looks for the user.
+      const { handle, startedAt, expiresAt } = await ledger.peek(verified, clock.now());
       return {
         ...described(verified),
         session: { handle: handles.shown(handle), startedAt: new Date(startedAt), expiresAt: new Date(expiresAt) },

@@ -12,7 +12,6 @@ import type { Fail } from './gates.js';
 import type { LoginUrlFor } from './login-url.js';
 import type { AppRequest } from './request.js';
 import { redirect, sendNotAllowed, sendNothing, type Handler } from './respond.js';
-import { distinct } from './sign-in.js';
 import type { SentToken, TokenSource } from './token-source.js';
 
 const SITE_DATA = [
@@ -140,12 +139,16 @@ function createEnding({ verifier, ledger }: LogoutParts): (texts: readonly strin
   }
 
   return async function endAll(texts) {
-    const verifying = texts.map(verified);
-    const tokens = await Promise.allSettled(verifying);
-    const good = tokens.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const ending = distinct(good).map(end);
-    await Promise.allSettled(ending);
+    const ending = new Map<string, Promise<void>>();
+    const ended = texts.map(async (text) => {
+      const token = await verified(text);
+      if (token === undefined) return;
+      // At once: another token may wait for the keys of its issuer.
+      if (!ending.has(token.handle)) ending.set(token.handle, end(token));
+      await ending.get(token.handle);
+    });
+    await Promise.allSettled(ended);
     // If a token cannot be checked, or a session cannot be ended, the answer must not say that the person is signed out.
-    await Promise.all([...verifying, ...ending]);
+    await Promise.all(ended);
   };
 }

@@ -1,4 +1,4 @@
-/** How the page looks: one stylesheet, kept within `.managed-sessions`, and an icon for each kind of client. */
+/** How the page looks: one stylesheet, kept within `.managed-sessions`. */
 
 /**
  * A site sets `--ms-accent`, `--ms-font` and the others on any element around the page; each has a default for light and dark.

@@ -5,9 +5,9 @@ import type { Socket } from 'node:net';
 import { isObject, kindOf } from '../core/check.js';
 import type { Organization } from '../core/claims.js';
 import type { LoginError } from '../core/errors.js';
-import type { Sighting } from '../core/session.js';
+import type { Client, Sighting } from '../core/session.js';
 import type { RegisteredUser } from './register.js';
-import type { Client, ClientOf } from './client.js';
+import type { ClientOf } from './client.js';
 import { createTrustIn, type TrustFunction } from './client-address.js';
 
 /** The type of `req.user`, unless the option `user` makes something else of the claims: see `Register`. */

@@ -11,7 +11,7 @@ import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
 import type { ClientOf } from './client.js';
 import type { LoginCookie } from './cookie.js';
-import { requireHeaders, RequestSighting, type AppRequest } from './request.js';
+import { requireHeaders, type AppRequest } from './request.js';
 
 /** Each part is prepared once. */
 export interface SignInParts {
@@ -46,27 +46,36 @@ export function createSignIn(parts: SignInParts, caller: string): SignIn {
       throw new LoginError('token_too_large', 'The token is too long for a cookie');
     }
     // Now, because once the client is gone, its socket no longer knows the address.
-    const sighting = new RequestSighting(req, clock.now(), clientOf).settle();
+    const sighting = { at: clock.now(), ...clientOf(req) };
     const token = await verifier.verify(text);
     // Without a user, each request with this cookie would be refused, and lead back to the provider.
     await authenticator.userOf(token);
-    const replaced = await replacement.find(req, token);
-    if (replaced.length > 0) {
+    const { own, ofOthers } = await replacement.find(req, token);
+    if (own.length > 0) {
       // A token that will be refused replaces nothing.
       await replacement.unlessStoreIsDown(ledger.peek(token, clock.now()));
       requireOpen(res);
       // Before the new session counts: a browser's last login must not stand in its way at the session limit.
-      await replacement.end(replaced);
+      await replacement.end(own);
     }
     await ledger.judge(token, sighting, false);
+    requireOpen(res);
+    // Now, because it makes no room for the new session, which the session limit may have refused.
+    await replacement.end(ofOthers);
     requireOpen(res);
     cookie.write(req, res, text, tokenEndsAt(token.times));
   };
 }
 
+/** The tokens of the cookies that a new token replaces, one for each session: those of its user, and those of other users. */
+interface Replaced {
+  readonly own: readonly VerifiedToken[];
+  readonly ofOthers: readonly VerifiedToken[];
+}
+
 interface Replacement {
-  /** The tokens of the cookies that a new token replaces, one for each session. Never the session of the new token. */
-  find(req: AppRequest, token: VerifiedToken): Promise<readonly VerifiedToken[]>;
+  /** The logins that a new token replaces. Never the session of the new token. */
+  find(req: AppRequest, token: VerifiedToken): Promise<Replaced>;
   /** Not atomic: safe to repeat. */
   end(replaced: readonly VerifiedToken[]): Promise<void>;
   /** `whenStoreDown` may allow a login although the store cannot be asked. */
@@ -90,7 +99,11 @@ function createReplacement(parts: SignInParts, cookie: LoginCookie): Replacement
     unlessStoreIsDown,
     async find(req, token) {
       const logins = await loginsIn(req);
-      return logins.filter(({ handle }) => handle !== token.handle);
+      const replaced = logins.filter(({ handle }) => handle !== token.handle);
+      return {
+        own: replaced.filter(({ user }) => user.key === token.user.key),
+        ofOthers: replaced.filter(({ user }) => user.key !== token.user.key),
+      };
     },
     async end(replaced) {
       for (const { user, handle, times } of replaced) {
@@ -125,7 +138,7 @@ export function createCookieLogins(
 }
 
 /** One token for each session. */
-export function distinct(tokens: readonly (VerifiedToken | undefined)[]): readonly VerifiedToken[] {
+function distinct(tokens: readonly (VerifiedToken | undefined)[]): readonly VerifiedToken[] {
   const byHandle = new Map<string, VerifiedToken>();
   for (const token of tokens) {
     if (token !== undefined) byHandle.set(token.handle, token);

@@ -5,7 +5,7 @@ import { isObject } from '../core/check.js';
 import type { Next } from './respond.js';
 
 /** How each member is called that a framework may be given in place of what it returns. Not `on`, which throws by itself. */
-const USAGES: Readonly<Record<string, string>> = {
+const USAGES = {
   required: 'app.use(sessions.required())',
   optional: 'app.use(sessions.optional())',
   router: "app.use('/account/sessions', sessions.router())",
@@ -23,17 +23,23 @@ const USAGES: Readonly<Record<string, string>> = {
   endEverywhere: 'await sessions.endEverywhere()',
   health: 'res.json(sessions.health())',
   close: 'await sessions.close()',
-};
+} as const;
 
+type Covered = keyof typeof USAGES | 'on';
 type Member = (...given: readonly unknown[]) => unknown;
 
 /**
  * The same members. If a framework calls one with a request and a response, as if it were a request handler, `next` gets a
  * `TypeError` that says how to call it. Without `next`, the response is 500 and a process warning says why.
+ *
+ * Does not compile if a member has no row in {@link USAGES}, or a row has no member.
  */
-export function refusingRequests<Members extends Readonly<Record<keyof Members, unknown>>>(members: Members): Members {
+export function refusingRequests<Members extends Readonly<Record<Covered, unknown>>>(
+  members: Members & Readonly<Record<Exclude<keyof Members, Covered>, never>>,
+): Members {
+  const usages: Readonly<Record<string, string | undefined>> = USAGES;
   const wrapped = Object.entries<unknown>(members).map(([name, member]) => {
-    const usage = USAGES[name];
+    const usage = usages[name];
     return [name, usage === undefined ? member : refusing(name, usage, member as Member)] as const;
   });
   // Each has the type of the member that it calls.

@@ -89,7 +89,12 @@ export function describeClient(kept: string | null): ClientDescription {
   return description;
 }
 
-/** Whether a program sent this without a person. Without a user agent too: every browser and app library sends one. */
+/**
+ * Whether a program sent this without a person. Without a user agent too: every browser and app library sends one.
+ *
+ * "Program" is the word for such a client everywhere, in records (`byProgram`) and on the page. Only the public
+ * {@link ClientKind} calls it `robot`, and a client without a user agent `unknown`.
+ */
 export function isProgram(kept: string | null): boolean {
   return kept === null || describeClient(kept).kind === 'robot';
 }

@@ -1,15 +1,12 @@
 /** How a session is used: what each request changes, and what of it the store does not know yet. */
 
 import { tokenEndsAt } from '../core/policy.js';
-import type { Sighting, TokenTimes } from '../core/session.js';
-
-/** What background sightings say of the client. */
-export type SeenClient = Required<Omit<Sighting, 'at'>>;
+import type { Client, Sighting, TokenTimes } from '../core/session.js';
 
 /** After a program's sighting, this many requests are examined for a person. To examine them all would slow down machines. */
 const EXAMINED = 10;
 
-const NOBODY: SeenClient = { ip: null, userAgent: null, byProgram: false };
+const NOBODY: Client = { ip: null, userAgent: null, byProgram: false };
 
 /** The use of one session. Small and mutable: it changes with every request. */
 export class Activity {
@@ -19,7 +16,8 @@ export class Activity {
   /** The token that expires last. Background sightings present it. */
   token: TokenTimes;
   tokensEndAt: number;
-  client: SeenClient = NOBODY;
+  /** What background sightings say of the client. */
+  client: Client = NOBODY;
   /** When the client was seen. */
   clientAt = 0;
   /** How many of the next requests are examined for a person. */

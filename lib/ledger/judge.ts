@@ -11,19 +11,10 @@ import { callAsync, type Availability } from './availability.js';
 import type { EndedSessions } from './ended.js';
 import type { Endings } from './endings.js';
 import type { FeedFreshness } from './freshness.js';
-import {
-  assess,
-  endedError,
-  inferEnding,
-  isPastLifetime,
-  judgeAnswer,
-  outlivedError,
-  refusalOf,
-  type LiveAnswer,
-  type Verdict,
-} from './knowledge.js';
+import { assess, inferEnding, isPastLifetime, judgeAnswer, type LiveAnswer, type Verdict } from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
+import { endedError, outlivedError, refusalOf } from './refusals.js';
 import { Entry, type Call, type LiveSession } from './entry.js';
 import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';

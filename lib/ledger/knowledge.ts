@@ -14,7 +14,6 @@
  * - R9: An ending is announced once, and `here` is true only for what this store object wrote.
  */
 
-import { LoginError } from '../core/errors.js';
 import {
   decide,
   latestEnd,
@@ -337,34 +336,4 @@ function stronger(earlier: Vouch | null, { generation, asOf, isCovered }: Vouch)
 /** Nothing vouches for the session any more. Its facts are kept. */
 export function withoutVouch(knowledge: Knowledge): Knowledge {
   return knowledge.state === 'live' ? { ...knowledge, vouch: null } : knowledge;
-}
-
-/** The error with which an ended session is refused. */
-export function endedError({ cause, reason }: Ending): LoginError {
-  switch (cause) {
-    case 'expired':
-      return outlivedError();
-    case 'idle':
-      return new LoginError('session_idle', 'The session was not used for too long');
-    case 'revoked':
-      return new LoginError('session_revoked', 'The session was ended', { reason });
-  }
-}
-
-export function outlivedError(): LoginError {
-  return new LoginError('session_expired', 'The session reached the end of its lifetime');
-}
-
-export function refusalOf(verdict: Exclude<Verdict, { as: 'live' }>): LoginError {
-  switch (verdict.as) {
-    case 'ended':
-    case 'remembered':
-      return endedError(verdict.tombstone.ending);
-    case 'cut-off':
-      return endedError(verdict.inferred.ending);
-    case 'outlived':
-      return outlivedError();
-    case 'limit':
-      return new LoginError('session_limit', 'This user has too many live sessions');
-  }
 }

@@ -2,6 +2,7 @@
 
 import { isObject, kindOf } from '../core/check.js';
 import { oneLine, shown } from '../core/diagnosis.js';
+import { readFailure } from '../core/hooks.js';
 import type { IssuerOptions } from './issuer.js';
 
 const TEXT_LENGTH = 200;
@@ -53,16 +54,8 @@ export function checkResult(result: unknown, iss: string): asserts result is Iss
 }
 
 function failure(what: string, reason: unknown, isAnswer: boolean): IssuerFailure {
-  try {
-    if (typeof reason === 'object' && reason !== null && 'message' in reason && typeof reason.message === 'string') {
-      return new IssuerFailure(`${what}: ${oneLine(reason.message.slice(0, TEXT_LENGTH))}`, {
-        isAnswer,
-        cause: reason,
-      });
-    }
-    return new IssuerFailure(`${what} with ${kindOf(reason)} in place of an error`, { isAnswer });
-  } catch {
-    // A proxy, or a getter that throws.
-    return new IssuerFailure(`${what} with something that cannot be read`, { isAnswer });
-  }
+  const { message, instead } = readFailure(reason);
+  return message === undefined
+    ? new IssuerFailure(`${what} with ${instead}`, { isAnswer })
+    : new IssuerFailure(`${what}: ${oneLine(message.slice(0, TEXT_LENGTH))}`, { isAnswer, cause: reason });
 }

@@ -94,9 +94,8 @@ interface UnverifiedToken extends SignedToken {
 
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, onUnnamed, tenants, isExpRequired = false, maxTokenLength = MAX_TOKEN_LENGTH } = options;
-  const issuers = prepareIssuers(options);
-  const tenantIssuers = new WeakMap<IssuerRules, Issuer>();
+  const { clock, onUnnamed, maxTokenLength = MAX_TOKEN_LENGTH } = options;
+  const findIssuer = options.tenants === undefined ? amongConfigured(options) : amongTenants(options, options.tenants);
   const cache = new TokenCache<VerifiedToken>(options.cache ?? {});
 
   return {
@@ -106,32 +105,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
       if (known !== undefined) return known;
       requireLength(text, maxTokenLength);
       const token = parseToken(text);
-      if (tenants === undefined) return verifyBy(selectIssuer(token), token);
-      const rules = tenants.find(issuerNameOf(token, clock.now(), isExpRequired));
-      return rules instanceof Promise
-        ? rules.then((found) => verifyBy(tenantIssuer(found), token))
-        : verifyBy(tenantIssuer(rules), token);
+      const issuer = findIssuer(token);
+      return issuer instanceof Promise ? issuer.then((found) => verifyBy(found, token)) : verifyBy(issuer, token);
     },
   };
-
-  function tenantIssuer(rules: IssuerRules): Issuer {
-    const known = tenantIssuers.get(rules);
-    if (known !== undefined) return known;
-    const issuer = prepareIssuer(rules, options.lifetime);
-    tenantIssuers.set(rules, issuer);
-    return issuer;
-  }
-
-  function selectIssuer(token: UnverifiedToken): Issuer {
-    const name = claimOf(token.payload, 'iss');
-    const issuer = name === undefined || typeof name === 'string' ? issuers.get(name) : undefined;
-    if (issuer === undefined) {
-      const configured = [...issuers.keys()].filter((known) => known !== undefined);
-      const error = new LoginError('issuer_refused', 'The issuer is not configured');
-      throw diagnosed(error, namesDiffer('iss', name, configured));
-    }
-    return issuer;
-  }
 
   function verifyBy(issuer: Issuer, token: UnverifiedToken): VerifiedToken | Promise<VerifiedToken> {
     if (!issuer.types.has(token.type)) {
@@ -171,6 +148,39 @@ export function createVerifier(options: VerifierOptions): Verifier {
       until: tokenEndsAt(times) + issuer.rules.clockTolerance,
     });
     return verified;
+  }
+}
+
+/** Throws, or rejects with, `LoginError`. */
+type FindIssuer = (token: UnverifiedToken) => Issuer | Promise<Issuer>;
+
+function amongConfigured(options: VerifierOptions): FindIssuer {
+  const issuers = prepareIssuers(options);
+  const names = [...issuers.keys()].filter((name) => name !== undefined);
+  return ({ payload }) => {
+    const name = claimOf(payload, 'iss');
+    const issuer = name === undefined || typeof name === 'string' ? issuers.get(name) : undefined;
+    if (issuer === undefined) {
+      const error = new LoginError('issuer_refused', 'The issuer is not configured');
+      throw diagnosed(error, namesDiffer('iss', name, names));
+    }
+    return issuer;
+  };
+}
+
+function amongTenants({ clock, lifetime, isExpRequired = false }: VerifierOptions, tenants: TenantSource): FindIssuer {
+  const prepared = new WeakMap<IssuerRules, Issuer>();
+  return (token) => {
+    const rules = tenants.find(issuerNameOf(token, clock.now(), isExpRequired));
+    return rules instanceof Promise ? rules.then(issuerOf) : issuerOf(rules);
+  };
+
+  function issuerOf(rules: IssuerRules): Issuer {
+    const known = prepared.get(rules);
+    if (known !== undefined) return known;
+    const issuer = prepareIssuer(rules, lifetime);
+    prepared.set(rules, issuer);
+    return issuer;
   }
 }
 

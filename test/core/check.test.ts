@@ -1,4 +1,5 @@
 import { createSecretKey } from 'node:crypto';
+import { adviceFor } from '../../lib/core/advice.js';
 import {
   aBoolean,
   aNumber,
@@ -61,11 +62,25 @@ test.each([
   ['limt', 'limit'],
   ['limti', 'limit'],
   ['lable', 'label'],
-  ['clockSkew', 'clockTolerance'],
-  ['jwks_uri', 'jwksUri'],
-  ['iss', 'issuer'],
 ])('%s is probably %s', (typed, meant) => {
-  expect(hint(typed, ['limit', 'label', 'clockTolerance', 'jwksUri', 'issuer'])).toBe(`did you mean ${meant}?`);
+  expect(hint(typed, ['limit', 'label', 'issuer'])).toBe(`did you mean ${meant}?`);
+});
+
+test.each([
+  ['clockSkew', ['limit', 'clockTolerance'], 'clockTolerance'],
+  ['jwks_uri', ['jwksUri', 'issuer'], 'jwksUri'],
+  ['ISS', ['jwksUri', 'issuer'], 'issuer'],
+  ['key', ['publicKey'], 'publicKey'],
+  ['key', ['prefix'], 'prefix'],
+  ['timeout', ['idleTimeout', 'storeTimeout'], 'storeTimeout'],
+])('%s, beside %j, is what is called %s here', (typed, names, meant) => {
+  expect(adviceFor(typed, names, {})).toBe(`here it is called ${meant}`);
+  expect(adviceFor(typed, names, { [typed.toLowerCase()]: 'leave it out' })).toBe('leave it out');
+  expect(adviceFor(typed, ['limit'], {})).toBeUndefined();
+});
+
+test.each(['constructor', '__proto__', 'tostring', ''])('%j is not a name from elsewhere', (typed) => {
+  expect(adviceFor(typed, ['limit', 'name', 'constructor'], {})).toBeUndefined();
 });
 
 test.each(['colour', 'li', '', 'x'.repeat(5000), 'l'.repeat(41)])('%.10s is not guessed', (typed) => {

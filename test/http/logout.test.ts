@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import supertest from 'supertest';
-import { managedSessions, memoryStore } from '../../lib/index.js';
 import { LoginError } from '../../lib/core/errors.js';
+import { managedSessions, memoryStore } from '../../lib/index.js';
 import { describeEachFramework } from '../support/frameworks.js';
 import {
   bearer,
@@ -78,6 +79,30 @@ describeEachFramework((_name, makeApp) => {
     ])('clears the cookie %s', async (_name, headers) => {
       const response = await leaving().post('/logout').set(headers).expect(204);
       expect(response.headers['set-cookie']).toEqual(CLEARED);
+    });
+
+    test('ends a session while another token waits for its keys', async () => {
+      let found: (issuer: null) => void = () => undefined;
+      const sessions = managedSessions({
+        issuer: (iss) =>
+          iss === ISSUER ? { issuer: ISSUER, secret: SECRET } : new Promise((resolve) => (found = resolve)),
+        store: memoryStore(),
+        clock: { now: () => START },
+      });
+      const token = tokenOf('s1', { aud: undefined });
+      const { session } = await sessions.verify(token);
+      const ended = once(session.signal, 'abort');
+      const app = makeApp();
+      app.mount('/logout', sessions.logout());
+      const answer = supertest(app.listener)
+        .post('/logout')
+        .set({ ...bearer(token), ...cookie(tokenOf('s2', { iss: 'https://slow.example/' })) })
+        .expect(204)
+        .then();
+      await ended;
+      found(null);
+      await answer;
+      await sessions.close();
     });
 
     test('clears the cookie of a session that has already ended', async () => {

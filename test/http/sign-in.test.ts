@@ -188,6 +188,27 @@ describeEachFramework((_framework, makeApp) => {
       expect(cookiesOf(response)).toEqual(written(tokenOf('s2')));
     });
 
+    test('a login that the session limit refuses replaces nothing', async () => {
+      const site = siteOf({ maxSessionsPerUser: 1, atSessionLimit: 'refuse' });
+      const other = tokenOf('b1', { sub: 'bob' });
+      await signIn(site, other).expect(303);
+      await signIn(site, tokenOf('s1')).expect(303);
+      const response = await signIn(site, tokenOf('s2'), cookie(other)).expect(403);
+      expect(cookiesOf(response)).toBeUndefined();
+      expect(ended).toEqual([]);
+      await expect(sessions.verify(other)).resolves.toMatchObject({ user: { id: 'bob' } });
+    });
+
+    test('nor does one whose client cannot be told', async () => {
+      const client = (): never => {
+        throw new Error('no client');
+      };
+      const site = siteOf({ client });
+      await signIn(site, tokenOf('s2'), cookie(tokenOf('s1'))).expect(500);
+      expect(ended).toEqual([]);
+      await expect(sessions.verify(tokenOf('s1'))).resolves.toBeDefined();
+    });
+
     test('a full house is 403', async () => {
       const site = siteOf({ maxSessionsPerUser: 1, atSessionLimit: 'refuse' });
       await signIn(site, tokenOf('s1')).expect(303);

@@ -11,7 +11,6 @@ import {
   judgeAnswer,
   learn,
   meaningOfCreated,
-  refusalOf,
   withoutVouch,
   type Freshness,
   type Knowledge,
@@ -21,6 +20,7 @@ import {
   type SightQuestion,
   type Verdict,
 } from '../../lib/ledger/knowledge.js';
+import { refusalOf } from '../../lib/ledger/refusals.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const MINUTE = 60_000;

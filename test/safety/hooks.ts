@@ -65,6 +65,23 @@ const THENABLES: readonly Outcome[] = [
   ['returns a proxy with traps', () => new Proxy({}, TRAPS)],
 ];
 
+/** For a hook of which two failures are enough. */
+export const THROWS: readonly [name: string, run: () => unknown][] = [
+  [
+    'an error',
+    () => {
+      throw new Error('no');
+    },
+  ],
+  [
+    'undefined, thrown',
+    () => {
+      // eslint-disable-next-line @typescript-eslint/only-throw-error -- what is tested
+      throw undefined;
+    },
+  ],
+];
+
 export const FAILURES: readonly Outcome[] = [...REASONS.map(thrown), ...REASONS.map(rejected), ...THENABLES];
 
 /** Settles in a way that a hook that must answer at once may be taken to accept. */

@@ -5,7 +5,7 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from 'node:net';
 import supertest from 'supertest';
 import type { ManagedSessions } from '../../lib/index.js';
-import { tokenOf } from '../http/site.js';
+import { ISSUER, START, tokenOf } from '../http/site.js';
 import { describeEachFramework, type TestApp } from '../support/frameworks.js';
 import { ALICE, EVIL, HOST, shop } from './cookies.js';
 
@@ -124,6 +124,82 @@ describeEachFramework((_framework, makeApp) => {
     app.mount('/', sessions.required({ fresh: true }), mark, sessions.router());
     expect(await slowly(app, sent, begun.then(settled), () => sessions.revoke('alice', handle))).toBe(401);
     await expect(sessions.verify(other)).resolves.toBeDefined();
+  });
+
+  describe('a session that ends while the application looks for its user', () => {
+    /** The option `user` resolves once the sessions of its user have ended. */
+    function slowShop(): ManagedSessions {
+      const slow: ManagedSessions = shop({
+        user: async (claims) => {
+          await slow.revokeAll('alice');
+          return { id: 'alice', issuer: ISSUER, claims };
+        },
+      });
+      return slow;
+    }
+    let slow: ManagedSessions;
+    beforeEach(() => {
+      slow = slowShop();
+    });
+    afterEach(() => slow.close());
+
+    test.each([{}, { fresh: true }])('does not pass required(%j)', async (options) => {
+      const app = makeApp();
+      app.mount('/', slow.required(options), letIn);
+      const { body, status } = await supertest(app.listener).get('/').set(FORM);
+      expect([status, body.code]).toEqual([401, 'session_revoked']);
+    });
+
+    test('has no user behind optional()', async () => {
+      const seen: unknown[] = [];
+      const app = makeApp();
+      app.mount('/', slow.optional(), (req: IncomingMessage, res) => {
+        seen.push(Reflect.get(req, 'user'), Reflect.get(req, 'loginSession'), Reflect.get(req, 'loginError'));
+        res.end();
+      });
+      await supertest(app.listener).get('/').set(FORM);
+      expect(seen).toEqual([undefined, undefined, expect.objectContaining({ code: 'session_revoked' })]);
+    });
+
+    test('uses no route', async () => {
+      const app = makeApp();
+      app.mount('/', slow.router());
+      await supertest(app.listener).delete('/others').set(FORM).expect(401);
+    });
+
+    test('opens no connection, and is not active', async () => {
+      const app = makeApp();
+      app.mount('/authenticate', (req: IncomingMessage, res) => {
+        slow.authenticate(req).then(
+          () => res.end('in'),
+          (error: unknown) => res.end(Reflect.get(Object(error), 'code')),
+        );
+      });
+      app.mount('/introspect', slow.introspection({ authorize: () => true }));
+      const { text } = await supertest(app.listener).get('/authenticate').set(FORM);
+      expect(text).toBe('session_revoked');
+      await expect(slow.verify(tokenOf('alice-2', { sub: 'alice' }))).rejects.toMatchObject({
+        code: 'session_revoked',
+      });
+      const token = tokenOf('alice-3', { sub: 'alice', iat: START / 1000 - 60 });
+      const { body } = await supertest(app.listener).post('/introspect').type('form').send({ token });
+      expect(body).toEqual({ active: false });
+    });
+  });
+
+  test('a second token, of somebody else, comes with a user of its own', async () => {
+    const bob = tokenOf('bob-1', { sub: 'bob' });
+    const app = makeApp();
+    const override = (req: IncomingMessage, _res: unknown, next: () => void): void => {
+      req.method = 'POST';
+      req.headers.authorization = `Bearer ${bob}`;
+      next();
+    };
+    app.mount('/', sessions.optional(), override, sessions.required(), (req: IncomingMessage, res) => {
+      res.end(JSON.stringify([Reflect.get(req, 'user').id, Reflect.get(req, 'loginSession').handle]));
+    });
+    const { text } = await supertest(app.listener).get('/').set(FORM);
+    expect(JSON.parse(text)).toEqual(['bob', (await sessions.verify(bob)).session.handle]);
   });
 
   test('a GET of another site that becomes a POST between two gates', async () => {

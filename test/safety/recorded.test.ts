@@ -24,6 +24,7 @@ import { createClientAddress, compileTrust, recordedAddress, type TrustProxy } f
 import { createTestClock, createTestIssuer, type TestIssuer } from '../../lib/testing/index.js';
 import { request as requestOf, type Sent } from '../http/sent.js';
 import { describeEachFramework } from '../support/frameworks.js';
+import { THROWS } from './hooks.js';
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0';
 const CHROME =
@@ -220,19 +221,7 @@ describeEachFramework((_name, makeApp) => {
       ['a string', () => '203.0.113.7'],
       ['an address that is a number', () => ({ ip: 7 })],
       ['an unknown name', () => ({ useragent: FIREFOX })],
-      [
-        'an error',
-        () => {
-          throw new Error('no');
-        },
-      ],
-      [
-        'undefined, thrown',
-        () => {
-          // eslint-disable-next-line @typescript-eslint/only-throw-error -- what is tested
-          throw undefined;
-        },
-      ],
+      ...THROWS,
     ])('%s lets nobody in, and nothing is recorded', async (_what, client) => {
       const { status, sessions, text } = await answerTo(client);
       expect([status, text]).toEqual([500, expect.stringMatching(/^application error/)]);

@@ -40,6 +40,7 @@ import {
   type TestIssuerOptions,
 } from '../../lib/testing/index.js';
 import { describeEachFramework } from '../support/frameworks.js';
+import { THROWS } from './hooks.js';
 
 const SECRET = 'a secret that nobody may see in a message';
 const ISSUER = { issuer: 'https://id.example.com/', secret: SECRET };
@@ -83,49 +84,32 @@ const WORDS = [null, 'x', 7, true];
 const BOOLEANS = [null, 'true', 1];
 const STRINGS = [null, 7, {}];
 
+const TYPES = [null, 'JWT', [], [7]];
+
+/** What the presets take as well. */
+const ADJUSTABLE = {
+  algorithms: [null, 'RS256', [], ['none'], ['x']],
+  clockTolerance: DURATIONS,
+  claims: [null, 'x', { org: undefined }, { org: {} }, { org: [] }, undefined],
+  keysMaxAge: DURATIONS,
+  keysMaxStale: DURATIONS,
+  session: [null, 7, [], [7]],
+  began: WORDS,
+  scopes: FUNCTIONS,
+  senderConstrained: WORDS,
+};
 const ISSUER_WRONG: Wrong<IssuerOptions> = {
+  ...ADJUSTABLE,
   issuer: [null, '', 7],
   audience: [null, '', [], [7], 7, undefined],
   jwksUri: [null, 'jwks.json', 7, undefined],
   secret: [null, 'short', 7, [], undefined],
   publicKey: [null, 'x', 7, [], undefined],
   discover: BOOLEANS,
-  algorithms: [null, 'RS256', [], ['none'], ['x']],
-  clockTolerance: DURATIONS,
-  types: [null, 'JWT', [], [7]],
-  claims: [null, 'x', { org: undefined }, { org: {} }, { org: [] }, undefined],
-  keysMaxAge: DURATIONS,
-  keysMaxStale: DURATIONS,
-  session: [null, 7, [], [7]],
-  began: WORDS,
+  types: TYPES,
   subject: [null, '', 7],
   profile: FUNCTIONS,
-  scopes: FUNCTIONS,
-  senderConstrained: WORDS,
   withoutIssuer: BOOLEANS,
-};
-const {
-  clockTolerance,
-  claims,
-  algorithms,
-  keysMaxAge,
-  keysMaxStale,
-  session,
-  began,
-  scopes,
-  senderConstrained,
-  types,
-} = ISSUER_WRONG;
-const ADJUSTABLE = {
-  clockTolerance,
-  claims,
-  algorithms,
-  keysMaxAge,
-  keysMaxStale,
-  session,
-  began,
-  scopes,
-  senderConstrained,
 };
 
 /** The options that are left to `managedSessions()` to check are passed on to it. */
@@ -201,7 +185,7 @@ const OWNERS: readonly Owner[] = [
     throughSessions(oidc),
     {
       ...ADJUSTABLE,
-      types,
+      types: TYPES,
       issuer: [null, '', 'x', undefined],
       audience: [null, '', [], 7, undefined],
     },
@@ -411,7 +395,7 @@ describe('what people know from elsewhere is explained', () => {
     ['maxAge', (cookie) => managedSessions({ issuer: ISSUER, cookie }), {}, /as long as its token/],
     ['httpOnly', (cookie) => managedSessions({ issuer: ISSUER, cookie }), {}, /always HttpOnly/],
     ['client', (o) => redisStore('redis://127.0.0.1:1', o), {}, /the first argument/],
-    ['keyPrefix', (o) => redisStore('redis://127.0.0.1:1', o), {}, /did you mean prefix\?/],
+    ['keyPrefix', (o) => redisStore('redis://127.0.0.1:1', o), {}, /here it is called prefix/],
     ['credentialsRequired', (o) => sessions.required(o), {}, /optional\(\)/],
     ['scopes', (o) => sessions.required(o), {}, /did you mean scope\?/],
     ['requiredScopes', (o) => sessions.required(o), {}, /here it is called scope/],
@@ -509,19 +493,7 @@ describeEachFramework((_name, makeApp) => {
     ['a relative URL', () => 'sign-in'],
     ['a line feed', () => '/sign-in?to=\n'],
     ['what is not encoded', () => '/sign-in?to=ä'],
-    [
-      'an error',
-      () => {
-        throw new Error('no');
-      },
-    ],
-    [
-      'undefined, thrown',
-      () => {
-        // eslint-disable-next-line @typescript-eslint/only-throw-error -- what is tested
-        throw undefined;
-      },
-    ],
+    ...THROWS,
   ])('loginUrl: %s goes to the error handler, and lets nobody in', async (_what, loginUrl) => {
     const site = siteWith(loginUrl);
     const answers = [

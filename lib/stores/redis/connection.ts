@@ -125,6 +125,9 @@ export class RedisConnection {
         if (state === 'sent') {
           held.overdue += 1;
           held.timeoutsInARow += 1;
+        } else {
+          // Not by the clock: a timer may fire a little before its time.
+          this.#unreadySince = -Infinity;
         }
         this.#waiting.delete(go);
         state = 'over';

@@ -1,7 +1,6 @@
 /** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { LRUCache } from 'lru-cache';
-
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionRecord, SessionUser } from '../../core/session.js';
@@ -18,7 +17,8 @@ import {
 } from './cutoff-scripts.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { Call } from './session-prelude.js';
-import { GET, LABEL, LIST, RESTORE, REVOKE, SIGHT } from './session-scripts.js';
+import { GET, LABEL, LIST, RESTORE, REVOKE } from './session-scripts.js';
+import { SIGHT } from './sight-script.js';
 
 /** Users whose unacknowledged cutoffs are remembered. */
 const UNACKNOWLEDGED = 1000;

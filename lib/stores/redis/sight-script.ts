@@ -1,0 +1,214 @@
+/** The script of a sighting: it judges the session, records it, and makes room under the cap. Atomic. */
+
+import { expiresAt, LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
+import { movedFrom } from '../../core/record.js';
+import { IP_LIMIT, keptOrNull, USER_AGENT_LIMIT } from '../../core/session.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type SightAnswer, type SightRequest, type Tombstone } from '../store.js';
+import { ROW, TIMES, TOMBSTONE } from './records.js';
+import { flag, formatted, groupsOf, listOf, number, numberOrNull, string } from './script.js';
+import { BATCH, ENDING, userScript } from './session-prelude.js';
+
+const DAY = 24 * 3600 * 1000;
+
+interface Sighted {
+  readonly answer: SightAnswer | 'again';
+  readonly ended: readonly Tombstone[];
+}
+
+/**
+ * Records a sighting. Ends the sessions for which the cap has no place. If these are more than one script may end, the
+ * answer is 'again': the sighting was not recorded, and the caller repeats the call.
+ */
+export const SIGHT = userScript<SightRequest, Sighted>({
+  parameters: {
+    handle: string(({ handle }) => handle),
+    beganAt: numberOrNull(({ token }) => token.beganAt),
+    lifetime: numberOrNull(({ token }) => token.lifetime),
+    tokensEndAt: number(({ token }) => tokenEndsAt(token)),
+    endsAt: numberOrNull(({ token }) => token.sessionEndsAt),
+    ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
+    userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
+    byProgram: flag(({ sighting }) => sighting.byProgram === true),
+    maxSessions: numberOrNull(({ policy }) => (Number.isFinite(policy.maxSessions) ? policy.maxSessions : null)),
+    isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
+    isTracked: flag(({ track }) => track !== false),
+    clientKey: string(({ clientKey }) => clientKey ?? null),
+  },
+  lua: `
+local known = find(handle)
+local wasEnded = known and known.isTombstone
+local record, keptUntil, endedBy, before, standing
+local isKeptLonger = not known
+local rowBefore = known and rowOf(known) or ''
+
+if not wasEnded then
+  local cutoffAt = cutoff and cutoff.at or 0
+  -- A session that begins with its first sighting begins after the cutoff that it meets.
+  record = { handle = handle, startedAt = beganAt or math.max(at, cutoff and cutoffAt or at), lastSeenAt = at,
+    lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt, survivedCutoffAt = cutoffAt }
+  keptUntil = tombstoneUntil(record)
+  if known then
+    record.startedAt = math.min(known.startedAt, beganAt or known.startedAt)
+    record.lastSeenAt = math.max(known.lastSeenAt, at)
+    record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
+    record.endsAt = earliest(known.endsAt, endsAt)
+    record.survivedCutoffAt = math.max(cutoffAt, known.survivedCutoffAt)
+    keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
+    isKeptLonger = tokensEndAt > known.tokensEndAt or lifetime ~= known.lifetime
+  end
+  -- First by the record as it stands, then by when the session began according to this token.
+  endedBy = known and cutoffOf(known) or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
+  before = known and decide(known) or 'new'
+  standing = (before == 'expired' or before == 'idle') and before or decide(record)
+  if standing == 'live' and not endedBy and not isTracked then
+    return { 'live', formatTimes(record), '', '', {}, '' }
+  end
+end
+
+-- The client on record is a person's: a program does not take its place.
+local isKeptFromProgram = byProgram and string.find(rowBefore, '^\\n[^\\n]*\\n[^\\n]') ~= nil
+
+-- The common case: nothing has changed but the time.
+if before == 'live' and standing == 'live' and not endedBy and not isKeptLonger and clientKey == '' then
+  local row = (byProgram and '1' or '') .. '\\n' .. ip .. '\\n' .. userAgent .. '\\n'
+  if isKeptFromProgram or (ip ~= '' and userAgent ~= '' and string.sub(rowBefore, 1, #row) == row) then
+    return { 'live', writeTimes(record), rowBefore, rowBefore, {}, '' }
+  end
+end
+${ROW.parser}${ROW.formatter}
+
+local function noteClient()
+  local today, notes, isKnown = math.floor(at / ${DAY}), {}, ''
+  local noted = redis.call('GET', clients) or ''
+  for note in string.gmatch(noted, '%S+') do
+    local key, day = string.match(note, '^(.*)%.(%d+)$')
+    if day and today - tonumber(day) <= ${CLIENT_NOTED_FOR / DAY} then
+      if key == clientKey then isKnown = '1'
+      elseif #notes < ${CLIENTS_NOTED - 1} then notes[#notes + 1] = note end
+    end
+  end
+  table.insert(notes, 1, clientKey .. '.' .. digits(today))
+  local text = table.concat(notes, ' ')
+  if text ~= noted then redis.call('SET', clients, text, 'PX', ${CLIENT_NOTED_FOR}) end
+  return isKnown
+end
+
+local function updateRow()
+  if isKeptFromProgram then return rowBefore end
+  local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
+  if ip ~= '' then row.ip = ip end
+  if userAgent ~= '' then row.userAgent = userAgent end
+  row.byProgram = byProgram or (userAgent == '' and row.byProgram)
+  local text = formatRow(row)
+  if text ~= rowBefore then redis.call('HSET', rows, handle, text) end
+  return text
+end
+
+-- Rows that are over, of other sessions of this user. Few have any: two at random are looked at with each refreshed token.
+local function dropSomeRows()
+  for _, other in ipairs(redis.call('HRANDFIELD', rows, 2)) do
+    local entry = parse(other, redis.call('HGET', sessions, other))
+    if other ~= handle and not (entry and rowOf(entry)) then redis.call('HDEL', rows, other) end
+  end
+end
+
+local function live(ended)
+  local isKnownClient = clientKey ~= '' and noteClient() or ''
+  local row = updateRow()
+  local text = writeTimes(record)
+  -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
+  if isKeptLonger or rowBefore == '' then keepUntil(rows, rowUntil(record)) end
+  if isKeptLonger then
+    keepUntil(sessions, keptUntil)
+    dropSomeRows()
+  end
+  return { 'live', text, rowBefore, row, ended, isKnownClient }
+end
+
+-- The session was live and still is.
+if before == 'live' and standing == 'live' and not endedBy then return live({}) end
+
+${ENDING}
+if wasEnded then
+  local needed = tombstoneUntil({ tokensEndAt = tokensEndAt })
+  if needed <= known.keptUntil then return { 'ended', known.text } end
+  return { 'ended', extendTombstone(known, math.min(needed + tombstoneFor, ${LAST_MOMENT})) }
+end
+-- The tombstone is kept even if the session was not on record: a token refreshed later would not show when it began.
+if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
+if standing ~= 'live' then
+  if known and standing ~= 'lapsed' then
+    return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
+  end
+  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
+  ending.origin = ''
+  return { 'ended', formatTombstone(ending) }
+end
+
+local ended = {}
+local function endForRoom(oldest)
+  local tombstone = endingOf(oldest, 'revoked', '', 'session_limit', tombstoneUntil(oldest))
+  ended[#ended + 1] = oldest.handle
+  ended[#ended + 1] = writeTombstone(oldest.handle, tombstone)
+end
+
+local function makeRoom()
+  local all = allLive()
+  if #all < maxSessions then return 'room' end
+  if isRefusing then return 'refused' end
+  for i = #all, math.max(maxSessions, 1), -1 do endForRoom(all[i]) end
+  return 'room'
+end
+
+-- Those seen longest ago come first. In an index longer than a batch, sessions further up that are over count as live
+-- until a script meets them.
+local function makeRoomByIndex()
+  -- The member without a session stands for the new one.
+  local excess = redis.call('ZCARD', index) - maxSessions
+  if excess <= 0 then return 'room' end
+  local oldest = {}
+  for _, member in ipairs(redis.call('ZREVRANGE', index, 1, ${BATCH})) do
+    local entry = parse(member, redis.call('HGET', sessions, member))
+    if entry and isLive(entry) then oldest[#oldest + 1] = entry
+    else
+      if entry then retire(entry) else unlist(member) end
+      excess = excess - 1
+    end
+  end
+  if excess > 0 and isRefusing then return 'refused' end
+  for i = 1, math.min(excess, #oldest) do endForRoom(oldest[i]) end
+  return excess > #oldest and 'again' or 'room'
+end
+
+if known then unlist(handle) end
+retireSome(handle)
+if maxSessions then
+  local outcome = isIndexed and makeRoomByIndex() or makeRoom()
+  if outcome ~= 'room' then return { outcome, '', '', '', ended, '' } end
+end
+local answer = live(ended)
+indexIfMany()
+return answer
+`,
+  /** Reply: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is known. */
+  decode(reply) {
+    const [state, text, before, row, flat = [], isKnownClient] = listOf(reply);
+    const ended = groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
+    if (state === 'again') return { answer: 'again', ended };
+    if (state === 'refused') return { answer: { state }, ended };
+    if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };
+    const times = formatted(TIMES, text);
+    const { startedAt, endsAt, survivedCutoffAt } = times;
+    const answer = {
+      state: 'live',
+      startedAt,
+      endsAt,
+      expiresAt: expiresAt(times),
+      created: before === '' && row !== '',
+      knownClient: isKnownClient === '1',
+      moved: before === '' ? null : movedFrom(formatted(ROW, before), formatted(ROW, row)),
+      survivedCutoffAt,
+    } as const;
+    return { answer, ended };
+  },
+});
