@@ -34,14 +34,12 @@ function aliasesOf(name: string): readonly string[] {
   return ALIASES[name]?.split(' ') ?? [];
 }
 
-/** What to write instead of a name from elsewhere, where there are these `names`. Undefined for any other name. */
-export function adviceFor(typed: string, names: readonly string[], advice: Advice): string | undefined {
+/** What a name from elsewhere is called here, where there are these `names`. Undefined for any other name. */
+export function aliasMeant(typed: string, names: readonly string[]): string | undefined {
   const lower = typed.toLowerCase();
-  if (Object.hasOwn(advice, lower)) return advice[lower];
-  const meant = Object.keys(ALIASES).find(
+  return Object.keys(ALIASES).find(
     (name) => names.includes(name) && aliasesOf(name).some((alias) => alias.toLowerCase() === lower),
   );
-  return meant === undefined ? undefined : called(meant);
 }
 
 const atIssuer = (name: string): string => `it is an option of the issuer: issuer: { issuer, ${name} }`;
@@ -49,7 +47,6 @@ const atCookie = (name: string): string => `it is an option of the cookie: cooki
 const atStore = 'it is an option of the store: store: redisStore(url, { prefix, minReplicas })';
 const atRouter = (name: string): string => `it is an option of router(): router({ ${name} })`;
 const here = (name: string): string => `it is an option of managedSessions(): managedSessions({ ${name} })`;
-const called = (name: string): string => `here it is called ${name}`;
 
 function each(names: readonly string[], text: (name: string) => string): Advice {
   return Object.fromEntries(names.map((name) => [name.toLowerCase(), text(name)] as const));

@@ -1,7 +1,7 @@
 /** Checks option objects: unknown names, and the kind of each value. No message ever contains a value. */
 
 import { KeyObject } from 'node:crypto';
-import { adviceFor, type Advice } from './advice.js';
+import { aliasMeant, type Advice } from './advice.js';
 
 /** What an option accepts: a predicate, and the same in words that follow "must be". */
 export interface Kind {
@@ -104,11 +104,12 @@ export function checkNames(
 ): void {
   const unknown = Object.keys(value).find((name) => !names.includes(name));
   if (unknown === undefined) return;
-  const advised = adviceFor(unknown, names, advice) ?? hint(unknown, names);
-  throw new TypeError(`${owner} has no ${what} ${shownName(unknown)}: ${advised}`);
+  const lower = unknown.toLowerCase();
+  const advised = Object.hasOwn(advice, lower) ? advice[lower] : hint(unknown, names);
+  throw new TypeError(`${owner} has no ${what} ${shownName(unknown)}: ${String(advised)}`);
 }
 
-/** Which name was probably misspelt, or else every name that there is. */
+/** What was probably meant, or else every name that there is. */
 export function hint(typed: string, names: readonly string[]): string {
   const meant = meantBy(typed, names);
   if (names.length === 0) return 'there are none';
@@ -163,8 +164,9 @@ const BUILT_IN: Readonly<Record<string, string>> = {
 };
 
 function meantBy(typed: string, names: readonly string[]): string | undefined {
+  const alias = aliasMeant(typed, names);
   const lower = typed.toLowerCase();
-  if (lower.length > 40) return undefined;
+  if (alias !== undefined || lower.length > 40) return alias;
   const near = names.map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }));
   const [best] = near.sort((a, b) => a.distance - b.distance);
   return best !== undefined && best.distance <= Math.min(2, lower.length / 2) ? best.name : undefined;

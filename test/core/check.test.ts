@@ -1,5 +1,5 @@
 import { createSecretKey } from 'node:crypto';
-import { adviceFor } from '../../lib/core/advice.js';
+import { aliasMeant } from '../../lib/core/advice.js';
 import {
   aBoolean,
   aNumber,
@@ -74,13 +74,14 @@ test.each([
   ['key', ['prefix'], 'prefix'],
   ['timeout', ['idleTimeout', 'storeTimeout'], 'storeTimeout'],
 ])('%s, beside %j, is what is called %s here', (typed, names, meant) => {
-  expect(adviceFor(typed, names, {})).toBe(`here it is called ${meant}`);
-  expect(adviceFor(typed, names, { [typed.toLowerCase()]: 'leave it out' })).toBe('leave it out');
-  expect(adviceFor(typed, ['limit'], {})).toBeUndefined();
+  expect(hint(typed, names)).toBe(`did you mean ${meant}?`);
+  const advice = { [typed.toLowerCase()]: 'leave it out' };
+  expect(() => checkNames({ [typed]: 1 }, 'list()', names, { advice })).toThrow(/: leave it out$/);
+  expect(aliasMeant(typed, ['limit'])).toBeUndefined();
 });
 
 test.each(['constructor', '__proto__', 'tostring', ''])('%j is not a name from elsewhere', (typed) => {
-  expect(adviceFor(typed, ['limit', 'name', 'constructor'], {})).toBeUndefined();
+  expect(aliasMeant(typed, ['limit', 'name', 'constructor'])).toBeUndefined();
 });
 
 test.each(['colour', 'li', '', 'x'.repeat(5000), 'l'.repeat(41)])('%.10s is not guessed', (typed) => {

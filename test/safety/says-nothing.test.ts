@@ -395,10 +395,10 @@ describe('what people know from elsewhere is explained', () => {
     ['maxAge', (cookie) => managedSessions({ issuer: ISSUER, cookie }), {}, /as long as its token/],
     ['httpOnly', (cookie) => managedSessions({ issuer: ISSUER, cookie }), {}, /always HttpOnly/],
     ['client', (o) => redisStore('redis://127.0.0.1:1', o), {}, /the first argument/],
-    ['keyPrefix', (o) => redisStore('redis://127.0.0.1:1', o), {}, /here it is called prefix/],
+    ['keyPrefix', (o) => redisStore('redis://127.0.0.1:1', o), {}, /did you mean prefix\?/],
     ['credentialsRequired', (o) => sessions.required(o), {}, /optional\(\)/],
     ['scopes', (o) => sessions.required(o), {}, /did you mean scope\?/],
-    ['requiredScopes', (o) => sessions.required(o), {}, /here it is called scope/],
+    ['requiredScopes', (o) => sessions.required(o), {}, /did you mean scope\?/],
   ];
   test.each(HINTS)('%s', async (option, call, valid, hint) => {
     const message = await refusalOf(() => Reflect.apply(call, undefined, [{ ...valid, [option]: SECRET }]));
