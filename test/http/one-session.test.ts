@@ -78,6 +78,8 @@ test.each<[string, readonly Name[], string, number]>([
   ['only an ended one verifies: its own refusal says more', ['rubbish', 'ended'], 'ended', 0],
   ['the expired one says more than rubbish', ['rubbish', 'expired'], 'token_expired', 0],
   ['the first of several that say nothing', ['rubbish', 'forged'], 'token_malformed', 0],
+  // A sixth would not have been read.
+  ['five, although only one is good', ['rubbish', 'forged', 'expired', 'ended', 'a1'], 'token_malformed', 0],
 ])('%s', async (_what, names, expected, peeks) => {
   expect([await chosen(names), peeked]).toEqual([expected, peeks]);
 });
