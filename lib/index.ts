@@ -67,6 +67,7 @@ export type {
   SessionList,
   SessionView,
 } from './http/account.js';
+export type { UserResult } from './http/user-result.js';
 export type { HandoffOptions, HandoffState } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
 export type { AuthenticateOptions, Login, RequestJudged } from './http/authenticate.js';

@@ -14,19 +14,22 @@ import type { AppRequest } from './request.js';
 import { redirect, sendNotAllowed, sendNothing, type Handler } from './respond.js';
 import type { SentToken, TokenSource } from './token-source.js';
 
-const SITE_DATA = [
-  'cache',
-  'cookies',
-  'storage',
-  'executionContexts',
-  'clientHints',
-  'prefetchCache',
-  'prerenderCache',
-  '*',
-] as const;
-
 /** What a browser can be told to forget (Clear Site Data, section 3.1). `'*'` stands for all of it. */
-export type SiteData = (typeof SITE_DATA)[number];
+export type SiteData =
+  'cache' | 'cookies' | 'storage' | 'executionContexts' | 'clientHints' | 'prefetchCache' | 'prerenderCache' | '*';
+
+/** Complete by type. */
+const IS_SITE_DATA: Readonly<Record<SiteData, true>> = {
+  cache: true,
+  cookies: true,
+  storage: true,
+  executionContexts: true,
+  clientHints: true,
+  prefetchCache: true,
+  prerenderCache: true,
+  '*': true,
+};
+const SITE_DATA = Object.keys(IS_SITE_DATA);
 
 export interface LogoutOptions {
   /**

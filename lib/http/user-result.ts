@@ -3,11 +3,8 @@
 import { types } from 'node:util';
 import { LoginError } from '../core/errors.js';
 
-/** There is no such user. */
-type NoUser = null | undefined | false;
-
-/** What the option `user` may return. */
-export type UserResult<User> = User | NoUser | PromiseLike<User | NoUser>;
+/** What the option `user` may return. Null, undefined and false: there is no such user. */
+export type UserResult<User> = User | null | undefined | false | PromiseLike<User | null | undefined | false>;
 
 /**
  * The user. Throws `LoginError` `user_refused` for everything that stands for nobody: to a handler, a falsy `req.user` is
