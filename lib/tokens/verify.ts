@@ -95,7 +95,7 @@ interface UnverifiedToken extends SignedToken {
 /** Throws `TypeError` if two issuers have the same name. */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { clock, onUnnamed, maxTokenLength = MAX_TOKEN_LENGTH } = options;
-  const findIssuer = options.tenants === undefined ? amongConfigured(options) : amongTenants(options, options.tenants);
+  const byIssuer = options.tenants === undefined ? amongConfigured(options) : amongTenants(options, options.tenants);
   const cache = new TokenCache<VerifiedToken>(options.cache ?? {});
 
   return {
@@ -105,8 +105,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       if (known !== undefined) return known;
       requireLength(text, maxTokenLength);
       const token = parseToken(text);
-      const issuer = findIssuer(token);
-      return issuer instanceof Promise ? issuer.then((found) => verifyBy(found, token)) : verifyBy(issuer, token);
+      return byIssuer(token, verifyBy);
     },
   };
 
@@ -151,28 +150,32 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 }
 
-/** Throws, or rejects with, `LoginError`. */
-type FindIssuer = (token: UnverifiedToken) => Issuer | Promise<Issuer>;
+type VerifyBy = (issuer: Issuer, token: UnverifiedToken) => VerifiedToken | Promise<VerifiedToken>;
 
-function amongConfigured(options: VerifierOptions): FindIssuer {
+/** Finds the issuer of a token and verifies by it. Throws, or rejects with, `LoginError`. */
+type ByIssuer = (token: UnverifiedToken, verifyBy: VerifyBy) => VerifiedToken | Promise<VerifiedToken>;
+
+function amongConfigured(options: VerifierOptions): ByIssuer {
   const issuers = prepareIssuers(options);
   const names = [...issuers.keys()].filter((name) => name !== undefined);
-  return ({ payload }) => {
-    const name = claimOf(payload, 'iss');
+  return (token, verifyBy) => {
+    const name = claimOf(token.payload, 'iss');
     const issuer = name === undefined || typeof name === 'string' ? issuers.get(name) : undefined;
     if (issuer === undefined) {
       const error = new LoginError('issuer_refused', 'The issuer is not configured');
       throw diagnosed(error, namesDiffer('iss', name, names));
     }
-    return issuer;
+    return verifyBy(issuer, token);
   };
 }
 
-function amongTenants({ clock, lifetime, isExpRequired = false }: VerifierOptions, tenants: TenantSource): FindIssuer {
+function amongTenants({ clock, lifetime, isExpRequired = false }: VerifierOptions, tenants: TenantSource): ByIssuer {
   const prepared = new WeakMap<IssuerRules, Issuer>();
-  return (token) => {
+  return (token, verifyBy) => {
     const rules = tenants.find(issuerNameOf(token, clock.now(), isExpRequired));
-    return rules instanceof Promise ? rules.then(issuerOf) : issuerOf(rules);
+    if (!(rules instanceof Promise)) return verifyBy(issuerOf(rules), token);
+    // At once, not with a further `then`: the keys are held only until those who waited for the issuer have asked for them.
+    return rules.then((found) => verifyBy(issuerOf(found), token));
   };
 
   function issuerOf(rules: IssuerRules): Issuer {

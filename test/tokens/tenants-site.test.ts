@@ -81,7 +81,15 @@ async function outcome(sessions: ManagedSessions, token: string): Promise<string
   );
 }
 
+/** So that nothing ends because its time is up, however busy the machine is. */
+function stopTimeouts(): void {
+  jest.useFakeTimers({ doNotFake: [...NOT_FAKED] });
+  endings.push(() => jest.useRealTimers());
+}
+
 describe('eviction', () => {
+  beforeEach(stopTimeouts);
+
   /** The tenant 0 has a key set, and all others a public key. */
   function startMany(jwksUri: string) {
     return start((iss) =>
@@ -129,9 +137,7 @@ describe('eviction', () => {
 });
 
 test('close() ends the fetches of tenants, and of those that were evicted', async () => {
-  // So that no fetch ends because its time is up.
-  jest.useFakeTimers({ doNotFake: [...NOT_FAKED] });
-  endings.push(() => jest.useRealTimers());
+  stopTimeouts();
   const closed: Promise<unknown>[] = [];
   const endpoint = await serve((response) => closed.push(once(response, 'close')));
   const { sessions, token } = start((iss) =>
