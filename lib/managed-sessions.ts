@@ -73,9 +73,9 @@ export interface ManagedSessions<User = LoginUser> {
   handoff(options: HandoffOptions): Handler;
   /**
    * For your own sign-in route: verifies the token, and sets it as the cookie, as `handoff()` does. If that replaces the
-   * cookie of another session, that session is ended with the reason `replaced`, whoever's it is. Rejects with `LoginError`
-   * if the token is refused, is too long for a cookie, or cannot be checked: then nothing is written. Await it before you
-   * answer, and check that the request comes from your own page: this method does not check that.
+   * cookie of another session, that session is ended with the reason `replaced`, also if it is another user's. Rejects with
+   * `LoginError` if the token is refused, is too long for a cookie, or cannot be checked: then nothing is written. Await it
+   * before you answer, and check that the request comes from your own page: this method does not check that.
    */
   setCookie(req: IncomingMessage, res: ServerResponse, token: string): Promise<void>;
   /**

@@ -35,7 +35,7 @@ export async function chooseSession(
 
   const candidates = [...bySession.values()];
   const isDecided = candidates.length <= 1;
-  // A session is looked up only if there is a choice: the one that is used is judged as any other.
+  // With one candidate there is nothing to choose: the gate asks for its session later, as for any request.
   const sessions = isDecided
     ? candidates.map((value) => ({ is: 'good', value }) as const)
     : await Promise.all(

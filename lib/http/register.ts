@@ -17,7 +17,7 @@ import type { LoginUser } from './request.js';
  * itself, as with passport, declares `interface Register { user: object }`. Without a declaration, `req.user` is a
  * {@link LoginUser}.
  */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- applications add the member
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- an application adds `user` to it, by declaration merging
 export interface Register {}
 
 /** What `Express.User` inherits from. */

@@ -116,7 +116,7 @@ function secretKeyOf(value: unknown, name: string, algorithms: readonly Algorith
   return namingOption(name, () => ({ key, kid: undefined, algorithms: algorithmsOf(key, undefined, algorithms) }));
 }
 
-/** What is no secret that signs HS256 tokens, although it is long enough. */
+/** Why this string cannot be a secret: it is a private key or a URL. Undefined if it can be one. */
 function misplacedSecret(text: string): string | undefined {
   if (/BEGIN[\w ]{0,20} PRIVATE KEY/.test(text))
     return 'is a private key: give the public key that belongs to it as publicKey';

@@ -94,7 +94,7 @@ function expected(names: readonly Name[]): readonly string[] {
   if (sessions > 1 && has('unjudged')) return ['store_unavailable'];
   if (isA) return [has('a2') ? 'a2' : 'a1'];
   if (has('b')) return ['b'];
-  // The only session there is: judged as any other.
+  // The only candidate: the gate asks for its session later.
   if (sessions === 1) return [has('ended') ? 'ended' : 'unjudged'];
   if (has('expired')) return ['token_expired'];
   return ['token_malformed', 'signature_invalid'];
