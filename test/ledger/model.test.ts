@@ -1,20 +1,12 @@
 /** The promise of the ledger, checked after each step of random schedules. */
 
 import fc from 'fast-check';
-import {
-  ACTIVITY_INTERVAL,
-  BOUND,
-  Process,
-  Server,
-  VirtualTime,
-  microtasks,
-  token,
-  useVirtualTimers,
-} from './simulation.js';
+import { ACTIVITY_INTERVAL, BOUND, Process, Server, token } from './simulation.js';
+import { microtasks, useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
 
 beforeEach(useVirtualTimers);
 afterEach(() => {
-  jest.useRealTimers();
+  useRealTimers();
 });
 
 const TOKENS = [token('ann', 'a1'), token('ann', 'a2')];
@@ -232,7 +224,6 @@ async function play(
   for (const each of processes) each.wire.cut();
   for (const each of processes) each.feedWire.cut();
   await microtasks();
-  jest.clearAllTimers();
   if (violations.length > 0) throw new Error(violations.join('\n'));
   return { accepted, refused };
 }
@@ -306,7 +297,6 @@ describe('ledger, feed and store over a network that does what it likes', () => 
         const asked = late.request(one, time.clock.now());
         await late.settle();
         expect(await asked).toMatchObject({ code: 'session_revoked' });
-        jest.clearAllTimers();
       }),
       { numRuns: 20 },
     );
