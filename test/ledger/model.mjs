@@ -95,7 +95,8 @@ async function work() {
       const { violations, accepted, refused } = await play(scheduleOf(seed, faults), rules);
       result.accepted += accepted;
       result.refused += refused;
-      if (violations.length > 0 && result.violations.length < 3) result.violations.push(await smallest(seed, violations));
+      if (violations.length > 0 && result.violations.length < 3)
+        result.violations.push(await smallest(seed, violations));
       // Node cleans up between turns.
       if (seed % 50 === 0) await new Promise((resolve) => turn(resolve));
     }

@@ -2,7 +2,6 @@
 
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
-import type { SessionPage } from '../../lib/stores/store.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
 import { RULES, Rules, type Rule, type Session, type Violation } from './rules.js';
 import type { AtServer, Schedule, Setting, Step } from './schedule.js';
@@ -34,7 +33,9 @@ export async function play({ setting, steps }: Schedule, rules: readonly Rule[] 
 }
 
 const USERS = [sessionUser('https://id.example.com/', 'ann'), sessionUser('https://id.example.com/', 'bob')];
-const HANDLES = USERS.map((user) => Array.from({ length: MOST_SESSIONS }, (_, index) => sessionHandle(user, `s${index}`)));
+const HANDLES = USERS.map((user) =>
+  Array.from({ length: MOST_SESSIONS }, (_, index) => sessionHandle(user, `s${index}`)),
+);
 
 type Life = ReturnType<Rules['began']>;
 
@@ -70,7 +71,7 @@ class Run {
     const step = 'process' in taken ? { ...taken, process: taken.process % this.#lives.length } : taken;
     switch (step.do) {
       case 'request':
-        this.#request(this.#lives[step.process]!, this.#sessionAt(step.session), step.fresh, step.old);
+        void this.#request(this.#lives[step.process]!, this.#sessionAt(step.session), step.fresh, step.old);
         return;
       case 'use':
         await this.#use(this.#lives[step.process]!, this.#sessionAt(step.session), step);
@@ -266,7 +267,8 @@ class Run {
 
   /** The newest token that the process finds good, or an older one. */
   #present({ process }: Life, session: Session, old: boolean): VerifiedToken | undefined {
-    const isGood = ({ times }: VerifiedToken): boolean => times.expiresAt! > Math.max(process.now(), this.#time.clock.now());
+    const isGood = ({ times }: VerifiedToken): boolean =>
+      times.expiresAt! > Math.max(process.now(), this.#time.clock.now());
     if (!isGood(session.tokens.at(-1)!)) this.#refresh(session);
     return old ? session.tokens.find(isGood) : session.tokens.filter(isGood).at(-1);
   }
@@ -312,8 +314,16 @@ class Run {
   #revokeAll(index: number, session: Session, except: boolean): void {
     const { process } = this.#lives[index]!;
     const { user, handle } = session.tokens[0]!;
-    const request = { except: except ? handle : null, reason: except ? 'signed_out_others' : 'signed_out_all', by: null };
-    this.#acknowledge(process, `revokeAll ${user.key} ${String(request.except)}`, process.ledger.revokeAll(user, request));
+    const request = {
+      except: except ? handle : null,
+      reason: except ? 'signed_out_others' : 'signed_out_all',
+      by: null,
+    };
+    this.#acknowledge(
+      process,
+      `revokeAll ${user.key} ${String(request.except)}`,
+      process.ledger.revokeAll(user, request),
+    );
   }
 
   #endEverywhere(index: number): void {
@@ -345,12 +355,9 @@ class Run {
       await this.#time.advance(BOUND / 2);
     }
     for (const { process } of this.#lives) await process.round();
-    const lists = [];
-    for (const life of this.#lives) lists.push(await this.#lists(life));
     this.#lives.push(this.#begin());
     await this.#lives.at(-1)!.process.round();
     const known = this.rules.knownEnded();
-    const isLive = new Map<string, boolean>();
     for (const session of this.#sessions) {
       const answers = [];
       for (const life of this.#lives) {
@@ -359,15 +366,7 @@ class Run {
         if (answer !== undefined) answers.push(await answer);
       }
       this.rules.healed(session, session.tokens.at(-1)!, known.has(session.handle), answers as never);
-      isLive.set(session.handle, answers.every((answer) => answer === 'live'));
     }
     if (this.#open > 0) this.rules.violate('answers', `${this.#open} requests got no answer`);
-    void lists;
-  }
-
-  async #lists({ process }: Life): Promise<SessionPage[]> {
-    const pages = USERS.map((user) => process.ledger.list(user, { limit: 50, cursor: null }));
-    await process.settle();
-    return Promise.all(pages);
   }
 }

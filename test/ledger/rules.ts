@@ -98,6 +98,7 @@ export class Rules {
   #recorded = new Map<string, number>();
   /** The earliest time at which a process saw the session, by its clock. */
   readonly #firstSeenAt = new Map<string, number>();
+  readonly #wereLive = new Set<string>();
   /** Named by a notice as live when it ended. */
   readonly #named = new Set<string>();
   readonly #isIdle = new Set<string>();
@@ -145,7 +146,8 @@ export class Rules {
     }
     switch (name) {
       case 'sight': {
-        for (const notice of notices) if (notice.kind === 'ended') this.#endedOne(origin, notice.tombstone.handle, 'limit');
+        for (const notice of notices)
+          if (notice.kind === 'ended') this.#endedOne(origin, notice.tombstone.handle, 'limit');
         const request = about[1] as SightRequest;
         void (answer as Promise<SightAnswer>).then((sighted) => this.#sighted(origin, request, sighted, sentAt));
         return;
@@ -286,6 +288,7 @@ export class Rules {
   #passed({ life, session, token, fresh, arrivedAt, at, wasRefused }: Asked): void {
     const { handle, name } = session;
     this.accepted += 1;
+    this.#wereLive.add(handle);
     const wasDown = life.isDown || life.wasDownAt >= arrivedAt;
     this.#used(life, handle, { at, resolvedAt: this.#elapsed(), isConfirmed: !wasDown });
 
@@ -294,12 +297,16 @@ export class Rules {
       this.violate('return', `session ${name} passes after this process had refused it (${wasRefused})`);
     }
     const { whenStoreDown } = this.#setting;
-    const allowed = !wasDown || whenStoreDown === 'refuse' ? 0 : whenStoreDown === 'allow' ? Infinity : whenStoreDown.allowFor;
+    const allowed =
+      !wasDown || whenStoreDown === 'refuse' ? 0 : whenStoreDown === 'allow' ? Infinity : whenStoreDown.allowFor;
     const longest = fresh ? 0 : BOUND + allowed;
     for (const ended of this.#endings) {
       const late = arrivedAt - ended.acknowledgedAt;
       if (late <= longest || ended.isLost || !ended.covers(session, token)) continue;
-      this.violate('bound', `session ${name} passes ${late} ms after its end was acknowledged${fresh ? ', fresh' : ''}`);
+      this.violate(
+        'bound',
+        `session ${name} passes ${late} ms after its end was acknowledged${fresh ? ', fresh' : ''}`,
+      );
     }
   }
 
@@ -393,7 +400,7 @@ export class Rules {
     if (this.hasLost || this.hasRestarted || this.#globalCutoffs.length > 0 || !session.isTracked) return;
     const here = lives.filter(({ told }) => told.get(handle) === true).length;
     const isEnded = codes.every((code) => code === 'session_revoked');
-    if (here > 1 || (isEnded && here === 0 && this.#named.has(handle))) {
+    if (here > 1 || (isEnded && here === 0 && this.#named.has(handle) && this.#wereLive.has(handle))) {
       this.violate('once', `${here} processes say that they ended ${name}`);
     }
   }

@@ -23,9 +23,21 @@ export type AtServer = 'trim' | 'flush' | 'snapshot' | 'restore' | 'fill' | 'emp
 
 export type Step =
   /** `old`: with an earlier token of the session, if it has one. */
-  | { readonly do: 'request'; readonly process: number; readonly session: number; readonly fresh: boolean; readonly old: boolean }
+  | {
+      readonly do: 'request';
+      readonly process: number;
+      readonly session: number;
+      readonly fresh: boolean;
+      readonly old: boolean;
+    }
   /** Requests in a row, with everything that is on its way. */
-  | { readonly do: 'use'; readonly process: number; readonly session: number; readonly times: number; readonly every: number }
+  | {
+      readonly do: 'use';
+      readonly process: number;
+      readonly session: number;
+      readonly times: number;
+      readonly every: number;
+    }
   | { readonly do: 'revoke'; readonly process: number; readonly session: number; readonly withToken: boolean }
   | { readonly do: 'revokeAll'; readonly process: number; readonly session: number; readonly except: boolean }
   | { readonly do: 'endEverywhere'; readonly process: number }
@@ -123,8 +135,12 @@ function weighted({ processes, idleTimeout }: Setting, faults: Faults): readonly
   };
   const process = (random: Random): number => random.below(processes);
   const session = (random: Random): number => random.below(6);
-  const at = (name: AtProcess): Maker => (random) => ({ do: name, process: process(random) });
-  const once = (name: AtServer): Maker => () => ({ do: name });
+  const at =
+    (name: AtProcess): Maker =>
+    (random) => ({ do: name, process: process(random) });
+  const once =
+    (name: AtServer): Maker =>
+    () => ({ do: name });
 
   add(14, (random) => ({
     do: 'request',
@@ -202,17 +218,14 @@ const PLAIN: Setting = {
 };
 
 /** A schedule with fewer steps that fails too: no step of it can be left out. */
-export async function shrink(
-  schedule: Schedule,
-  fails: (schedule: Schedule) => Promise<boolean>,
-): Promise<Schedule> {
+export async function shrink(schedule: Schedule, fails: (schedule: Schedule) => Promise<boolean>): Promise<Schedule> {
   let smallest = schedule;
   const attempt = async (next: Schedule): Promise<boolean> => {
     if (!(await fails(next))) return false;
     smallest = next;
     return true;
   };
-  for (let before = Infinity; smallest.steps.length < before; ) {
+  for (let before = Infinity; smallest.steps.length < before;) {
     before = smallest.steps.length;
     for (let size = before; size >= 1; size = Math.floor(size / 2)) {
       for (let at = smallest.steps.length - size; at >= 0; at -= size) {
@@ -236,13 +249,26 @@ export async function shrink(
 function simplerThan(step: Step): Step[] {
   switch (step.do) {
     case 'request':
-      return [{ ...step, old: false }, { ...step, fresh: false, old: false }, { ...step, session: 0 }, { ...step, process: 0 }];
+      return [
+        { ...step, old: false },
+        { ...step, fresh: false, old: false },
+        { ...step, session: 0 },
+        { ...step, process: 0 },
+      ];
     case 'use':
       return [{ do: 'request', process: step.process, session: step.session, fresh: false, old: false }];
     case 'revokeAll':
-      return [{ do: 'revoke', process: step.process, session: step.session, withToken: true }, { ...step, except: false }];
+      return [
+        { do: 'revoke', process: step.process, session: step.session, withToken: true },
+        { ...step, except: false },
+      ];
     case 'commands':
-      return step.choice === 0 ? [] : [{ ...step, choice: 0 }, { do: 'settle', process: step.process }];
+      return step.choice === 0
+        ? []
+        : [
+            { ...step, choice: 0 },
+            { do: 'settle', process: step.process },
+          ];
     default:
       return [];
   }

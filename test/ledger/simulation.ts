@@ -9,7 +9,13 @@ import type { GlobalCutoff } from '../../lib/core/record.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import type { EndEverywhereRequest, FeedListener, Notice, RevocationFeed, SessionStore } from '../../lib/stores/store.js';
+import type {
+  EndEverywhereRequest,
+  FeedListener,
+  Notice,
+  RevocationFeed,
+  SessionStore,
+} from '../../lib/stores/store.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
 import { microtasks, setMachineClock, START, VirtualTime } from './virtual-time.js';
 
@@ -83,11 +89,13 @@ export class Server {
   #written: Notice[] = [];
   #log: Logged[] = [];
   #ids = 0;
+  readonly #refused = Promise.reject(new Error('OOM'));
   /** The moment of a command that is performed again. */
   #again: number | null = null;
 
   constructor() {
     setMachineClock(() => this.now());
+    this.#refused.catch(() => undefined);
     this.flush();
   }
 
@@ -100,7 +108,7 @@ export class Server {
   }
 
   perform(operation: Operation): { answer: unknown; notices: Notice[] } {
-    if (this.isFull && !READS.has(operation.name)) throw new Error('OOM');
+    if (this.isFull && !READS.has(operation.name)) return { answer: this.#refused, notices: [] };
     this.#log.push({ operation, at: this.now() });
     const performed = this.#act(operation);
     this.onPerformed(operation, performed.answer, performed.notices);
@@ -197,12 +205,7 @@ class Wire {
       let notices: Notice[] = [];
       const atServer = [
         () => {
-          try {
-            ({ answer, notices } = server.perform(operation));
-          } catch (error) {
-            answer = Promise.reject(error as Error);
-            (answer as Promise<unknown>).catch(() => undefined);
-          }
+          ({ answer, notices } = server.perform(operation));
         },
         () => {
           server.publish(notices);
@@ -259,13 +262,7 @@ class SimulatedFeed implements RevocationFeed {
   #freshAt = -Infinity;
   #inFlight = false;
 
-  constructor(
-    server: Server,
-    time: VirtualTime,
-    wire: Wire,
-    listener: FeedListener,
-    globalCutoff: KnownGlobalCutoff,
-  ) {
+  constructor(server: Server, time: VirtualTime, wire: Wire, listener: FeedListener, globalCutoff: KnownGlobalCutoff) {
     this.#globalCutoff = globalCutoff;
     this.#server = server;
     this.#time = time;
