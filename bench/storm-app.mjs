@@ -24,7 +24,7 @@ answerQuestions({
     app.get('/fresh', sessions.required({ fresh: true }), answer);
     app.get('/events', (_req, res) => void res.json(events));
     app.get('/', sessions, answer);
-    const server = app.listen(0, '127.0.0.1');
+    const server = app.listen({ port: 0, host: '127.0.0.1', backlog: 2048 });
     server.keepAliveTimeout = 0;
     await once(server, 'listening');
     return { port: server.address().port };

@@ -12,7 +12,7 @@ const SECONDS = QUICK ? 3 : 6;
 const ROUNDS = QUICK ? 1 : 3;
 const ORDINARY = 100;
 const WARM = 64;
-const MODES = ['signOut', 'revoke'];
+const MODES = (process.env.MODES ?? 'signOut,revoke').split(',');
 const issuer = { issuer: 'https://id.example.com/', secret: 'a secret for a benchmark, 32 bytes' };
 
 const against = process.argv.indexOf('--against');
@@ -21,7 +21,8 @@ const builds = { now: join(root, 'dist'), ...(against > 0 && { before: resolve(p
 console.log(`${machine()}; ${RATE} revocations/s for ${SECONDS} s, ${ORDINARY} ordinary requests/s of each kind\n`);
 const rows = [];
 for (let round = 0; round < ROUNDS; round += 1) {
-  for (const mode of MODES) for (const [name, dist] of Object.entries(builds)) rows.push(await measure(name, dist, mode));
+  for (const mode of MODES)
+    for (const [name, dist] of Object.entries(builds)) rows.push(await measure(name, dist, mode));
 }
 console.log(
   markdownTable(
@@ -49,7 +50,11 @@ console.log(
 
 async function measure(name, dist, mode) {
   const redis = await startRedis();
-  const app = await startProcess('storm-app.mjs', { core: 1, args: [dist], nodeArgs: process.env.APP_ARGS?.split(' ') });
+  const app = await startProcess('storm-app.mjs', {
+    core: 1,
+    args: [dist],
+    nodeArgs: process.env.APP_ARGS?.split(' '),
+  });
   const [storm, warm, fresh] = await Promise.all(
     Array.from({ length: 3 }, () => startProcess('storm-load.mjs', { core: 0 })),
   );
