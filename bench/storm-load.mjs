@@ -18,7 +18,9 @@ answerQuestions({
       for (const person of waiting) {
         const claims = { iss: issuer.issuer, sub: person.subject, sid: 's' };
         person.headers = { authorization: `Bearer ${jwt.sign(claims, issuer.secret, { expiresIn: '1h' })}` };
-        const { status, body } = await sent('GET', url, person.headers);
+        let { status, body } = await sent('GET', url, person.headers);
+        // A busy machine.
+        while (status === 503) ({ status, body } = await sent('GET', url, person.headers));
         if (status !== 200) throw new Error(`A sign-in was answered with ${String(status)}`);
         person.handle = JSON.parse(body).handle;
       }

@@ -83,7 +83,7 @@ export interface Account {
   label(user: SessionUser, handle: string, text: unknown, viewer?: Viewer): Promise<SessionView>;
   /** Resolves once the revocation is acknowledged, also if the session was revoked before and its tombstone exists. */
   revoke(user: SessionUser, handle: string, options?: RevokeOptions): Promise<void>;
-  /** Throws `LoginError` `store_unavailable` if {@link revoke} would be refused at once, because too many are asked for. */
+  /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
   refuseRevocationIfFull(): void;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;

@@ -9,7 +9,7 @@ const KNOWN_FOR = 100;
 export class Busyness {
   readonly #monotonic: () => number;
   #isMeasuring = false;
-  /** When the first of an unbroken row of long turns began. */
+  /** When the first of an unbroken row of long turns was over: one alone, however long, shows nothing. */
   #since: number | null = null;
   #measuredAt = -Infinity;
 
@@ -17,7 +17,7 @@ export class Busyness {
     this.#monotonic = monotonic;
   }
 
-  /** For how long every turn has been a long one, in milliseconds. */
+  /** For how long every turn has been a long one, after the first. In milliseconds. */
   lasts(): number {
     const now = this.#monotonic();
     if (!this.#isMeasuring) {
@@ -33,7 +33,7 @@ export class Busyness {
   #measured(start: number): void {
     this.#isMeasuring = false;
     this.#measuredAt = this.#monotonic();
-    if (this.#measuredAt - start > LONG) this.#since ??= start;
+    if (this.#measuredAt - start > LONG) this.#since ??= this.#measuredAt;
     else this.#since = null;
   }
 }

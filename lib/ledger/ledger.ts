@@ -76,7 +76,7 @@ export class Ledger {
     return this.#readOne(user, (policy) => this.#options.store.label(user, handle, label, at, policy));
   }
 
-  /** Throws `LoginError` `store_unavailable` if {@link revoke} would be refused at once, because too many are asked for. */
+  /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
   refuseRevocationIfFull(): void {
     this.#parts.revocations.refuseRequestIfFull();
   }

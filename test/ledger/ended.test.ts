@@ -159,3 +159,49 @@ describe('how much', () => {
     expect(ended.find('a1', NOW)).toBeDefined();
   });
 });
+
+describe('how much at once', () => {
+  const fill = (ended: EndedSessions, count: number, until: (index: number) => number): void => {
+    for (let index = 0; index < count; index += 1) ended.add(ANN, tombstone(String(index), until(index)), false, NOW);
+  };
+
+  test('one call forgets a part of what ran out, and the next ones the rest', () => {
+    const ended = remembering({ count: 10_000 });
+    fill(ended, 2500, () => LATER);
+    const sizes = Array.from({ length: 3 }, () => {
+      ended.forgetRunOut(LATER);
+      return ended.size;
+    });
+    expect(sizes).toEqual([1500, 500, 0]);
+  });
+
+  test('above the limit a hundredth is dropped, those that expire soonest, also if they were extended', () => {
+    const ended = remembering({ count: 1000 });
+    const mixed = (index: number): number => LATER + ((index * 7919) % 1000);
+    fill(ended, 1000, mixed);
+    const soonest = Array.from({ length: 1000 }, (_, index) => index).sort((a, b) => mixed(a) - mixed(b));
+    const [extended = 0, ...next] = soonest;
+    ended.add(ANN, tombstone(String(extended), LATER + 5000), false, NOW);
+    ended.add(ANN, tombstone('new', LATER + 5000), false, NOW);
+    expect(dropped).toEqual([11]);
+    const gone = soonest.filter((index) => ended.find(String(index), NOW) === undefined);
+    expect(gone).toEqual(next.slice(0, 11));
+  });
+
+  test('what is written back is collected while other work goes on', async () => {
+    const ended = remembering({ count: 10_000 });
+    fill(ended, 9000, () => LATER);
+    let turns = 0;
+    let isCollected = false;
+    const collected = ended.byUser(NOW).then((known) => {
+      isCollected = true;
+      return known;
+    });
+    while (!isCollected) {
+      turns += 1;
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    expect((await collected)[0]?.tombstones).toHaveLength(9000);
+    expect(turns).toBeGreaterThanOrEqual(4);
+  });
+});
