@@ -191,17 +191,16 @@ describe('how much at once', () => {
   test('what is written back is collected while other work goes on', async () => {
     const ended = remembering({ count: 10_000 });
     fill(ended, 9000, () => LATER);
-    let turns = 0;
-    let isCollected = false;
+    const seen = { turns: 0, isCollected: false };
     const collected = ended.byUser(NOW).then((known) => {
-      isCollected = true;
+      seen.isCollected = true;
       return known;
     });
-    while (!isCollected) {
-      turns += 1;
+    while (!seen.isCollected) {
+      seen.turns += 1;
       await new Promise((resolve) => void setImmediate(resolve));
     }
     expect((await collected)[0]?.tombstones).toHaveLength(9000);
-    expect(turns).toBeGreaterThanOrEqual(4);
+    expect(seen.turns).toBeGreaterThanOrEqual(4);
   });
 });
