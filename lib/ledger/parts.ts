@@ -17,6 +17,7 @@ import { KnownGlobalCutoff } from './global-cutoff.js';
 import { Judge, type WhenStoreDown } from './judge.js';
 import { Questions } from './questions.js';
 import { Recovery } from './recovery.js';
+import { RevocationQueue } from './revocation-queue.js';
 import { SessionTable } from './table.js';
 import { RunOutCheck } from './run-out.js';
 import { WatchedEntries } from './watchers.js';
@@ -99,7 +100,20 @@ export function connect(options: LedgerOptions) {
   const track = options.track ?? (() => true);
   const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });
   const runOut = new RunOutCheck({ store, availability, watched, endings });
-  return { ...known, monotonic, feed, freshness, endings, globalCutoff, questions, recovery, runOut, judge };
+  const revocations = new RevocationQueue({ ...options, monotonic });
+  return {
+    ...known,
+    monotonic,
+    feed,
+    freshness,
+    endings,
+    globalCutoff,
+    questions,
+    recovery,
+    revocations,
+    runOut,
+    judge,
+  };
 }
 
 function knownOf(options: LedgerOptions, monotonic: () => number) {
