@@ -6,7 +6,8 @@
 import { play } from './play.js';
 import type { Rule } from './rules.js';
 import { FAULTS, scheduleOf, shrink, type Faults } from './schedule.js';
-import { useRealTimers } from './virtual-time.js';
+import { ACTIVITY_INTERVAL, BOUND, Process, Server, token } from './simulation.js';
+import { useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
 
 afterEach(useRealTimers);
 
@@ -31,6 +32,34 @@ describe('ledger, feed and store over a network that does what it likes', () => 
     expect(accepted).toBeGreaterThan(5 * runs);
     expect(refused).toBeGreaterThan(2 * runs);
   });
+});
+
+test.each([0, 1])('a revocation is written back to a store that lost it: %s', async (all) => {
+  useVirtualTimers();
+  const server = new Server();
+  const time = new VirtualTime();
+  const [knows, late] = [new Process(0, server, time), new Process(1, server, time)];
+  const ann = token('ann', 'a1');
+  await knows.round();
+  const request = knows.request(ann, time.clock.now());
+  await knows.settle();
+  expect(await request).toBe('live');
+  const words = { reason: 'signed_out', by: null };
+  const revoked =
+    all === 1
+      ? knows.ledger.revokeAll(ann.user, { except: null, ...words })
+      : knows.ledger.revoke(ann.user, { handle: ann.handle, ...words, token: ann.times });
+  await knows.settle();
+  await revoked;
+  server.flush();
+  await time.advance(1_000);
+  await knows.round();
+  await time.advance(BOUND + ACTIVITY_INTERVAL);
+  await knows.settle();
+  // This process never heard of it: only the store can tell.
+  const asked = late.request(ann, time.clock.now());
+  await late.settle();
+  expect(await asked).toMatchObject({ code: 'session_revoked' });
 });
 
 /** The smallest schedule that breaks a rule. */
