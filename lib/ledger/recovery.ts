@@ -75,7 +75,10 @@ export class Recovery {
   /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
   #unseen(): Entry[] {
     const { table, watched, clock, activityInterval, freshness } = this.#options;
-    const inUse = table.seenSince(clock.now() - 2 * activityInterval);
+    const inUse = table.all().filter(({ activity, policy }) => {
+      // A store with older data may take a session for idle that was used here.
+      return activity.lastSeenAt >= clock.now() - Math.max(2 * activityInterval, policy.idleTimeout ?? 0);
+    });
     return [...new Set([...inUse, ...watched.held()])].filter(({ knowledge }) => !freshness.isCurrent(knowledge));
   }
 
