@@ -23,9 +23,11 @@ import {
   type SessionTimes,
 } from '../core/policy.js';
 import {
+  earliest,
   endedByCutoff,
   endedByGlobalCutoff,
   endingByCutoff,
+  mayBeginAfterCutoff,
   timesOf as timesByToken,
   type Cutoff,
   type GlobalCutoff,
@@ -100,6 +102,8 @@ export interface SightQuestion extends Vouch {
   readonly isTracked: boolean;
   /** A notice about this user, or all users, has arrived since it was asked. */
   readonly isOvertaken: boolean;
+  /** The user's cutoff that this process knew when it asked. 0: none. */
+  readonly cutoffAt: number;
 }
 
 /** What this process knows to be ended. */
@@ -166,6 +170,8 @@ export interface InferredEnding {
   readonly ending: Ending;
   readonly until: number;
   readonly isByGlobalCutoff: boolean;
+  /** False if it may be a new login, because clocks differ: a token that is issued later is good. */
+  readonly isKept: boolean;
 }
 
 /** What is certain before the store is asked; null if it has to be asked. */
@@ -182,7 +188,8 @@ export function inferEnding(
   if (endedByGlobalCutoff(globalCutoff, beganAt, policy)) return endedBy(globalCutoff, true, token, policy, now, null);
   const cutoff = ended.cutoffOf(token.user.key);
   if (cutoff === undefined || !endedByCutoff(cutoff, token.handle, beganAt, cutoff.at)) return null;
-  return endedBy(cutoff, false, token, policy, now, null);
+  const isKept = !mayBeginAfterCutoff(cutoff, beganAt, policy);
+  return { ...endedBy(cutoff, false, token, policy, now, null), isKept };
 }
 
 function endedBy(
@@ -194,7 +201,7 @@ function endedBy(
   expiresAt: number | null,
 ): InferredEnding {
   const until = tombstoneUntil(timesByToken(times, now), policy);
-  return { ending: endingByCutoff(cutoff, expiresAt), until, isByGlobalCutoff };
+  return { ending: endingByCutoff(cutoff, expiresAt), until, isByGlobalCutoff, isKept: true };
 }
 
 export type LiveAnswer = Extract<SightAnswer, { state: 'live' }>;
@@ -215,7 +222,7 @@ export function judgeAnswer(
   answer: SightAnswer,
   ended: KnownEndings,
   token: PresentedToken,
-  question: Pick<SightQuestion, 'isOvertaken'>,
+  question: Pick<SightQuestion, 'isOvertaken' | 'cutoffAt'>,
   policy: SessionPolicy,
   at: number,
 ): Verdict {
@@ -225,9 +232,8 @@ export function judgeAnswer(
     return { as: 'ended', tombstone: tombstoneIn(answer, handle, at) };
   }
 
-  const storeLostData = !question.isOvertaken;
   const tombstone = ended.find(handle, at);
-  if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData };
+  if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData: !question.isOvertaken };
 
   const { globalCutoff } = ended;
   if (endedByGlobalCutoff(globalCutoff, answer.startedAt, policy)) {
@@ -236,8 +242,11 @@ export function judgeAnswer(
     return { as: 'cut-off', inferred, storeLostData: false };
   }
   const cutoff = ended.cutoffOf(token.user.key);
-  if (cutoff !== undefined && isCutOff(cutoff, token, answer, question.isOvertaken)) {
-    return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
+  if (cutoff !== undefined) {
+    // If the store did not know a cutoff that was known here when it was asked, it has lost data.
+    const storeLostData = cutoff.at <= question.cutoffAt;
+    if (isCutOff({ ...cutoff, isRestored: cutoff.isRestored || storeLostData }, token, answer))
+      return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
   }
   // A shared question may have been sent before this request came: by now the lifetime may be over.
   const { lifetime, sessionEndsAt } = times;
@@ -257,11 +266,9 @@ export function tombstoneIn(
 }
 
 /** Whether a cutoff known here ends a session that the store called live. */
-function isCutOff(cutoff: Cutoff, token: PresentedToken, answer: LiveAnswer, isOvertaken: boolean): boolean {
-  const startedAt = Math.min(answer.startedAt, token.times.beganAt ?? Infinity);
-  if (!endedByCutoff(cutoff, token.handle, startedAt, answer.survivedCutoffAt)) return false;
-  // If the store did not know the cutoff, it has lost data, and no longer knows which cutoffs the session survived.
-  return isOvertaken || Math.floor(startedAt / 1000) <= Math.floor(cutoff.at / 1000);
+function isCutOff(cutoff: Cutoff, { handle, times }: PresentedToken, answer: LiveAnswer): boolean {
+  const startedAt = Math.min(answer.startedAt, times.beganAt ?? Infinity);
+  return endedByCutoff(cutoff, handle, startedAt, answer.survivedCutoffAt);
 }
 
 /** What is left to do after an answer. */
@@ -302,7 +309,7 @@ export function learn(
       const earlier = knowledge.state === 'live' ? knowledge.vouch : null;
       const vouches = !question.isOvertaken && question.generation === generation;
       const vouch = vouches ? stronger(earlier, question) : earlier;
-      return { knowledge: { state: 'live', facts: mergeFacts(knowledge.facts, answer, question), vouch }, effects };
+      return { knowledge: { state: 'live', facts: mergeFacts(knowledge, answer, question), vouch }, effects };
     }
   }
 }
@@ -315,19 +322,25 @@ export function meaningOfCreated(session: KnownSession, { knownClient }: LiveAns
   return isLost ? { kind: 'recover' } : { kind: 'started', knownClient };
 }
 
-function mergeFacts(facts: SessionFacts, answer: LiveAnswer, { token, isTracked }: SightQuestion): SessionFacts {
-  const { startedAt, endsAt, survivedCutoffAt } = answer;
+/** Answers may arrive in another order than their questions were sent, and a store that has lost data knows less. */
+function mergeFacts(
+  { state, facts }: Knowledge,
+  answer: LiveAnswer,
+  { token, isTracked }: SightQuestion,
+): SessionFacts {
+  const known = state === 'live' ? facts : answer;
+  const endsAt = earliest(known.endsAt, answer.endsAt);
   const expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt;
   return {
-    startedAt,
+    startedAt: Math.min(known.startedAt, answer.startedAt),
     endsAt,
-    survivedCutoffAt,
+    survivedCutoffAt: Math.max(known.survivedCutoffAt, answer.survivedCutoffAt),
     expiresAt: Math.min(expiresAt, endsAt ?? Infinity),
     isRecorded: facts.isRecorded || isTracked,
   };
 }
 
-/** Answers may arrive in another order than their questions were sent. */
+/** See {@link mergeFacts}. */
 function stronger(earlier: Vouch | null, { generation, asOf, isCovered }: Vouch): Vouch {
   const isStronger = earlier?.generation === generation && earlier.asOf >= asOf && (earlier.isCovered || !isCovered);
   return isStronger ? earlier : { generation, asOf, isCovered };
