@@ -45,7 +45,15 @@ async function main() {
     totals.accepted += accepted;
     totals.refused += refused;
     for (const one of violations) {
-      const kind = one.violations.map(({ rule, text }) => `${rule}: ${text.replace(/\d+/g, 'N')}`).join('; ');
+      const kind = one.violations
+        .map(
+          ({ rule, text }) =>
+            `${rule}: ${text
+              .replace(/\b(ann|bob)-\d/g, 'X')
+              .replace(/\d+/g, 'N')
+              .replace(/gets .*/, '')}`,
+        )
+        .join('; ');
       if (found.has(kind)) continue;
       found.set(kind, one);
       console.log(`\nSeed ${one.seed} (${JSON.stringify(one.violations)}):\n${shown(one.schedule)}`);

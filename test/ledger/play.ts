@@ -211,6 +211,9 @@ class Run {
       whenStoreDown,
       entryLimit: 16,
       track: ({ handle }) => !this.#untracked.has(handle),
+      onGap: () => {
+        if (life !== undefined) life.hasNoticed = true;
+      },
       onEvent: (name, event) => {
         if (life !== undefined) this.rules.told(life, name, event);
       },
@@ -365,7 +368,7 @@ class Run {
         await life.process.settle();
         if (answer !== undefined) answers.push(await answer);
       }
-      this.rules.healed(session, session.tokens.at(-1)!, known.has(session.handle), answers as never);
+      this.rules.healed(session, session.tokens.at(-1)!, known.get(session.handle), answers as never);
     }
     if (this.#open > 0) this.rules.violate('answers', `${this.#open} requests got no answer`);
   }

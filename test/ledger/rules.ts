@@ -14,6 +14,7 @@ export const RULES = {
   'sign-out': 'Nobody is signed out whose session nobody ended and who used it without a pause.',
   once: 'A process tells of an ending once, and exactly one says that it was the one that ended it.',
   healed: 'Once all is healed, an ending that a living process knows is in force in all of them, also in a new one.',
+  unnoticed: 'The same if the server lost it before the feed of a process that knows could read it.',
   lists: 'Once all is healed, a list shows what is live and on record, with the time of its last use.',
   dated: 'A cutoff is dated by the earlier of the clocks of the server and of the process, but after an earlier one.',
 } as const;
@@ -63,6 +64,8 @@ interface Life {
   readonly uses: Map<string, Use[]>;
   isDown: boolean;
   wasDownAt: number;
+  /** Its feed has noticed every loss. */
+  hasNoticed: boolean;
 }
 
 export interface Asked {
@@ -110,6 +113,7 @@ export class Rules {
     this.#server = server;
     this.#elapsed = elapsed;
     this.#enabled = enabled;
+    server.onTold = (origin, notices) => this.#told(origin, notices);
     server.onPerformed = (operation, answer, notices) => this.#performed(operation, answer, notices);
   }
 
@@ -122,7 +126,15 @@ export class Rules {
   }
 
   began(process: Process): Life {
-    const life = { process, refused: new Map(), told: new Map(), uses: new Map(), isDown: false, wasDownAt: -Infinity };
+    const life = {
+      process,
+      refused: new Map(),
+      told: new Map(),
+      uses: new Map(),
+      isDown: false,
+      wasDownAt: -Infinity,
+      hasNoticed: true,
+    };
     this.#lives.set(process.origin, life);
     return life;
   }
@@ -139,11 +151,6 @@ export class Rules {
   // What the server does
 
   #performed({ origin, name, about, sentAt }: Operation, answer: unknown, notices: readonly Notice[]): void {
-    for (const notice of notices) {
-      if (notice.kind === 'cutoff') for (const { handle } of notice.ended) this.#named.add(handle);
-      // Otherwise somebody else ended it, who may not have known that it was in use.
-      else if (notice.tombstone.ending.origin === origin) this.#named.add(notice.tombstone.handle);
-    }
     switch (name) {
       case 'sight': {
         for (const notice of notices)
@@ -166,6 +173,15 @@ export class Rules {
         this.#endedEverywhere(origin, this.#server.globalCutoff!.at);
         return;
       default:
+    }
+  }
+
+  /** By the answer to its command, a process was told that it ended these. */
+  #told(origin: string, notices: readonly Notice[]): void {
+    for (const notice of notices) {
+      if (notice.kind === 'cutoff') for (const { handle } of notice.ended) this.#named.add(handle);
+      // Otherwise somebody else ended it, who may not have known that it was in use.
+      else if (notice.tombstone.ending.origin === origin) this.#named.add(notice.tombstone.handle);
     }
   }
 
@@ -206,6 +222,8 @@ export class Rules {
       origin,
       order: 'endEverywhere',
       covers: (session, { times: { beganAt } }) => {
+        // If the first sighting is the start, the clock of the process decides.
+        if (beganAt === null && this.hasSetClocks) return false;
         if (beganAt === null) return recorded.has(session.handle) && this.#beganAt(session) <= at;
         return beganAt <= at || (recorded.has(session.handle) && this.#beganAt(session) <= at);
       },
@@ -268,6 +286,7 @@ export class Rules {
   #lose(isLost: (ended: Ended) => boolean): void {
     this.hasLost = true;
     for (const ended of this.#endings) if (isLost(ended)) ended.isLost = true;
+    for (const life of this.#lives.values()) life.hasNoticed = false;
   }
 
   // Requests
@@ -382,19 +401,37 @@ export class Rules {
 
   // Once all is healed
 
-  /** The handles of the sessions of which a living process knows that they were ended. */
-  knownEnded(): Set<string> {
-    const refused = [...this.#lives.values()].flatMap((life) => [...life.refused]);
-    return new Set(refused.filter(([, code]) => code === 'session_revoked').map(([handle]) => handle));
+  /**
+   * Sessions of which a living process knows that they were ended, by handle, and the rule for each. What was not
+   * acknowledged may have no entry in the feed: a process learns of it when it next asks.
+   */
+  knownEnded(): Map<string, Rule> {
+    const known = new Map<string, Rule>();
+    for (const { refused, hasNoticed } of this.#lives.values()) {
+      for (const [handle, code] of refused) {
+        const session = this.#sessions.get(handle)!;
+        const isAcknowledged = this.#endings.some(
+          (ended) => ended.acknowledgedAt < Infinity && ended.covers(session, session.tokens[0]!),
+        );
+        if (!isAcknowledged || code !== 'session_revoked' || known.get(handle) === 'healed') continue;
+        known.set(handle, hasNoticed ? 'healed' : 'unnoticed');
+      }
+    }
+    return known;
   }
 
   /** What each living process, and a new one, answered last about each session. */
-  healed(session: Session, token: VerifiedToken, isKnown: boolean, answers: readonly ('live' | LoginError)[]): void {
+  healed(
+    session: Session,
+    token: VerifiedToken,
+    known: Rule | undefined,
+    answers: readonly ('live' | LoginError)[],
+  ): void {
     const { name, handle } = session;
     const codes = answers.map((answer) => (answer === 'live' ? answer : answer.code));
     if (codes.includes('store_unavailable')) this.violate('answers', `session ${name} still cannot be judged`);
-    if (isKnown && codes.includes('live') && !this.#isOfLaterSignIn(session, token)) {
-      this.violate('healed', `session ${name}, known to be ended, gets ${codes.join(', ')}`);
+    if (known !== undefined && codes.includes('live') && !this.#isOfLaterSignIn(session, token)) {
+      this.violate(known, `session ${name}, known to be ended, gets ${codes.join(', ')}`);
     }
     const lives = [...this.#lives.values()];
     if (this.hasLost || this.hasRestarted || this.#globalCutoffs.length > 0 || !session.isTracked) return;

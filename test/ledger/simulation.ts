@@ -6,7 +6,7 @@
 import { LoginError } from '../../lib/core/errors.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import type { GlobalCutoff } from '../../lib/core/record.js';
-import { sessionHandle, sessionUser } from '../../lib/core/session.js';
+import { sessionHandle, sessionUser, type SessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import type {
@@ -14,6 +14,7 @@ import type {
   FeedListener,
   Notice,
   RevocationFeed,
+  RevokeAllRequest,
   SessionStore,
 } from '../../lib/stores/store.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
@@ -82,6 +83,8 @@ export class Server {
   lastId = 0;
   /** Kept beside the sessions, which are judged without it: what a process knows of it must do. */
   globalCutoff: GlobalCutoff | null = null;
+  /** Told of what a process is told that it ended. */
+  onTold: (origin: string, notices: readonly Notice[]) => void = () => undefined;
   /** Told of each command after it was performed, with what it announced. */
   onPerformed: (operation: Operation, answer: unknown, notices: readonly Notice[]) => void = () => undefined;
   readonly #time = new VirtualTime();
@@ -148,6 +151,11 @@ export class Server {
   standingGlobalCutoff(known: GlobalCutoff | null): GlobalCutoff | null {
     if (known !== null && known.at > (this.globalCutoff?.at ?? 0)) this.globalCutoff = known;
     return this.globalCutoff;
+  }
+
+  /** Dated by the earlier of its clock and that of the process. */
+  revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }> {
+    return this.#store.revokeAll(user, { ...request, at: Math.min(request.at, this.now()) });
   }
 
   endEverywhere({ reason, by }: EndEverywhereRequest, known: GlobalCutoff | null, origin: string): GlobalCutoff | null {
@@ -323,6 +331,8 @@ class SimulatedFeed implements RevocationFeed {
 let processesMade = 0;
 
 export interface ProcessSettings extends Partial<LedgerOptions> {
+  /** Told when the feed has noticed that it missed something. */
+  readonly onGap?: () => void;
   /** Told of each event as it is emitted. */
   readonly onEvent?: (name: string, event: unknown) => void;
 }
@@ -338,12 +348,12 @@ export class Process {
   readonly events: { name: string; event: unknown }[] = [];
   readonly #time: VirtualTime;
 
-  constructor(_index: number, server: Server, time: VirtualTime, { onEvent, ...options }: ProcessSettings = {}) {
+  constructor(_index: number, server: Server, time: VirtualTime, { onEvent, onGap, ...options }: ProcessSettings = {}) {
     this.#time = time;
     processesMade += 1;
     this.origin = `process-${String(processesMade)}`;
     this.ledger = new Ledger({
-      store: this.#store(server),
+      store: this.#store(server, onGap),
       clock: { now: () => this.now() },
       monotonic: time.monotonic,
       random: () => 0,
@@ -364,7 +374,7 @@ export class Process {
     return this.#time.clock.now() + this.ahead;
   }
 
-  #store(server: Server): SessionStore {
+  #store(server: Server, onGap = (): void => undefined): SessionStore {
     const { wire, origin } = this;
     const globalCutoff = new KnownGlobalCutoff();
     let listener: FeedListener;
@@ -374,6 +384,7 @@ export class Process {
       perform: (server: Server) => Answer,
     ): Promise<Awaited<Answer>> => {
       const { answer, notices } = await wire.send(server, { origin, sentAt: this.#time.elapsed, name, about, perform });
+      server.onTold(origin, notices);
       for (const notice of notices) listener.notice(notice);
       return answer as Awaited<Answer>;
     };
@@ -385,7 +396,7 @@ export class Process {
       get: (...about) => send('get', about, ({ store }) => store.get(...about)),
       label: (...about) => send('label', about, ({ store }) => store.label(...about)),
       revoke: (user, request) => send('revoke', [user, request], ({ store }) => store.revoke(user, request)),
-      revokeAll: (user, request) => send('revokeAll', [user, request], ({ store }) => store.revokeAll(user, request)),
+      revokeAll: (user, request) => send('revokeAll', [user, request], (to) => to.revokeAll(user, request)),
       restore: (user, known) => send('restore', [user, known], ({ store }) => store.restore(user, known)),
       endEverywhere: async (request) => {
         const { cutoff } = globalCutoff;
@@ -395,7 +406,12 @@ export class Process {
         const { cutoff } = globalCutoff;
         globalCutoff.learn(await send('catchUp', [], (to) => to.standingGlobalCutoff(cutoff)));
       },
-      feed: (told) => {
+      feed: (listening) => {
+        const gap = (cause: string): void => {
+          onGap();
+          listening.gap(cause);
+        };
+        const told = { notice: listening.notice, globalCutoff: listening.globalCutoff, gap };
         listener = told;
         globalCutoff.listener = told;
         this.feed = new SimulatedFeed(server, this.#time, this.feedWire, told, globalCutoff);
