@@ -66,6 +66,10 @@ export class Activity {
     return sighting.userAgent !== null && sighting.byProgram !== true;
   }
 
+  get hasPaused(): boolean {
+    return this.#inUseSince !== ALWAYS;
+  }
+
   /** Since when the session has been in use, if it is used at this moment. See `KnownUse`. */
   inUseSince(at: number): number {
     return at >= this.lastSeenAt + this.#idleTimeout ? at : this.#inUseSince;

@@ -83,6 +83,8 @@ export interface PresentedToken {
 /** What each request may change: see activity.ts. */
 export interface SessionUse {
   readonly lastSeenAt: number;
+  /** There was a pause of the idle timeout before a use that the store has not judged yet. */
+  readonly hasPaused: boolean;
   /** The token that expires last. */
   readonly token: TokenTimes;
   readonly tokensEndAt: number;
@@ -146,7 +148,8 @@ export function assess(
   // A lapsed session must find a place under the cap again. It lapses unless both its tokens have a lifetime.
   const mayLapse = token.lifetime === null || activity.token.lifetime === null;
   if (mayLapse && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
-  return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
+  if (policy.idleTimeout === null) return 'vouched';
+  return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
 }
 
 /** Whether the session is past its lifetime, by this token or by an earlier one. */
@@ -304,12 +307,14 @@ export function learn(
       if (isOver) return { knowledge, effects: [] };
       const { answer } = verdict;
       const effects: Effect[] = [];
-      if (answer.created) effects.push(meaningOfCreated(session, answer, at));
+      const meaning = answer.created ? meaningOfCreated(session, answer, at) : null;
+      if (meaning !== null) effects.push(meaning);
       if (answer.moved !== null) effects.push({ kind: 'moved', from: answer.moved });
       const earlier = knowledge.state === 'live' ? knowledge.vouch : null;
       const vouches = !question.isOvertaken && question.generation === generation;
       const vouch = vouches ? stronger(earlier, question) : earlier;
-      return { knowledge: { state: 'live', facts: mergeFacts(knowledge, answer, question), vouch }, effects };
+      const facts = mergeFacts(session, answer, question, meaning?.kind === 'started');
+      return { knowledge: { state: 'live', facts, vouch }, effects };
     }
   }
 }
@@ -324,11 +329,12 @@ export function meaningOfCreated(session: KnownSession, { knownClient }: LiveAns
 
 /** Answers may arrive in another order than their questions were sent, and a store that has lost data knows less. */
 function mergeFacts(
-  { state, facts }: Knowledge,
+  { knowledge: { state, facts } }: KnownSession,
   answer: LiveAnswer,
   { token, isTracked }: SightQuestion,
+  isNew: boolean,
 ): SessionFacts {
-  const known = state === 'live' ? facts : answer;
+  const known = state === 'live' && !isNew ? facts : answer;
   const endsAt = earliest(known.endsAt, answer.endsAt);
   const expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt;
   return {

@@ -16,9 +16,10 @@ import {
   type GlobalCutoff,
   type KeptRecord,
   type KeptTimes,
+  type KnownUse,
   type StandingCutoff,
 } from '../core/record.js';
-import { keptLabel, keptWords, type Ending } from '../core/session.js';
+import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from './store.js';
 import type {
   EndedByCutoff,
@@ -63,7 +64,7 @@ export class UserSessions {
     const { at, policy } = call;
     const { knownUse = { inUseSince: at, known: null } } = request;
     const kept = this.#find(handle, call);
-    const known = isTombstone(kept) ? undefined : withKnown(kept, knownUse, token);
+    const known = isTombstone(kept) ? undefined : this.#withKnown(kept, knownUse, token, call);
     const tombstone = isTombstone(kept) ? kept : this.#bury(handle, known, knownUse.inUseSince, call);
     if (tombstone !== null) {
       const { ending, until } = this.#extendTombstone(tombstone, extendedUntil(tombstone.until, token, policy));
@@ -188,6 +189,12 @@ export class UserSessions {
     const kept = stillKept(known, call);
     if (kept === undefined) this.#byHandle.delete(handle);
     return kept;
+  }
+
+  /** What a store would have forgotten by now counts for nothing. */
+  #withKnown(kept: Kept | undefined, use: KnownUse, token: TokenTimes, call: Call): KeptTimes | undefined {
+    const known = withKnown(kept, use, token);
+    return known === undefined || tombstoneUntil(known, call.policy) < pastOf(call) ? undefined : known;
   }
 
   #endingCutoff(

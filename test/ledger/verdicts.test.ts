@@ -18,7 +18,11 @@ function knownOf({ policy, token, record, tombstone, verdict }: VerdictRow): Kno
     tokensEndAt: token.expiresAt ?? Infinity,
   };
   const facts = { startedAt, endsAt, survivedCutoffAt, expiresAt: tokensEndAt, isRecorded: record !== null };
-  return { knowledge: knowledge(), activity: { lastSeenAt, token: { ...token, lifetime }, tokensEndAt }, policy };
+  return {
+    knowledge: knowledge(),
+    activity: { lastSeenAt, hasPaused: false, token: { ...token, lifetime }, tokensEndAt },
+    policy,
+  };
 
   function knowledge(): Knowledge {
     if (tombstone !== null) return { state: 'ended', facts };

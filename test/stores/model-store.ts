@@ -197,10 +197,13 @@ export function modelStore(): SessionStore {
     const now = { at, policy };
     const user = userOf(of, now);
     const kept = user.sessions.get(handle);
-    const known =
+    const withTold =
       told === null
         ? kept
         : { ...UNSEEN, handle, firstStart: told.startedAt, ...kept, told: [...(kept?.told ?? []), told] };
+    const isForgotten =
+      withTold !== undefined && tombstoneUntil(timesOf(withTold, token.lifetime), policy) < Math.min(at, Date.now());
+    const known = isForgotten ? undefined : withTold;
     const before = known === undefined ? null : timesOf(known, token.lifetime);
 
     if (known !== undefined && before !== null && !user.tombstones.has(handle)) {

@@ -58,6 +58,7 @@ if not wasEnded then
     known.tokensEndAt = math.max(known.tokensEndAt, knownTokensEndAt)
     known.endsAt = earliest(known.endsAt, knownEndsAt)
     known.survivedCutoffAt = math.max(known.survivedCutoffAt, knownSurvivedCutoffAt)
+    if isForgotten(known) then known = nil end
   end
   -- A session that begins with its first sighting begins after the cutoff that it meets.
   record = { handle = handle, startedAt = beganAt or math.max(at, cutoff and cutoffAt or at), lastSeenAt = at,
