@@ -5,11 +5,9 @@ import { randomBytes } from 'node:crypto';
 import type { GlobalCutoff } from '../../core/record.js';
 import type { FeedListener, Notice } from '../store.js';
 import type { RunScript } from './connection.js';
-import { keyList, PUBLISH, type FeedKeys, type Publishing } from './feed-scripts.js';
+import { keyList, NEVER_TRIMMED_FOR, PUBLISH, type FeedKeys, type Publishing } from './feed-scripts.js';
 import { encodeNotice } from './notices.js';
 
-/** Entries younger than this are never trimmed, and none younger than ten times the bound. In milliseconds. */
-const FEED_AGE = 10 * 60 * 1000;
 const FEED_KEYS_LIVE = 30 * 24 * 3600 * 1000;
 
 export class Announcer {
@@ -19,7 +17,7 @@ export class Announcer {
 
   constructor(keys: FeedKeys, revocationBound: number) {
     this.#keys = keyList(keys);
-    this.#trimmedFrom = Math.max(FEED_AGE, 10 * revocationBound);
+    this.#trimmedFrom = Math.max(NEVER_TRIMMED_FOR, 10 * revocationBound);
   }
 
   listen(listener: FeedListener): void {

@@ -26,6 +26,9 @@ export const keyList = ({ stream, epoch, counter, globalCutoff }: FeedKeys): rea
   globalCutoff,
 ];
 
+/** No process trims entries that are younger than this. In milliseconds. */
+export const NEVER_TRIMMED_FOR = 10 * 60 * 1000;
+
 const KEYS_IN_LUA = `local stream, epoch, counter, globalCutoffKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 `;
 
@@ -154,10 +157,18 @@ export interface FeedPosition {
   readonly count: number;
   /** '0-0' if there is no stream. */
   readonly lastId: string;
+  /** Id and digest of the last entry up to `lastId`. Empty if there is none. */
+  readonly lastEntry: string;
 }
 
 export interface Reading extends FeedPosition {
   readonly entries: readonly Entry[];
+  /** Id and digest of the last of `entries`. Empty if there is none. */
+  readonly endOfPage: string;
+  /** Id and digest of what is now the last entry up to the position from which the reading continues. Empty if there is none. */
+  readonly entryBefore: string;
+  /** Redis's clock, in milliseconds. */
+  readonly now: number;
   /** The global cutoff as a string. Empty if there is none. */
   readonly globalCutoff: string;
 }
@@ -172,6 +183,8 @@ interface ReadRequest extends Known {
 /**
  * Reads the entries that follow an entry, and what shows whether any is missing.
  *
+ * An id alone does not name an entry: after a loss, a clock that goes back can give the same id again, or lower ones.
+ *
  * XDEL of an id that no entry can have writes nothing. But it is refused wherever writes are refused: on a replica, which
  * may lag, and on a master that is cut off from its replicas while revocations are acknowledged elsewhere.
  */
@@ -182,34 +195,49 @@ export const READ = script<ReadRequest, Reading>({
     known: string(({ known }) => known),
   },
   lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
+local time = redis.call('TIME')
 redis.call('XDEL', stream, '0-0')
-local lastId, entries = '0-0', {}
+local function digestOf(entry)
+  return entry and entry[1] .. ' ' .. redis.sha1hex(entry[2][2]) or ''
+end
+local function lastUpTo(id)
+  return digestOf(redis.call('XREVRANGE', stream, id, '-', 'COUNT', 1)[1])
+end
+local lastId, entries, entryBefore = '0-0', {}, ''
 if redis.call('EXISTS', stream) == 1 then
   local info = redis.call('XINFO', 'STREAM', stream)
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then lastId = info[i + 1] end
   end
-  if lastIdRead ~= '' then entries = redis.call('XRANGE', stream, '(' .. lastIdRead, '+', 'COUNT', page) end
+  if lastIdRead ~= '' then
+    entries = redis.call('XRANGE', stream, '(' .. lastIdRead, '+', 'COUNT', page)
+    entryBefore = lastUpTo(lastIdRead)
+  end
 end
-return { redis.call('GET', epoch) or '', redis.call('GET', counter) or '0', lastId, entries,
+return { redis.call('GET', epoch) or '', redis.call('GET', counter) or '0', lastId, lastUpTo('+'), entries,
+  digestOf(entries[#entries]), entryBefore, digits(time[1] * 1000 + math.floor(time[2] / 1000)),
   standingGlobalCutoff(known) }
 `,
   decode(reply) {
-    const [epoch, count, lastId, entries, globalCutoff] = listOf(reply);
+    const [epoch, count, lastId, lastEntry, entries, endOfPage, entryBefore, now, globalCutoff] = listOf(reply);
     return {
       epoch: stringOf(epoch),
-      count: countOf(count),
+      count: integerOf(count),
       lastId: stringOf(lastId),
+      lastEntry: stringOf(lastEntry),
       entries: listOf(entries).map(entryOf),
+      endOfPage: stringOf(endOfPage),
+      entryBefore: stringOf(entryBefore),
+      now: integerOf(now),
       globalCutoff: stringOf(globalCutoff),
     };
   },
 });
 
-function countOf(value: unknown): number {
-  const count = Number(stringOf(value));
-  if (!Number.isSafeInteger(count)) throw new TypeError('Redis answered with a counter that is not an integer');
-  return count;
+function integerOf(value: unknown): number {
+  const integer = Number(stringOf(value));
+  if (!Number.isSafeInteger(integer)) throw new TypeError('Redis answered with something other than an integer');
+  return integer;
 }
 
 /** The text of an unknown entry is empty, which is not a notice. */

@@ -2,7 +2,8 @@
  * The loop that reads the revocation stream.
  *
  * Beside the stream there are a random epoch, which is renewed whenever one of the keys was missing, and a counter of the
- * entries. A round counts only if all three continue what was read so far. Anything else is a gap.
+ * entries. A round counts only if all three continue what was read so far, and the entry that was read last is still there
+ * or old enough to have been trimmed. Anything else is a gap.
  */
 
 import type { FeedListener, RevocationFeed } from '../store.js';
@@ -10,6 +11,7 @@ import type { ConnectionOptions } from './connection.js';
 import {
   GLOBAL_CUTOFF_MARK,
   keyList,
+  NEVER_TRIMMED_FOR,
   READ,
   type Entry,
   type FeedKeys,
@@ -234,18 +236,33 @@ interface Step {
 
 /** Continues from a position, or takes a new one if the stream does not continue the old one. */
 function follow(from: FeedPosition | undefined, reading: Reading): Step {
-  const { epoch, count, lastId, entries } = reading;
-  const position = { epoch, count, lastId };
+  const { epoch, count, lastId, lastEntry, entries } = reading;
+  const position = { epoch, count, lastId, lastEntry };
   if (from === undefined) return { position, more: false, gap: null };
   if (from.epoch !== '' && epoch !== from.epoch) return { position, more: false, gap: 'the stream was begun anew' };
+  if (!isStillValid(from, reading)) {
+    return { position, more: false, gap: `the entry at ${from.lastId} is gone, or is another one` };
+  }
 
   const readTo = entries.at(-1)?.id ?? from.lastId;
   const read = from.count + entries.length;
   if (readTo !== lastId) {
-    if (entries.length === PAGE) return { position: { epoch, count: read, lastId: readTo }, more: true, gap: null };
+    if (entries.length === PAGE) {
+      return { position: { epoch, count: read, lastId: readTo, lastEntry: reading.endOfPage }, more: true, gap: null };
+    }
     return { position, more: false, gap: `the stream ends at ${lastId}, not at ${readTo}` };
   }
   return { position, more: false, gap: read === count ? null : `the stream counts ${count} entries, not ${read}` };
+}
+
+/**
+ * If what was written up to the position has changed, as many entries may have been lost as were written since, and neither
+ * the counter nor the ids show it. Trimming removes the oldest entries: it leaves none up to the position.
+ */
+function isStillValid(from: FeedPosition, { entryBefore, now }: Reading): boolean {
+  if (entryBefore === from.lastEntry) return true;
+  // The first part of an id is the moment at which the entry was written.
+  return entryBefore === '' && now - Number.parseInt(from.lastEntry, 10) > NEVER_TRIMMED_FOR;
 }
 
 /** What the loop waits for: one thing at a time, until it is ended. */

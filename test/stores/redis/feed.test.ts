@@ -363,7 +363,7 @@ describe('a feed', () => {
 });
 
 describe('a gap', () => {
-  const clearly = /begun anew|counts|ends at/;
+  const clearly = /begun anew|counts|ends at|is gone, or is another one/;
 
   /** As if the last of two entries had not come through. */
   async function failOverToLagging(): Promise<void> {
@@ -471,6 +471,150 @@ describe('a gap', () => {
     expect(recorder.gaps).toEqual([expect.stringMatching(clearly)]);
     await publish(200);
     await until('the feed goes on', () => recorder.numbers.includes(200));
+  });
+
+  describe('after ids came back', () => {
+    const SECOND = 1000;
+    const MINUTE = 60 * SECOND;
+    let now: number;
+
+    beforeEach(async () => {
+      const [seconds] = await writer.time();
+      now = Number(seconds) * SECOND;
+    });
+
+    /** Makes the stream consist of these entries: how long before now each was written, and its number. */
+    async function rewrite(...entries: readonly (readonly [ago: number, n: number])[]): Promise<void> {
+      const rewriting = writer.multi().del(STREAM).set(COUNTER, entries.length).set(EPOCH, 'the same');
+      for (const [ago, n] of entries) rewriting.xadd(STREAM, `${now - ago}-0`, 'n', encodeNotice(numbered(n)));
+      await rewriting.exec();
+    }
+
+    /** A feed that stands on the last of these entries and was cut. The first was there before it, and it read the others. */
+    async function standing(
+      recorder: Recorder,
+      ...entries: readonly (readonly [ago: number, n: number])[]
+    ): Promise<RevocationFeed> {
+      await rewrite(...entries.slice(0, 1));
+      const feed = await startFeed(recorder);
+      await rewrite(...entries);
+      await until('they are told', () => recorder.numbers.length === entries.length - 1);
+      proxy.refuse();
+      proxy.cut();
+      await until('the failure shows', () => feed.lastError() !== null);
+      expect(recorder.gaps).toEqual([]);
+      return feed;
+    }
+
+    const first = [20 * SECOND, 0] as const;
+
+    it.each<[string, (readonly [number, number])[], (readonly [number, number])[]]>([
+      [
+        'k entries were lost, k new ones are at or below the place, and one is above it',
+        [first, [9000, 1], [6000, 2], [3000, 3]],
+        [first, [8000, 11], [4000, 12], [3000, 13], [0, 14]],
+      ],
+      [
+        'k entries were lost, k new ones are below the place, and one is above it',
+        [first, [9000, 1], [6000, 2], [3000, 3]],
+        [first, [8000, 11], [5000, 12], [4000, 13], [0, 14]],
+      ],
+      [
+        'a failover to a replica whose clock is 2 s behind: one lost, one new below, one above',
+        [first, [3000, 1]],
+        [first, [4990, 11], [2990, 12]],
+      ],
+      ['one entry has the same id and another content', [first, [3000, 1]], [first, [3000, 11]]],
+      ['the entry on which it took its place has another content', [first], [[20 * SECOND, 11]]],
+      [
+        'the entry on which it took its place was lost, and one is below it',
+        [first],
+        [
+          [21 * SECOND, 11],
+          [0, 12],
+        ],
+      ],
+      [
+        'everything was lost, and as much was written',
+        [first, [3000, 1]],
+        [
+          [4000, 11],
+          [3500, 12],
+        ],
+      ],
+      [
+        'an old entry was lost, and an earlier one is there',
+        [
+          [13 * MINUTE, 0],
+          [12 * MINUTE, 1],
+        ],
+        [
+          [13 * MINUTE, 0],
+          [12.5 * MINUTE, 11],
+          [0, 12],
+        ],
+      ],
+      [
+        'an old entry has another content',
+        [
+          [13 * MINUTE, 0],
+          [12 * MINUTE, 1],
+        ],
+        [
+          [13 * MINUTE, 0],
+          [12 * MINUTE, 11],
+        ],
+      ],
+    ])('is told of: %s', async (_, before, after) => {
+      const recorder = new Recorder();
+      const feed = await standing(recorder, ...before);
+      await rewrite(...after);
+      await proxy.heal();
+      await until('the gap is told', () => recorder.gaps.length > 0);
+      await untilFresh(feed);
+      await publish(200);
+      await until('the feed goes on', () => recorder.numbers.includes(200));
+      await untilFresh(feed);
+      expect(recorder.gaps).toEqual([expect.stringMatching(clearly)]);
+    });
+
+    it.each([
+      ['is not told of', 10.1 * MINUTE, []],
+      ['is told of', 9.9 * MINUTE, [expect.stringMatching(clearly)]],
+    ])('%s after the entries up to the place were trimmed, %i ms after the last was written', async (_, ago, gaps) => {
+      const recorder = new Recorder();
+      const feed = await standing(recorder, [13 * MINUTE, 0], [ago, 1]);
+      await publish(2, 3);
+      await writer.xtrim(STREAM, 'MAXLEN', 2);
+      await proxy.heal();
+      await until('the new ones are told', () => recorder.numbers.length === 3);
+      await untilFresh(feed);
+      expect(recorder).toMatchObject({ numbers: [1, 2, 3], gaps });
+    });
+
+    it('is not told of by a feed that began on a stream whose last entry was deleted', async () => {
+      await rewrite(first, [3000, 1]);
+      await writer.xdel(STREAM, `${now - 3000}-0`);
+      const recorder = new Recorder();
+      const feed = await startFeed(recorder);
+      await publish(2);
+      await until('it is told', () => recorder.numbers.length === 1);
+      await untilFresh(feed);
+      expect(recorder).toMatchObject({ numbers: [2], gaps: [] });
+    });
+
+    it('is told of once if more than a page follows', async () => {
+      const recorder = new Recorder();
+      const feed = await standing(recorder, first, [3000, 1]);
+      await rewrite(first, [3000, 11]);
+      for (let i = 0; i < 3; i++) await publish(...upTo(200).map((n) => 1000 + i * 200 + n));
+      await proxy.heal();
+      await until('the gap is told', () => recorder.gaps.length > 0);
+      await untilFresh(feed);
+      await publish(200);
+      await until('the feed goes on', () => recorder.numbers.includes(200));
+      expect(recorder.gaps).toHaveLength(1);
+    });
   });
 
   it.each([
@@ -589,7 +733,7 @@ describe('close()', () => {
 });
 
 describe('a connection that answers nonsense', () => {
-  const good = ['', '0', '0-0', [], ''];
+  const good: readonly unknown[] = ['', '0', '0-0', '', [], '', '', '0', ''];
 
   /** Answers the script by `answer`; waits are over at once. */
   function answering(answer: () => unknown): () => FeedConnection {
@@ -605,14 +749,18 @@ describe('a connection that answers nonsense', () => {
     ['a string', 'OK'],
     ['an object', {}],
     ['an empty list', []],
-    ['a number for an epoch', [1, '0', '0-0', [], '']],
-    ['a counter that is none', ['', 'nought', '0-0', [], '']],
-    ['a counter without end', ['', '1e400', '0-0', [], '']],
-    ['no entries', ['', '0', '0-0', null, '']],
-    ['an entry of another kind', ['', '0', '0-0', ['x'], '']],
-    ['an entry without an id', ['', '0', '0-0', [[null, ['n', 'x']]], '']],
-    ['no global cutoff', ['', '0', '0-0', [], null]],
-    ['a deleted entry', ['', '0', '0-0', [['1-1', null]], '']],
+    ['a number for an epoch', [1, ...good.slice(1)]],
+    ['a counter that is none', good.with(1, 'nought')],
+    ['a counter without end', good.with(1, '1e400')],
+    ['no last entry', good.with(3, null)],
+    ['no entries', good.with(4, null)],
+    ['an entry of another kind', good.with(4, ['x'])],
+    ['an entry without an id', good.with(4, [[null, ['n', 'x']]])],
+    ['a deleted entry', good.with(4, [['1-1', null]])],
+    ['no end of the page', good.with(5, null)],
+    ['no entry before', good.with(6, null)],
+    ['a clock that is none', good.with(7, 'noon')],
+    ['no global cutoff', good.with(8, null)],
   ])('never counts: %s', async (_, answer) => {
     let asked = 0;
     const open = answering(() => {
