@@ -60,6 +60,7 @@ export class Facts {
   readonly #pauses: ReadonlyMap<number | null, readonly Pause[]>;
   readonly #requestsOf: ReadonlyMap<number, readonly RequestMade[]>;
   readonly #eventsOf: ReadonlyMap<string | null, readonly EventHeard[]>;
+  readonly #storeDown: ReadonlyMap<number, readonly Span[]>;
   readonly #infos: ReadonlyMap<number, SessionInfo>;
 
   constructor({ settings, sessions, entries, epoch }: History) {
@@ -70,7 +71,6 @@ export class Facts {
     this.epoch = epoch;
     this.lives = of('life');
     this.requests = of('request').toSorted((a, b) => a.sentAt - b.sentAt);
-    this.endings = of('ending').toSorted((a, b) => a.sentAt - b.sentAt);
     this.events = of('event').toSorted((a, b) => a.at - b.at);
     this.lists = of('list');
     this.faults = of('fault');
@@ -81,7 +81,28 @@ export class Facts {
     this.#pauses = grouped(of('pause'), ({ life }) => life);
     this.#requestsOf = grouped(this.requests, ({ session }) => session);
     this.#eventsOf = grouped(this.events, ({ handle }) => handle);
+    this.endings = of('ending')
+      .map((ending) => this.#effective(ending))
+      .toSorted((a, b) => a.sentAt - b.sentAt);
+    this.#storeDown = new Map(this.lives.map(({ life }) => [life, this.#downOf(life)]));
     this.#infos = new Map(sessions.map((info) => [info.session, info]));
+  }
+
+  /** A logout answers 204 for a token that is not good, and by a clock that is behind a new token is not good yet. */
+  #effective(ending: EndingCalled): EndingCalled {
+    const { as, life, sentAt, acknowledgedAt } = ending;
+    const { behind } = this.clocksAhead(life, { from: sentAt, to: acknowledgedAt ?? sentAt });
+    return as === 'logout' && behind > 0 ? { ...ending, acknowledgedAt: null } : ending;
+  }
+
+  /** When a process found the store out of reach, by what it told: also a busy machine brings that about. */
+  #downOf(life: number): Span[] {
+    const spans: Span[] = [];
+    for (const { event, at } of this.events.filter((each) => each.life === life)) {
+      if (event === 'storeDown') spans.push({ from: at - 2 * this.settings.storeTimeout, to: Infinity });
+      if (event === 'storeUp' && spans.length > 0) spans.push({ from: spans.pop()!.from, to: at + this.heals });
+    }
+    return spans;
   }
 
   life(life: number): Life {
@@ -117,7 +138,8 @@ export class Facts {
   troubles(life: number): readonly Span[] {
     const { place, from } = this.life(life);
     const of = this.faults.filter(({ keepsFromStore }) => keepsFromStore === null || keepsFromStore.includes(place));
-    return [{ from, to: from }, ...of].map((span) => ({ from: span.from, to: span.to + this.heals }));
+    const faults = [{ from, to: from }, ...of].map((span) => ({ from: span.from, to: span.to + this.heals }));
+    return [...faults, ...(this.#storeDown.get(life) ?? [])];
   }
 
   isTroubled(life: number, { from, to }: Span): boolean {
@@ -141,7 +163,9 @@ export class Facts {
     const { place } = this.life(life);
     const during = this.faults.filter((fault) => fault.from <= to && fault.to >= from);
     const redis = during.filter(({ fault }) => fault === 'redis-clock').map(({ ahead }) => ahead);
-    const app = during.filter((fault) => fault.fault === 'app-clock' && fault.place === place).map(({ ahead }) => ahead);
+    const app = during
+      .filter((fault) => fault.fault === 'app-clock' && fault.place === place)
+      .map(({ ahead }) => ahead);
     return { redis: Math.max(0, ...redis), app: Math.max(0, ...app), behind: -Math.min(0, ...redis, ...app) };
   }
 

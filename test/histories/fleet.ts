@@ -13,11 +13,13 @@ import { eventually, isFollowing, startRedis, type TestRedis } from '../support/
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import type { Entry, Fault, FaultKind, History, Life, Outcome, RequestMade, SessionInfo } from './history.js';
 import { canSetRedisClock, redisClock, type RedisClock } from './redis-clock.js';
-import type { Action, Link, Schedule, StartsWith } from './schedule.js';
+import type { Action, Link, RedisAction, Schedule, StartsWith } from './schedule.js';
 
 const SECRET = 'a secret for tests, 32 bytes long';
 const ISSUER = 'https://id.example.com/';
 const BUILT = join(__dirname, '../../dist/esm/index.js');
+/** The key of the feed. */
+const STREAM = 'ms:{feed}:stream';
 /** A request that has no answer after this time hangs. In milliseconds. */
 const GIVE_UP = 30_000;
 /** How late the replica may be while nothing keeps it from its master. */
@@ -153,7 +155,7 @@ class Fleet {
     this.#isClosing = true;
     clearInterval(this.#watch);
     for (const { child } of this.#places) {
-      if (child === null || child.exitCode !== null || child.signalCode !== null) continue;
+      if (child?.exitCode !== null || child.signalCode !== null) continue;
       const exited = once(child, 'exit');
       child.kill('SIGKILL');
       await exited;
@@ -309,7 +311,8 @@ class Fleet {
         return;
       }
       case 'link':
-        return this.#disturbLinks(action.how, action.direction, action.places);
+        this.#disturbLinks(action.how, action.direction, action.places);
+        return;
       case 'heal':
         await Promise.all(action.places.map((place) => this.#healLink(this.#places[place]!)));
         return;
@@ -530,9 +533,12 @@ class Fleet {
 
   async #setAppClock(place: Place, ahead: number): Promise<void> {
     if (place.life === null) return;
-    this.#end(`app-clock ${place.place}`);
-    if (ahead !== 0) this.#open.set(`app-clock ${place.place}`, this.#fault('app-clock', { ahead, place: place.place }));
+    const name = `app-clock ${place.place}`;
+    const before = this.#open.get(name);
+    this.#open.delete(name);
+    if (ahead !== 0) this.#open.set(name, this.#fault('app-clock', { ahead, place: place.place }));
     await this.#call(place, 'setClock', ahead).catch(() => undefined);
+    if (before !== undefined) before.to = now();
   }
 
   #end(name: string): void {
@@ -541,7 +547,7 @@ class Fleet {
     this.#open.delete(name);
   }
 
-  async #disturbRedis(action: Action): Promise<void> {
+  async #disturbRedis(action: RedisAction): Promise<void> {
     switch (action.do) {
       case 'redis-stop':
         if (this.#open.has('redis-stop')) return;
@@ -561,6 +567,14 @@ class Fleet {
         this.#continueRedis();
         const fault = this.#fault('flush', { keptUntil: -Infinity });
         await this.#master.cli('flushall');
+        fault.to = now();
+        return;
+      }
+      case 'trim': {
+        const fault = this.#fault('trim');
+        const entries = await this.#master.cli('xrevrange', STREAM, '+', '-', 'COUNT', String(action.count));
+        const ids = Array.isArray(entries) ? entries.map(([id]: unknown[]) => String(id)) : [];
+        if (ids.length > 0) await this.#master.cli('xdel', STREAM, ...ids);
         fault.to = now();
         return;
       }

@@ -102,6 +102,7 @@ export type FaultKind =
   | 'redis-stop'
   | 'redis-restart'
   | 'flush'
+  | 'trim'
   | 'memory-full'
   | 'failover'
   | 'redis-clock'

@@ -15,6 +15,7 @@ npm run histories -- --seed 17           one run: what is done and when follows 
   --seconds 20                           how long faults are made in each run
   --processes 3                          how many processes there are
   --from 1                               the first seed
+  --built dist/esm/index.js              the built package that the processes load
 `;
 
 export interface Options {
@@ -52,6 +53,7 @@ async function main(): Promise<void> {
       from: { type: 'string', default: '1' },
       seconds: { type: 'string', default: '20' },
       processes: { type: 'string', default: '3' },
+      built: { type: 'string' },
     },
   });
   if (values.help) {
@@ -64,7 +66,7 @@ async function main(): Promise<void> {
   const end = performance.now() + Number(values.minutes ?? '10') * 60_000;
   let found = 0;
   for (let count = 0; count < seeds && (seeds === 1 || performance.now() < end); count += 1) {
-    const { violations } = await runSeed(Number(values.seed ?? values.from) + count, options);
+    const { violations } = await runSeed(Number(values.seed ?? values.from) + count, options, values.built);
     found += violations.length;
   }
   process.stdout.write(found === 0 ? 'No violation.\n' : `${found} violations.\n`);

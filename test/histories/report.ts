@@ -59,7 +59,10 @@ export function excerpt(history: History, { session, at }: Violation): string {
         break;
       case 'event':
         if (entry.handle === null ? entry.event.startsWith('store') : entry.handle === info?.handle) {
-          add(entry.at, `life ${entry.life}: event ${entry.event} ${entry.reason ?? ''}${entry.here === true ? ' here' : ''}`);
+          add(
+            entry.at,
+            `life ${entry.life}: event ${entry.event} ${entry.reason ?? ''}${entry.here === true ? ' here' : ''}`,
+          );
         }
         break;
       case 'fault': {
@@ -88,4 +91,3 @@ function momentOf(entry: Entry): number {
   if ('sentAt' in entry) return entry.sentAt;
   return 'at' in entry ? entry.at : entry.from;
 }
-

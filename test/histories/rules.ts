@@ -8,7 +8,8 @@
  * R3 three answers  Good, bad or cannot tell, in time. No process ends by itself.
  * R4 no false sign-out  A session that nobody ended is not refused as ended.
  * R5 events once  A process tells an ending once, and exactly one process tells it as its own.
- * R6 lists        Once all is healed, lists have the live sessions and no others, with their last use.
+ * R6 lists        Once all is healed, lists have the live sessions and no others, with their last use, the latest first; and
+ *                 without a loss not more than the cap allows.
  * R7 idle         A session that nobody used for longer than `idleTimeout` is not admitted.
  *
  * A moment at which a session was admitted is judged by when the request was sent: the process cannot have decided before. So
@@ -62,7 +63,8 @@ function targets(facts: Facts, ending: EndingCalled, info: SessionInfo): boolean
     .some(({ outcome, answeredAt }) => outcome.kind === 'admitted' && answeredAt < sentAt);
   if (!wasAdmitted) return false;
   // If the store had lost the record, or never sees it, only the start of the session tells.
-  const isKnownByStart = as === 'endEverywhere' || facts.hasLoss({ from: info.from, to: ending.acknowledgedAt ?? sentAt });
+  const isKnownByStart =
+    as === 'endEverywhere' || facts.hasLoss({ from: info.from, to: ending.acknowledgedAt ?? sentAt });
   if (!isKnownByStart) return true;
   const { behind } = facts.clocksAhead(life, { from: sentAt, to: ending.acknowledgedAt ?? sentAt });
   return info.iat < facts.secondAt(sentAt - behind);
@@ -158,6 +160,9 @@ function standingOf(facts: Facts, ending: EndingCalled, acknowledgedAt: number, 
     const since = knowers.find((knower) => knower.life.life === life)?.since ?? Infinity;
     if (since < sentAt) return { at: since, why: 'it knew of the ending', isKept: false };
     const loss = lastLoss(sentAt);
+    if (loss === null && request.as === 'fresh') {
+      return { at: acknowledgedAt + SLACK, why: 'it was to ask the store', isKept: true };
+    }
     if (loss === null) return { at: acknowledgedAt + inForce, why: 'later than the bound', isKept: true };
     const writtenAt = writtenBackAt(loss, sentAt);
     const shownAt = shownInStore(loss, sentAt);
@@ -215,6 +220,7 @@ function checkNoReturn(facts: Facts): Violation[] {
     const requests = facts.requestsOf(info.session);
     const refused = requests.filter(isEndedRefusal);
     const first = Math.min(Infinity, ...refused.map(({ answeredAt }) => answeredAt));
+    const isIdle = refused.some(({ outcome }) => outcome.kind === 'refused' && outcome.code === 'session_idle');
     for (const request of requests) {
       const { outcome, life, sentAt } = request;
       if (outcome.kind !== 'admitted') continue;
@@ -227,7 +233,11 @@ function checkNoReturn(facts: Facts): Violation[] {
       if (facts.hasLoss({ from: info.from, to: sentAt }) || isAllowed(facts, request)) continue;
       // An ending that was not acknowledged is learned by asking, which each process does once per interval.
       const since = Math.max(first, facts.troubledUntil(life, sentAt));
-      const asked = Math.max(revocationBound, 1.125 * activityInterval + 1000) + 2 * storeTimeout + goesOnFor(facts);
+      const wasAnnounced = !isIdle && isQuiet(facts, { from: first - 2 * facts.heals, to: sentAt });
+      const asked =
+        (wasAnnounced ? revocationBound : Math.max(revocationBound, 1.125 * activityInterval + 1000)) +
+        2 * storeTimeout +
+        goesOnFor(facts);
       const span = { from: since, to: sentAt };
       if (sentAt > since + asked + SLACK + facts.paused(life, span) + facts.paused(null, span)) {
         const what = `life ${life} admitted session ${info.session} ${Math.round(sentAt - first)} ms after somebody refused it as ended`;
@@ -236,6 +246,13 @@ function checkNoReturn(facts: Facts): Violation[] {
     }
   }
   return violations;
+}
+
+/** Nothing stood between any process and the store, and no process ended or stood still for long. */
+function isQuiet(facts: Facts, span: { from: number; to: number }): boolean {
+  const isFaulty = facts.faults.some(({ from, to }) => from < span.to && to + facts.heals > span.from);
+  const longest = Math.max(...[null, ...facts.lives.map(({ life }) => life)].map((life) => facts.paused(life, span)));
+  return !isFaulty && longest < facts.settings.storeTimeout / 2;
 }
 
 function goesOnFor({ settings: { whenStoreDown } }: Facts): number {
@@ -249,7 +266,12 @@ function checkAnswers(facts: Facts): Violation[] {
   const violations: Violation[] = [];
   for (const life of facts.lives) {
     if (life.crash === null) continue;
-    violations.push({ rule: 'R3', what: `life ${life.life} ended by itself: ${life.crash}`, session: null, at: life.to });
+    violations.push({
+      rule: 'R3',
+      what: `life ${life.life} ended by itself: ${life.crash}`,
+      session: null,
+      at: life.to,
+    });
   }
   for (const request of facts.requests) {
     const { session, life, sentAt, answeredAt, outcome } = request;
@@ -402,13 +424,20 @@ function whyNotIdle(facts: Facts, info: SessionInfo, request: RequestMade): stri
   const foundAt = found?.sentAt ?? at - storeTimeout;
   const uses = facts.requestsOf(info.session).filter((each) => isUse(each) && each.answeredAt < foundAt);
   const written = 1.125 * activityInterval + 1000 + 2 * storeTimeout;
-  const margin = 200 + facts.paused(life, span);
   const known = uses.filter((use) => {
-    if (at - use.at > idleTimeout - margin) return false;
+    // The process read its clock after the request was sent.
+    if (at - use.sentAt > idleTimeout - SLACK) return false;
     if (use.life === life) return true;
     const isWritten = use.answeredAt + written < foundAt;
     const since = { from: use.sentAt - written, to: at };
-    return isWritten && !facts.isTroubled(use.life, since) && !facts.hasLoss(since) && use.outcome.kind === 'admitted';
+    const busy = facts.paused(use.life, since) + facts.paused(null, since);
+    return (
+      isWritten &&
+      busy < storeTimeout / 2 &&
+      !facts.isTroubled(use.life, since) &&
+      !facts.hasLoss(since) &&
+      use.outcome.kind === 'admitted'
+    );
   });
   const last = known.at(-1);
   if (last === undefined) return null;
@@ -458,13 +487,29 @@ function checkLists(facts: Facts): Violation[] {
   const settled = 1.125 * activityInterval + 1000 + 2 * storeTimeout + SLACK;
   for (const list of facts.lists) {
     if (list.sessions === null) {
-      if (list.isFinal) {
-        violations.push({ rule: 'R6', what: `a list failed: ${String(list.error)}`, session: null, at: list.answeredAt });
+      if (list.isFinal && !String(list.error).startsWith('store_unavailable')) {
+        violations.push({
+          rule: 'R6',
+          what: `a list failed: ${String(list.error)}`,
+          session: null,
+          at: list.answeredAt,
+        });
       }
       continue;
     }
     if (!list.isFinal) continue;
     const { life, sentAt } = list;
+    const { maxSessionsPerUser } = facts.settings;
+    if (list.sessions.length > maxSessionsPerUser && facts.losses.length === 0) {
+      const what = `life ${life} lists ${list.sessions.length} sessions of user ${list.user}`;
+      violations.push({ rule: 'R6', what, session: null, at: sentAt });
+    }
+    if (
+      list.sessions.some(({ lastSeenAt }, index) => lastSeenAt > (list.sessions?.[index - 1]?.lastSeenAt ?? Infinity))
+    ) {
+      const what = `life ${life} does not list the sessions of user ${list.user} by their last use`;
+      violations.push({ rule: 'R6', what, session: null, at: sentAt });
+    }
     const listed = new Map(list.sessions.map(({ handle, lastSeenAt }) => [handle, lastSeenAt]));
     for (const info of facts.sessions) {
       if (info.user !== list.user) continue;
@@ -473,10 +518,12 @@ function checkLists(facts: Facts): Violation[] {
       const lastSeenAt = listed.get(info.handle);
       listed.delete(info.handle);
       const { session } = info;
-      const admitted = requests.filter(
-        ({ outcome, at, answeredAt }) =>
-          outcome.kind === 'admitted' && at > facts.healedAt + facts.heals && answeredAt < sentAt,
-      );
+      const admitted = requests
+        .filter(
+          ({ outcome, at, answeredAt }) =>
+            outcome.kind === 'admitted' && at > facts.healedAt + facts.heals && answeredAt < sentAt,
+        )
+        .filter((request) => !isAllowed(facts, request));
       const isLive = probes.length > 0 && probes.every(({ outcome }) => outcome.kind === 'admitted');
       const isEnded = probes.length > 0 && probes.every(isEndedRefusal);
       if (lastSeenAt === undefined) {
@@ -487,9 +534,17 @@ function checkLists(facts: Facts): Violation[] {
       }
       const wasEndedBefore = requests.some((each) => isEndedRefusal(each) && each.answeredAt < sentAt - settled);
       if (isEnded && wasEndedBefore) {
-        violations.push({ rule: 'R6', what: `life ${life} lists session ${session}, which ended`, session, at: sentAt });
+        violations.push({
+          rule: 'R6',
+          what: `life ${life} lists session ${session}, which ended`,
+          session,
+          at: sentAt,
+        });
       }
-      const busy = facts.lives.reduce((sum, each) => sum + facts.paused(each.life, { from: facts.healedAt, to: sentAt }), 0);
+      const busy = facts.lives.reduce(
+        (sum, each) => sum + facts.paused(each.life, { from: facts.healedAt, to: sentAt }),
+        0,
+      );
       const before = sentAt - settled - busy;
       const lastUse = Math.max(-Infinity, ...admitted.filter(({ at }) => at < before).map(({ at }) => at));
       const behind = facts.epoch + lastUse - lastSeenAt;
@@ -499,7 +554,12 @@ function checkLists(facts: Facts): Violation[] {
       }
     }
     for (const handle of listed.keys()) {
-      violations.push({ rule: 'R6', what: `life ${life} lists ${handle}, which is nobody's`, session: null, at: sentAt });
+      violations.push({
+        rule: 'R6',
+        what: `life ${life} lists ${handle}, which is nobody's`,
+        session: null,
+        at: sentAt,
+      });
     }
   }
   return violations;
@@ -520,7 +580,8 @@ function checkIdle(facts: Facts): Violation[] {
       const usedAt = Math.max(...earlier.map(({ answeredAt }) => answeredAt));
       const span = { from: info.from, to: sentAt };
       if (facts.hasLoss(span) || facts.isAppClockWrong(span)) continue;
-      if (sentAt - usedAt <= idleTimeout + storeTimeout + SLACK + facts.paused(life, { from: usedAt, to: sentAt })) continue;
+      if (sentAt - usedAt <= idleTimeout + storeTimeout + SLACK + facts.paused(life, { from: usedAt, to: sentAt }))
+        continue;
       const what = `life ${life} admitted session ${info.session}, which nobody had used for ${Math.round(sentAt - usedAt)} ms`;
       violations.push({ rule: 'R7', what, session: info.session, at: sentAt });
     }

@@ -8,7 +8,10 @@ const ts = require('typescript');
 const options = { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2023, esModuleInterop: true };
 
 Module._extensions['.ts'] = function compile(module, file) {
-  module._compile(ts.transpileModule(readFileSync(file, 'utf8'), { compilerOptions: options, fileName: file }).outputText, file);
+  module._compile(
+    ts.transpileModule(readFileSync(file, 'utf8'), { compilerOptions: options, fileName: file }).outputText,
+    file,
+  );
 };
 
 // Imports name the files as they are once they are compiled.

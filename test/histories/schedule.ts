@@ -7,6 +7,17 @@ export type Link = 'cut' | 'refuse' | 'blackhole' | 'delay';
 /** What a Redis starts with: nothing, what it holds at that moment, or what it held at one of the last saves (0: the last). */
 export type StartsWith = 'nothing' | 'all' | { readonly saved: number };
 
+/** What is done with Redis: one thing after the other. */
+export type RedisAction =
+  | { readonly do: 'redis-stop' | 'redis-continue' | 'redis-save' | 'flush' | 'memory-full' | 'memory-back' }
+  /** `ahead`: what its clock shows from then on, in milliseconds before (-) or after the machine's. Null: as before. */
+  | { readonly do: 'redis-restart'; readonly from: StartsWith; readonly ahead: number | null }
+  /** Deletes the latest entries of the feed, and nothing else. */
+  | { readonly do: 'trim'; readonly count: number }
+  | { readonly do: 'replica-lags' }
+  | { readonly do: 'failover'; readonly ahead: number | null }
+  | { readonly do: 'redis-clock'; readonly ahead: number };
+
 export type Action =
   /** Issues the session's first token, and presents it. */
   | { readonly do: 'sign-in'; readonly session: number; readonly user: number; readonly place: number }
@@ -28,12 +39,7 @@ export type Action =
   | { readonly do: 'heal'; readonly places: readonly number[] }
   | { readonly do: 'stop' | 'continue' | 'kill' | 'start'; readonly place: number }
   | { readonly do: 'block'; readonly place: number; readonly duration: number }
-  | { readonly do: 'redis-stop' | 'redis-continue' | 'redis-save' | 'flush' | 'memory-full' | 'memory-back' }
-  /** `ahead`: what its clock shows from then on, in milliseconds before (-) or after the machine's. Null: as before. */
-  | { readonly do: 'redis-restart'; readonly from: StartsWith; readonly ahead: number | null }
-  | { readonly do: 'replica-lags' }
-  | { readonly do: 'failover'; readonly ahead: number | null }
-  | { readonly do: 'redis-clock'; readonly ahead: number }
+  | RedisAction
   | { readonly do: 'app-clock'; readonly place: number; readonly ahead: number };
 
 export type Step = Action & { readonly at: number };
@@ -130,8 +136,8 @@ function settingsBy(dice: Dice, processes: number): Settings {
   const idleTimeout = dice.chance(0.4) ? 4000 : null;
   return {
     processes,
-    revocationBound: dice.one([1000, 1500, 2000]),
-    storeTimeout: dice.one([300, 500]),
+    revocationBound: dice.one([1000, 2000]),
+    storeTimeout: dice.one([500, 800]),
     activityInterval: dice.one(idleTimeout === null ? [300, 1000, 5000] : [300, 1000]),
     idleTimeout,
     clockTolerance: 1000,
@@ -274,7 +280,7 @@ class Draft {
   disturb(healAt: number): void {
     const { dice } = this;
     const incidents = [
-      ...['link', 'link', 'process', 'process', 'redis', 'redis', 'rollback', 'rollback', 'memory'],
+      ...['link', 'link', 'process', 'process', 'redis', 'redis', 'rollback', 'rollback', 'memory', 'trim'],
       ...(this.withReplica ? ['failover', 'failover', 'failover'] : []),
       ...['app-clock', ...(this.options.canSetRedisClock ? ['redis-clock'] : [])],
     ];
@@ -306,6 +312,9 @@ class Draft {
         return;
       case 'failover':
         this.#failOver(at, lasts);
+        return;
+      case 'trim':
+        this.#trim(at, lasts);
         return;
       case 'app-clock': {
         const place = this.#place();
@@ -383,6 +392,16 @@ class Draft {
     const kind = dice.next();
     if (kind < 0.7) this.#cutOff(from, to, dice.between(1, this.options.processes - 1));
     else this.#disturbProcess(from, to - from);
+  }
+
+  /** Some processes are cut off, and the entries that they missed are gone when they are back. */
+  #trim(at: number, lasts: number): void {
+    const { dice } = this;
+    const count = dice.between(1, 3);
+    this.#cutOff(at, at + lasts, dice.between(1, this.options.processes - 1));
+    this.#burst(at + 200, count);
+    this.add(at + lasts - 200, { do: 'trim', count });
+    if (dice.chance(0.5)) this.#burst(at + lasts - 150, 1);
   }
 
   #failOver(at: number, lasts: number): void {
