@@ -83,6 +83,8 @@ export interface Account {
   label(user: SessionUser, handle: string, text: unknown, viewer?: Viewer): Promise<SessionView>;
   /** Resolves once the revocation is acknowledged, also if the session was revoked before and its tombstone exists. */
   revoke(user: SessionUser, handle: string, options?: RevokeOptions): Promise<void>;
+  /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
+  refuseRevocationIfFull(): void;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
@@ -90,7 +92,10 @@ export interface Account {
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;
 
-type Sessions = Pick<Ledger, 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'endEverywhere'>;
+type Sessions = Pick<
+  Ledger,
+  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'endEverywhere'
+>;
 
 export function createAccount(ledger: Sessions, handles: Handles): Account {
   const view = viewing(handles);
@@ -124,6 +129,10 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
         const outcome = await ledger.revoke(user, { ...request, handle: meant });
         return outcome === 'unknown' ? null : outcome;
       });
+    },
+
+    refuseRevocationIfFull: () => {
+      ledger.refuseRevocationIfFull();
     },
 
     async revokeAll(user, { except, reason, by } = {}) {

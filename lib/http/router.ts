@@ -96,7 +96,11 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 }
 
 /** Answers one route for one caller. */
-type Answer = (req: AppRequest, res: ServerResponse, caller: VerifiedToken) => Promise<void>;
+interface Answer {
+  (req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<void>;
+  /** If too many sessions are being ended, the request is refused before the store is asked for the caller. */
+  readonly endsOne?: true;
+}
 type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
 
 interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'loginUrlFor'> {
@@ -151,6 +155,8 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     sendNothing(res);
   }
 
+  const endingOne = (answer: Answer): Answer => Object.assign(answer, { endsOne: true } as const);
+
   return {
     '/': {
       get: createList(context),
@@ -159,8 +165,8 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     '/end': { post: form((req, res, caller) => endAll(req, res, caller).then(() => null)) },
     '/others': { delete: async (_req, res, caller) => sendJson(res, await endOthers(caller)) },
     '/others/end': { post: form((_req, _res, caller) => endOthers(caller).then(() => 'others')) },
-    '/:handle': { ...createOne(context), delete: deleteOne },
-    '/:handle/end': { post: form(endOne) },
+    '/:handle': { ...createOne(context), delete: endingOne(deleteOne) },
+    '/:handle/end': { post: endingOne(form(endOne)) },
     '/:handle/label': {
       post: form(async (req, _res, caller, fields) => {
         await account.label(caller.user, sessionIn(req, caller), ownProperty(fields, 'label'));
@@ -218,8 +224,9 @@ function createForm({ loginUrlFor, bodyOf }: Context): (act: Act) => Answer {
 }
 
 /** Handles every rejection, because neither Express 4 nor Connect waits for a promise. The store is asked for the caller. */
-function createEndpoint({ authenticator, fail }: RouterParts, page: Page): (answer: Answer) => Handler {
-  async function callerOf(req: AppRequest): Promise<VerifiedToken> {
+function createEndpoint({ authenticator, account, fail }: RouterParts, page: Page): (answer: Answer) => Handler {
+  async function callerOf(req: AppRequest, { endsOne }: Answer): Promise<VerifiedToken> {
+    if (endsOne === true) account.refuseRevocationIfFull();
     const session = await authenticator.identify(req, true);
     await authenticator.admit(req, session);
     return CurrentSession.tokenOf(session);
@@ -230,7 +237,7 @@ function createEndpoint({ authenticator, fail }: RouterParts, page: Page): (answ
 
   return (answer) =>
     function sessionsEndpoint(req: AppRequest, res, next) {
-      callerOf(req)
+      callerOf(req, answer)
         .then((caller) => answer(req, res, caller))
         .catch((error: unknown) => fail(error, req, res, next, present));
     };

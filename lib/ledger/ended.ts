@@ -3,6 +3,8 @@
 import type { Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
+import { inSlices } from './batches.js';
+import { DueQueue, type Due } from './due-queue.js';
 
 /** How much is remembered: about 100,000 endings of usual size. */
 export interface EndedLimits {
@@ -19,11 +21,21 @@ export interface KnownEnding {
   readonly isInferred: boolean;
 }
 
-interface KnownCutoff {
-  readonly user: SessionUser;
-  readonly cutoff: Cutoff;
-  readonly until: number;
+/** Each of these is in the queue exactly once. `dueAt` is its end, or an earlier one if it was extended since. */
+interface HeldEnding extends Due {
+  readonly kind: 'ending';
+  known: KnownEnding;
 }
+
+interface HeldCutoff extends Due {
+  readonly kind: 'cutoff';
+  readonly user: SessionUser;
+  cutoff: Cutoff;
+  until: number;
+}
+
+/** The most that one call forgets because it ran out: other work must not wait for 100,000. */
+const FORGOTTEN_AT_ONCE = 1000;
 
 /** The endings of one user, as they are written back to the store. */
 export interface KnownOfUser {
@@ -33,8 +45,9 @@ export interface KnownOfUser {
 }
 
 export class EndedSessions {
-  readonly #endings = new Map<string, KnownEnding>();
-  readonly #cutoffs = new Map<string, KnownCutoff>();
+  readonly #endings = new Map<string, HeldEnding>();
+  readonly #cutoffs = new Map<string, HeldCutoff>();
+  readonly #queue = new DueQueue<HeldEnding | HeldCutoff>();
   readonly #limits: EndedLimits;
   readonly #onDropped: (count: number) => void;
   /** Handles, oldest first. Kept longer than their tombstones, which another process may have extended. */
@@ -63,12 +76,19 @@ export class EndedSessions {
   /** Adds an ending, or extends the known one. A tombstone that was read replaces an ending that was inferred. */
   add(user: SessionUser, tombstone: Tombstone, isInferred: boolean, now: number): KnownEnding {
     const { handle } = tombstone;
-    const before = this.#endings.get(handle);
     const standing = this.#standing(handle, now);
     const known = merged(standing, { user, tombstone, isInferred });
     if (known === standing) return known;
-    this.#endings.set(handle, known);
-    this.#bytes += sizeOf(known) - (before === undefined ? 0 : sizeOf(before));
+    const held = this.#endings.get(handle);
+    if (held === undefined) {
+      const added: HeldEnding = { kind: 'ending', known, dueAt: known.tombstone.until };
+      this.#endings.set(handle, added);
+      this.#queue.add(added);
+      this.#bytes += sizeOf(known);
+    } else {
+      this.#bytes += sizeOf(known) - sizeOf(held.known);
+      held.known = known;
+    }
     this.#bound(now);
     return known;
   }
@@ -86,8 +106,13 @@ export class EndedSessions {
   announce(handle: string): boolean {
     if (this.#announced.has(handle)) return false;
     this.#announced.add(handle);
-    const [oldest] = this.#announced;
-    if (this.#announced.size > this.#limits.count && oldest !== undefined) this.#announced.delete(oldest);
+    if (this.#announced.size > this.#limits.count) {
+      // Several, because finding the first of a set passes over every place that was given up since the set was last rebuilt.
+      for (const oldest of this.#announced) {
+        if (this.#announced.size <= Math.ceil(this.#limits.count * KEPT)) break;
+        this.#announced.delete(oldest);
+      }
+    }
     return true;
   }
 
@@ -102,80 +127,95 @@ export class EndedSessions {
 
   /** Whether this cutoff is later than the one known here. */
   addCutoff(user: SessionUser, cutoff: Cutoff, until: number, now: number): boolean {
-    const known = this.#cutoffs.get(user.key);
-    if (known !== undefined && known.cutoff.at >= cutoff.at) return false;
-    this.#cutoffs.set(user.key, { user, cutoff, until });
-    if (known === undefined) {
+    const held = this.#cutoffs.get(user.key);
+    if (held === undefined) {
+      const added: HeldCutoff = { kind: 'cutoff', user, cutoff, until, dueAt: until };
+      this.#cutoffs.set(user.key, added);
+      this.#queue.add(added);
       this.#bytes += CUTOFF_BYTES;
       this.#bound(now);
+      return true;
     }
+    if (held.cutoff.at >= cutoff.at) return false;
+    held.cutoff = cutoff;
+    held.until = until;
     return true;
   }
 
   #standing(handle: string, now: number): KnownEnding | undefined {
-    const known = this.#endings.get(handle);
+    const known = this.#endings.get(handle)?.known;
     return known !== undefined && now < known.tombstone.until ? known : undefined;
   }
 
+  /** Forgets what ran out, not all of it in one call. What is left over is refused to nobody. */
   forgetRunOut(now: number): void {
-    for (const [handle, known] of this.#endings) if (now >= known.tombstone.until) this.#forgetEnding(handle, known);
-    for (const [key, known] of this.#cutoffs) if (now >= known.until) this.#forgetCutoff(key);
+    for (let count = 0; count < FORGOTTEN_AT_ONCE; count += 1) {
+      const soonest = this.#soonest();
+      if (soonest === undefined || now < soonest.dueAt) return;
+      this.#forgetFirst(soonest);
+    }
   }
 
   /** Everything that still stands, by user. */
-  byUser(now: number): KnownOfUser[] {
+  async byUser(now: number): Promise<KnownOfUser[]> {
     const users = new Map<string, KnownOfUser>();
     const of = (user: SessionUser): KnownOfUser => {
       let known = users.get(user.key);
       if (known === undefined) users.set(user.key, (known = { user, tombstones: [], cutoff: null }));
       return known;
     };
-    for (const { user, tombstone } of this.#endings.values()) {
+    await inSlices(this.#endings.values(), ({ known: { user, tombstone } }) => {
       if (now < tombstone.until) of(user).tombstones.push(tombstone);
-    }
-    for (const { user, cutoff, until } of this.#cutoffs.values()) if (now < until) of(user).cutoff = cutoff;
+    });
+    await inSlices(this.#cutoffs.values(), ({ user, cutoff, until }) => {
+      if (now < until) of(user).cutoff = cutoff;
+    });
     return [...users.values()];
   }
 
-  /** Above the limit, those that expire last are kept. A tenth is dropped at once, so that this happens rarely. */
+  /** Above the limit, those that expire last are kept. A hundredth is dropped at once, so that this is not reported for each. */
   #bound(now: number): void {
     if (this.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
     this.forgetRunOut(now);
     if (this.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
-    const soonest = [
-      ...[...this.#endings].map(([key, known]) => ({
-        until: known.tombstone.until,
-        drop: () => {
-          this.#forgetEnding(key, known);
-        },
-      })),
-      ...[...this.#cutoffs].map(([key, known]) => ({
-        until: known.until,
-        drop: () => {
-          this.#forgetCutoff(key);
-        },
-      })),
-    ].sort((a, b) => a.until - b.until);
     let dropped = 0;
-    for (const { drop } of soonest) {
-      if (this.size <= this.#limits.count * 0.9 && this.#bytes <= this.#limits.bytes * 0.9) break;
-      drop();
+    for (let next = this.#soonest(); next !== undefined; next = this.#soonest()) {
+      if (this.size <= this.#limits.count * KEPT && this.#bytes <= this.#limits.bytes * KEPT) break;
+      this.#forgetFirst(next);
       dropped += 1;
     }
     this.#onDropped(dropped);
   }
 
-  #forgetEnding(handle: string, known: KnownEnding): void {
-    this.#endings.delete(handle);
-    this.#unwritten.delete(handle);
-    this.#bytes -= sizeOf(known);
+  /** The first of the queue. What was extended goes further back first. */
+  #soonest(): HeldEnding | HeldCutoff | undefined {
+    for (;;) {
+      const { first } = this.#queue;
+      if (first === undefined) return undefined;
+      const until = first.kind === 'ending' ? first.known.tombstone.until : first.until;
+      if (until <= first.dueAt) return first;
+      this.#queue.removeFirst();
+      first.dueAt = until;
+      this.#queue.add(first);
+    }
   }
 
-  #forgetCutoff(key: string): void {
-    this.#cutoffs.delete(key);
-    this.#bytes -= CUTOFF_BYTES;
+  #forgetFirst(first: HeldEnding | HeldCutoff): void {
+    this.#queue.removeFirst();
+    if (first.kind === 'cutoff') {
+      this.#cutoffs.delete(first.user.key);
+      this.#bytes -= CUTOFF_BYTES;
+      return;
+    }
+    const { handle } = first.known.tombstone;
+    this.#endings.delete(handle);
+    this.#unwritten.delete(handle);
+    this.#bytes -= sizeOf(first.known);
   }
 }
+
+/** The share that is kept when there is too much. */
+const KEPT = 0.99;
 
 function merged(standing: KnownEnding | undefined, news: KnownEnding): KnownEnding {
   if (standing === undefined) return news;
@@ -192,5 +232,5 @@ const CUTOFF_BYTES = 600;
 function sizeOf({ user, tombstone }: KnownEnding): number {
   const characters =
     user.issuer.length + user.subject.length + tombstone.ending.reason.length + (tombstone.ending.by?.length ?? 0);
-  return 400 + 2 * characters;
+  return 450 + 2 * characters;
 }

@@ -28,9 +28,10 @@ export class FeedFreshness implements Freshness {
     return knowledge.state === 'live' && knowledge.vouch?.generation === this.#generation;
   }
 
+  /** The clock is read once if the feed is fresh, because every request asks for this. */
   ageOf(vouch: Vouch): number {
-    const age = this.#monotonic() - vouch.asOf;
-    return vouch.isCovered ? Math.min(age, this.#feed.age()) : age;
+    const feedAge = vouch.isCovered ? this.#feed.age() : Infinity;
+    return feedAge <= this.bound ? feedAge : Math.min(this.#monotonic() - vouch.asOf, feedAge);
   }
 
   /** Nothing that was learned until now vouches for a session any more. */

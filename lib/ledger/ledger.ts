@@ -14,9 +14,6 @@ export type { WhenStoreDown } from './judge.js';
 export type { LedgerOptions } from './parts.js';
 export type { LiveSession } from './entry.js';
 
-/** How often expired endings are dropped. To look through 100,000 of them takes tens of milliseconds. */
-const SWEEP_INTERVAL = 60_000;
-
 /**
  * Times of sessions are read from the option `clock`. Freshness and timeouts are measured on a monotonic clock.
  */
@@ -25,7 +22,6 @@ export class Ledger {
   readonly #parts: Parts;
   readonly #judge: Parts['judge'];
   readonly #timer: NodeJS.Timeout;
-  #sweptAt = 0;
   #closing: Promise<void> | null = null;
   #isAskingAgain = false;
 
@@ -80,7 +76,15 @@ export class Ledger {
     return this.#readOne(user, (policy) => this.#options.store.label(user, handle, label, at, policy));
   }
 
-  /** Resolves once the revocation is acknowledged. It is in force in this process by then. */
+  /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
+  refuseRevocationIfFull(): void {
+    this.#parts.revocations.refuseRequestIfFull();
+  }
+
+  /**
+   * Resolves once the revocation is acknowledged. It is in force in this process by then. Rejects with `store_unavailable`
+   * if too many are asked for at the same time: nothing was done then.
+   */
   async revoke(
     user: SessionUser,
     request: {
@@ -91,10 +95,13 @@ export class Ledger {
     },
   ): Promise<'ended' | 'already' | 'unknown'> {
     const { store, clock } = this.#options;
-    // A session that this process knows to be live is ended even if the store lost its record.
-    const token = request.token ?? this.#parts.endings.inUse(user, request.handle)?.activity.token;
-    const full = { ...request, at: clock.now(), ...(token === undefined ? {} : { token }) };
-    return this.#end(user, (policy) => store.revoke(user, { ...full, policy }));
+    const { revocations, endings } = this.#parts;
+    return revocations.run(() => {
+      // A session that this process knows to be live is ended even if the store lost its record.
+      const token = request.token ?? endings.inUse(user, request.handle)?.activity.token;
+      const full = { ...request, at: clock.now(), ...(token === undefined ? {} : { token }) };
+      return this.#end(user, (policy) => store.revoke(user, { ...full, policy }));
+    });
   }
 
   async revokeAll(
@@ -181,15 +188,12 @@ export class Ledger {
   }
 
   #tick(): void {
-    const { unwritten, watched, runOut, ended, endings, freshness, feed, availability, monotonic } = this.#parts;
+    const { unwritten, watched, runOut, ended, endings, freshness, feed, availability } = this.#parts;
     const now = this.#options.clock.now();
     unwritten.flush(now);
     for (const entry of watched.held()) runOut.check(entry, now);
     endings.retryAttribution();
-    if (monotonic() - this.#sweptAt > SWEEP_INTERVAL) {
-      this.#sweptAt = monotonic();
-      ended.forgetRunOut(now);
-    }
+    ended.forgetRunOut(now);
     const error = feed.lastError();
     if (freshness.isFeedFresh) availability.noteUp('feed');
     else if (error !== null) availability.noteDown('feed', error);

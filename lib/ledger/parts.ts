@@ -1,5 +1,6 @@
 /** Connects the parts of a ledger. */
 
+import { elapsedClock } from '../core/elapsed.js';
 import type { Emit } from '../core/events.js';
 import { handlesBy, type Handles } from '../core/handles.js';
 import type { SessionPolicy } from '../core/policy.js';
@@ -16,6 +17,7 @@ import { KnownGlobalCutoff } from './global-cutoff.js';
 import { Judge, type WhenStoreDown } from './judge.js';
 import { Questions } from './questions.js';
 import { Recovery } from './recovery.js';
+import { RevocationQueue } from './revocation-queue.js';
 import { SessionTable } from './table.js';
 import { RunOutCheck } from './run-out.js';
 import { WatchedEntries } from './watchers.js';
@@ -42,7 +44,7 @@ export interface LedgerOptions {
   /** Sessions held. Default 100,000. */
   readonly entryLimit?: number;
   readonly endedLimits?: EndedLimits;
-  /** Milliseconds on a clock that never jumps. Default `performance.now`. */
+  /** Milliseconds on a clock that never goes back. Default: one that counts the time of a suspension. */
   readonly monotonic?: () => number;
   /** From 0 to 1, for the jitter. Default `Math.random`. */
   readonly random?: () => number;
@@ -52,7 +54,7 @@ export type Parts = ReturnType<typeof connect>;
 
 export function connect(options: LedgerOptions) {
   const { store, revocationBound } = options;
-  const monotonic = options.monotonic ?? (() => performance.now());
+  const monotonic = options.monotonic ?? elapsedClock(Date, performance);
   const known = {
     ...knownOf(options, monotonic),
     table: new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
@@ -98,7 +100,20 @@ export function connect(options: LedgerOptions) {
   const track = options.track ?? (() => true);
   const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });
   const runOut = new RunOutCheck({ store, availability, watched, endings });
-  return { ...known, monotonic, feed, freshness, endings, globalCutoff, questions, recovery, runOut, judge };
+  const revocations = new RevocationQueue({ ...options, monotonic });
+  return {
+    ...known,
+    monotonic,
+    feed,
+    freshness,
+    endings,
+    globalCutoff,
+    questions,
+    recovery,
+    revocations,
+    runOut,
+    judge,
+  };
 }
 
 function knownOf(options: LedgerOptions, monotonic: () => number) {

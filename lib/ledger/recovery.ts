@@ -3,7 +3,7 @@
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
-import { inBatches } from './batches.js';
+import { inBatches, inSlices } from './batches.js';
 import type { EndedSessions, KnownOfUser } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
 import type { Entry } from './entry.js';
@@ -55,10 +55,12 @@ export class Recovery {
     let lost: KnownOfUser[] = [];
     let losses = 0;
     while (!this.#isStopped) {
-      if (losses !== this.#losses) lost = ended.byUser(clock.now());
-      losses = this.#losses;
+      if (losses !== this.#losses) {
+        losses = this.#losses;
+        lost = await ended.byUser(clock.now());
+      }
       lost = await inBatches(lost, (known) => this.#writeBack(known));
-      const failed = await inBatches(this.#unseen(), confirm);
+      const failed = await inBatches(await this.#unseen(), confirm);
       const isDone = lost.length === 0 && failed.length === 0;
       if (isDone && losses === this.#losses) break;
       if (!isDone) await this.#pause();
@@ -73,10 +75,15 @@ export class Recovery {
   }
 
   /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
-  #unseen(): Entry[] {
+  async #unseen(): Promise<Entry[]> {
     const { table, watched, clock, activityInterval, freshness } = this.#options;
-    const inUse = table.seenSince(clock.now() - 2 * activityInterval);
-    return [...new Set([...inUse, ...watched.held()])].filter(({ knowledge }) => !freshness.isCurrent(knowledge));
+    const unseen = new Set<Entry>();
+    const look = (entry: Entry): void => {
+      if (!freshness.isCurrent(entry.knowledge)) unseen.add(entry);
+    };
+    await inSlices(table.seenSince(clock.now() - 2 * activityInterval), look);
+    await inSlices(watched.held(), look);
+    return [...unseen];
   }
 
   #pause(): Promise<void> {

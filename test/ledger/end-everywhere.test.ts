@@ -1,18 +1,8 @@
 /** The global cutoff in the ledger: how old what is known of it may be, and what it does to the sessions in use. */
 
 import { endingByCutoff } from '../../lib/core/record.js';
-import {
-  BOUND,
-  microtasks,
-  POLICY,
-  Process,
-  Server,
-  start,
-  STORE_TIMEOUT,
-  token,
-  useVirtualTimers,
-  VirtualTime,
-} from './simulation.js';
+import { BOUND, POLICY, Process, Server, STORE_TIMEOUT, token } from './simulation.js';
+import { microtasks, START, useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
 
 const MINUTE = 60_000;
 const ANN = token('ann', 'a1');
@@ -29,8 +19,7 @@ beforeEach(() => {
   here = new Process(0, server, time);
 });
 afterEach(() => {
-  jest.clearAllTimers();
-  jest.useRealTimers();
+  useRealTimers();
 });
 
 /** How a request fares whose store calls all go through. */
@@ -272,7 +261,7 @@ test('who acted is told also where an answer told of the ending first', async ()
   // Done at the server, and the reply on its way: another process knew of it, and made the session a tombstone.
   for (let step = 0; step < 2; step += 1) here.wire.step(0);
   const ending = endingByCutoff(server.globalCutoff!, ANN.times.expiresAt);
-  const tombstones = [{ handle: ANN.handle, ending, until: start + 40 * 86_400_000 }];
+  const tombstones = [{ handle: ANN.handle, ending, until: START + 40 * 86_400_000 }];
   await server.store.restore(ANN.user, { tombstones, cutoff: null, at: time.clock.now(), policy: POLICY });
   const asked = here.request(ANN, time.clock.now(), true);
   const last = here.wire.messages.length - 1;

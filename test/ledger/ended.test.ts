@@ -58,13 +58,13 @@ describe('for how long', () => {
     expect(ended.size).toBe(0);
   });
 
-  test('what ran out is not written back', () => {
+  test('what ran out is not written back', async () => {
     const ended = remembering();
     ended.add(ANN, tombstone('a1'), false, NOW);
     ended.addCutoff(ANN, CUTOFF, LATER, NOW);
     ended.addCutoff(BOB, CUTOFF, LATER + 1, NOW);
-    expect(ended.byUser(LATER)).toEqual([{ user: BOB, tombstones: [], cutoff: CUTOFF }]);
-    expect(ended.byUser(LATER - 1)).toEqual([
+    expect(await ended.byUser(LATER)).toEqual([{ user: BOB, tombstones: [], cutoff: CUTOFF }]);
+    expect(await ended.byUser(LATER - 1)).toEqual([
       { user: ANN, tombstones: [tombstone('a1')], cutoff: CUTOFF },
       { user: BOB, tombstones: [], cutoff: CUTOFF },
     ]);
@@ -157,5 +157,50 @@ describe('how much', () => {
     ended.add(ANN, tombstone('a1', LATER + 100, 'x'.repeat(200)), false, NOW);
     expect(dropped).toHaveLength(2);
     expect(ended.find('a1', NOW)).toBeDefined();
+  });
+});
+
+describe('how much at once', () => {
+  const fill = (ended: EndedSessions, count: number, until: (index: number) => number): void => {
+    for (let index = 0; index < count; index += 1) ended.add(ANN, tombstone(String(index), until(index)), false, NOW);
+  };
+
+  test('one call forgets a part of what ran out, and the next ones the rest', () => {
+    const ended = remembering({ count: 10_000 });
+    fill(ended, 2500, () => LATER);
+    const sizes = Array.from({ length: 3 }, () => {
+      ended.forgetRunOut(LATER);
+      return ended.size;
+    });
+    expect(sizes).toEqual([1500, 500, 0]);
+  });
+
+  test('above the limit a hundredth is dropped, those that expire soonest, also if they were extended', () => {
+    const ended = remembering({ count: 1000 });
+    const mixed = (index: number): number => LATER + ((index * 7919) % 1000);
+    fill(ended, 1000, mixed);
+    const soonest = Array.from({ length: 1000 }, (_, index) => index).sort((a, b) => mixed(a) - mixed(b));
+    const [extended = 0, ...next] = soonest;
+    ended.add(ANN, tombstone(String(extended), LATER + 5000), false, NOW);
+    ended.add(ANN, tombstone('new', LATER + 5000), false, NOW);
+    expect(dropped).toEqual([11]);
+    const gone = soonest.filter((index) => ended.find(String(index), NOW) === undefined);
+    expect(gone).toEqual(next.slice(0, 11));
+  });
+
+  test('what is written back is collected while other work goes on', async () => {
+    const ended = remembering({ count: 10_000 });
+    fill(ended, 9000, () => LATER);
+    const seen = { turns: 0, isCollected: false };
+    const collected = ended.byUser(NOW).then((known) => {
+      seen.isCollected = true;
+      return known;
+    });
+    while (!seen.isCollected) {
+      seen.turns += 1;
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    expect((await collected)[0]?.tombstones).toHaveLength(9000);
+    expect(seen.turns).toBeGreaterThanOrEqual(4);
   });
 });

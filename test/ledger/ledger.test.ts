@@ -4,19 +4,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { LedgerOptions, LiveSession } from '../../lib/ledger/ledger.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
-import {
-  ACTIVITY_INTERVAL,
-  BOUND,
-  POLICY,
-  Process,
-  Server,
-  STORE_TIMEOUT,
-  VirtualTime,
-  microtasks,
-  start,
-  token,
-  useVirtualTimers,
-} from './simulation.js';
+import { ACTIVITY_INTERVAL, BOUND, POLICY, Process, Server, STORE_TIMEOUT, token } from './simulation.js';
+import { microtasks, START, useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
 
 const ANN = token('ann', 'a1');
 const ANN_TOO = token('ann', 'a2');
@@ -32,8 +21,7 @@ beforeEach(() => {
   here = new Process(0, server, time);
 });
 afterEach(() => {
-  jest.clearAllTimers();
-  jest.useRealTimers();
+  useRealTimers();
 });
 
 const started = (options: Partial<LedgerOptions>): Process => new Process(0, server, time, options);
@@ -168,7 +156,7 @@ describe('the hot path', () => {
     const refreshed = token('ann', 'late', { beganAt: time.clock.now() });
     await here.round();
     expect(await ask(here, refreshed)).toBe('live');
-    const older = token('ann', 'late', { beganAt: start - 60_000 });
+    const older = token('ann', 'late', { beganAt: START - 60_000 });
     expect(await ask(here, older)).toBe('session_revoked');
     expect(await ask(here, refreshed)).toBe('session_revoked');
   });
@@ -498,7 +486,7 @@ describe('many quiet sessions', () => {
     const records = await Promise.all(
       tokens.map((each) => server.store.get(each.user, each.handle, time.clock.now(), POLICY_OF_TEST)),
     );
-    expect(records.filter((record) => record?.lastSeenAt !== start + 1_000)).toEqual([]);
+    expect(records.filter((record) => record?.lastSeenAt !== START + 1_000)).toEqual([]);
   });
 });
 
@@ -587,7 +575,7 @@ describe('a signal that is asked for late', () => {
 
 describe('a session that runs out with a connection open', () => {
   test('is told once, though the answer is late', async () => {
-    const short = token('ann', 'short', { beganAt: start, lifetime: 10_000 });
+    const short = token('ann', 'short', { beganAt: START, lifetime: 10_000 });
     const often = started({ activityInterval: 100 });
     await often.round();
     const session = often.ledger.judge(short, { at: time.clock.now(), ip: null, userAgent: null }, false);
@@ -605,20 +593,20 @@ describe('a session that runs out with a connection open', () => {
   });
 
   test('stays open where a refreshed token came while the store was asked', async () => {
-    const first = token('ann', 'r', { expiresAt: start + 10_000 });
+    const first = token('ann', 'r', { expiresAt: START + 10_000 });
     await here.round();
     const session = here.ledger.judge(first, { at: time.clock.now(), ip: null, userAgent: null }, false);
     await here.settle();
     const { signal } = await session;
     await time.advance(15_500);
     here.wire.step(0);
-    void here.request(token('ann', 'r', { expiresAt: start + 3_600_000 }), time.clock.now());
+    void here.request(token('ann', 'r', { expiresAt: START + 3_600_000 }), time.clock.now());
     await here.settle();
     expect(signal.aborted).toBe(false);
   });
 
   test('and that a refreshed token takes on later has a signal of its own', async () => {
-    const short = token('ann', 'a1', { expiresAt: start + 10_000 });
+    const short = token('ann', 'a1', { expiresAt: START + 10_000 });
     const signalOf = async (of: VerifiedToken): Promise<AbortSignal> => {
       const session = here.ledger.judge(of, { at: time.clock.now(), ip: null, userAgent: null }, false);
       await here.settle();
@@ -636,7 +624,7 @@ describe('a session that runs out with a connection open', () => {
 
 describe('a process that was held up', () => {
   test('takes what arrived meanwhile for an answer', async () => {
-    jest.useRealTimers();
+    useRealTimers();
     const process = new Process(3, server, time, { storeTimeout: 20 });
     const answer = process.request(ANN, time.clock.now());
     setImmediate(() => {
@@ -691,7 +679,7 @@ describe('a token with an earlier session_expiry than the one that is asked abou
 
 describe('a session whose token runs out while it is asked about', () => {
   test('goes on with a refreshed token', async () => {
-    const short = token('ann', 'a1', { expiresAt: start + 10_000 });
+    const short = token('ann', 'a1', { expiresAt: START + 10_000 });
     await here.round();
     expect(await ask(here, short)).toBe('live');
     await time.advance(10_000 + POLICY.clockTolerance);
@@ -775,11 +763,11 @@ describe('once ended, ended', () => {
 
   test('a token that is good for longer prolongs the tombstone, here and in the store', async () => {
     await here.round();
-    const short = token('ann', 's', { expiresAt: start + 3_600_000 });
+    const short = token('ann', 's', { expiresAt: START + 3_600_000 });
     await ask(here, short);
     await revokeElsewhere(short);
     await here.round();
-    const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+    const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
     expect(await ask(here, long)).toBe('session_revoked');
     await here.settle();
     await time.advance(3 * 86_400_000);
@@ -788,11 +776,11 @@ describe('once ended, ended', () => {
 
   test('what a token is good for longer is told to the store again if that failed', async () => {
     await here.round();
-    const short = token('ann', 's', { expiresAt: start + 3_600_000 });
+    const short = token('ann', 's', { expiresAt: START + 3_600_000 });
     await ask(here, short);
     await revokeElsewhere(short);
     await here.round();
-    const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+    const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
     expect(await askInVain(here, long)).toBe('session_revoked');
     here.wire.cut();
     // Of no later token: what is known here is long enough, but the store does not know it.
@@ -805,8 +793,8 @@ describe('once ended, ended', () => {
   }, 300_000);
 
   test('a token that shares the answer to one that expires earlier prolongs the tombstone too', async () => {
-    const short = token('ann', 's', { expiresAt: start + 3_600_000 });
-    const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+    const short = token('ann', 's', { expiresAt: START + 3_600_000 });
+    const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
     await ask(new Process(2, server, time), short);
     await revokeElsewhere(short);
     await here.round();
@@ -842,7 +830,7 @@ describe('once ended, ended', () => {
     async (atSessionLimit) => {
       const capped = started({ policyOf: () => ({ ...POLICY_OF_TEST, maxSessions: 1, atSessionLimit }) });
       await capped.round();
-      const short = token('ann', 's', { expiresAt: start + 3_600_000 });
+      const short = token('ann', 's', { expiresAt: START + 3_600_000 });
       await ask(capped, short);
       await revokeElsewhere(short);
       await capped.round();
@@ -854,7 +842,7 @@ describe('once ended, ended', () => {
       server.flush();
       expect(await ask(other, ANN_TOO, true)).toBe('live');
 
-      const long = token('ann', 's', { expiresAt: start + 90 * 86_400_000 });
+      const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
       expect(await ask(capped, long)).toBe('session_revoked');
       await capped.settle();
       expect(await ask(other, ANN_TOO, true)).toBe('live');
@@ -869,11 +857,11 @@ describe('once ended, ended', () => {
     const small = started({ endedLimits: { count: 10, bytes: 1e9 } });
     await small.round();
     for (let count = 0; count < 12; count += 1) {
-      await revokeElsewhere(token('ann', `s${String(count)}`, { expiresAt: start + (count + 1) * 3_600_000 }));
+      await revokeElsewhere(token('ann', `s${String(count)}`, { expiresAt: START + (count + 1) * 3_600_000 }));
     }
     await small.round();
     expect(small.events).toContainEqual({ name: 'tombstonesDropped', event: { count: expect.any(Number) as number } });
-    const longest = small.request(token('ann', 's11', { expiresAt: start + 12 * 3_600_000 }), time.clock.now());
+    const longest = small.request(token('ann', 's11', { expiresAt: START + 12 * 3_600_000 }), time.clock.now());
     expect(small.wire.messages).toHaveLength(0);
     expect(await longest).toMatchObject({ code: 'session_revoked' });
   });

@@ -9,13 +9,19 @@ import type { GlobalCutoff } from '../../lib/core/record.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import type { FeedListener, Notice, RevocationFeed, SessionStore } from '../../lib/stores/store.js';
+import type {
+  EndEverywhereRequest,
+  FeedListener,
+  Notice,
+  RevocationFeed,
+  SessionStore,
+} from '../../lib/stores/store.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
+import { microtasks, setMachineClock, START, VirtualTime } from './virtual-time.js';
 
 export const BOUND = 5_000;
 export const STORE_TIMEOUT = 1_000;
 export const ACTIVITY_INTERVAL = 60_000;
-const STARTED = Date.UTC(2026, 0, 1);
 
 export const POLICY: SessionPolicy = {
   idleTimeout: null,
@@ -25,22 +31,6 @@ export const POLICY: SessionPolicy = {
   atSessionLimit: 'end-oldest',
 };
 
-export class VirtualTime {
-  elapsed = 0;
-  readonly clock = { now: (): number => STARTED + this.elapsed };
-  readonly monotonic = (): number => this.elapsed;
-
-  async advance(ms: number): Promise<void> {
-    // In steps, so that a timer sees about the time at which it fires; days in a thousand of them.
-    const most = Math.max(250, ms / 1000);
-    for (let left = ms; left > 0; left -= most) {
-      const step = Math.min(most, left);
-      this.elapsed += step;
-      await jest.advanceTimersByTimeAsync(step);
-    }
-  }
-}
-
 interface Message {
   /** What is left to happen at the server, in order; empty: the reply is on its way. */
   readonly atServer: (() => unknown)[];
@@ -48,17 +38,64 @@ interface Message {
   readonly fail: (error: Error) => void;
 }
 
+/** One command of a store object. */
+export interface Operation {
+  /** The store object. */
+  readonly origin: string;
+  readonly sentAt: number;
+  readonly name: 'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore' | 'endEverywhere' | 'catchUp';
+  readonly perform: (server: Server) => unknown;
+  /** What the command is about, for whoever watches. */
+  readonly about: readonly unknown[];
+}
+
+interface Entry {
+  readonly id: number;
+  readonly notice: Notice;
+}
+
+/** What a server that is started again from it knows. */
+interface Snapshot {
+  readonly log: readonly Logged[];
+  readonly stream: readonly Entry[];
+  readonly lastId: number;
+  readonly epoch: number;
+  readonly counter: number;
+  readonly globalCutoff: GlobalCutoff | null;
+}
+
+interface Logged {
+  readonly operation: Operation;
+  readonly at: number;
+}
+
 /** The truth: one store, and the stream that tells of its revocations. */
 export class Server {
-  #store!: SessionStore;
-  #written: Notice[] = [];
-  stream: { readonly id: number; readonly notice: Notice }[] = [];
+  /** How far its clock is ahead, in milliseconds. */
+  ahead = 0;
+  /** Memory is full: writes are refused. */
+  isFull = false;
+  stream: Entry[] = [];
   epoch = 0;
   counter = 0;
+  /** Of the last entry. No two entries have the same, whatever was lost between them. */
+  lastId = 0;
   /** Kept beside the sessions, which are judged without it: what a process knows of it must do. */
   globalCutoff: GlobalCutoff | null = null;
+  /** Told of each command after it was performed, with what it announced. */
+  onPerformed: (operation: Operation, answer: unknown, notices: readonly Notice[]) => void = () => undefined;
+  readonly #time = new VirtualTime();
+  #store!: SessionStore;
+  #written: Notice[] = [];
+  #log: Logged[] = [];
+  #ids = 0;
+  readonly #refused = Promise.reject(new Error('OOM'));
+  /** The moment of a command that is performed again. */
+  #again: number | null = null;
 
   constructor() {
+    setMachineClock(() => this.now());
+    this.#refused.catch(() => undefined);
     this.flush();
   }
 
@@ -66,25 +103,45 @@ export class Server {
     return this.#store;
   }
 
-  /** What is written from now on is written by this store object. */
-  actFor(origin: string): void {
-    Object.assign(this.#store, { origin });
+  now(): number {
+    return this.#again ?? this.#time.clock.now() + this.ahead;
+  }
+
+  perform(operation: Operation): { answer: unknown; notices: Notice[] } {
+    if (this.isFull && !READS.has(operation.name)) return { answer: this.#refused, notices: [] };
+    this.#log.push({ operation, at: this.now() });
+    const performed = this.#act(operation);
+    this.onPerformed(operation, performed.answer, performed.notices);
+    return performed;
   }
 
   /** Everything is lost. */
   flush(): void {
-    this.#store = memoryStore();
-    this.#store.configure({ storeTimeout: STORE_TIMEOUT, revocationBound: BOUND });
-    this.#store.feed({
-      notice: (notice) => this.#written.push(notice),
-      globalCutoff: () => undefined,
-      gap: () => undefined,
-    });
-    this.#written = [];
+    this.#empty();
     this.stream = [];
     this.epoch += 1;
     this.counter = 0;
+    this.lastId = 0;
     this.globalCutoff = null;
+  }
+
+  snapshot(): Snapshot {
+    const { stream, lastId, epoch, counter, globalCutoff } = this;
+    return { log: [...this.#log], stream: [...stream], lastId, epoch, counter, globalCutoff };
+  }
+
+  /** It is what it was then: started from its file, or a replica that was not told of what came later. */
+  restore({ log, stream, lastId, epoch, counter, globalCutoff }: Snapshot): void {
+    this.#empty();
+    this.globalCutoff = null;
+    for (const { operation, at } of log) {
+      this.#again = at;
+      this.#act(operation);
+    }
+    this.#again = null;
+    this.#log = [...log];
+    this.stream = [...stream];
+    Object.assign(this, { lastId, epoch, counter, globalCutoff });
   }
 
   /** The later of what stands and what a process knows, which is so written back. */
@@ -93,55 +150,71 @@ export class Server {
     return this.globalCutoff;
   }
 
-  trim(): void {
-    this.stream = [];
+  endEverywhere({ reason, by }: EndEverywhereRequest, known: GlobalCutoff | null, origin: string): GlobalCutoff | null {
+    const at = Math.max(this.now(), (this.standingGlobalCutoff(known)?.at ?? 0) + 1);
+    return this.standingGlobalCutoff({ at, reason, by, origin });
   }
 
-  /** What the last operation announced, taken away. */
-  announced(): Notice[] {
-    return this.#written.splice(0);
+  trim(): void {
+    this.stream = [];
   }
 
   publish(notices: readonly Notice[]): void {
     for (const notice of notices) {
       this.counter += 1;
-      this.stream.push({ id: this.counter, notice });
+      this.lastId = this.#ids += 1;
+      this.stream.push({ id: this.lastId, notice });
     }
+  }
+
+  #act(operation: Operation): { answer: unknown; notices: Notice[] } {
+    // What is written from now on is written by this store object.
+    (this.#store as { origin: string }).origin = operation.origin;
+    this.#written = [];
+    return { answer: operation.perform(this), notices: this.#written };
+  }
+
+  #empty(): void {
+    this.#log = [];
+    this.#store = memoryStore();
+    this.#store.configure({ storeTimeout: STORE_TIMEOUT, revocationBound: BOUND });
+    this.#store.feed({
+      notice: (notice) => this.#written.push(notice),
+      globalCutoff: () => undefined,
+      gap: () => undefined,
+    });
   }
 }
 
+const READS: ReadonlySet<Operation['name']> = new Set(['list', 'get', 'catchUp']);
+
 class Wire {
   messages: Message[] = [];
+  /** Whatever is sent is lost. */
+  isBroken = false;
+
+  push(message: Message): void {
+    if (this.isBroken) message.fail(new Error('refused'));
+    else this.messages.push(message);
+  }
 
   /** First the operation, then what it announces, then the reply. */
-  send<Answer>(
-    server: Server,
-    origin: string,
-    operation: (store: SessionStore) => Promise<Answer> | Answer,
-  ): Promise<{ answer: Answer; notices: Notice[] }> {
+  send(server: Server, operation: Operation): Promise<{ answer: unknown; notices: Notice[] }> {
     return new Promise((resolve, reject) => {
-      let answer: Promise<Answer> | Answer;
+      let answer: unknown;
       let notices: Notice[] = [];
-      this.messages.push({
-        atServer: [
-          () => {
-            server.actFor(origin);
-            answer = operation(server.store);
-            notices = server.announced();
-            if (notices.length === 0) return;
-            return true;
-          },
-          () => {
-            server.publish(notices);
-          },
-        ],
-        deliver: () => {
-          Promise.resolve(answer).then((value) => {
-            resolve({ answer: value, notices });
-          }, reject);
+      const atServer = [
+        () => {
+          ({ answer, notices } = server.perform(operation));
         },
-        fail: reject,
-      });
+        () => {
+          server.publish(notices);
+        },
+      ];
+      const deliver = (): void => {
+        Promise.resolve(answer).then((value) => resolve({ answer: value, notices }), reject);
+      };
+      this.push({ atServer, deliver, fail: reject });
     });
   }
 
@@ -171,46 +244,44 @@ class KnownGlobalCutoff {
   }
 }
 
-/** Reads the stream by the rule of the real feed: a round counts by epoch and counter. */
+interface Reading {
+  readonly epoch: number;
+  readonly counter: number;
+  readonly lastId: number;
+  readonly stream: readonly Entry[];
+}
+
+/** Reads the stream by the rule of the real feed: a round counts by epoch, counter, and the entry on which the last one ended. */
 class SimulatedFeed implements RevocationFeed {
   readonly #server: Server;
   readonly #time: VirtualTime;
   readonly #listener: FeedListener;
-  readonly #owner: number;
   readonly #wire: Wire;
   readonly #globalCutoff: KnownGlobalCutoff;
-  #base: { epoch: number; counter: number } | null = null;
+  #base: Omit<Reading, 'stream'> | null = null;
   #freshAt = -Infinity;
   #inFlight = false;
 
-  constructor(
-    server: Server,
-    time: VirtualTime,
-    wire: Wire,
-    listener: FeedListener,
-    globalCutoff: KnownGlobalCutoff,
-    owner: number,
-  ) {
+  constructor(server: Server, time: VirtualTime, wire: Wire, listener: FeedListener, globalCutoff: KnownGlobalCutoff) {
     this.#globalCutoff = globalCutoff;
     this.#server = server;
     this.#time = time;
     this.#listener = listener;
     this.#wire = wire;
-    this.#owner = owner;
   }
 
   round(): void {
     if (this.#inFlight) return;
     this.#inFlight = true;
     const sentAt = this.#time.monotonic();
-    let seen = { epoch: 0, counter: 0, entries: [] as { id: number; notice: Notice }[] };
+    let seen: Reading;
     let globalCutoff: GlobalCutoff | null = null;
-    this.#wire.messages.push({
+    this.#wire.push({
       atServer: [
         () => {
-          const { epoch, counter, stream } = this.#server;
+          const { epoch, counter, lastId, stream } = this.#server;
           globalCutoff = this.#server.standingGlobalCutoff(this.#globalCutoff.cutoff);
-          seen = { epoch, counter, entries: stream.filter(({ id }) => id > (this.#base?.counter ?? Infinity)) };
+          seen = { epoch, counter, lastId, stream: [...stream] };
         },
       ],
       deliver: () => {
@@ -224,17 +295,16 @@ class SimulatedFeed implements RevocationFeed {
     });
   }
 
-  #judge(seen: { epoch: number; counter: number; entries: { notice: Notice }[] }, sentAt: number): void {
+  #judge({ stream, ...seen }: Reading, sentAt: number): void {
     const base = this.#base;
-    const counts = base !== null && base.epoch === seen.epoch && base.counter + seen.entries.length === seen.counter;
-    if (counts) for (const { notice } of seen.entries) this.#listener.notice(notice);
-    else if (base !== null) this.#listener.gap('test');
-    this.#base = { epoch: seen.epoch, counter: seen.counter };
+    this.#base = seen;
     this.#freshAt = sentAt;
-  }
-
-  get owner(): number {
-    return this.#owner;
+    if (base === null) return;
+    const isThere = base.lastId === seen.lastId || base.lastId === 0 || stream.some(({ id }) => id === base.lastId);
+    const entries = stream.filter(({ id }) => id > base.lastId);
+    const counts = base.epoch === seen.epoch && base.counter + entries.length === seen.counter;
+    if (counts && isThere) for (const { notice } of entries) this.#listener.notice(notice);
+    else this.#listener.gap('test');
   }
 
   age(): number {
@@ -252,61 +322,29 @@ class SimulatedFeed implements RevocationFeed {
 
 let processesMade = 0;
 
+export interface ProcessSettings extends Partial<LedgerOptions> {
+  /** Told of each event as it is emitted. */
+  readonly onEvent?: (name: string, event: unknown) => void;
+}
+
 export class Process {
+  /** How far its clock is ahead, in milliseconds. */
+  ahead = 0;
   readonly wire = new Wire();
   readonly feedWire = new Wire();
   readonly ledger: Ledger;
   readonly origin: string;
   feed!: SimulatedFeed;
   readonly events: { name: string; event: unknown }[] = [];
+  readonly #time: VirtualTime;
 
-  constructor(index: number, server: Server, time: VirtualTime, options: Partial<LedgerOptions> = {}) {
-    const { wire } = this;
+  constructor(_index: number, server: Server, time: VirtualTime, { onEvent, ...options }: ProcessSettings = {}) {
+    this.#time = time;
     processesMade += 1;
-    const origin = `process-${String(processesMade)}`;
-    this.origin = origin;
-    let listener: FeedListener;
-    const globalCutoff = new KnownGlobalCutoff();
-    const announce = async <Answer>(operation: (store: SessionStore) => Promise<Answer>): Promise<Answer> => {
-      const { answer, notices } = await wire.send(server, origin, operation);
-      for (const notice of notices) listener.notice(notice);
-      return answer;
-    };
-    const store: SessionStore = {
-      origin,
-      configure: () => undefined,
-      sight: (user, request) => announce((to) => to.sight(user, request)),
-      list: (user, request) => announce((to) => to.list(user, request)),
-      get: (user, handle, at, policy) => announce((to) => to.get(user, handle, at, policy)),
-      label: (user, handle, label, at, policy) => announce((to) => to.label(user, handle, label, at, policy)),
-      revoke: (user, request) => announce((to) => to.revoke(user, request)),
-      revokeAll: (user, request) => announce((to) => to.revokeAll(user, request)),
-      restore: (user, known) => announce((to) => to.restore(user, known)),
-      endEverywhere: async ({ reason, by }) => {
-        const { answer } = await wire.send(server, origin, () => {
-          const at = Math.max(time.clock.now(), (server.standingGlobalCutoff(globalCutoff.cutoff)?.at ?? 0) + 1);
-          return server.standingGlobalCutoff({ at, reason, by, origin });
-        });
-        globalCutoff.learn(answer);
-      },
-      catchUp: async () => {
-        const { answer } = await wire.send(server, origin, () => server.standingGlobalCutoff(globalCutoff.cutoff));
-        globalCutoff.learn(answer);
-      },
-      feed: (told) => {
-        listener = told;
-        globalCutoff.listener = told;
-        this.feed = new SimulatedFeed(server, time, this.feedWire, told, globalCutoff, index);
-        return this.feed;
-      },
-      health: () => ({ ok: true, age: 0, lastError: null }),
-      close: async () => {
-        await Promise.resolve();
-      },
-    };
+    this.origin = `process-${String(processesMade)}`;
     this.ledger = new Ledger({
-      store,
-      clock: time.clock,
+      store: this.#store(server),
+      clock: { now: () => this.now() },
       monotonic: time.monotonic,
       random: () => 0,
       policyOf: () => POLICY,
@@ -316,9 +354,58 @@ export class Process {
       whenStoreDown: 'refuse',
       emit: (name, event) => {
         this.events.push({ name, event });
+        onEvent?.(name, event);
       },
       ...options,
     });
+  }
+
+  now(): number {
+    return this.#time.clock.now() + this.ahead;
+  }
+
+  #store(server: Server): SessionStore {
+    const { wire, origin } = this;
+    const globalCutoff = new KnownGlobalCutoff();
+    let listener: FeedListener;
+    const send = async <Answer>(
+      name: Operation['name'],
+      about: readonly unknown[],
+      perform: (server: Server) => Answer,
+    ): Promise<Awaited<Answer>> => {
+      const { answer, notices } = await wire.send(server, { origin, sentAt: this.#time.elapsed, name, about, perform });
+      for (const notice of notices) listener.notice(notice);
+      return answer as Awaited<Answer>;
+    };
+    return {
+      origin,
+      configure: () => undefined,
+      sight: (user, request) => send('sight', [user, request], ({ store }) => store.sight(user, request)),
+      list: (user, request) => send('list', [user, request], ({ store }) => store.list(user, request)),
+      get: (...about) => send('get', about, ({ store }) => store.get(...about)),
+      label: (...about) => send('label', about, ({ store }) => store.label(...about)),
+      revoke: (user, request) => send('revoke', [user, request], ({ store }) => store.revoke(user, request)),
+      revokeAll: (user, request) => send('revokeAll', [user, request], ({ store }) => store.revokeAll(user, request)),
+      restore: (user, known) => send('restore', [user, known], ({ store }) => store.restore(user, known)),
+      endEverywhere: async (request) => {
+        const { cutoff } = globalCutoff;
+        globalCutoff.learn(await send('endEverywhere', [request], (to) => to.endEverywhere(request, cutoff, origin)));
+      },
+      catchUp: async () => {
+        const { cutoff } = globalCutoff;
+        globalCutoff.learn(await send('catchUp', [], (to) => to.standingGlobalCutoff(cutoff)));
+      },
+      feed: (told) => {
+        listener = told;
+        globalCutoff.listener = told;
+        this.feed = new SimulatedFeed(server, this.#time, this.feedWire, told, globalCutoff);
+        return this.feed;
+      },
+      health: () => ({ ok: true, age: 0, lastError: null }),
+      close: async () => {
+        await Promise.resolve();
+      },
+    };
   }
 
   /** Resolves to how the request fared. */
@@ -334,12 +421,10 @@ export class Process {
 
   /** Everything on its way arrives, and what that causes too. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 20; turn += 1) {
-      while (this.wire.messages.length > 0 || this.feedWire.messages.length > 0) {
-        this.wire.step(0);
-        this.feedWire.step(0);
-        await microtasks();
-      }
+    await microtasks();
+    while (this.wire.messages.length > 0 || this.feedWire.messages.length > 0) {
+      this.wire.step(0);
+      this.feedWire.step(0);
       await microtasks();
     }
   }
@@ -358,16 +443,6 @@ export class Process {
   }
 }
 
-export async function microtasks(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-}
-
-export function useVirtualTimers(): void {
-  jest.useFakeTimers({
-    doNotFake: ['setImmediate', 'clearImmediate', 'nextTick', 'queueMicrotask', 'performance', 'Date', 'hrtime'],
-  });
-}
-
 /** A verified token of a session that began `age` milliseconds before virtual time did. */
 export function token(
   subject: string,
@@ -382,12 +457,10 @@ export function token(
     profile: {},
     scopes: [],
     times: {
-      beganAt: times.beganAt === undefined ? STARTED - 60_000 : times.beganAt,
-      expiresAt: times.expiresAt ?? STARTED + 30 * 86_400_000,
+      beganAt: times.beganAt === undefined ? START - 60_000 : times.beganAt,
+      expiresAt: times.expiresAt ?? START + 30 * 86_400_000,
       lifetime: times.lifetime ?? null,
       sessionEndsAt: null,
     },
   };
 }
-
-export const start = STARTED;

@@ -2,7 +2,8 @@
 
 import { Entry } from '../../lib/ledger/entry.js';
 import { SessionTable } from '../../lib/ledger/table.js';
-import { POLICY, start, token } from './simulation.js';
+import { POLICY, token } from './simulation.js';
+import { START } from './virtual-time.js';
 
 test('a session that had to make room is no longer held when that is told', () => {
   const held: boolean[] = [];
@@ -15,7 +16,7 @@ test('a session that had to make room is no longer held when that is told', () =
     },
   );
   const attach = (of: ReturnType<typeof token>): Entry =>
-    table.attach(of, undefined, (userSessions) => new Entry(of, userSessions, start, (entry) => entry));
+    table.attach(of, undefined, (userSessions) => new Entry(of, userSessions, START, (entry) => entry));
   const ann = token('ann', 'a1');
   attach(ann);
   attach(token('bob', 'b1'));

@@ -6,6 +6,7 @@
  * or old enough to have been trimmed. Anything else is a gap.
  */
 
+import { elapsedClock } from '../../core/elapsed.js';
 import type { FeedListener, RevocationFeed } from '../store.js';
 import type { ConnectionOptions } from './connection.js';
 import {
@@ -69,6 +70,8 @@ const PAGE = 256;
 /** The first pause before a new connection, in milliseconds. */
 const SHORTEST_PAUSE = 50;
 
+const elapsed = elapsedClock(Date, performance);
+
 /**
  * Starts to read the stream, and continues until `close()`, whatever happens to the connection.
  *
@@ -102,7 +105,7 @@ class RedisFeed implements RevocationFeed {
   }
 
   age(): number {
-    return performance.now() - this.#countedAt;
+    return elapsed() - this.#countedAt;
   }
 
   lastError(): Error | null {
@@ -148,7 +151,7 @@ class RedisFeed implements RevocationFeed {
   /** Resolves to whether the end of the stream was reached, so that the next round may wait. */
   async #round(connection: FeedConnection, wait: boolean): Promise<boolean> {
     const { storeTimeout } = this.#options;
-    const sentAt = performance.now();
+    const sentAt = elapsed();
     const late = `Redis did not answer within ${storeTimeout} ms`;
     const reading = READ.decode(
       await this.#waits.inTime(this.#ask(connection, wait), this.#block + storeTimeout, late),

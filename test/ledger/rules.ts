@@ -1,0 +1,407 @@
+/** What must hold in every simulation, whatever happens in it. Each rule is written once, with its exceptions. */
+
+import type { LoginError } from '../../lib/core/errors.js';
+import type { Ending, Sighting } from '../../lib/core/session.js';
+import type { Notice, RevokeAllRequest, RevokeRequest, SightAnswer, SightRequest } from '../../lib/stores/store.js';
+import type { VerifiedToken } from '../../lib/tokens/verify.js';
+import type { Setting } from './schedule.js';
+import { BOUND, POLICY, type Operation, type Process, type Server } from './simulation.js';
+
+export const RULES = {
+  bound: 'An ending that was acknowledged is in force in every process within the bound.',
+  return: 'What a process has refused as ended it never lets pass again.',
+  answers: 'A request is let pass, refused, or cannot be judged. Once all is healed, it can.',
+  'sign-out': 'Nobody is signed out whose session nobody ended and who used it without a pause.',
+  once: 'A process tells of an ending once, and exactly one says that it was the one that ended it.',
+  healed: 'Once all is healed, an ending that a living process knows is in force in all of them, also in a new one.',
+  lists: 'Once all is healed, a list shows what is live and on record, with the time of its last use.',
+  dated: 'A cutoff is dated by the earlier of the clocks of the server and of the process, but after an earlier one.',
+} as const;
+
+export type Rule = keyof typeof RULES;
+
+export interface Violation {
+  readonly rule: Rule;
+  readonly text: string;
+}
+
+/** One session of a simulation. */
+export interface Session {
+  readonly name: string;
+  readonly handle: string;
+  readonly userKey: string;
+  readonly isTracked: boolean;
+  /** Its tokens, the newest last. */
+  readonly tokens: VerifiedToken[];
+}
+
+/** An ending as the server performed it. */
+interface Ended {
+  readonly origin: string;
+  /** What was asked for. */
+  readonly order: string;
+  readonly covers: (session: Session, token: VerifiedToken) => boolean;
+  /** Whether it may have ended the session: what is certain, and what depends on which clocks and data were lost. */
+  readonly mayCover: (session: Session) => boolean;
+  acknowledgedAt: number;
+  isLost: boolean;
+}
+
+/** What a process was asked, as far as the rules need it. */
+interface Use {
+  readonly at: number;
+  readonly resolvedAt: number;
+  /** It was let pass, while the store could be asked. */
+  readonly isConfirmed: boolean;
+}
+
+/** What is known of a process that lives. */
+interface Life {
+  readonly process: Process;
+  readonly refused: Map<string, string>;
+  readonly told: Map<string, boolean>;
+  readonly uses: Map<string, Use[]>;
+  isDown: boolean;
+  wasDownAt: number;
+}
+
+export interface Asked {
+  readonly life: Life;
+  readonly session: Session;
+  readonly token: VerifiedToken;
+  readonly fresh: boolean;
+  readonly arrivedAt: number;
+  /** By the clock of the process. */
+  readonly at: number;
+  readonly wasRefused: string | undefined;
+}
+
+const secondOf = (moment: number): number => Math.floor(moment / 1000);
+
+export class Rules {
+  readonly violations: Violation[] = [];
+  accepted = 0;
+  refused = 0;
+  hasLost = false;
+  hasSetClocks = false;
+  hasRestarted = false;
+  readonly #setting: Setting;
+  readonly #server: Server;
+  readonly #elapsed: () => number;
+  readonly #enabled: ReadonlySet<Rule>;
+  readonly #sessions = new Map<string, Session>();
+  readonly #lives = new Map<string, Life>();
+  readonly #endings: Ended[] = [];
+  readonly #globalCutoffs: Ended[] = [];
+  readonly #cutoffs = new Map<string, number>();
+  /** When each session on record was last seen, as the store knows it. */
+  #recorded = new Map<string, number>();
+  /** The earliest time at which a process saw the session, by its clock. */
+  readonly #firstSeenAt = new Map<string, number>();
+  readonly #wereLive = new Set<string>();
+  /** Named by a notice as live when it ended. */
+  readonly #named = new Set<string>();
+  readonly #isIdle = new Set<string>();
+  /** The latest that a clock showed. */
+  #latest = 0;
+
+  constructor(setting: Setting, server: Server, elapsed: () => number, enabled: ReadonlySet<Rule>) {
+    this.#setting = setting;
+    this.#server = server;
+    this.#elapsed = elapsed;
+    this.#enabled = enabled;
+    server.onPerformed = (operation, answer, notices) => this.#performed(operation, answer, notices);
+  }
+
+  get recorded(): ReadonlyMap<string, number> {
+    return this.#recorded;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.handle, session);
+  }
+
+  began(process: Process): Life {
+    const life = { process, refused: new Map(), told: new Map(), uses: new Map(), isDown: false, wasDownAt: -Infinity };
+    this.#lives.set(process.origin, life);
+    return life;
+  }
+
+  died({ process }: Life): void {
+    this.#lives.delete(process.origin);
+    this.hasRestarted = true;
+  }
+
+  violate(rule: Rule, text: string): void {
+    if (this.#enabled.has(rule)) this.violations.push({ rule, text });
+  }
+
+  // What the server does
+
+  #performed({ origin, name, about, sentAt }: Operation, answer: unknown, notices: readonly Notice[]): void {
+    for (const notice of notices) {
+      if (notice.kind === 'cutoff') for (const { handle } of notice.ended) this.#named.add(handle);
+      // Otherwise somebody else ended it, who may not have known that it was in use.
+      else if (notice.tombstone.ending.origin === origin) this.#named.add(notice.tombstone.handle);
+    }
+    switch (name) {
+      case 'sight': {
+        for (const notice of notices)
+          if (notice.kind === 'ended') this.#endedOne(origin, notice.tombstone.handle, 'limit');
+        const request = about[1] as SightRequest;
+        void (answer as Promise<SightAnswer>).then((sighted) => this.#sighted(origin, request, sighted, sentAt));
+        return;
+      }
+      case 'revoke': {
+        const { handle } = about[1] as RevokeRequest;
+        if (notices.length > 0) this.#endedOne(origin, handle, `revoke ${handle}`);
+        return;
+      }
+      case 'revokeAll': {
+        const notice = notices.find(({ kind }) => kind === 'cutoff') as Extract<Notice, { kind: 'cutoff' }>;
+        this.#endedAll(origin, notice, about[1] as RevokeAllRequest);
+        return;
+      }
+      case 'endEverywhere':
+        this.#endedEverywhere(origin, this.#server.globalCutoff!.at);
+        return;
+      default:
+    }
+  }
+
+  #endedOne(origin: string, handle: string, order: string): void {
+    const covers = (session: Session): boolean => session.handle === handle;
+    this.#endings.push({ origin, order, covers, mayCover: covers, acknowledgedAt: Infinity, isLost: false });
+  }
+
+  #endedAll(origin: string, { user, cutoff }: Extract<Notice, { kind: 'cutoff' }>, request: RevokeAllRequest): void {
+    const { at, except } = cutoff;
+    const earlier = this.#cutoffs.get(user.key) ?? 0;
+    const latest = Math.max(Math.min(this.#server.now(), request.at), earlier + 1);
+    if (at > latest) this.violate('dated', `a cutoff is dated ${at - latest} ms late`);
+    this.#cutoffs.set(user.key, Math.max(earlier, at));
+    const recorded = new Set(this.#recorded.keys());
+    const seen = new Set(this.#firstSeenAt.keys());
+    const isAbout = ({ userKey, handle }: Session): boolean => userKey === user.key && handle !== except;
+    this.#endings.push({
+      origin,
+      order: `revokeAll ${user.key} ${String(except)}`,
+      covers: (session, token) => {
+        if (!isAbout(session)) return false;
+        const { beganAt } = token.times;
+        return recorded.has(session.handle) || (beganAt !== null && secondOf(beganAt) < secondOf(at));
+      },
+      // After a loss, records do not tell which sessions are older than the cutoff, and its second counts as a whole.
+      mayCover: (session) =>
+        isAbout(session) &&
+        (seen.has(session.handle) || this.#beganAt(session) < 1000 * (secondOf(at) + (this.hasLost ? 1 : 0))),
+      acknowledgedAt: Infinity,
+      isLost: false,
+    });
+  }
+
+  #endedEverywhere(origin: string, at: number): void {
+    const recorded = new Set(this.#recorded.keys());
+    const ending: Ended = {
+      origin,
+      order: 'endEverywhere',
+      covers: (session, { times: { beganAt } }) => {
+        if (beganAt === null) return recorded.has(session.handle) && this.#beganAt(session) <= at;
+        return beganAt <= at || (recorded.has(session.handle) && this.#beganAt(session) <= at);
+      },
+      mayCover: (session) => this.#beganAt(session) <= at + POLICY.clockTolerance,
+      acknowledgedAt: Infinity,
+      isLost: false,
+    };
+    this.#endings.push(ending);
+    this.#globalCutoffs.push(ending);
+  }
+
+  #sighted(origin: string, request: SightRequest, answer: SightAnswer, sentAt: number): void {
+    const { handle, sighting, track = true } = request;
+    if (answer.state === 'live' && track) {
+      this.#recorded.set(handle, Math.max(this.#recorded.get(handle) ?? 0, sighting.at));
+    }
+    if (answer.state === 'ended') {
+      if (answer.ending.cause === 'idle') this.#endedAsIdle(origin, handle, sighting, sentAt);
+      this.#recorded.delete(handle);
+    }
+  }
+
+  #endedAsIdle(origin: string, handle: string, { at }: Pick<Sighting, 'at'>, sentAt: number): void {
+    const { idleTimeout } = this.#setting;
+    if (this.#isIdle.has(handle) || idleTimeout === null) return;
+    let usedAt = this.#recorded.get(handle) ?? -Infinity;
+    for (const use of this.#lives.get(origin)?.uses.get(handle) ?? []) {
+      if (use.at > at || use.resolvedAt > sentAt) continue;
+      if (use.isConfirmed || use.at < usedAt + idleTimeout) usedAt = Math.max(usedAt, use.at);
+    }
+    if (at < usedAt + idleTimeout) {
+      this.violate('sign-out', `session ${this.#nameOf(handle)} was ended as idle ${at - usedAt} ms after a use`);
+    }
+    this.#isIdle.add(handle);
+  }
+
+  // Endings that are acknowledged, and losses
+
+  /** The process was told that it is done. */
+  acknowledged({ origin }: Process, order: string): void {
+    const done = this.#endings.findLast((ended) => ended.origin === origin && ended.order === order);
+    if (done !== undefined) done.acknowledgedAt = Math.min(done.acknowledgedAt, this.#elapsed());
+  }
+
+  /** What the server knows, to be kept with a snapshot of it. */
+  snapshot(): () => void {
+    const recorded = new Map(this.#recorded);
+    const acknowledged = new Set(this.#endings.filter(({ acknowledgedAt }) => acknowledgedAt < Infinity));
+    return () => {
+      this.#recorded = new Map(recorded);
+      this.#lose((ended) => !acknowledged.has(ended));
+    };
+  }
+
+  flushed(): void {
+    this.#recorded.clear();
+    this.#lose(() => true);
+  }
+
+  #lose(isLost: (ended: Ended) => boolean): void {
+    this.hasLost = true;
+    for (const ended of this.#endings) if (isLost(ended)) ended.isLost = true;
+  }
+
+  // Requests
+
+  asked(life: Life, session: Session, token: VerifiedToken, fresh: boolean): Asked {
+    const at = life.process.now();
+    this.#latest = Math.max(this.#latest, at);
+    const { handle } = session;
+    this.#firstSeenAt.set(handle, Math.min(this.#firstSeenAt.get(handle) ?? Infinity, at));
+    return { life, session, token, fresh, at, arrivedAt: this.#elapsed(), wasRefused: life.refused.get(handle) };
+  }
+
+  answered(asked: Asked, answer: 'live' | LoginError): void {
+    if (answer === 'live') this.#passed(asked);
+    else this.#refused(asked, answer.code);
+  }
+
+  #passed({ life, session, token, fresh, arrivedAt, at, wasRefused }: Asked): void {
+    const { handle, name } = session;
+    this.accepted += 1;
+    this.#wereLive.add(handle);
+    const wasDown = life.isDown || life.wasDownAt >= arrivedAt;
+    this.#used(life, handle, { at, resolvedAt: this.#elapsed(), isConfirmed: !wasDown });
+
+    const isJudgedByClock = wasRefused !== undefined && wasRefused !== 'session_revoked' && this.hasSetClocks;
+    if (wasRefused !== undefined && !isJudgedByClock && !this.#isOfLaterSignIn(session, token)) {
+      this.violate('return', `session ${name} passes after this process had refused it (${wasRefused})`);
+    }
+    const { whenStoreDown } = this.#setting;
+    const allowed =
+      !wasDown || whenStoreDown === 'refuse' ? 0 : whenStoreDown === 'allow' ? Infinity : whenStoreDown.allowFor;
+    const longest = fresh ? 0 : BOUND + allowed;
+    for (const ended of this.#endings) {
+      const late = arrivedAt - ended.acknowledgedAt;
+      if (late <= longest || ended.isLost || !ended.covers(session, token)) continue;
+      this.violate(
+        'bound',
+        `session ${name} passes ${late} ms after its end was acknowledged${fresh ? ', fresh' : ''}`,
+      );
+    }
+  }
+
+  #refused({ life, session, at, arrivedAt }: Asked, code: string): void {
+    const { handle, name } = session;
+    switch (code) {
+      case 'store_unavailable':
+        this.#used(life, handle, { at, resolvedAt: this.#elapsed(), isConfirmed: false });
+        return;
+      case 'session_limit':
+        if (this.#setting.maxSessions >= 100) this.violate('answers', `session ${name} is one too many`);
+        return;
+      case 'session_revoked':
+        if (!this.#mayBeEnded(session)) this.violate('sign-out', `session ${name} is refused, and nobody ended it`);
+        break;
+      case 'session_idle':
+        if (!this.#isIdle.has(handle)) this.violate('sign-out', `session ${name} is refused as idle`);
+        break;
+      case 'session_expired':
+        if (this.#latest < this.#beganAt(session) + (this.#setting.lifetime ?? Infinity)) {
+          this.violate('sign-out', `session ${name} is refused as expired after ${arrivedAt} ms`);
+        }
+        break;
+      default:
+        this.violate('answers', `unexpected ${code}`);
+    }
+    this.refused += 1;
+    life.refused.set(handle, code);
+  }
+
+  #used(life: Life, handle: string, use: Use): void {
+    if (this.#setting.idleTimeout === null) return;
+    const uses = life.uses.get(handle);
+    if (uses === undefined) life.uses.set(handle, [use]);
+    else uses.push(use);
+  }
+
+  #mayBeEnded(session: Session): boolean {
+    return this.#endings.some((ended) => ended.mayCover(session));
+  }
+
+  /** A cutoff may refuse a session of which nothing is on record. A token that was issued later shows nothing of it. */
+  #isOfLaterSignIn(session: Session, token: VerifiedToken): boolean {
+    return !this.#endings.some((ended) => ended.covers(session, token));
+  }
+
+  #beganAt({ handle, tokens }: Session): number {
+    return tokens[0]!.times.beganAt ?? this.#firstSeenAt.get(handle) ?? Infinity;
+  }
+
+  #nameOf(handle: string): string {
+    return this.#sessions.get(handle)?.name ?? handle;
+  }
+
+  // What a process tells
+
+  told(life: Life, name: string, event: unknown): void {
+    if (name === 'storeDown') life.isDown = true;
+    if (name === 'storeUp') {
+      life.isDown = false;
+      life.wasDownAt = this.#elapsed();
+    }
+    if (name !== 'sessionEnded') return;
+    const { handle, cause, here } = event as { handle: string; here: boolean } & Ending;
+    if (life.told.has(handle)) this.violate('once', `a process tells twice that ${this.#nameOf(handle)} ended`);
+    life.told.set(handle, here);
+    if (cause === 'revoked' && !life.refused.has(handle)) life.refused.set(handle, 'session_revoked');
+    if (cause === 'idle') this.#endedAsIdle(life.process.origin, handle, { at: life.process.now() }, this.#elapsed());
+    if (cause === 'revoked' && !this.#mayBeEnded(this.#sessions.get(handle)!)) {
+      this.violate('sign-out', `the end of ${this.#nameOf(handle)} is told, and nobody ended it`);
+    }
+  }
+
+  // Once all is healed
+
+  /** The handles of the sessions of which a living process knows that they were ended. */
+  knownEnded(): Set<string> {
+    const refused = [...this.#lives.values()].flatMap((life) => [...life.refused]);
+    return new Set(refused.filter(([, code]) => code === 'session_revoked').map(([handle]) => handle));
+  }
+
+  /** What each living process, and a new one, answered last about each session. */
+  healed(session: Session, token: VerifiedToken, isKnown: boolean, answers: readonly ('live' | LoginError)[]): void {
+    const { name, handle } = session;
+    const codes = answers.map((answer) => (answer === 'live' ? answer : answer.code));
+    if (codes.includes('store_unavailable')) this.violate('answers', `session ${name} still cannot be judged`);
+    if (isKnown && codes.includes('live') && !this.#isOfLaterSignIn(session, token)) {
+      this.violate('healed', `session ${name}, known to be ended, gets ${codes.join(', ')}`);
+    }
+    const lives = [...this.#lives.values()];
+    if (this.hasLost || this.hasRestarted || this.#globalCutoffs.length > 0 || !session.isTracked) return;
+    const here = lives.filter(({ told }) => told.get(handle) === true).length;
+    const isEnded = codes.every((code) => code === 'session_revoked');
+    if (here > 1 || (isEnded && here === 0 && this.#named.has(handle) && this.#wereLive.has(handle))) {
+      this.violate('once', `${here} processes say that they ended ${name}`);
+    }
+  }
+}
