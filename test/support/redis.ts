@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,8 @@ export interface RedisOptions {
   readonly port?: number;
   /** What clients must give. */
   readonly password?: string;
+  /** Further variables of its environment. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface TestRedis {
@@ -30,6 +32,10 @@ export interface TestRedis {
   resume(): void;
   /** Stops and starts again on the same port, empty or with what it held. */
   restart(options: { readonly keepData: boolean }): Promise<void>;
+  /** What it holds now, as it saves it. */
+  save(): Promise<Buffer>;
+  /** Kills it and starts it again on the same port, with what it held when it saved this. */
+  restore(saved: Buffer): Promise<void>;
   /** One command, its reply. */
   cli(...command: readonly string[]): Promise<unknown>;
 }
@@ -114,8 +120,8 @@ async function ask(port: number, command: readonly string[], password?: string):
   }
 }
 
-function launch(directory: string, args: readonly string[]): ChildProcess {
-  const child = spawn(binary(), args, { stdio: 'ignore', cwd: directory });
+function launch(directory: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  const child = spawn(binary(), args, { stdio: 'ignore', cwd: directory, env: { ...process.env, ...env } });
   // However this process ends, its end of the pipe is closed by it, and the guard does what no handler here could.
   const guard = spawn('sh', ['-c', 'cat; kill -9 "$0"; rm -rf "$1"', String(child.pid), directory], {
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -157,8 +163,13 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
   args.push('--repl-diskless-sync-delay', '0');
   if (password !== undefined) args.push('--requirepass', password);
   args.push(...(options.args ?? []));
-  let child = launch(directory, args);
+  const file = join(directory, 'dump.rdb');
+  let child = launch(directory, args, options.env);
   await answering(port, child, password);
+  const startAgain = async (): Promise<void> => {
+    child = launch(directory, args, options.env);
+    await answering(port, child, password);
+  };
 
   return {
     url: `redis://${HOST}:${String(port)}`,
@@ -180,9 +191,17 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
     async restart({ keepData }) {
       if (keepData) await ask(port, ['save'], password);
       await end(child);
-      if (!keepData) rmSync(join(directory, 'dump.rdb'), { force: true });
-      child = launch(directory, args);
-      await answering(port, child, password);
+      if (!keepData) rmSync(file, { force: true });
+      await startAgain();
+    },
+    async save() {
+      await ask(port, ['save'], password);
+      return readFileSync(file);
+    },
+    async restore(saved) {
+      await end(child);
+      writeFileSync(file, saved);
+      await startAgain();
     },
     cli: (...command) => ask(port, command, password),
   };

@@ -18,6 +18,8 @@ export interface TcpProxy {
   delay(ms: number, direction?: Direction): void;
   /** As at the beginning, for standing and for new connections. Resolves once new ones are accepted. */
   heal(): Promise<void>;
+  /** New connections go to another port. Those that stand are reset. */
+  retarget(port: number): void;
   /** How many connections stand; of a silent one the end is not noticed. */
   connections(): number;
   /** How many were ever accepted. */
@@ -85,11 +87,13 @@ export async function startProxy(target: { readonly host?: string; readonly port
   const down: Weather = { silent: false, delay: 0 };
   const sockets = new Set<Socket>();
   const lanes = new Map<Socket, readonly Lane[]>();
+  const { host = '127.0.0.1' } = target;
+  let targetPort = target.port;
   let accepted = 0;
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
     accepted++;
-    const upstream = connect({ host: target.host ?? '127.0.0.1', port: target.port, allowHalfOpen: true });
+    const upstream = connect({ host, port: targetPort, allowHalfOpen: true });
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],
@@ -132,6 +136,10 @@ export async function startProxy(target: { readonly host?: string; readonly port
     async heal() {
       change('both', { silent: false, delay: 0 });
       if (!server.listening) await listen(port);
+    },
+    retarget(to) {
+      targetPort = to;
+      reset();
     },
     connections: () => lanes.size,
     accepted: () => accepted,

@@ -1,0 +1,76 @@
+/** `npm run histories`: see HELP. */
+
+import { parseArgs } from 'node:util';
+
+import { run } from './fleet.js';
+import { canSetRedisClock } from './redis-clock.js';
+import { excerpt, summary } from './report.js';
+import { judgeHistory, type Judgement } from './rules.js';
+import { scheduleOf } from './schedule.js';
+
+const HELP = `Runs several processes on one Redis under faults, and judges what they did by the rules of test/histories/rules.ts.
+
+npm run histories -- --minutes 30        for so long, one seed after the other
+npm run histories -- --seed 17           one run: what is done and when follows from the seed
+  --seconds 20                           how long faults are made in each run
+  --processes 3                          how many processes there are
+  --from 1                               the first seed
+  --built dist/esm/index.js              the built package that the processes load
+`;
+
+export interface Options {
+  readonly seconds: number;
+  readonly processes: number;
+}
+
+/** Prints the run. Resolves to its judgement. */
+export async function runSeed(seed: number, { seconds, processes }: Options, built?: string): Promise<Judgement> {
+  const schedule = scheduleOf(seed, { processes, duration: seconds * 1000, canSetRedisClock: canSetRedisClock() });
+  const history = await run(schedule, built === undefined ? {} : { built });
+  const judgement = judgeHistory(history);
+  process.stdout.write(`${summary(schedule, history, judgement)}\n`);
+  const shown = new Set<string>();
+  for (const violation of judgement.violations) {
+    process.stdout.write(`  VIOLATION ${violation.rule}: ${violation.what}\n`);
+    const of = `${violation.rule} ${violation.session}`;
+    if (!shown.has(of) && shown.size < 3) process.stdout.write(`${excerpt(history, violation)}\n`);
+    shown.add(of);
+  }
+  if (judgement.violations.length > 0) {
+    process.stdout.write(
+      `  Again: npm run histories -- --seed ${seed} --seconds ${seconds} --processes ${processes}\n`,
+    );
+  }
+  return judgement;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      help: { type: 'boolean', default: false },
+      minutes: { type: 'string' },
+      seed: { type: 'string' },
+      from: { type: 'string', default: '1' },
+      seconds: { type: 'string', default: '20' },
+      processes: { type: 'string', default: '3' },
+      built: { type: 'string' },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  if (!canSetRedisClock()) process.stdout.write('libfaketime is not installed: the clock of Redis is left alone\n');
+  const options = { seconds: Number(values.seconds), processes: Number(values.processes) };
+  const seeds = values.seed === undefined ? Infinity : 1;
+  const end = performance.now() + Number(values.minutes ?? '10') * 60_000;
+  let found = 0;
+  for (let count = 0; count < seeds && (seeds === 1 || performance.now() < end); count += 1) {
+    const { violations } = await runSeed(Number(values.seed ?? values.from) + count, options, values.built);
+    found += violations.length;
+  }
+  process.stdout.write(found === 0 ? 'No violation.\n' : `${found} violations.\n`);
+  process.exitCode = found === 0 ? 0 : 1;
+}
+
+void main();
