@@ -256,6 +256,8 @@ export class Judge {
     if (knowledge.state === 'ended' || (knowledge.state === 'unasked' && policy.idleTimeout === null)) return;
     const held = table.peek(entry.handle) ?? table.attach(token, entry, () => entry);
     held.activity.usedAt(sighting.at);
+    // By the first token alone the session may have lapsed by the time the store can be asked.
+    held.activity.extend(token.times);
     if (held.activity.isUnwritten) unwritten.add(held);
   }
 

@@ -212,7 +212,7 @@ class Run {
       entryLimit: 16,
       track: ({ handle }) => !this.#untracked.has(handle),
       onGap: () => {
-        if (life !== undefined) life.hasNoticed = true;
+        if (life !== undefined) this.rules.noticed(life);
       },
       onEvent: (name, event) => {
         if (life !== undefined) this.rules.told(life, name, event);

@@ -64,8 +64,8 @@ interface Life {
   readonly uses: Map<string, Use[]>;
   isDown: boolean;
   wasDownAt: number;
-  /** Its feed has noticed every loss. */
-  hasNoticed: boolean;
+  /** What it knew to be ended when its feed noticed the last loss: that is written back. */
+  writtenBack: Set<string>;
 }
 
 export interface Asked {
@@ -133,7 +133,7 @@ export class Rules {
       uses: new Map(),
       isDown: false,
       wasDownAt: -Infinity,
-      hasNoticed: true,
+      writtenBack: new Set<string>(),
     };
     this.#lives.set(process.origin, life);
     return life;
@@ -286,7 +286,12 @@ export class Rules {
   #lose(isLost: (ended: Ended) => boolean): void {
     this.hasLost = true;
     for (const ended of this.#endings) if (isLost(ended)) ended.isLost = true;
-    for (const life of this.#lives.values()) life.hasNoticed = false;
+    for (const life of this.#lives.values()) life.writtenBack.clear();
+  }
+
+  /** The feed of the process has told that it missed something. */
+  noticed({ refused, writtenBack }: Life): void {
+    for (const handle of refused.keys()) writtenBack.add(handle);
   }
 
   // Requests
@@ -407,15 +412,15 @@ export class Rules {
    */
   knownEnded(): Map<string, Rule> {
     const known = new Map<string, Rule>();
-    for (const { refused, hasNoticed } of this.#lives.values()) {
-      for (const [handle, code] of refused) {
-        const session = this.#sessions.get(handle)!;
-        const isAcknowledged = this.#endings.some(
-          (ended) => ended.acknowledgedAt < Infinity && ended.covers(session, session.tokens[0]!),
-        );
-        if (!isAcknowledged || code !== 'session_revoked' || known.get(handle) === 'healed') continue;
-        known.set(handle, hasNoticed ? 'healed' : 'unnoticed');
-      }
+    const lives = [...this.#lives.values()];
+    for (const session of this.#sessions.values()) {
+      const { handle } = session;
+      const endings = this.#endings.filter((ended) => ended.covers(session, session.tokens[0]!));
+      const isAcknowledged = endings.some(({ acknowledgedAt }) => acknowledgedAt < Infinity);
+      if (!isAcknowledged || lives.every(({ refused }) => refused.get(handle) !== 'session_revoked')) continue;
+      const isNoticed =
+        !endings.some(({ isLost }) => isLost) || lives.some(({ writtenBack }) => writtenBack.has(handle));
+      known.set(handle, isNoticed ? 'healed' : 'unnoticed');
     }
     return known;
   }
