@@ -153,6 +153,11 @@ export interface FeedListener {
   globalCutoff(cutoff: GlobalCutoff): void;
   /** Entries were missed, or may have been. Whatever was learned before must be asked for again. */
   gap(cause: string): void;
+  /**
+   * Called with what the store's clock said (milliseconds since 1970) at some moment of the last `took` milliseconds, if it
+   * has a clock of its own.
+   */
+  clock?(now: number, took: number): void;
 }
 
 /** Revocations as they happen. */
