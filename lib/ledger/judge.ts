@@ -164,7 +164,7 @@ export class Judge {
     sighting: Sighting,
     fresh: boolean,
   ): Promise<LiveSession> {
-    const { endings, answers, freshness } = this.#options;
+    const { endings, answers } = this.#options;
     let answer;
     try {
       answer = await outcome;
@@ -172,14 +172,14 @@ export class Judge {
       // A notice may have arrived since the question was sent.
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
-      this.#recordUnanswered(entry, token, sighting);
+      this.#recordUse(entry, token, sighting);
       if (fresh || !this.#mayGoOn(entry)) throw error;
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, sighting.at);
-    if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
+    this.#recordUse(entry, token, sighting);
     return entry;
   }
 
@@ -244,8 +244,8 @@ export class Judge {
     return freshness.ageOf(knowledge.vouch) <= freshness.bound + whenStoreDown.allowFor;
   }
 
-  /** The store could not be asked, but the token is good: this is a use of the session, whether the request is answered or not. */
-  #recordUnanswered(entry: Entry, token: VerifiedToken, sighting: Sighting): void {
+  /** A good token is a use of the session, also if the store could not be asked, or its answer was overtaken. */
+  #recordUse(entry: Entry, token: VerifiedToken, sighting: Sighting): void {
     const { freshness, table, unwritten } = this.#options;
     if (freshness.isCurrent(entry.knowledge)) {
       this.#recordActivity(entry, token, sighting);
@@ -264,6 +264,7 @@ export class Judge {
   /** The store is known to be down, so no request waits for it. One call at a time finds out whether it is back. */
   #goOn(entry: Entry, token: VerifiedToken, sighting: Sighting): LiveSession {
     this.#refusePastLifetime(entry, token, sighting.at);
+    this.#recordActivity(entry, token, sighting);
     if (!this.#isProbing) {
       this.#isProbing = true;
       this.confirm(entry)
@@ -274,7 +275,6 @@ export class Judge {
           this.#isProbing = false;
         });
     }
-    this.#recordActivity(entry, token, sighting);
     return entry;
   }
 

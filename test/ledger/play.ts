@@ -1,14 +1,13 @@
 /** Runs one schedule, and judges it by the rules. */
 
-import { sessionHandle, sessionUser } from '../../lib/core/session.js';
+import { sessionHandle, sessionUser, type SessionRecord } from '../../lib/core/session.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
-import { RULES, Rules, type Rule, type Session, type Violation } from './rules.js';
+import { Rules, type Rule, type Session, type Violation } from './rules.js';
 import type { AtServer, Schedule, Setting, Step } from './schedule.js';
 import { BOUND, POLICY, Process, Server, STORE_TIMEOUT } from './simulation.js';
 import { microtasks, START, useVirtualTimers, VirtualTime } from './virtual-time.js';
 
-export const ALL_RULES = Object.keys(RULES) as Rule[];
 /** Short, so that few steps lead over it. At most a quarter of the idle timeouts. */
 const ACTIVITY_INTERVAL = 10_000;
 /** Most sessions of one run. */
@@ -20,7 +19,7 @@ export interface Outcome {
   readonly refused: number;
 }
 
-export async function play({ setting, steps }: Schedule, rules: readonly Rule[] = ALL_RULES): Promise<Outcome> {
+export async function play({ setting, steps }: Schedule, rules: readonly Rule[]): Promise<Outcome> {
   const run = new Run(setting, new Set(rules));
   for (const step of steps) {
     await run.take(step);
@@ -358,8 +357,12 @@ class Run {
       await this.#time.advance(BOUND / 2);
     }
     for (const { process } of this.#lives) await process.round();
+    const shown = new Map<Life, SessionRecord[]>();
+    for (const life of this.#lives) shown.set(life, await this.#listed(life));
     this.#lives.push(this.#begin());
     await this.#lives.at(-1)!.process.round();
+    const isLive = new Map<Session, boolean>();
+    const recorded = new Map(this.rules.recorded);
     const known = this.rules.knownEnded();
     for (const session of this.#sessions) {
       const answers = [];
@@ -369,7 +372,17 @@ class Run {
         if (answer !== undefined) answers.push(await answer);
       }
       this.rules.healed(session, session.tokens.at(-1)!, known.get(session.handle), answers as never);
+      isLive.set(
+        session,
+        answers.every((answer) => answer === 'live'),
+      );
     }
+    for (const [life, records] of shown) this.rules.listed(life, records, isLive, recorded);
     if (this.#open > 0) this.rules.violate('answers', `${this.#open} requests got no answer`);
+  }
+  async #listed({ process }: Life): Promise<SessionRecord[]> {
+    const pages = USERS.map((user) => process.ledger.list(user, { limit: 50, cursor: null }));
+    await process.settle();
+    return (await Promise.all(pages)).flatMap(({ sessions }) => sessions);
   }
 }

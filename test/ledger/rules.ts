@@ -1,7 +1,7 @@
 /** What must hold in every simulation, whatever happens in it. Each rule is written once, with its exceptions. */
 
 import type { LoginError } from '../../lib/core/errors.js';
-import type { Ending, Sighting } from '../../lib/core/session.js';
+import type { Ending, SessionRecord, Sighting } from '../../lib/core/session.js';
 import type { Notice, RevokeAllRequest, RevokeRequest, SightAnswer, SightRequest } from '../../lib/stores/store.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
 import type { Setting } from './schedule.js';
@@ -14,12 +14,16 @@ export const RULES = {
   'sign-out': 'Nobody is signed out whose session nobody ended and who used it without a pause.',
   once: 'A process tells of an ending once, and exactly one says that it was the one that ended it.',
   healed: 'Once all is healed, an ending that a living process knows is in force in all of them, also in a new one.',
-  unnoticed: 'The same if the server lost it before the feed of a process that knows could read it.',
+  unnoticed:
+    'The same if the server lost it, or its entry alone, and the feed of no process that knew could notice that.',
   lists: 'Once all is healed, a list shows what is live and on record, with the time of its last use.',
   dated: 'A cutoff is dated by the earlier of the clocks of the server and of the process, but after an earlier one.',
 } as const;
 
 export type Rule = keyof typeof RULES;
+
+/** A loss of the kind of `unnoticed` shows only when somebody next asks. */
+export const JUDGED = (Object.keys(RULES) as Rule[]).filter((rule) => rule !== 'unnoticed');
 
 export interface Violation {
   readonly rule: Rule;
@@ -46,6 +50,8 @@ interface Ended {
   readonly mayCover: (session: Session) => boolean;
   acknowledgedAt: number;
   isLost: boolean;
+  /** The server still has it, but no longer tells of it. */
+  isUntold: boolean;
 }
 
 /** What a process was asked, as far as the rules need it. */
@@ -101,6 +107,8 @@ export class Rules {
   #recorded = new Map<string, number>();
   /** The earliest time at which a process saw the session, by its clock. */
   readonly #firstSeenAt = new Map<string, number>();
+  /** When a process was first asked about the session, in the time of the simulation. */
+  readonly #askedAt = new Map<string, number>();
   readonly #wereLive = new Set<string>();
   /** Named by a notice as live when it ended. */
   readonly #named = new Set<string>();
@@ -187,7 +195,15 @@ export class Rules {
 
   #endedOne(origin: string, handle: string, order: string): void {
     const covers = (session: Session): boolean => session.handle === handle;
-    this.#endings.push({ origin, order, covers, mayCover: covers, acknowledgedAt: Infinity, isLost: false });
+    this.#endings.push({
+      origin,
+      order,
+      covers,
+      mayCover: covers,
+      acknowledgedAt: Infinity,
+      isLost: false,
+      isUntold: false,
+    });
   }
 
   #endedAll(origin: string, { user, cutoff }: Extract<Notice, { kind: 'cutoff' }>, request: RevokeAllRequest): void {
@@ -199,7 +215,7 @@ export class Rules {
     const recorded = new Set(this.#recorded.keys());
     const seen = new Set(this.#firstSeenAt.keys());
     const isAbout = ({ userKey, handle }: Session): boolean => userKey === user.key && handle !== except;
-    this.#endings.push({
+    const ending: Ended = {
       origin,
       order: `revokeAll ${user.key} ${String(except)}`,
       covers: (session, token) => {
@@ -207,13 +223,17 @@ export class Rules {
         const { beganAt } = token.times;
         return recorded.has(session.handle) || (beganAt !== null && secondOf(beganAt) < secondOf(at));
       },
-      // After a loss, records do not tell which sessions are older than the cutoff, and its second counts as a whole.
+      // A server that has lost it meanwhile does not tell which sessions were there before it was announced.
       mayCover: (session) =>
         isAbout(session) &&
-        (seen.has(session.handle) || this.#beganAt(session) < 1000 * (secondOf(at) + (this.hasLost ? 1 : 0))),
+        (seen.has(session.handle) ||
+          (this.hasLost && (this.#askedAt.get(session.handle) ?? Infinity) <= ending.acknowledgedAt) ||
+          this.#beganAt(session) < 1000 * secondOf(at)),
       acknowledgedAt: Infinity,
       isLost: false,
-    });
+      isUntold: false,
+    };
+    this.#endings.push(ending);
   }
 
   #endedEverywhere(origin: string, at: number): void {
@@ -230,6 +250,7 @@ export class Rules {
       mayCover: (session) => this.#beganAt(session) <= at + POLICY.clockTolerance,
       acknowledgedAt: Infinity,
       isLost: false,
+      isUntold: false,
     };
     this.#endings.push(ending);
     this.#globalCutoffs.push(ending);
@@ -272,9 +293,11 @@ export class Rules {
   snapshot(): () => void {
     const recorded = new Map(this.#recorded);
     const acknowledged = new Set(this.#endings.filter(({ acknowledgedAt }) => acknowledgedAt < Infinity));
+    const performed = new Set(this.#endings);
     return () => {
       this.#recorded = new Map(recorded);
       this.#lose((ended) => !acknowledged.has(ended));
+      for (const ended of performed) if (ended.isLost) ended.isUntold = true;
     };
   }
 
@@ -301,6 +324,7 @@ export class Rules {
     this.#latest = Math.max(this.#latest, at);
     const { handle } = session;
     this.#firstSeenAt.set(handle, Math.min(this.#firstSeenAt.get(handle) ?? Infinity, at));
+    if (!this.#askedAt.has(handle)) this.#askedAt.set(handle, this.#elapsed());
     return { life, session, token, fresh, at, arrivedAt: this.#elapsed(), wasRefused: life.refused.get(handle) };
   }
 
@@ -314,7 +338,8 @@ export class Rules {
     this.accepted += 1;
     this.#wereLive.add(handle);
     const wasDown = life.isDown || life.wasDownAt >= arrivedAt;
-    this.#used(life, handle, { at, resolvedAt: this.#elapsed(), isConfirmed: !wasDown });
+    const isConfirmed = !wasDown && !this.#isPause(life, handle, at);
+    this.#used(life, handle, { at, resolvedAt: this.#elapsed(), isConfirmed });
 
     const isJudgedByClock = wasRefused !== undefined && wasRefused !== 'session_revoked' && this.hasSetClocks;
     if (wasRefused !== undefined && !isJudgedByClock && !this.#isOfLaterSignIn(session, token)) {
@@ -323,9 +348,10 @@ export class Rules {
     const { whenStoreDown } = this.#setting;
     const allowed =
       !wasDown || whenStoreDown === 'refuse' ? 0 : whenStoreDown === 'allow' ? Infinity : whenStoreDown.allowFor;
-    const longest = fresh ? 0 : BOUND + allowed;
     for (const ended of this.#endings) {
       const late = arrivedAt - ended.acknowledgedAt;
+      // The user's slot does not know the global cutoff, which the feed tells within the bound.
+      const longest = fresh && !this.#globalCutoffs.includes(ended) ? 0 : BOUND + allowed;
       if (late <= longest || ended.isLost || !ended.covers(session, token)) continue;
       this.violate(
         'bound',
@@ -359,6 +385,13 @@ export class Rules {
     }
     this.refused += 1;
     life.refused.set(handle, code);
+  }
+
+  /** It may share the answer to an earlier request, although a pause since then ended the session. */
+  #isPause({ uses }: Life, handle: string, at: number): boolean {
+    const { idleTimeout } = this.#setting;
+    const usedAt = Math.max(this.#recorded.get(handle) ?? -Infinity, ...(uses.get(handle) ?? []).map((use) => use.at));
+    return idleTimeout !== null && usedAt > -Infinity && at >= usedAt + idleTimeout;
   }
 
   #used(life: Life, handle: string, use: Use): void {
@@ -418,9 +451,10 @@ export class Rules {
       const endings = this.#endings.filter((ended) => ended.covers(session, session.tokens[0]!));
       const isAcknowledged = endings.some(({ acknowledgedAt }) => acknowledgedAt < Infinity);
       if (!isAcknowledged || lives.every(({ refused }) => refused.get(handle) !== 'session_revoked')) continue;
+      const isUntold = endings.some((ended) => ended.isUntold);
       const isNoticed =
         !endings.some(({ isLost }) => isLost) || lives.some(({ writtenBack }) => writtenBack.has(handle));
-      known.set(handle, isNoticed ? 'healed' : 'unnoticed');
+      known.set(handle, isNoticed && !isUntold ? 'healed' : 'unnoticed');
     }
     return known;
   }
@@ -444,6 +478,28 @@ export class Rules {
     const isEnded = codes.every((code) => code === 'session_revoked');
     if (here > 1 || (isEnded && here === 0 && this.#named.has(handle) && this.#wereLive.has(handle))) {
       this.violate('once', `${here} processes say that they ended ${name}`);
+    }
+  }
+  /** What a process shows of a user, and what it answers about each session at the same moment. */
+  listed(
+    life: Life,
+    records: readonly SessionRecord[],
+    isLive: ReadonlyMap<Session, boolean>,
+    recorded: ReadonlyMap<string, number>,
+  ): void {
+    // Requests may take the place of other sessions, and other clocks find that a session was not used for long.
+    if (this.#setting.maxSessions < 100 || this.hasSetClocks) return;
+    const shown = new Map(records.map((record) => [record.handle, record]));
+    for (const [session, live] of isLive) {
+      const { handle, name, isTracked } = session;
+      const record = shown.get(handle);
+      if (record !== undefined && !(live && isTracked)) this.violate('lists', `session ${name} is listed`);
+      // It lapses without a request.
+      if (this.#setting.tokenFor < this.#elapsed() || !live) continue;
+      if (record === undefined && recorded.has(handle)) this.violate('lists', `session ${name} is not listed`);
+      const earlier = (life.uses.get(handle) ?? []).filter(({ resolvedAt }) => resolvedAt < this.#elapsed());
+      const usedAt = Math.max(...earlier.map(({ at }) => at));
+      if (record !== undefined && record.lastSeenAt < usedAt) this.violate('lists', `session ${name} was used later`);
     }
   }
 }
