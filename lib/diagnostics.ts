@@ -21,6 +21,7 @@ const EVENT_CHANNELS: Readonly<Record<SessionEventName, Channel>> = {
   tokenRefused: channel('managed-sessions:token-refused'),
   storeDown: channel('managed-sessions:store-down'),
   storeUp: channel('managed-sessions:store-up'),
+  storeUnsafe: channel('managed-sessions:store-unsafe'),
   keysDown: channel('managed-sessions:keys-down'),
   keysUp: channel('managed-sessions:keys-up'),
   keySkipped: channel('managed-sessions:key-skipped'),

@@ -52,6 +52,7 @@ export type {
   SessionMoved,
   SessionStarted,
   SessionUnnamed,
+  StoreUnsafe,
   TokenRefused,
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';

@@ -172,7 +172,7 @@ type Parts<User> = ReturnType<typeof connect<User>>;
 function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
   const { clock, loginUrlFor, clientOf, trust, lifetime, handles, cookie: cookieOptions } = settings;
   const issuers = issuersOf(settings, emit);
-  const { policyOf, learn } = policies(settings, issuers);
+  const { policyOf, learn, clockTolerance } = policies(settings, issuers);
   const tenants = tenantsOf(settings, emit, learn);
   const verifier = createVerifier({
     issuers,
@@ -199,6 +199,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     ...settings,
     store,
     policyOf,
+    clockTolerance,
     track: ({ claims }) => settings.track(claims),
     clientKeyOf,
     emit: withRawUserAgents(emit),
@@ -285,13 +286,17 @@ type Policy = ReturnType<typeof policyOf>;
 /** The most issuers found by a function whose own tolerance is remembered, also after they were evicted. */
 const TOLERANCES_LIMIT = 10_000;
 
-/** `learn` takes the rules of an issuer that a function found. */
+/** `learn` takes the rules of an issuer that a function found. `clockTolerance`: the smallest of those known at startup. */
 function policies(settings: Settings, issuers: readonly IssuerRules[]) {
   const byName = new Map(issuers.map((rules) => [rules.issuer, policyOf(settings, rules.clockTolerance)]));
   if (settings.issuerFunction === undefined) {
     // Other processes announce sessions of issuers that this process does not know: there is no tolerance for those.
     const strict = policyOf(settings, 0);
-    return { policyOf: (issuer: string): Policy => byName.get(issuer) ?? strict, learn: () => undefined };
+    return {
+      policyOf: (issuer: string): Policy => byName.get(issuer) ?? strict,
+      learn: () => undefined,
+      clockTolerance: Math.min(...issuers.map((rules) => rules.clockTolerance)),
+    };
   }
   const usual = policyOf(settings, DEFAULT_TOLERANCE);
   const learned = new LRUCache<string, Policy>({ max: TOLERANCES_LIMIT });
@@ -301,6 +306,7 @@ function policies(settings: Settings, issuers: readonly IssuerRules[]) {
       if (clockTolerance === DEFAULT_TOLERANCE) learned.delete(issuer);
       else learned.set(issuer, policyOf(settings, clockTolerance));
     },
+    clockTolerance: DEFAULT_TOLERANCE,
   };
 }
 

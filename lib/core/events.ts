@@ -74,6 +74,17 @@ export interface SessionUnnamed {
   readonly claims: readonly string[];
 }
 
+/** Something about the store makes revocations less safe than promised. Nothing is refused because of it. */
+export interface StoreUnsafe {
+  /**
+   * The clocks of the store and of this process (the option `clock`) differ by more than the smallest `clockTolerance` of the
+   * issuers, or by more than a second if that is longer. If `issuer` is a function, its default of 5 seconds counts.
+   */
+  readonly problem: 'clock';
+  /** At least so many milliseconds. Positive: the store's clock is ahead. */
+  readonly difference: number;
+}
+
 export interface SessionEvents {
   sessionStarted: SessionStarted;
   /** Once in every process that knew the session. */
@@ -82,6 +93,8 @@ export interface SessionEvents {
   tokenRefused: TokenRefused;
   storeDown: { readonly error: Error };
   storeUp: { readonly downFor: number };
+  /** Once for each change: again only after the clocks have certainly agreed. Never with `memoryStore()`. */
+  storeUnsafe: StoreUnsafe;
   keysDown: { readonly issuer: string; readonly error: Error };
   keysUp: { readonly issuer: string };
   keySkipped: KeySkipped;
@@ -139,6 +152,7 @@ const EVENT_NAMES: Readonly<Record<SessionEventName, true>> = {
   tokenRefused: true,
   storeDown: true,
   storeUp: true,
+  storeUnsafe: true,
   keysDown: true,
   keysUp: true,
   keySkipped: true,

@@ -10,6 +10,7 @@ import { UnwrittenActivity } from './unwritten.js';
 import { Announcements } from './announcements.js';
 import { Answers } from './answers.js';
 import { Availability, callAsync } from './availability.js';
+import { ClockComparison } from './clocks.js';
 import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
 import { Endings } from './endings.js';
 import { FeedFreshness } from './freshness.js';
@@ -27,6 +28,8 @@ const ENTRY_LIMIT = 100_000;
 export interface LedgerOptions {
   readonly store: SessionStore;
   readonly clock: { now(): number };
+  /** The smallest of the issuers', in milliseconds. Default 0. */
+  readonly clockTolerance?: number;
   /** By the issuer's name. */
   readonly policyOf: (issuer: string) => SessionPolicy;
   /** This and the other durations are in milliseconds. */
@@ -64,6 +67,7 @@ export function connect(options: LedgerOptions) {
     unwritten: new UnwrittenActivity((entry): Promise<void> => judge.confirm(entry)),
   };
   const { availability, watched } = known;
+  const clocks = new ClockComparison({ clockTolerance: 0, ...options });
   const feed = store.feed({
     notice: (notice) => {
       endings.onNotice(notice);
@@ -76,6 +80,9 @@ export function connect(options: LedgerOptions) {
       freshness.startGeneration();
       recovery.start();
     },
+    clock: (now, took) => {
+      clocks.compare(now, took);
+    },
   });
   const freshness: FeedFreshness = new FeedFreshness(feed, revocationBound, monotonic);
   const globalCutoff = new KnownGlobalCutoff({
@@ -86,7 +93,7 @@ export function connect(options: LedgerOptions) {
   });
   const random = options.random ?? Math.random;
   const clientKeyOf = options.clientKeyOf ?? (() => null);
-  const asking = { ...options, availability, freshness, globalCutoff, monotonic, random, clientKeyOf };
+  const asking = { ...options, ...known, freshness, globalCutoff, monotonic, random, clientKeyOf };
   const questions = new Questions(asking);
   const recovery: Recovery = new Recovery({
     ...options,

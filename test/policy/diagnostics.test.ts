@@ -14,6 +14,7 @@ const CHANNELS = [
   'token-refused',
   'store-down',
   'store-up',
+  'store-unsafe',
   'keys-down',
   'keys-up',
   'key-skipped',

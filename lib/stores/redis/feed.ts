@@ -81,13 +81,14 @@ const elapsed = elapsedClock(Date, performance);
  * The feed does not keep a process alive: its timers and its socket are `unref`ed, except the sockets of a `Cluster`.
  */
 export function redisFeed(options: RedisFeedOptions, listener: FeedTeller): RevocationFeed {
-  return new RedisFeed(options, new Reader(listener, options.globalCutoff));
+  return new RedisFeed(options, listener);
 }
 
-export type FeedTeller = Pick<FeedListener, 'notice' | 'gap'>;
+export type FeedTeller = Pick<FeedListener, 'notice' | 'gap' | 'clock'>;
 
 class RedisFeed implements RevocationFeed {
   readonly #options: RedisFeedOptions;
+  readonly #listener: FeedTeller;
   readonly #reader: Reader;
   readonly #waits = new Waits();
   /** A round is as old as one block when it counts, and as two when the next one counts. */
@@ -97,9 +98,10 @@ class RedisFeed implements RevocationFeed {
   #failures = 0;
   readonly #isDone: Promise<void>;
 
-  constructor(options: RedisFeedOptions, reader: Reader) {
+  constructor(options: RedisFeedOptions, listener: FeedTeller) {
     this.#options = options;
-    this.#reader = reader;
+    this.#listener = listener;
+    this.#reader = new Reader(listener, options.globalCutoff);
     this.#block = Math.floor(options.revocationBound / 8);
     this.#isDone = this.#keepReading();
   }
@@ -156,7 +158,9 @@ class RedisFeed implements RevocationFeed {
     const reading = READ.decode(
       await this.#waits.inTime(this.#ask(connection, wait), this.#block + storeTimeout, late),
     );
-    if (this.#waits.isEnded() || !this.#reader.take(reading)) return false;
+    if (this.#waits.isEnded()) return false;
+    this.#listener.clock?.(reading.now, elapsed() - sentAt);
+    if (!this.#reader.take(reading)) return false;
     this.#countedAt = sentAt;
     this.#lastError = null;
     if (wait) this.#failures = 0;

@@ -1,0 +1,38 @@
+/** Whether the store's clock agrees with the option `clock`, as far as the rounds of the feed show it. */
+
+import type { Emit } from '../core/events.js';
+
+/** A smaller difference is never reported, however small `clockTolerance` is. In milliseconds. */
+const SMALLEST_REPORTED = 1000;
+
+export interface ClockComparisonOptions {
+  readonly clock: { now(): number };
+  /** The smallest of the issuers', in milliseconds. */
+  readonly clockTolerance: number;
+  readonly emit: Emit;
+}
+
+export class ClockComparison {
+  readonly #options: ClockComparisonOptions;
+  readonly #limit: number;
+  #isReported = false;
+
+  constructor(options: ClockComparisonOptions) {
+    this.#options = options;
+    this.#limit = Math.max(SMALLEST_REPORTED, options.clockTolerance);
+  }
+
+  /**
+   * Takes what the store's clock said at some moment of the last `took` milliseconds. Only what is certain counts, because a
+   * busy process reads replies late.
+   */
+  compare(storeNow: number, took: number): void {
+    const least = storeNow - this.#options.clock.now();
+    const most = least + took;
+    if (least >= -this.#limit && most <= this.#limit) this.#isReported = false;
+    const isOff = least > this.#limit || most < -this.#limit;
+    if (!isOff || this.#isReported) return;
+    this.#isReported = true;
+    this.#options.emit('storeUnsafe', { problem: 'clock', difference: Math.round(least > 0 ? least : most) });
+  }
+}
