@@ -14,7 +14,7 @@ const HELP = `Runs several processes on one Redis under faults, and judges what 
 npm run histories -- --minutes 30        for so long, one seed after the other
 npm run histories -- --seed 17           one run: what is done and when follows from the seed
 npm run histories -- --planted           looks for each fault of test/histories/planted.ts in a copy of the package
-npm run histories -- --planted cap       looks for those with this in their name
+npm run histories -- --planted cap       looks for those whose name matches this
   --seconds 20                           how long faults are made in each run
   --processes 3                          how many processes there are
   --from 1                               the first seed
@@ -104,7 +104,9 @@ async function main(): Promise<void> {
   if (!canSetRedisClock()) process.stdout.write('libfaketime is not installed: the clock of Redis is left alone\n');
   const options = { seconds: Number(values.seconds), processes: Number(values.processes) };
   if (values.planted) {
-    const wanted = PLANTED.filter(({ name }) => positionals.every((part) => name.includes(part)));
+    const wanted = PLANTED.filter(({ name }) => positionals.every((part) => new RegExp(part).test(name)));
+    // Before the first run: a text that is not found any more is an error.
+    for (const fault of wanted) plant(fault).remove();
     const limit = Number(values.minutes ?? '5') * 60_000;
     let found = 0;
     for (const fault of wanted) if (await find(fault, Number(values.from), limit, options)) found += 1;

@@ -73,7 +73,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'memory answers for an idle session',
     file: 'ledger/knowledge.js',
-    text: "return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';",
+    text: "return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';",
     replacement: "return 'vouched';",
     shows: both(hasIdleTimeout, keepsData),
   },
@@ -177,8 +177,8 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'a sighting brings an ended session back',
     file: 'stores/redis/sight-script.js',
-    text: 'local known = find(handle)',
-    replacement: 'local known = find(handle)\nif known and known.isTombstone then known = nil end',
+    text: 'local kept = find(handle)',
+    replacement: 'local kept = find(handle)\nif kept and kept.isTombstone then kept = nil end',
     shows: killsProcesses,
   },
   {
@@ -196,8 +196,8 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'a cutoff does not end what is on record',
     file: 'stores/redis/session-prelude.js',
-    text: 'if survivedCutoffAt and survivedCutoffAt < cutoffAt then',
-    replacement: 'if false then',
+    text: 'if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return true end',
+    replacement: '',
   },
   {
     name: 'a revocation ends the session of its process alone',
@@ -213,6 +213,27 @@ export const PLANTED: readonly PlantedFault[] = [
     text: 'elseif lost.keptUntil >= past then',
     replacement: 'elseif false then',
     shows: losesData,
+  },
+  {
+    name: 'what is written back is not told',
+    file: 'stores/redis/sessions.js',
+    text: 'announcer.announce(endingNotices(user, tombstones), run)',
+    replacement: 'Promise.resolve()',
+    shows: both(losesData, asksRarely),
+  },
+  {
+    name: 'a cutoff is dated by the clock of Redis alone',
+    file: 'stores/redis/cutoff-scripts.js',
+    text: 'math.max(math.min(now, at), earliest)',
+    replacement: 'math.max(now, earliest)',
+    shows: ({ steps }) => steps.some((step) => step.do === 'redis-clock' && step.ahead > 0),
+  },
+  {
+    name: 'a sighting does not say since when the session is in use',
+    file: 'stores/redis/sight-script.js',
+    text: 'knownUse?.inUseSince ?? sighting.at',
+    replacement: 'sighting.at',
+    shows: both(hasIdleTimeout, losesData),
   },
   // Cap, idle timeout, lists
   {
@@ -244,15 +265,15 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'an idle session goes on',
     file: 'stores/redis/session-prelude.js',
-    text: "then return 'idle' end",
+    text: "then return 'idle', idleAt end",
     replacement: "then return 'live' end",
     shows: both(hasIdleTimeout, keepsData),
   },
   {
     name: 'a use is not noted',
     file: 'ledger/activity.js',
-    text: 'if (at > this.lastSeenAt)',
-    replacement: 'if (false)',
+    text: 'if (at <= this.lastSeenAt)',
+    replacement: 'if (true)',
     shows: hasIdleTimeout,
   },
   // Answers
