@@ -212,14 +212,14 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-scripts.js',
     text: 'elseif lost.keptUntil >= past then',
     replacement: 'elseif false then',
-    shows: losesData,
+    shows: both(losesData, killsProcesses, ({ settings }) => settings.activityInterval === 300),
   },
   {
     name: 'what is written back is not told',
     file: 'stores/redis/sessions.js',
     text: 'announcer.announce(endingNotices(user, tombstones), run)',
     replacement: 'Promise.resolve()',
-    shows: both(losesData, asksRarely),
+    shows: both(losesData, killsProcesses, asksRarely),
   },
   {
     name: 'a cutoff is dated by the clock of Redis alone',
