@@ -30,15 +30,19 @@ export class Announced {
   readonly #recent = new Map<string, Recent>();
   /** Those that the feed has to read. */
   readonly #unread = new Map<string, Publication>();
+  /** Those that are neither acknowledged nor failed. */
+  readonly #open = new Set<Publication>();
 
   /** To be called before they are sent: the feed may read them before they are acknowledged. */
   send(entries: readonly string[], isRepeated = false): Publication {
     const publication = { entries, isRepeated, acknowledgedAt: Infinity };
-    for (const entry of entries) put(this.#unread, entry, publication);
+    this.#open.add(publication);
+    this.#expect(publication);
     return publication;
   }
 
   acknowledge(publication: Publication, now: number): void {
+    this.#open.delete(publication);
     publication.acknowledgedAt = now;
     for (const entry of publication.entries) {
       const repeats = this.#recent.get(entry)?.repeats ?? 0;
@@ -48,6 +52,7 @@ export class Announced {
 
   /** They may have been written, or not. Those that were to be announced again still count as lost. */
   fail(publication: Publication): void {
+    this.#open.delete(publication);
     publication.acknowledgedAt = -Infinity;
     if (publication.isRepeated) return;
     for (const entry of publication.entries) {
@@ -79,7 +84,13 @@ export class Announced {
 
   /** What may be lost after a gap. Each is then to be announced again. */
   takeAll(): string[] {
+    // Acknowledged too late for this, they must be read once more: they may have been read where they are lost.
+    for (const publication of this.#open) this.#expect(publication);
     return [...this.#recent.keys()].filter((entry) => this.#mayRepeat(entry));
+  }
+
+  #expect(publication: Publication): void {
+    for (const entry of publication.entries) put(this.#unread, entry, publication);
   }
 
   #mayRepeat(entry: string): boolean {
