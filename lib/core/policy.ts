@@ -33,18 +33,22 @@ export interface SessionTimes {
 /** The times by which a session ends, whether it is used or not. */
 type Ends = Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt' | 'endsAt'>;
 
+/** `since`: when it came to this, whenever it is noticed. */
 export type Standing =
   | { readonly state: 'live' }
   /** The tokens that were seen have expired, and no lifetime is set. A refreshed token continues the session. */
-  | { readonly state: 'lapsed' }
-  | { readonly state: 'ended'; readonly cause: 'expired' | 'idle' };
+  | { readonly state: 'lapsed'; readonly since: number }
+  | { readonly state: 'ended'; readonly cause: 'expired' | 'idle'; readonly since: number };
 
-/** Judges a session that nobody revoked. */
-export function decide(times: SessionTimes, policy: SessionPolicy, now: number): Standing {
-  if (now >= latestEnd(times) + policy.clockTolerance) return { state: 'ended', cause: 'expired' };
-  if (policy.idleTimeout !== null && now >= times.lastSeenAt + policy.idleTimeout)
-    return { state: 'ended', cause: 'idle' };
-  if (times.lifetime === null && now >= times.tokensEndAt + policy.clockTolerance) return { state: 'lapsed' };
+/** Judges a session that nobody revoked. `inUseSince`: see `KnownUse` in record.ts. */
+export function decide(times: SessionTimes, policy: SessionPolicy, now: number, inUseSince = now): Standing {
+  const { idleTimeout, clockTolerance } = policy;
+  const expiredAt = latestEnd(times) + clockTolerance;
+  if (now >= expiredAt) return { state: 'ended', cause: 'expired', since: expiredAt };
+  const idleAt = times.lastSeenAt + (idleTimeout ?? Infinity);
+  if (inUseSince >= idleAt) return { state: 'ended', cause: 'idle', since: idleAt };
+  const lapsedAt = times.tokensEndAt + clockTolerance;
+  if (times.lifetime === null && now >= lapsedAt) return { state: 'lapsed', since: lapsedAt };
   return { state: 'live' };
 }
 

@@ -32,6 +32,22 @@ export interface KeptRow {
 /** A record as a store keeps it. */
 export interface KeptRecord extends KeptTimes, KeptRow {}
 
+/** What a process knows of a session by the answers that called it live. */
+export type KnownTimes = Pick<KeptTimes, 'startedAt' | 'tokensEndAt' | 'endsAt' | 'survivedCutoffAt'>;
+
+/** What the process that sights a session knows of it. A store judges by this too, because it may have lost data. */
+export interface KnownUse {
+  /**
+   * The session has been in use from then until this sighting, without a pause as long as the idle timeout.
+   * {@link ALWAYS}: an answer called it live, and no such pause followed.
+   */
+  readonly inUseSince: number;
+  /** Null if no answer has called it live. */
+  readonly known: KnownTimes | null;
+}
+
+export const ALWAYS = 0;
+
 /** The row of a session of which only the times are kept. */
 export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, label: null };
 
@@ -44,6 +60,8 @@ export interface Cutoff {
   readonly by: string | null;
   /** The store object that set it. */
   readonly origin: string;
+  /** Written back after a loss of data: a record that does not know of it may still be newer. */
+  readonly isRestored: boolean;
 }
 
 /** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */
@@ -62,8 +80,6 @@ export interface StandingCutoff extends Cutoff {
   readonly priorCutoffAt: number;
   /** The same as `isRestored`, for the earlier cutoff. */
   readonly isPriorRestored: boolean;
-  /** Written back after a loss of data. Records do not tell then whether they are older; their start does. */
-  readonly isRestored: boolean;
 }
 
 /** How long a cutoff is kept, in milliseconds: a year. */
@@ -82,9 +98,27 @@ export function timesOf(token: TokenTimes, at: number): SessionTimes {
   };
 }
 
-/** The record after this sighting, if the session is live. */
+/** The times by which a session is judged before this sighting: what the store has kept, and what the process knows. */
+export function withKnown(
+  kept: KeptTimes | undefined,
+  { inUseSince, known }: KnownUse,
+  token: TokenTimes,
+): KeptTimes | undefined {
+  if (known === null) return kept;
+  return {
+    startedAt: Math.min(kept?.startedAt ?? known.startedAt, known.startedAt),
+    lastSeenAt: kept?.lastSeenAt ?? inUseSince,
+    lifetime: kept === undefined ? token.lifetime : kept.lifetime,
+    tokensEndAt: Math.max(kept?.tokensEndAt ?? known.tokensEndAt, known.tokensEndAt),
+    endsAt: earliest(kept?.endsAt ?? null, known.endsAt),
+    survivedCutoffAt: Math.max(kept?.survivedCutoffAt ?? 0, known.survivedCutoffAt),
+  };
+}
+
+/** The record after this sighting, if the session is live. `known`: its times before, see {@link withKnown}. */
 export function mergeSighting(
-  known: KeptRecord | undefined,
+  known: KeptTimes | undefined,
+  row: KeptRow,
   sighting: Sighting,
   token: TokenTimes,
   cutoff: StandingCutoff | null,
@@ -97,7 +131,7 @@ export function mergeSighting(
     tokensEndAt: Math.max(known?.tokensEndAt ?? seen.tokensEndAt, seen.tokensEndAt),
     endsAt: earliest(known?.endsAt ?? null, seen.endsAt),
     survivedCutoffAt: Math.max(cutoff?.at ?? 0, known?.survivedCutoffAt ?? 0),
-    ...mergeRow(known ?? NO_ROW, sighting),
+    ...mergeRow(row, sighting),
   };
 }
 
@@ -131,7 +165,8 @@ function startedAtOf(
   return Math.min(known?.startedAt ?? beganAt, beganAt);
 }
 
-function earliest(a: number | null, b: number | null): number | null {
+/** Of two moments, each of which may be null. */
+export function earliest(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
@@ -151,7 +186,8 @@ export function sessionRecord(handle: string, record: KeptRecord): SessionRecord
  * Whether a cutoff ends a session. `survivedCutoffAt` is undefined for a session that is not on record.
  *
  * Tokens count whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
- * those first seen after it are live.
+ * those first seen after it are live. Records do not tell that of a cutoff that was written back, but tombstones do, which
+ * are written back with it.
  */
 export function endedByCutoff(
   cutoff: Cutoff,
@@ -160,8 +196,20 @@ export function endedByCutoff(
   survivedCutoffAt: number | undefined,
 ): boolean {
   if (handle === cutoff.except) return false;
-  if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) return true;
+  if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at && !cutoff.isRestored) return true;
   return secondOf(startedAt) < secondOf(cutoff.at);
+}
+
+/**
+ * Whether what a cutoff ends may be a new login, because clocks differ. It is refused without a tombstone: a token that is
+ * issued later is good. Only for sessions that nobody has seen before the cutoff.
+ */
+export function mayBeginAfterCutoff(
+  cutoff: GlobalCutoff,
+  startedAt: number,
+  { clockTolerance }: SessionPolicy,
+): boolean {
+  return startedAt >= cutoff.at - clockTolerance;
 }
 
 /** The same for the cutoff that a store keeps, with what it knows of the one before. */
@@ -176,9 +224,6 @@ export function endedByStandingCutoff(
     const { priorCutoffAt, isPriorRestored } = cutoff;
     const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored: isPriorRestored };
     return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, startedAt, survivedCutoffAt);
-  }
-  if (cutoff.isRestored && survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at) {
-    return secondOf(startedAt) <= secondOf(cutoff.at);
   }
   return endedByCutoff(cutoff, handle, startedAt, survivedCutoffAt);
 }
@@ -214,8 +259,8 @@ export function endingCutoff(
 }
 
 /** A user's new cutoff, with what must be kept of the one that it replaces. */
-export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff, isRestored: boolean): StandingCutoff {
-  return { ...cutoff, ...priorOf(earlier, cutoff), isRestored };
+export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff): StandingCutoff {
+  return { ...cutoff, ...priorOf(earlier, cutoff) };
 }
 
 function priorOf(

@@ -1,6 +1,7 @@
 /** How a session is used: what each request changes, and what of it the store does not know yet. */
 
 import { tokenEndsAt } from '../core/policy.js';
+import { ALWAYS } from '../core/record.js';
 import type { Client, Sighting, TokenTimes } from '../core/session.js';
 
 /** After a program's sighting, this many requests are examined for a person. To examine them all would slow down machines. */
@@ -12,7 +13,10 @@ const NOBODY: Client = { ip: null, userAgent: null, byProgram: false };
 export class Activity {
   /** Whether the session is kept on record. If not, nothing of it is written to the store. */
   isTracked = false;
-  lastSeenAt = 0;
+  readonly #idleTimeout: number;
+  lastSeenAt = -Infinity;
+  /** See `KnownUse`. */
+  #inUseSince = ALWAYS;
   /** The token that expires last. Background sightings present it. */
   token: TokenTimes;
   tokensEndAt: number;
@@ -30,7 +34,9 @@ export class Activity {
   /** When the next background sighting is due, by the option `clock`. */
   dueAt = 0;
 
-  constructor(token: TokenTimes) {
+  /** `idleTimeout`: in milliseconds. Null: a pause ends nothing. */
+  constructor(token: TokenTimes, idleTimeout: number | null) {
+    this.#idleTimeout = idleTimeout ?? Infinity;
     this.token = token;
     this.tokensEndAt = tokenEndsAt(token);
   }
@@ -60,8 +66,27 @@ export class Activity {
     return sighting.userAgent !== null && sighting.byProgram !== true;
   }
 
+  get hasPaused(): boolean {
+    return this.#inUseSince !== ALWAYS;
+  }
+
+  /** Since when the session has been in use, if it is used at this moment. See `KnownUse`. */
+  inUseSince(at: number): number {
+    return at >= this.lastSeenAt + this.#idleTimeout ? at : this.#inUseSince;
+  }
+
+  /** A request with a good token, whether it could be answered or not. */
   usedAt(at: number): void {
-    if (at > this.lastSeenAt) this.lastSeenAt = at;
+    if (at <= this.lastSeenAt) return;
+    this.#inUseSince = this.inUseSince(at);
+    this.lastSeenAt = at;
+  }
+
+  /** The store has called it live as of this use. */
+  #wasLiveAt(at: number): void {
+    this.usedAt(at);
+    if (at >= this.#inUseSince) this.#inUseSince = ALWAYS;
+    this.writtenAt = Math.max(this.writtenAt, at);
   }
 
   /** Keeps the token that expires last. Returns whether it is this one. */
@@ -85,16 +110,14 @@ export class Activity {
 
   /** The store has taken this sighting. */
   written(at: number, token: TokenTimes): void {
-    this.usedAt(at);
-    this.writtenAt = Math.max(this.writtenAt, at);
+    this.#wasLiveAt(at);
     this.writtenEndsAt = Math.max(this.writtenEndsAt, tokenEndsAt(token));
     this.extend(token);
   }
 
   /** The record says that the session was used elsewhere. */
   usedElsewhere(lastSeenAt: number, expiresAt: number): void {
-    this.usedAt(lastSeenAt);
-    this.writtenAt = Math.max(this.writtenAt, lastSeenAt);
+    this.#wasLiveAt(lastSeenAt);
     if (this.token.lifetime === null) this.tokensEndAt = Math.max(this.tokensEndAt, expiresAt);
   }
 }

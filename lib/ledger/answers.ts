@@ -50,8 +50,8 @@ export class Answers {
     if (verdict.as === 'live') {
       ended.revived(handle);
       activity.written(sighting.at, question.token);
-      if (!activity.isUnwritten) unwritten.delete(entry);
     }
+    if (verdict.as !== 'live' || !activity.isUnwritten) unwritten.delete(entry);
     for (const effect of effects) this.#carryOut(effect, entry, sighting);
   }
 
@@ -72,10 +72,11 @@ export class Answers {
     if (verdict.as === 'cut-off') endings.learnInferred(token, verdict.inferred);
   }
 
-  /** An entry that was never answered only holds its question. */
+  /** An entry that was never answered only holds its question, and uses that could not be answered. */
   releaseIfUnused(entry: Entry): void {
     const { table, unwritten } = this.#options;
-    if (entry.call !== null || (table.holds(entry) && entry.knowledge.state === 'live')) return;
+    const isOfUse = entry.knowledge.state === 'live' || unwritten.has(entry);
+    if (entry.call !== null || (table.holds(entry) && isOfUse)) return;
     table.detach(entry);
     unwritten.delete(entry);
   }

@@ -128,7 +128,9 @@ export class Endings implements KnownEndings {
   async #attribute(entry: Entry): Promise<void> {
     const { questions, clock, recovery } = this.#options;
     const { user, handle, policy, activity } = entry;
-    const { answer } = await questions.peek({ user, handle, times: activity.token }, policy, clock.now());
+    const presented = { user, handle, times: activity.token };
+    // With what is known of it: a session that is not on record would get no tombstone.
+    const { answer } = await questions.peek(presented, policy, clock.now(), entry.knownUse(activity.lastSeenAt));
     if (answer.state === 'ended') {
       this.learnTombstone(user, tombstoneIn(answer, handle, clock.now()), 'answer');
       return;
@@ -159,7 +161,7 @@ export class Endings implements KnownEndings {
     const until = tombstoneUntil(timesOf(entry), entry.policy);
     this.learnInferred(
       { user: entry.user, handle: entry.handle, times: entry.activity.token },
-      { ending, until, isByGlobalCutoff },
+      { ending, until, isByGlobalCutoff, isKept: true },
     );
   }
 

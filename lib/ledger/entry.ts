@@ -1,6 +1,7 @@
 /** One session in this process. */
 
 import type { SessionPolicy } from '../core/policy.js';
+import type { KnownUse } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
 import { Activity } from './activity.js';
@@ -43,7 +44,7 @@ export class Entry implements LiveSession {
   /** `onWatched` is told when somebody first asks for the signal. It returns the entry that stands for the session now. */
   constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => Entry) {
     this.handle = token.handle;
-    this.activity = new Activity(token.times);
+    this.activity = new Activity(token.times, userSessions.policy.idleTimeout);
     this.#userSessions = userSessions;
     this.knowledge = { state: 'unasked', facts: factsOf(token.times, now) };
     this.#onWatched = onWatched;
@@ -89,6 +90,15 @@ export class Entry implements LiveSession {
   /** This process told somebody that the session is live. */
   get isInUse(): boolean {
     return this.knowledge.state === 'live' || this.isWatched;
+  }
+
+  /** What a sighting at this moment tells the store. */
+  knownUse(at: number): KnownUse {
+    const { knowledge, activity } = this;
+    if (knowledge.state === 'unasked') return { inUseSince: activity.inUseSince(at), known: null };
+    const { startedAt, endsAt, survivedCutoffAt } = knowledge.facts;
+    const { tokensEndAt } = activity;
+    return { inUseSince: activity.inUseSince(at), known: { startedAt, tokensEndAt, endsAt, survivedCutoffAt } };
   }
 
   belongTo(userSessions: UserSessions): void {

@@ -117,12 +117,22 @@ export class Judge {
     // Whatever an option's function throws, nothing has changed by then.
     const isTracked = track(token);
     const { at, ip, userAgent, byProgram = false } = sighting;
+    if (entry === undefined) this.#confirmOverdue(token.user, at);
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
     activity.locate({ at, ip, userAgent, byProgram });
     const call = questions.send(asked, { at, ...activity.client }, token.times, answers);
     return this.#answered(asked, call, token, sighting, fresh);
+  }
+
+  /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
+  #confirmOverdue({ key }: SessionUser, at: number): void {
+    const { table, activityInterval } = this.#options;
+    for (const entry of table.ofUser(key)) {
+      const { isUnwritten, writtenAt } = entry.activity;
+      if (isUnwritten && at >= writtenAt + 2 * activityInterval) this.confirmInBackground(entry);
+    }
   }
 
   #attach(token: VerifiedToken, now: number): Entry {
@@ -162,9 +172,8 @@ export class Judge {
       // A notice may have arrived since the question was sent.
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
+      this.#recordUnanswered(entry, token, sighting);
       if (fresh || !this.#mayGoOn(entry)) throw error;
-      if (freshness.isCurrent(entry.knowledge)) this.#recordActivity(entry, token, sighting);
-      else entry.activity.usedAt(sighting.at);
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
@@ -184,9 +193,10 @@ export class Judge {
     }
     const inferred = inferEnding(endings, token, table.policyOf(token.user), now);
     if (inferred === null) return;
+    const { ending, until, isKept } = inferred;
+    if (!isKept) throw endedError(ending);
     endings.learnInferred(token, inferred);
     // The session may never have been seen. Then a refreshed token does not show that the cutoff ended it; a tombstone does.
-    const { ending, until } = inferred;
     this.#write(token.user, { handle: token.handle, ending, until }, now);
     throw endedError(ending);
   }
@@ -232,6 +242,21 @@ export class Judge {
     if (whenStoreDown === 'allow') return true;
     if (knowledge.state !== 'live' || knowledge.vouch?.generation !== freshness.generation) return false;
     return freshness.ageOf(knowledge.vouch) <= freshness.bound + whenStoreDown.allowFor;
+  }
+
+  /** The store could not be asked, but the token is good: this is a use of the session, whether the request is answered or not. */
+  #recordUnanswered(entry: Entry, token: VerifiedToken, sighting: Sighting): void {
+    const { freshness, table, unwritten } = this.#options;
+    if (freshness.isCurrent(entry.knowledge)) {
+      this.#recordActivity(entry, token, sighting);
+      return;
+    }
+    // A session that is not known yet is held for this only if a pause could end it.
+    const { knowledge, policy } = entry;
+    if (knowledge.state === 'ended' || (knowledge.state === 'unasked' && policy.idleTimeout === null)) return;
+    const held = table.peek(entry.handle) ?? table.attach(token, entry, () => entry);
+    held.activity.usedAt(sighting.at);
+    if (held.activity.isUnwritten) unwritten.add(held);
   }
 
   /** The store is known to be down, so no request waits for it. One call at a time finds out whether it is back. */

@@ -23,9 +23,11 @@ import {
   type SessionTimes,
 } from '../core/policy.js';
 import {
+  earliest,
   endedByCutoff,
   endedByGlobalCutoff,
   endingByCutoff,
+  mayBeginAfterCutoff,
   timesOf as timesByToken,
   type Cutoff,
   type GlobalCutoff,
@@ -81,6 +83,8 @@ export interface PresentedToken {
 /** What each request may change: see activity.ts. */
 export interface SessionUse {
   readonly lastSeenAt: number;
+  /** There was a pause of the idle timeout before a use that the store has not judged yet. */
+  readonly hasPaused: boolean;
   /** The token that expires last. */
   readonly token: TokenTimes;
   readonly tokensEndAt: number;
@@ -100,6 +104,8 @@ export interface SightQuestion extends Vouch {
   readonly isTracked: boolean;
   /** A notice about this user, or all users, has arrived since it was asked. */
   readonly isOvertaken: boolean;
+  /** The user's cutoff that this process knew when it asked. 0: none. */
+  readonly cutoffAt: number;
 }
 
 /** What this process knows to be ended. */
@@ -142,7 +148,8 @@ export function assess(
   // A lapsed session must find a place under the cap again. It lapses unless both its tokens have a lifetime.
   const mayLapse = token.lifetime === null || activity.token.lifetime === null;
   if (mayLapse && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
-  return policy.idleTimeout === null || at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
+  if (policy.idleTimeout === null) return 'vouched';
+  return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
 }
 
 /** Whether the session is past its lifetime, by this token or by an earlier one. */
@@ -166,6 +173,8 @@ export interface InferredEnding {
   readonly ending: Ending;
   readonly until: number;
   readonly isByGlobalCutoff: boolean;
+  /** False if it may be a new login, because clocks differ: a token that is issued later is good. */
+  readonly isKept: boolean;
 }
 
 /** What is certain before the store is asked; null if it has to be asked. */
@@ -182,7 +191,8 @@ export function inferEnding(
   if (endedByGlobalCutoff(globalCutoff, beganAt, policy)) return endedBy(globalCutoff, true, token, policy, now, null);
   const cutoff = ended.cutoffOf(token.user.key);
   if (cutoff === undefined || !endedByCutoff(cutoff, token.handle, beganAt, cutoff.at)) return null;
-  return endedBy(cutoff, false, token, policy, now, null);
+  const isKept = !mayBeginAfterCutoff(cutoff, beganAt, policy);
+  return { ...endedBy(cutoff, false, token, policy, now, null), isKept };
 }
 
 function endedBy(
@@ -194,7 +204,7 @@ function endedBy(
   expiresAt: number | null,
 ): InferredEnding {
   const until = tombstoneUntil(timesByToken(times, now), policy);
-  return { ending: endingByCutoff(cutoff, expiresAt), until, isByGlobalCutoff };
+  return { ending: endingByCutoff(cutoff, expiresAt), until, isByGlobalCutoff, isKept: true };
 }
 
 export type LiveAnswer = Extract<SightAnswer, { state: 'live' }>;
@@ -215,7 +225,7 @@ export function judgeAnswer(
   answer: SightAnswer,
   ended: KnownEndings,
   token: PresentedToken,
-  question: Pick<SightQuestion, 'isOvertaken'>,
+  question: Pick<SightQuestion, 'isOvertaken' | 'cutoffAt'>,
   policy: SessionPolicy,
   at: number,
 ): Verdict {
@@ -225,9 +235,8 @@ export function judgeAnswer(
     return { as: 'ended', tombstone: tombstoneIn(answer, handle, at) };
   }
 
-  const storeLostData = !question.isOvertaken;
   const tombstone = ended.find(handle, at);
-  if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData };
+  if (tombstone !== undefined) return { as: 'remembered', tombstone, storeLostData: !question.isOvertaken };
 
   const { globalCutoff } = ended;
   if (endedByGlobalCutoff(globalCutoff, answer.startedAt, policy)) {
@@ -236,8 +245,11 @@ export function judgeAnswer(
     return { as: 'cut-off', inferred, storeLostData: false };
   }
   const cutoff = ended.cutoffOf(token.user.key);
-  if (cutoff !== undefined && isCutOff(cutoff, token, answer, question.isOvertaken)) {
-    return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
+  if (cutoff !== undefined) {
+    // If the store did not know a cutoff that was known here when it was asked, it has lost data.
+    const storeLostData = cutoff.at <= question.cutoffAt;
+    if (isCutOff({ ...cutoff, isRestored: cutoff.isRestored || storeLostData }, token, answer))
+      return { as: 'cut-off', inferred: endedBy(cutoff, false, token, policy, at, answer.expiresAt), storeLostData };
   }
   // A shared question may have been sent before this request came: by now the lifetime may be over.
   const { lifetime, sessionEndsAt } = times;
@@ -257,11 +269,9 @@ export function tombstoneIn(
 }
 
 /** Whether a cutoff known here ends a session that the store called live. */
-function isCutOff(cutoff: Cutoff, token: PresentedToken, answer: LiveAnswer, isOvertaken: boolean): boolean {
-  const startedAt = Math.min(answer.startedAt, token.times.beganAt ?? Infinity);
-  if (!endedByCutoff(cutoff, token.handle, startedAt, answer.survivedCutoffAt)) return false;
-  // If the store did not know the cutoff, it has lost data, and no longer knows which cutoffs the session survived.
-  return isOvertaken || Math.floor(startedAt / 1000) <= Math.floor(cutoff.at / 1000);
+function isCutOff(cutoff: Cutoff, { handle, times }: PresentedToken, answer: LiveAnswer): boolean {
+  const startedAt = Math.min(answer.startedAt, times.beganAt ?? Infinity);
+  return endedByCutoff(cutoff, handle, startedAt, answer.survivedCutoffAt);
 }
 
 /** What is left to do after an answer. */
@@ -297,12 +307,14 @@ export function learn(
       if (isOver) return { knowledge, effects: [] };
       const { answer } = verdict;
       const effects: Effect[] = [];
-      if (answer.created) effects.push(meaningOfCreated(session, answer, at));
+      const meaning = answer.created ? meaningOfCreated(session, answer, at) : null;
+      if (meaning !== null) effects.push(meaning);
       if (answer.moved !== null) effects.push({ kind: 'moved', from: answer.moved });
       const earlier = knowledge.state === 'live' ? knowledge.vouch : null;
       const vouches = !question.isOvertaken && question.generation === generation;
       const vouch = vouches ? stronger(earlier, question) : earlier;
-      return { knowledge: { state: 'live', facts: mergeFacts(knowledge.facts, answer, question), vouch }, effects };
+      const facts = mergeFacts(session, answer, question, meaning?.kind === 'started');
+      return { knowledge: { state: 'live', facts, vouch }, effects };
     }
   }
 }
@@ -315,19 +327,26 @@ export function meaningOfCreated(session: KnownSession, { knownClient }: LiveAns
   return isLost ? { kind: 'recover' } : { kind: 'started', knownClient };
 }
 
-function mergeFacts(facts: SessionFacts, answer: LiveAnswer, { token, isTracked }: SightQuestion): SessionFacts {
-  const { startedAt, endsAt, survivedCutoffAt } = answer;
+/** Answers may arrive in another order than their questions were sent, and a store that has lost data knows less. */
+function mergeFacts(
+  { knowledge: { state, facts } }: KnownSession,
+  answer: LiveAnswer,
+  { token, isTracked }: SightQuestion,
+  isNew: boolean,
+): SessionFacts {
+  const known = state === 'live' && !isNew ? facts : answer;
+  const endsAt = earliest(known.endsAt, answer.endsAt);
   const expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt;
   return {
-    startedAt,
+    startedAt: Math.min(known.startedAt, answer.startedAt),
     endsAt,
-    survivedCutoffAt,
+    survivedCutoffAt: Math.max(known.survivedCutoffAt, answer.survivedCutoffAt),
     expiresAt: Math.min(expiresAt, endsAt ?? Infinity),
     isRecorded: facts.isRecorded || isTracked,
   };
 }
 
-/** Answers may arrive in another order than their questions were sent. */
+/** See {@link mergeFacts}. */
 function stronger(earlier: Vouch | null, { generation, asOf, isCovered }: Vouch): Vouch {
   const isStronger = earlier?.generation === generation && earlier.asOf >= asOf && (earlier.isCovered || !isCovered);
   return isStronger ? earlier : { generation, asOf, isCovered };

@@ -24,6 +24,7 @@ export class Ledger {
   readonly #timer: NodeJS.Timeout;
   #closing: Promise<void> | null = null;
   #isAskingAgain = false;
+  #wasDown = false;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -139,7 +140,7 @@ export class Ledger {
     const { recovery, unwritten, feed } = this.#parts;
     clearInterval(this.#timer);
     recovery.stop();
-    await unwritten.flushAll();
+    await unwritten.close();
     await feed.close();
     await this.#options.store.close();
   }
@@ -190,7 +191,10 @@ export class Ledger {
   #tick(): void {
     const { unwritten, watched, runOut, ended, endings, freshness, feed, availability } = this.#parts;
     const now = this.#options.clock.now();
-    unwritten.flush(now);
+    const isDown = availability.isDown('commands');
+    if (this.#wasDown && !isDown) unwritten.flushAll();
+    else unwritten.flush(now);
+    this.#wasDown = isDown;
     for (const entry of watched.held()) runOut.check(entry, now);
     endings.retryAttribution();
     ended.forgetRunOut(now);
@@ -204,7 +208,13 @@ export class Ledger {
   async #askAgain(): Promise<void> {
     if (this.#isAskingAgain) return;
     this.#isAskingAgain = true;
-    const asked = this.#parts.availability.withTimeout(callAsync(() => this.#options.store.catchUp()));
+    const { unwritten, judge, availability } = this.#parts;
+    // A store that is out of memory still answers what only reads.
+    const entry = unwritten.first();
+    const asked =
+      entry === undefined
+        ? availability.withTimeout(callAsync(() => this.#options.store.catchUp()))
+        : judge.confirm(entry);
     await asked.catch(() => undefined);
     this.#isAskingAgain = false;
   }

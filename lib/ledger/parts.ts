@@ -93,7 +93,7 @@ export function connect(options: LedgerOptions) {
   });
   const random = options.random ?? Math.random;
   const clientKeyOf = options.clientKeyOf ?? (() => null);
-  const asking = { ...options, availability, freshness, globalCutoff, monotonic, random, clientKeyOf };
+  const asking = { ...options, ...known, freshness, globalCutoff, monotonic, random, clientKeyOf };
   const questions = new Questions(asking);
   const recovery: Recovery = new Recovery({
     ...options,

@@ -1,8 +1,10 @@
 /** The questions that this process asks the store. Requests of one session share a question. */
 
+import type { KnownUse } from '../core/record.js';
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
+import type { EndedSessions } from './ended.js';
 import type { Call, Entry } from './entry.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
@@ -12,6 +14,8 @@ import type { PresentedToken, SightQuestion } from './knowledge.js';
 export interface Question {
   /** Something was announced for this user since it was asked, so the answer may be older. */
   isOvertaken: boolean;
+  /** The user's cutoff that this process knew when it asked. 0: none. */
+  readonly cutoffAt: number;
 }
 
 /** Questions without an answer, by user: few at any time, while users are many. */
@@ -44,6 +48,7 @@ export interface QuestionsOptions {
   readonly availability: Availability;
   readonly freshness: FeedFreshness;
   readonly globalCutoff: KnownGlobalCutoff;
+  readonly ended: Pick<EndedSessions, 'cutoffOf'>;
   readonly activityInterval: number;
   readonly monotonic: () => number;
   /** From 0 to 1. */
@@ -84,9 +89,10 @@ export class Questions {
     const { handle, user, policy, activity } = entry;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
     const { isTracked } = activity;
-    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false };
+    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#cutoffOf(user) };
     const clientKey = this.#newClientKey(entry, sighting);
-    const request = { handle, sighting, token, policy, track: isTracked, clientKey };
+    const knownUse = entry.knownUse(sighting.at);
+    const request = { handle, sighting, token, policy, knownUse, track: isTracked, clientKey };
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
@@ -117,9 +123,12 @@ export class Questions {
     return call;
   }
 
-  /** Of a client that this process has not noted for the session: at first sight, and when it moves to a person's other client. */
+  /**
+   * Of a client that the store may not have noted for the session: at first sight, when it moves to a person's other client,
+   * and after the store may have lost data.
+   */
   #newClientKey({ activity, knowledge }: Entry, { userAgent, byProgram = false }: Sighting): string | null {
-    const isFirst = knowledge.state !== 'live';
+    const isFirst = !this.#options.freshness.isCurrent(knowledge);
     if (!activity.isTracked || (byProgram && !isFirst)) return null;
     const key = this.#options.clientKeyOf(userAgent);
     return isFirst || key !== activity.notedClient ? key : null;
@@ -141,14 +150,15 @@ export class Questions {
     );
   }
 
-  /** Asks about a session without recording anything. */
+  /** Asks about a session without recording anything. `known`: what this process knows of it. */
   async peek(
     { user, handle, times }: PresentedToken,
     policy: Entry['policy'],
     at: number,
+    known: KnownUse = { inUseSince: at, known: null },
   ): Promise<{ answer: SightAnswer; question: Question }> {
     const sighting = { at, ip: null, userAgent: null };
-    const request = { handle, sighting, token: times, policy, track: false };
+    const request = { handle, sighting, token: times, policy, knownUse: known, track: false };
     const { caughtUp } = this.#options.globalCutoff.caughtUp();
     return this.ask(user, async () => {
       const [answer] = await Promise.all([this.#options.store.sight(user, request), caughtUp]);
@@ -158,7 +168,7 @@ export class Questions {
 
   /** Asks anything about a user, within `storeTimeout`. */
   async ask<Answer>(user: SessionUser, call: () => Promise<Answer>): Promise<{ answer: Answer; question: Question }> {
-    const question: Question = { isOvertaken: false };
+    const question: Question = { isOvertaken: false, ...this.#cutoffOf(user) };
     this.#open.add(user.key, question);
     try {
       const answer = await this.#options.availability.withTimeout(callAsync(call));
@@ -166,5 +176,9 @@ export class Questions {
     } finally {
       this.#open.remove(user.key, question);
     }
+  }
+
+  #cutoffOf({ key }: SessionUser): Pick<Question, 'cutoffAt'> {
+    return { cutoffAt: this.#options.ended.cutoffOf(key)?.at ?? 0 };
   }
 }

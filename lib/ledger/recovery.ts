@@ -77,11 +77,17 @@ export class Recovery {
   /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
   async #unseen(): Promise<Entry[]> {
     const { table, watched, clock, activityInterval, freshness } = this.#options;
+    const now = clock.now();
     const unseen = new Set<Entry>();
     const look = (entry: Entry): void => {
       if (!freshness.isCurrent(entry.knowledge)) unseen.add(entry);
     };
-    await inSlices(table.seenSince(clock.now() - 2 * activityInterval), look);
+    await inSlices(table.all(), (entry) => {
+      const { activity, policy } = entry;
+      // A store with older data may take a session for idle that was used here.
+      const since = now - Math.max(2 * activityInterval, policy.idleTimeout ?? 0);
+      if (activity.lastSeenAt >= since) look(entry);
+    });
     await inSlices(watched.held(), look);
     return [...unseen];
   }

@@ -50,8 +50,8 @@ export class RunOutCheck {
     // Not ended for good: a refreshed token takes the session on.
     if (standing.state === 'lapsed') endings.letGo(entry);
     if (standing.state !== 'ended') return;
-    const { cause } = standing;
-    const ending = { cause, reason: cause, by: null, at: now, expiresAt: entry.expiresAt, origin: null };
+    const { cause, since } = standing;
+    const ending = { cause, reason: cause, by: null, at: since, expiresAt: entry.expiresAt, origin: null };
     endings.learnRunOut(entry, ending, tombstoneUntil(timesOf(entry), policy));
   }
 }

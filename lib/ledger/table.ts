@@ -55,12 +55,6 @@ export class SessionTable {
     return this.#users.get(userKey)?.entries ?? [];
   }
 
-  *seenSince(at: number): Iterable<Entry> {
-    for (const { entries } of this.#users.values()) {
-      for (const entry of entries) if (entry.activity.lastSeenAt >= at) yield entry;
-    }
-  }
-
   /** The session's entry: the given one, if it was held elsewhere, or a new one. */
   attach(token: PresentedToken, held: Entry | undefined, make: (userSessions: UserSessions) => Entry): Entry {
     const userSessions = this.#sessionsOf(token.user);

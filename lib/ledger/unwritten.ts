@@ -5,11 +5,12 @@ import type { Entry } from './entry.js';
 
 export class UnwrittenActivity {
   readonly #entries = new Set<Entry>();
-  readonly #write: (entry: Entry) => Promise<void>;
+  readonly #confirm: (entry: Entry) => Promise<void>;
   #isFlushing = false;
 
-  constructor(write: (entry: Entry) => Promise<void>) {
-    this.#write = write;
+  /** `confirm` sights the session again. Rejects if the store did not take it. */
+  constructor(confirm: (entry: Entry) => Promise<void>) {
+    this.#confirm = confirm;
   }
 
   add(entry: Entry): void {
@@ -20,20 +21,39 @@ export class UnwrittenActivity {
     this.#entries.delete(entry);
   }
 
-  /** Writes what is due in batches, one after the other: after an outage there may be many. */
-  flush(now: number): void {
-    if (this.#isFlushing) return;
-    const due = [...this.#entries].filter(
-      ({ call, activity }) => call === null && (now >= activity.dueAt || now < activity.writtenAt),
-    );
-    if (due.length === 0) return;
-    this.#isFlushing = true;
-    void inBatches(due, this.#write).finally(() => {
-      this.#isFlushing = false;
-    });
+  has(entry: Entry): boolean {
+    return this.#entries.has(entry);
   }
 
-  async flushAll(): Promise<void> {
-    await inBatches([...this.#entries], this.#write);
+  /** Any of them. */
+  first(): Entry | undefined {
+    const [entry] = this.#entries;
+    return entry;
+  }
+
+  /** Writes what is due. */
+  flush(now: number): void {
+    this.#write(({ activity }) => now >= activity.dueAt || now < activity.writtenAt);
+  }
+
+  /** Writes everything, due or not, for which no question is open: the store is back. */
+  flushAll(): void {
+    this.#write(() => true);
+  }
+
+  /** Before the end of the process. */
+  async close(): Promise<void> {
+    await inBatches([...this.#entries], this.#confirm);
+  }
+
+  /** In batches, one after the other: after an outage there may be many. */
+  #write(isDue: (entry: Entry) => boolean): void {
+    if (this.#isFlushing) return;
+    const due = [...this.#entries].filter((entry) => entry.call === null && isDue(entry));
+    if (due.length === 0) return;
+    this.#isFlushing = true;
+    void inBatches(due, this.#confirm).finally(() => {
+      this.#isFlushing = false;
+    });
   }
 }

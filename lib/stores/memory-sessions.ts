@@ -5,17 +5,21 @@ import {
   CUTOFF_FOR,
   endingByCutoff,
   endingCutoff,
+  mayBeginAfterCutoff,
   mergeSighting,
   movedFrom,
   NO_ROW,
   standingCutoff,
   timesOf,
+  withKnown,
   type Cutoff,
   type GlobalCutoff,
   type KeptRecord,
+  type KeptTimes,
+  type KnownUse,
   type StandingCutoff,
 } from '../core/record.js';
-import { keptLabel, keptWords, type Ending } from '../core/session.js';
+import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from './store.js';
 import type {
   EndedByCutoff,
@@ -58,13 +62,17 @@ export class UserSessions {
   sight(request: SightRequest, call: Call): { answer: SightAnswer; ended: readonly Tombstone[] } {
     const { handle, sighting, token, track = true, clientKey = null } = request;
     const { at, policy } = call;
-    const known = this.#find(handle, call);
-    if (isTombstone(known)) {
-      const { ending, until } = this.#extendTombstone(known, extendedUntil(known.until, token, policy));
+    const { knownUse = { inUseSince: at, known: null } } = request;
+    const kept = this.#find(handle, call);
+    const known = isTombstone(kept) ? undefined : this.#withKnown(kept, knownUse, token, call);
+    const tombstone = isTombstone(kept) ? kept : this.#bury(handle, known, knownUse.inUseSince, call);
+    if (tombstone !== null) {
+      const { ending, until } = this.#extendTombstone(tombstone, extendedUntil(tombstone.until, token, policy));
       return { answer: { state: 'ended', ending, until }, ended: [] };
     }
 
-    const merged = { ...mergeSighting(known, sighting, token, this.#cutoff), handle };
+    const rowBefore = kept === undefined || isTombstone(kept) || isRowOver(kept, call) ? null : kept;
+    const merged = { ...mergeSighting(known, rowBefore ?? NO_ROW, sighting, token, this.#cutoff), handle };
     const ending = this.#endingOf(known, merged, call);
     if (ending !== null) {
       const until = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
@@ -76,13 +84,13 @@ export class UserSessions {
     const live = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt } as const;
     if (!track) return { answer: { ...live, created: false, knownClient: false, moved: null }, ended: [] };
 
-    const takesPlace = known === undefined || decide(known, policy, at).state !== 'live';
+    const takesPlace = known === undefined || decide(known, policy, at, knownUse.inUseSince).state !== 'live';
     const ended = takesPlace ? this.#makeRoom(call) : [];
     if (ended === 'refused') return { answer: { state: 'refused' }, ended: [] };
     this.#byHandle.set(handle, merged);
     const knownClient = clientKey !== null && this.#clients.note(clientKey, at);
-    const created = known === undefined || isRowOver(known, call);
-    const moved = created ? null : movedFrom(known, merged);
+    const created = rowBefore === null;
+    const moved = rowBefore === null ? null : movedFrom(rowBefore, merged);
     return { answer: { ...live, created, knownClient, moved }, ended };
   }
 
@@ -126,9 +134,9 @@ export class UserSessions {
   }
 
   /** Makes tombstones of the sessions that a new cutoff ends. Returns those that were live. */
-  setCutoff(cutoff: Cutoff, isRestored: boolean, call: Call): EndedByCutoff[] {
+  setCutoff(cutoff: Cutoff, call: Call): EndedByCutoff[] {
     const { at, policy } = call;
-    this.#cutoff = { ...standingCutoff(this.#cutoff, cutoff, isRestored), until: at + CUTOFF_FOR };
+    this.#cutoff = { ...standingCutoff(this.#cutoff, cutoff), until: at + CUTOFF_FOR };
     this.prune(call);
     const ended: EndedByCutoff[] = [];
     for (const session of this.#byHandle.values()) {
@@ -143,17 +151,16 @@ export class UserSessions {
     return ended;
   }
 
-  /** Writes a tombstone back. Returns whether it was missing. */
-  restore(tombstone: Tombstone, call: Call): boolean {
+  /** Writes a tombstone back. Returns it if it was missing. */
+  restore(tombstone: Tombstone, call: Call): Tombstone | null {
     const known = this.#find(tombstone.handle, call);
     if (isTombstone(known)) {
       this.#extendTombstone(known, tombstone.until);
-      return false;
+      return null;
     }
-    if (tombstone.until < pastOf(call)) return false;
+    if (tombstone.until < pastOf(call)) return null;
     const until = known === undefined ? tombstone.until : Math.max(tombstone.until, tombstoneUntil(known, call.policy));
-    this.#writeTombstone({ ...tombstone, until });
-    return true;
+    return this.#writeTombstone({ ...tombstone, until });
   }
 
   pruneIfMany(call: Call): void {
@@ -184,34 +191,57 @@ export class UserSessions {
     return kept;
   }
 
+  /** What a store would have forgotten by now counts for nothing. */
+  #withKnown(kept: Kept | undefined, use: KnownUse, token: TokenTimes, call: Call): KeptTimes | undefined {
+    const known = withKnown(kept, use, token);
+    return known === undefined || tombstoneUntil(known, call.policy) < pastOf(call) ? undefined : known;
+  }
+
   #endingCutoff(
-    session: Kept,
+    handle: string,
+    { startedAt }: KeptTimes,
     survivedCutoffAt: number | undefined,
     { globalCutoff, policy }: Call,
   ): GlobalCutoff | null {
-    return endingCutoff(this.#cutoff, globalCutoff, session.handle, session.startedAt, survivedCutoffAt, policy);
+    return endingCutoff(this.#cutoff, globalCutoff, handle, startedAt, survivedCutoffAt, policy);
   }
 
   #cutoffOf(known: Kept, call: Call): GlobalCutoff | null {
-    return this.#endingCutoff(known, known.survivedCutoffAt, call);
+    return this.#endingCutoff(known.handle, known, known.survivedCutoffAt, call);
   }
 
-  /** The ending of a session that is over. Null if it is live. If the ending has no origin, it is not kept. */
-  #endingOf(known: Kept | undefined, merged: Kept, call: Call): Ending | null {
+  /** Writes the tombstone of a session that was over before this sighting, as if it had been found when it was due. */
+  #bury(handle: string, known: KeptTimes | undefined, inUseSince: number, call: Call): Tombstone | null {
+    if (known === undefined) return null;
     const { at, policy, origin } = call;
-    // First by the record alone, then by when the session began according to this token.
-    const cutoff =
-      (known === undefined ? null : this.#cutoffOf(known, call)) ??
-      this.#endingCutoff(merged, known?.survivedCutoffAt, call);
-    // Kept even if it was not on record: a token refreshed later would not show when the session began.
-    if (cutoff !== null) return endingByCutoff(cutoff, expiresAt(merged));
+    const until = tombstoneUntil(known, policy);
+    const cutoff = this.#endingCutoff(handle, known, known.survivedCutoffAt, call);
+    if (cutoff !== null)
+      return this.#writeTombstone({ handle, ending: endingByCutoff(cutoff, expiresAt(known)), until });
+    const standing = decide(known, policy, at, inUseSince);
+    if (standing.state !== 'ended') return null;
+    const { cause, since } = standing;
+    const ending = { cause, reason: cause, by: null, at: since, expiresAt: expiresAt(known), origin };
+    return this.#writeTombstone({ handle, ending, until });
+  }
 
-    const before = known === undefined ? undefined : decide(known, policy, at);
-    const standing = before?.state === 'ended' ? before : decide(merged, policy, at);
+  /** The ending of a session that this token shows to be over. Null if it is live. If it has no origin, it is not kept. */
+  #endingOf(known: KeptTimes | undefined, merged: Kept, call: Call): Ending | null {
+    const { at, policy, origin } = call;
+    const cutoff = this.#endingCutoff(merged.handle, merged, known?.survivedCutoffAt, call);
+    if (cutoff !== null) {
+      const ending = endingByCutoff(cutoff, expiresAt(merged));
+      // Otherwise kept even if it was not on record: a token refreshed later would not show when the session began.
+      const mayBeNew =
+        known === undefined && cutoff === this.#cutoff && mayBeginAfterCutoff(cutoff, merged.startedAt, policy);
+      return mayBeNew ? { ...ending, origin: null } : ending;
+    }
+    const standing = decide(merged, policy, at);
     if (standing.state === 'live') return null;
     const cause = standing.state === 'ended' ? standing.cause : 'expired';
     const isKept = known !== undefined && standing.state === 'ended';
-    return { cause, reason: cause, by: null, at, expiresAt: expiresAt(merged), origin: isKept ? origin : null };
+    const words = { cause, reason: cause, by: null, at: standing.since } as const;
+    return { ...words, expiresAt: expiresAt(merged), origin: isKept ? origin : null };
   }
 
   #isLive(session: Kept, call: Call): boolean {

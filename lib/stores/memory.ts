@@ -87,8 +87,9 @@ class MemoryStore implements SessionStore {
       except,
       ...keptWords(request),
       origin: this.origin,
+      isRestored: false,
     };
-    const ended = sessions.setCutoff(cutoff, false, call);
+    const ended = sessions.setCutoff(cutoff, call);
     this.#announce({ kind: 'cutoff', user, cutoff, ended });
     return { ended: ended.length };
   };
@@ -97,9 +98,13 @@ class MemoryStore implements SessionStore {
     const { tombstones, cutoff, at, policy } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
-    const missing = tombstones.filter((tombstone) => sessions.restore(tombstone, call)).length;
-    if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) sessions.setCutoff(cutoff, true, call);
-    return { missing };
+    const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
+    for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
+    if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) {
+      const restored = { ...cutoff, isRestored: true };
+      this.#announce({ kind: 'cutoff', user, cutoff: restored, ended: sessions.setCutoff(restored, call) });
+    }
+    return { missing: missing.length };
   };
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {

@@ -3,7 +3,7 @@
 import { isObject, kindOf } from '../core/check.js';
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
-import type { Cutoff, GlobalCutoff } from '../core/record.js';
+import type { Cutoff, GlobalCutoff, KnownUse } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 
 /** What the store must know of the object that uses it. Passed once, before any other call. */
@@ -20,6 +20,8 @@ export interface SightRequest {
   readonly sighting: Sighting;
   readonly token: TokenTimes;
   readonly policy: SessionPolicy;
+  /** What the caller knows of the session. The store judges by it too. Left out: nothing. */
+  readonly knownUse?: KnownUse;
   /**
    * If false, the answer is the same, and endings are kept as usual. But a live session is neither put on record nor
    * changed, does not count towards the cap, and is never `created` or `moved`. Default true.
@@ -94,7 +96,7 @@ export interface RevokeAllRequest {
 /** What a process knows of a user's endings. */
 export interface RestoreRequest {
   readonly tombstones: readonly Tombstone[];
-  readonly cutoff: Cutoff | null;
+  readonly cutoff: Omit<Cutoff, 'isRestored'> | null;
   readonly at: number;
   readonly policy: SessionPolicy;
 }
@@ -190,8 +192,11 @@ export interface SessionStore {
 
   /**
    * Records a sighting, and resolves to whether the session is live. Creates the record, or updates that
-   * of a live session. Never brings back an ended session: a token that expires later only extends the tombstone. Atomic, one
-   * round trip. If the cap ends other sessions, this store object's own listener has been told by the time it resolves.
+   * of a live session. Never brings back an ended session: a token that expires later only extends the tombstone. Judges by
+   * the record and by what the caller knows, whichever is better informed: a session that the caller knows to be live is
+   * neither idle nor in need of a place under the cap because its record was lost or is old. An ending is dated by when it
+   * was due. A cutoff ends a session that is not on record without a tombstone if it may have begun after it
+   * (`mayBeginAfterCutoff`). Atomic, one round trip. If the cap ends other sessions, this store object's own listener has been told by the time it resolves.
    * It does not wait for the feed entries. If they cannot be written, other processes learn of the ending when they next
    * ask. `onLate` is called with an answer that comes after the call has rejected: the sighting was recorded all the same.
    */
@@ -220,11 +225,11 @@ export interface SessionStore {
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
 
   /**
-   * Sets the user's cutoff by the store's own clock. It ends every session on record except one, also a lapsed one, which a
-   * token refreshed later does not continue. Atomic: all of them are ended from the moment the cutoff is set, even if there
-   * are thousands, whose tombstones are written in batches. Resolves to the number of live sessions that it ended, once the
-   * feed entries are written and this store object's own listener has been told. Each session is counted once, by the call
-   * that wrote its tombstone. Safe to repeat after a rejection. If several cutoffs end a session on record, its tombstone
+   * Sets the user's cutoff by the store's own clock, or by the caller's if that is earlier, but always after the cutoff
+   * before it. It ends every session on record except one, also a lapsed one, which a token refreshed later does not
+   * continue. Atomic: all of them are ended from the moment the cutoff is set, even if there are thousands, whose tombstones
+   * are written in batches. Resolves to the number of live sessions that it ended, once the feed entries are written and this
+   * store object's own listener has been told. Each session is counted once, by the call that wrote its tombstone. Safe to repeat after a rejection. If several cutoffs end a session on record, its tombstone
    * has the reason and the origin of the earliest. A cutoff is announced after the one before it, which may be announced
    * again for this purpose.
    */
@@ -233,7 +238,8 @@ export interface SessionStore {
   /**
    * Writes the endings that a process knows to a store that may have lost them, or that must remember them for longer. Keeps
    * their origins. Never shortens a tombstone, moves a cutoff back, records a session, or counts towards the cap. Not
-   * atomic, but safe to repeat. Resolves to the number of tombstones that were missing. Not announced on the feed.
+   * atomic, but safe to repeat. Resolves to the number of tombstones that were missing. What was missing is announced as
+   * any ending is: a process that knows nothing of it may have been told that the session is live.
    */
   restore(user: SessionUser, request: RestoreRequest): Promise<{ readonly missing: number }>;
 

@@ -1,7 +1,7 @@
 /** What the table of verdicts does not show: which of two cutoffs gives its words, and what a record keeps of them. */
 
 import type { SessionPolicy } from '../../lib/core/policy.js';
-import { endingCutoff, mergeSighting, standingCutoff, type KeptRecord } from '../../lib/core/record.js';
+import { endingCutoff, mergeSighting, NO_ROW, standingCutoff, type KeptRecord } from '../../lib/core/record.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const POLICY: SessionPolicy = {
@@ -13,8 +13,7 @@ const POLICY: SessionPolicy = {
 };
 const CUTOFF = standingCutoff(
   null,
-  { at: NOW, except: null, reason: 'password_changed', by: null, origin: 'a-store' },
-  false,
+  { at: NOW, except: null, reason: 'password_changed', by: null, origin: 'a-store', isRestored: false },
 );
 const GLOBAL = { at: NOW, reason: 'incident', by: null, origin: 'a-store' };
 const TOKEN = { beganAt: NOW - 60_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null };
@@ -44,7 +43,7 @@ describe('of two cutoffs that end a session', () => {
 test('a record keeps the latest cutoff that it survived, though the store forgot that or has an earlier one', () => {
   const sighting = { at: NOW, ip: null, userAgent: null };
   const survivor = { ...RECORD, survivedCutoffAt: NOW + 1 };
-  expect(mergeSighting(survivor, sighting, TOKEN, null).survivedCutoffAt).toBe(NOW + 1);
-  expect(mergeSighting(survivor, sighting, TOKEN, CUTOFF).survivedCutoffAt).toBe(NOW + 1);
-  expect(mergeSighting(RECORD, sighting, TOKEN, CUTOFF).survivedCutoffAt).toBe(NOW);
+  expect(mergeSighting(survivor, NO_ROW, sighting, TOKEN, null).survivedCutoffAt).toBe(NOW + 1);
+  expect(mergeSighting(survivor, NO_ROW, sighting, TOKEN, CUTOFF).survivedCutoffAt).toBe(NOW + 1);
+  expect(mergeSighting(RECORD, NO_ROW, sighting, TOKEN, CUTOFF).survivedCutoffAt).toBe(NOW);
 });

@@ -15,7 +15,7 @@ const AWAY = { ip: '192.0.2.2', userAgent: 'Away' };
 
 /** Written just now, and due in an interval. */
 function written(token = TOKEN): Activity {
-  const activity = new Activity(token);
+  const activity = new Activity(token, null);
   activity.isTracked = true;
   activity.locate({ at: 0, ...HOME });
   activity.written(NOW, token);
@@ -200,7 +200,15 @@ describe('the timer', () => {
       });
     });
     const [due, asked] = [entryDueAt(NOW + 1), entryDueAt(NOW + 2)] as const;
-    const question = { generation: 0, asOf: 0, isCovered: true, token: TOKEN, isTracked: true, isOvertaken: false };
+    const question = {
+      generation: 0,
+      asOf: 0,
+      isCovered: true,
+      token: TOKEN,
+      isTracked: true,
+      isOvertaken: false,
+      cutoffAt: 0,
+    };
     asked.call = { question, outcome: new Promise(() => undefined) };
     unwritten.add(due);
     unwritten.add(asked);

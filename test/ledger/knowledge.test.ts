@@ -67,6 +67,7 @@ const QUESTION: SightQuestion = {
   token: TIMES,
   isTracked: true,
   isOvertaken: false,
+  cutoffAt: NOW,
 };
 const NOTHING_ENDED: KnownEndings = { globalCutoff: null, find: () => undefined, cutoffOf: () => undefined };
 const REMEMBERED: KnownEndings = { ...NOTHING_ENDED, find: () => TOMBSTONE };
@@ -74,7 +75,7 @@ const REMEMBERED: KnownEndings = { ...NOTHING_ENDED, find: () => TOMBSTONE };
 function cutoffAt(at: number, except: string | null = null): KnownEndings {
   return {
     ...NOTHING_ENDED,
-    cutoffOf: () => ({ at, except, reason: 'password_changed', by: null, origin: 'another' }),
+    cutoffOf: () => ({ at, except, reason: 'password_changed', by: null, origin: 'another', isRestored: false }),
   };
 }
 
@@ -100,7 +101,7 @@ const STATES = {
 type State = keyof typeof STATES;
 
 function session(knowledge: Knowledge, seen: Partial<Activity> = {}, policy = POLICY): KnownSession {
-  const activity = Object.assign(new Activity(TIMES), { lastSeenAt: NOW, isTracked: true }, seen);
+  const activity = Object.assign(new Activity(TIMES, policy.idleTimeout), { lastSeenAt: NOW, isTracked: true }, seen);
   return { knowledge, activity, policy };
 }
 
@@ -240,7 +241,7 @@ describe('R1, R2: what an answer is worth', () => {
 });
 
 describe('R3, R7: what is known to be ended is refused, whatever the store answers', () => {
-  const overtaken = { ...QUESTION, isOvertaken: true };
+  const overtaken = { ...QUESTION, isOvertaken: true, cutoffAt: 0 };
   test.each<[string, KnownEndings, SightQuestion, Verdict['as'], boolean]>([
     ['R7: a tombstone is known, and nothing was announced meanwhile', REMEMBERED, QUESTION, 'remembered', true],
     ['a tombstone that was announced meanwhile', REMEMBERED, overtaken, 'remembered', false],
@@ -293,7 +294,7 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       { startedAt: NOW },
       { ...TIMES, beganAt: NOW },
       QUESTION,
-      'cut-off',
+      'live',
     ],
     [
       'a start before the cutoff that only this token shows',
@@ -379,6 +380,7 @@ describe('R3, R7: what is known to be ended is refused, whatever the store answe
       ending: { cause: 'revoked', reason: 'password_changed', by: null, at: NOW, expiresAt: null, origin: 'another' },
       until: NOW + 60 * MINUTE + POLICY.tombstoneFor,
       isByGlobalCutoff: false,
+      isKept: true,
     });
   });
 });
@@ -514,11 +516,20 @@ describe('the facts', () => {
       ...question,
     }).facts;
 
-  test('are those of the answer', () => {
-    expect(learned({}, { startedAt: NOW - 1, survivedCutoffAt: 7, expiresAt: NOW + 9e9 })).toMatchObject({
-      startedAt: NOW - 1,
-      survivedCutoffAt: 7,
-      expiresAt: NOW + 9e9,
+  test('are those of the first answer', () => {
+    const answer = { startedAt: NOW - 1, survivedCutoffAt: 7, expiresAt: NOW + 9e9 };
+    expect(after(STATES.unasked, verdictOn({ ...LIVE, ...answer })).facts).toMatchObject(answer);
+  });
+
+  test.each([
+    ['an answer tells more than is known', FACTS.startedAt - 1, NOW + MINUTE, 8],
+    ['a late answer, or one of a store that has lost data, tells less', FACTS.startedAt + 1, NOW + 60 * MINUTE, 6],
+  ])('are the earliest start and end and the latest cutoff: %s', (_, startedAt, endsAt, survivedCutoffAt) => {
+    const known = { endsAt: NOW + 30 * MINUTE, survivedCutoffAt: 7 };
+    expect(learned(known, { startedAt, endsAt, survivedCutoffAt })).toMatchObject({
+      startedAt: Math.min(startedAt, FACTS.startedAt),
+      endsAt: Math.min(endsAt, known.endsAt),
+      survivedCutoffAt: Math.max(survivedCutoffAt, 7),
     });
   });
 
@@ -548,7 +559,11 @@ test.each<[Exclude<Verdict, { as: 'live' }>, string]>([
   [{ as: 'ended', tombstone: { ...TOMBSTONE, ending: { ...ENDING, cause: 'idle' } } }, 'session_idle'],
   [{ as: 'remembered', tombstone: TOMBSTONE, storeLostData: true }, 'session_revoked'],
   [
-    { as: 'cut-off', inferred: { ending: ENDING, until: NOW, isByGlobalCutoff: true }, storeLostData: false },
+    {
+      as: 'cut-off',
+      inferred: { ending: ENDING, until: NOW, isByGlobalCutoff: true, isKept: true },
+      storeLostData: false,
+    },
     'session_revoked',
   ],
   [{ as: 'outlived' }, 'session_expired'],

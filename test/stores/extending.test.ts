@@ -94,7 +94,9 @@ describe.each([
       const later = { ...known, until: known.until + 5 * DAY };
       expect(await restore([later])).toEqual({ missing: 1 });
       expect(await listed()).toEqual([handle(3), handle(2)]);
-      expect(notices).toEqual([]);
+      // By the call, and perhaps again by the feed.
+      expect(notices).toEqual(notices.map(() => ({ kind: 'ended', user: USER, tombstone: later })));
+      expect(notices).not.toEqual([]);
       for (const number of [2, 3]) expect(await sight(number)).toMatchObject({ state: 'live', created: false });
       expect(await tombstoneOf(1)).toEqual(later);
       expect(await restore([later])).toEqual({ missing: 0 });

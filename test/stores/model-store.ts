@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 
 import { decide, expiresAt, tokenEndsAt, tombstoneUntil, extendedUntil, rowUntil } from '../../lib/core/policy.js';
 import type { SessionPolicy, SessionTimes } from '../../lib/core/policy.js';
-import type { Cutoff, GlobalCutoff } from '../../lib/core/record.js';
+import type { Cutoff, GlobalCutoff, KnownUse } from '../../lib/core/record.js';
 import {
   IP_LIMIT,
   keptLabel,
@@ -39,11 +39,15 @@ interface Seen {
   readonly token: TokenTimes;
 }
 
+/** What callers knew of a session when they sighted it. */
+type Told = NonNullable<KnownUse['known']>;
+
 interface Session {
   readonly handle: string;
   /** By its first token, or if that does not say it, its first sighting: after any cutoff that was set by then. */
   readonly firstStart: number;
   readonly sightings: readonly Seen[];
+  readonly told: readonly Told[];
   /** Its row has been forgotten since the sightings before this one. */
   readonly rowFrom: number;
   readonly label: string | null;
@@ -51,10 +55,19 @@ interface Session {
   readonly survived: number;
 }
 
+/** Before any sighting is on record, a caller may know of the session. */
+const UNSEEN: Omit<Session, 'handle' | 'firstStart'> = {
+  sightings: [],
+  told: [],
+  rowFrom: 0,
+  label: null,
+  survived: 0,
+};
+
 interface User {
   readonly sessions: Map<string, Session>;
   readonly tombstones: Map<string, Tombstone>;
-  readonly cutoffs: { readonly cutoff: Cutoff; readonly isRestored: boolean }[];
+  readonly cutoffs: Cutoff[];
   readonly clients: Map<string, number>;
 }
 
@@ -68,14 +81,18 @@ const newest = <T>(values: readonly (T | null)[]): T | null => values.findLast((
 
 const lowest = (moments: readonly number[]): number | null => (moments.length === 0 ? null : Math.min(...moments));
 
-function timesOf(session: Session): SessionTimes {
-  const { sightings, firstStart } = session;
+function timesOf({ sightings, told, firstStart }: Session, lifetime: number | null = null): SessionTimes {
+  const starts = [...sightings.flatMap(({ token }) => token.beganAt ?? []), ...told.map(({ startedAt }) => startedAt)];
+  const ends = [...sightings.map(({ token }) => tokenEndsAt(token)), ...told.map(({ tokensEndAt }) => tokensEndAt)];
   return {
-    startedAt: Math.min(firstStart, ...sightings.flatMap(({ token }) => token.beganAt ?? [])),
-    lastSeenAt: Math.max(...sightings.map(({ sighting }) => sighting.at)),
-    lifetime: sightings.at(-1)!.token.lifetime,
-    tokensEndAt: Math.max(...sightings.map(({ token }) => tokenEndsAt(token))),
-    endsAt: lowest(sightings.flatMap(({ token }) => token.sessionEndsAt ?? [])),
+    startedAt: Math.min(firstStart, ...starts),
+    lastSeenAt: Math.max(0, ...sightings.map(({ sighting }) => sighting.at)),
+    lifetime: sightings.length === 0 ? lifetime : sightings.at(-1)!.token.lifetime,
+    tokensEndAt: Math.max(...ends),
+    endsAt: lowest([
+      ...sightings.flatMap(({ token }) => token.sessionEndsAt ?? []),
+      ...told.flatMap(({ endsAt }) => endsAt ?? []),
+    ]),
   };
 }
 
@@ -124,15 +141,9 @@ export function modelStore(): SessionStore {
     for (const listener of listeners) listener.notice(notice);
   }
 
-  function isEndedBy(
-    { cutoff, isRestored }: User['cutoffs'][number],
-    handle: string,
-    startedAt: number,
-    isOlder: boolean,
-  ): boolean {
+  function isEndedBy(cutoff: Cutoff, handle: string, startedAt: number, isOlder: boolean): boolean {
     if (handle === cutoff.except) return false;
-    if (isOlder && !isRestored) return true;
-    if (isOlder) return secondOf(startedAt) <= secondOf(cutoff.at);
+    if (isOlder && !cutoff.isRestored) return true;
     return secondOf(startedAt) < secondOf(cutoff.at);
   }
 
@@ -145,10 +156,14 @@ export function modelStore(): SessionStore {
   ): GlobalCutoff | null {
     const { startedAt } = timesOf(session);
     const ofAll = endsAll(globalCutoff, startedAt, policy) ? globalCutoff : null;
+    const isOlder = (cutoff: Cutoff, index: number): boolean =>
+      known !== undefined &&
+      known.survived <= index &&
+      known.told.every(({ survivedCutoffAt }) => survivedCutoffAt < cutoff.at);
     const isCutOff = user.cutoffs.some((cutoff, index) =>
-      isEndedBy(cutoff, session.handle, startedAt, known !== undefined && known.survived <= index),
+      isEndedBy(cutoff, session.handle, startedAt, isOlder(cutoff, index)),
     );
-    const last = isCutOff ? (user.cutoffs.at(-1)?.cutoff ?? null) : null;
+    const last = isCutOff ? (user.cutoffs.at(-1) ?? null) : null;
     return ofAll === null || last === null ? (ofAll ?? last) : ofAll.at < last.at ? ofAll : last;
   }
 
@@ -175,41 +190,72 @@ export function modelStore(): SessionStore {
     return { cause: 'revoked', reason, by, at, expiresAt: expires, origin: from };
   }
 
-  function sight(of: SessionUser, { handle, sighting, token, policy, track, clientKey }: SightRequest): SightAnswer {
+  function sight(of: SessionUser, request: SightRequest): SightAnswer {
+    const { handle, sighting, token, policy, track, clientKey } = request;
     const { at } = sighting;
+    const { inUseSince, known: told } = request.knownUse ?? { inUseSince: at, known: null };
     const now = { at, policy };
     const user = userOf(of, now);
+    const kept = user.sessions.get(handle);
+    const withTold =
+      told === null
+        ? kept
+        : { ...UNSEEN, handle, firstStart: told.startedAt, ...kept, told: [...(kept?.told ?? []), told] };
+    const isForgotten =
+      withTold !== undefined && tombstoneUntil(timesOf(withTold, token.lifetime), policy) < Math.min(at, Date.now());
+    const known = isForgotten ? undefined : withTold;
+    const before = known === undefined ? null : timesOf(known, token.lifetime);
+
+    if (known !== undefined && before !== null && !user.tombstones.has(handle)) {
+      const cutoff = cutoffOf(user, known, known, policy);
+      const standing = decide(
+        kept === undefined ? { ...before, lastSeenAt: inUseSince } : before,
+        policy,
+        at,
+        inUseSince,
+      );
+      const until = tombstoneUntil(before, policy);
+      if (cutoff !== null) bury(user, { handle, ending: endingBy(cutoff, expiresAt(before)), until });
+      else if (standing.state === 'ended') {
+        const { cause, since } = standing;
+        const ending = { cause, reason: cause, by: null, at: since, expiresAt: expiresAt(before), origin };
+        bury(user, { handle, ending, until });
+      }
+    }
     const tombstone = user.tombstones.get(handle);
     if (tombstone !== undefined) {
       const { ending, until } = extend(user, tombstone, extendedUntil(tombstone.until, token, policy));
       return { state: 'ended', ending, until };
     }
 
-    const known = user.sessions.get(handle);
-    const hasRow = known !== undefined && rowUntil(timesOf(known), policy) >= Math.min(at, Date.now());
+    const hasRow = kept !== undefined && rowUntil(timesOf(kept), policy) >= Math.min(at, Date.now());
     const session: Session = {
+      ...UNSEEN,
       handle,
-      firstStart: known?.firstStart ?? token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.cutoff.at ?? at),
+      firstStart: token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.at ?? at),
+      ...known,
       sightings: [...(known?.sightings ?? []), { sighting, token }],
-      rowFrom: hasRow ? known.rowFrom : (known?.sightings.length ?? 0),
-      label: hasRow ? known.label : null,
+      rowFrom: hasRow ? kept.rowFrom : (kept?.sightings.length ?? 0),
+      label: hasRow ? kept.label : null,
       survived: user.cutoffs.length,
     };
     const times = timesOf(session);
-    const until = Math.max(...[session, known ?? session].map((one) => tombstoneUntil(timesOf(one), policy)));
-    const cutoff =
-      (known === undefined ? null : cutoffOf(user, known, known, policy)) ?? cutoffOf(user, known, session, policy);
+    const until = Math.max(tombstoneUntil(times, policy), before === null ? 0 : tombstoneUntil(before, policy));
+    const cutoff = cutoffOf(user, known, session, policy);
     if (cutoff !== null) {
-      const { ending } = bury(user, { handle, ending: endingBy(cutoff, expiresAt(times)), until });
+      const ending = endingBy(cutoff, expiresAt(times));
+      const mayBeNew =
+        known === undefined && cutoff !== globalCutoff && times.startedAt >= cutoff.at - policy.clockTolerance;
+      if (mayBeNew) return { state: 'ended', ending: { ...ending, origin: null }, until };
+      bury(user, { handle, ending, until });
       return { state: 'ended', ending, until };
     }
-    const before = known === undefined ? null : decide(timesOf(known), policy, at);
-    const standing = before?.state === 'ended' ? before : decide(times, policy, at);
+    const standing = decide(times, policy, at);
     if (standing.state !== 'live') {
       const cause = standing.state === 'ended' ? standing.cause : 'expired';
       const isKept = known !== undefined && standing.state === 'ended';
       const words = { cause, reason: cause, by: null, origin: isKept ? origin : null };
-      const ending = { ...words, at, expiresAt: expiresAt(times) };
+      const ending = { ...words, at: standing.since, expiresAt: expiresAt(times) };
       if (isKept) bury(user, { handle, ending, until });
       return { state: 'ended', ending, until };
     }
@@ -219,10 +265,17 @@ export function modelStore(): SessionStore {
       startedAt: times.startedAt,
       endsAt: times.endsAt,
       expiresAt: expiresAt(times),
-      survivedCutoffAt: user.cutoffs.at(-1)?.cutoff.at ?? 0,
+      survivedCutoffAt: Math.max(
+        user.cutoffs.at(-1)?.at ?? 0,
+        ...session.told.map(({ survivedCutoffAt }) => survivedCutoffAt),
+      ),
     } as const;
     if (track === false) return { ...facts, created: false, knownClient: false, moved: null };
-    if (before?.state !== 'live' && !hasRoom(of, user, now)) return { state: 'refused' };
+    const hasPlace =
+      before !== null &&
+      decide(kept === undefined ? { ...before, lastSeenAt: inUseSince } : before, policy, at, inUseSince).state ===
+        'live';
+    if (!hasPlace && !hasRoom(of, user, now)) return { state: 'refused' };
 
     user.sessions.set(handle, session);
     const knownClient = user.clients.has(clientKey ?? '');
@@ -231,7 +284,7 @@ export function modelStore(): SessionStore {
       user.clients.set(clientKey, at);
       for (const client of [...user.clients.keys()].slice(0, -CLIENTS_NOTED)) user.clients.delete(client);
     }
-    const [was, is] = [recordOf(hasRow ? known : session), recordOf(session)];
+    const [was, is] = [recordOf(hasRow ? kept : session), recordOf(session)];
     const moved = was.ip === is.ip && was.userAgent === is.userAgent ? null : { ip: was.ip, userAgent: was.userAgent };
     return { ...facts, created: !hasRow, knownClient, moved };
   }
@@ -258,12 +311,10 @@ export function modelStore(): SessionStore {
       token === undefined
         ? null
         : timesOf({
+            ...UNSEEN,
             handle,
             firstStart: token.beganAt ?? at,
-            rowFrom: 0,
             sightings: [{ sighting: { at, ip: null, userAgent: null }, token }],
-            label: null,
-            survived: 0,
           });
     const untilByToken = byToken === null ? 0 : tombstoneUntil(byToken, policy);
     const standing = user.tombstones.get(handle);
@@ -287,9 +338,9 @@ export function modelStore(): SessionStore {
   }
 
   /** Buries what the cutoffs end, and returns what of it was live until this one. */
-  function setCutoff(user: User, cutoff: Cutoff, isRestored: boolean, now: Now): EndedByCutoff[] {
+  function setCutoff(user: User, cutoff: Cutoff, now: Now): EndedByCutoff[] {
     const live = liveOf(user, now);
-    user.cutoffs.push({ cutoff, isRestored });
+    user.cutoffs.push(cutoff);
     for (const session of [...user.sessions.values()]) {
       const by = cutoffOf(user, session, session, now.policy);
       const times = timesOf(session);
@@ -332,10 +383,10 @@ export function modelStore(): SessionStore {
     revoke: async (of, request) => revoke(of, request),
     async revokeAll(of, { except, reason, by, at, policy }) {
       const user = userOf(of, { at, policy });
-      const last = Math.max(user.cutoffs.at(-1)?.cutoff.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
+      const last = Math.max(user.cutoffs.at(-1)?.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
       const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
-      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin };
-      const ended = setCutoff(user, cutoff, false, { at, policy });
+      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, isRestored: false };
+      const ended = setCutoff(user, cutoff, { at, policy });
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
     },
@@ -348,11 +399,15 @@ export function modelStore(): SessionStore {
         if (standing !== undefined) extend(user, standing, known.until);
         else if (known.until >= Math.min(at, Date.now())) {
           missing += 1;
-          extend(user, known, session === undefined ? 0 : tombstoneUntil(timesOf(session), policy));
+          const until = session === undefined ? 0 : tombstoneUntil(timesOf(session), policy);
+          tell({ kind: 'ended', user: of, tombstone: extend(user, known, until) });
         }
       }
-      const last = user.cutoffs.at(-1)?.cutoff.at ?? 0;
-      if (cutoff !== null && cutoff.at > last) setCutoff(user, cutoff, true, { at, policy });
+      const last = user.cutoffs.at(-1)?.at ?? 0;
+      if (cutoff !== null && cutoff.at > last) {
+        const restored = { ...cutoff, isRestored: true };
+        tell({ kind: 'cutoff', user: of, cutoff: restored, ended: setCutoff(user, restored, { at, policy }) });
+      }
       return { missing };
     },
     async endEverywhere({ reason, by, at }) {

@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from 'node:util';
 
 import fc from 'fast-check';
 
-import type { SessionPolicy } from '../../lib/core/policy.js';
-import type { GlobalCutoff } from '../../lib/core/record.js';
+import { tokenEndsAt, type SessionPolicy } from '../../lib/core/policy.js';
+import { ALWAYS, type GlobalCutoff, type KnownUse } from '../../lib/core/record.js';
 import { sessionUser, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { INDEX_FROM } from '../../lib/stores/redis/session-prelude.js';
@@ -34,6 +34,7 @@ type Operation =
       readonly byProgram: boolean;
       readonly track: boolean;
       readonly clientKey: string | null;
+      readonly knownUse: 'nothing' | 'in use' | 'refused for an hour';
     }
   | { readonly kind: 'revoke'; readonly of: number; readonly token: TokenTimes | null }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
@@ -91,6 +92,12 @@ function operation(now: number): fc.Arbitrary<Operation> {
         byProgram: fc.boolean(),
         track: fc.constantFrom(true, true, true, false),
         clientKey: fc.constantFrom(null, 'a', 'b', 'c'),
+        knownUse: fc.constantFrom(
+          'nothing' as const,
+          'nothing' as const,
+          'in use' as const,
+          'refused for an hour' as const,
+        ),
       }),
     ],
     [8, fc.record({ kind: fc.constant('revoke' as const), of: session, token: fc.option(token(now), { nil: null }) })],
@@ -130,6 +137,14 @@ const policy: fc.Arbitrary<SessionPolicy> = fc.record({
 const steps = (now: number, maxLength: number): fc.Arbitrary<Step[]> =>
   fc.array(fc.record({ operation: operation(now), minutes: fc.constantFrom(0, 0, 1, 20, 50, 25 * 60) }), { maxLength });
 
+/** What a process knows of the session, by this token; or only that its requests were refused for an hour. */
+function knownUseOf(of: TokenTimes, at: number, isInUse: boolean): KnownUse {
+  if (!isInUse) return { inUseSince: at - HOUR, known: null };
+  const { beganAt, sessionEndsAt } = of;
+  const known = { startedAt: beganAt ?? at, tokensEndAt: tokenEndsAt(of), endsAt: sessionEndsAt, survivedCutoffAt: 0 };
+  return { inUseSince: ALWAYS, known };
+}
+
 /** Does what an operation says. */
 async function act(
   store: SessionStore,
@@ -142,9 +157,10 @@ async function act(
   const exception = (number: number | null): string | null => (number === null ? null : handle(number));
   switch (operation.kind) {
     case 'sight': {
-      const { of, userAgent, byProgram, ...others } = operation;
+      const { of, userAgent, byProgram, knownUse, ...others } = operation;
       const sighting = { at, ip: byProgram ? '198.51.100.9' : '203.0.113.7', userAgent, byProgram };
-      return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others });
+      const use = knownUse === 'nothing' ? {} : { knownUse: knownUseOf(operation.token, at, knownUse === 'in use') };
+      return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use });
     }
     case 'revoke': {
       const request = { handle: handle(operation.of), reason: 'ended', by: 'somebody', at, policy: rules };
@@ -288,6 +304,15 @@ async function withActors(body: (actors: readonly [Actor, Actor, Actor], prefix:
   }
 }
 
+/**
+ * A store forgets a cutoff when a later one replaces it, and so a later one that is written back hides it from what a caller
+ * knows. The model does not.
+ */
+function withoutHiddenCutoffs(taken: readonly Step[]): readonly Step[] {
+  const isRestored = taken.some(({ operation: { kind } }) => kind === 'restore cutoff');
+  return taken.filter(({ operation }) => !(isRestored && 'knownUse' in operation && operation.knownUse === 'in use'));
+}
+
 /** A session that begins with its first sighting begins after the cutoffs by then, and each store dates them by its own clock. */
 function withKnownStarts(taken: readonly Step[]): readonly Step[] {
   const hasCutoff = taken.some(({ operation: { kind } }) => kind === 'revokeAll' || kind === 'endEverywhere');
@@ -303,7 +328,7 @@ async function expectAgreement(
 ): Promise<void> {
   // From before the clock of the machine on, so that the stores also forget.
   let at = now - 60 * HOUR;
-  for (const [index, step] of withKnownStarts(taken).entries()) {
+  for (const [index, step] of withoutHiddenCutoffs(withKnownStarts(taken)).entries()) {
     at += step.minutes * MINUTE;
     // The moment of a cutoff is like no other.
     const cutoffAt = at + 1 + index;
@@ -352,9 +377,7 @@ test('the stores answer as the model does if a user has so many sessions that th
         await expectAgreement(actors, now, unbounded, taken);
       }),
     ),
-    // The same histories in each run. With an index, Redis looks at sessions at random (`retireSome`), and may find one idle
-    // earlier than the model, which then dates its ending later and keeps its tombstone for another time.
-    { numRuns: 15, seed: 20_260_301 },
+    { numRuns: 15 },
   );
 });
 
@@ -408,6 +431,7 @@ async function expectNoneBack(
   const origins = [one.origin, other.origin, ELSEWHERE];
   const ended = new Set<string>();
   const endings = new Map<string, unknown>();
+  const isLost = rounds.flat().some((one) => one.kind === 'sight' && one.knownUse === 'in use');
 
   function learn(of: string, answer: SightAnswer, wasEnded: boolean): void {
     if (wasEnded) expect([of, answer.state]).toEqual([of, 'ended']);
@@ -439,7 +463,8 @@ async function expectNoneBack(
     }
     const page = await one.list(user, { limit: 200, cursor: null, at: now, policy: rules });
     expect(page.sessions.filter((session) => ended.has(session.handle))).toEqual([]);
-    expect(page.sessions.length).toBeLessThanOrEqual(rules.maxSessions);
+    // A session that its caller knows to be live has its place, although the store has lost it.
+    if (!isLost) expect(page.sessions.length).toBeLessThanOrEqual(rules.maxSessions);
   }
 
   const isOver = rounds.flat().some(({ kind }) => kind === 'endEverywhere');

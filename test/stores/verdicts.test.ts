@@ -1,7 +1,16 @@
 /** The table of verdicts, judged by the core's pure functions, by the memory store, and by the Lua in a real Redis. */
 
 import { decide, expiresAt, rowUntil, tombstoneUntil } from '../../lib/core/policy.js';
-import { endedByCutoff, endingCutoff, mergeSighting, NO_ROW, type KeptRecord } from '../../lib/core/record.js';
+import {
+  endedByCutoff,
+  endingCutoff,
+  mayBeginAfterCutoff,
+  mergeSighting,
+  NO_ROW,
+  withKnown,
+  type KeptRecord,
+  type KeptTimes,
+} from '../../lib/core/record.js';
 import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { CUTOFF, GLOBAL_CUTOFF, ROW, TIMES, TOMBSTONE } from '../../lib/stores/redis/records.js';
@@ -31,7 +40,8 @@ describe('the core', () => {
 
 /** The ledger judges by a user's latest cutoff alone, and by the token alone. */
 const OF_ONE_CUTOFF = VERDICTS.filter(
-  ({ tombstone, globalCutoff, token }) => tombstone === null && globalCutoff === null && token.beganAt !== null,
+  ({ tombstone, knownUse, globalCutoff, token }) =>
+    tombstone === null && knownUse === null && globalCutoff === null && token.beganAt !== null,
 ).flatMap(({ cutoff, ...row }) =>
   cutoff === null || cutoff.isRestored || cutoff.priorCutoffAt > 0 ? [] : [{ ...row, cutoff }],
 );
@@ -44,31 +54,49 @@ describe('the core, by a cutoff and a token', () => {
 });
 
 /** What the pure functions say, in the order in which a store asks them. */
-function verdictOfCore({ at, policy, token, record: kept, tombstone, cutoff, globalCutoff }: VerdictRow): Verdict {
-  const record = kept !== null && tombstoneUntil(kept, policy) >= at ? kept : null;
-  const cutoffOf = (session: KeptRecord, survivedCutoffAt: number | undefined): ReturnType<typeof endingCutoff> =>
+function verdictOfCore({ at, policy, token, cutoff, globalCutoff, ...row }: VerdictRow): Verdict {
+  const { record: kept, tombstone, knownUse } = row;
+  const { inUseSince, known } = knownUse ?? { inUseSince: at, known: null };
+  const stored = kept !== null && tombstoneUntil(kept, policy) >= at ? kept : null;
+  const record = withKnown(stored ?? undefined, { inUseSince, known }, token) ?? null;
+  const cutoffOf = (session: KeptTimes, survivedCutoffAt: number | undefined): ReturnType<typeof endingCutoff> =>
     endingCutoff(cutoff, globalCutoff, HANDLE, session.startedAt, survivedCutoffAt, policy);
   const ofRecord = record === null ? null : cutoffOf(record, record.survivedCutoffAt);
-  const before = record === null ? null : decide(record, policy, at).state;
+  const before = record === null ? null : decide(record, policy, at, inUseSince).state;
   const ended = (by: Ended['by'], isKept = true): Ended => ({
     state: 'ended',
     by,
-    wasLive: before === 'live' && ofRecord === null,
+    wasLive: isStoredLive(stored),
     isKept,
     until: null,
   });
   if (tombstone !== null && tombstone.until >= at) return ended('tombstone');
 
-  const merged = mergeSighting(record ?? undefined, { at, ...NOWHERE }, token, cutoff);
+  const merged = mergeSighting(record ?? undefined, NO_ROW, { at, ...NOWHERE }, token, cutoff);
   const by = ofRecord ?? cutoffOf(merged, record?.survivedCutoffAt);
-  if (by !== null) return ended(by === cutoff ? 'cutoff' : 'global cutoff');
-  const standing = decide(record !== null && before === 'ended' ? record : merged, policy, at);
+  if (by !== null) {
+    const mayBeNew = by === cutoff && record === null && mayBeginAfterCutoff(by, merged.startedAt, policy);
+    return ended(by === cutoff ? 'cutoff' : 'global cutoff', !mayBeNew);
+  }
+  const standing =
+    record !== null && before === 'ended' ? decide(record, policy, at, inUseSince) : decide(merged, policy, at);
   if (standing.state === 'lapsed') return ended('expired', false);
   if (standing.state === 'ended') return ended(standing.cause, record !== null);
   const { startedAt, endsAt, survivedCutoffAt } = merged;
-  const isStub = record !== null && rowUntil(record, policy) < at;
-  const state = isStub ? 'stub' : before === 'live' || before === 'lapsed' ? before : 'new';
-  return { state: 'live', before: state, startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt };
+  return { state: 'live', before: stateBefore(), startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt };
+
+  /** Without what the process knows. */
+  function isStoredLive(session: KeptRecord | null): boolean {
+    if (session === null || cutoffOf(session, session.survivedCutoffAt) !== null) return false;
+    return decide(session, policy, at).state === 'live';
+  }
+
+  function stateBefore(): 'new' | 'live' | 'lapsed' | 'stub' | 'idle' {
+    if (stored === null) return 'new';
+    if (rowUntil(stored, policy) < at) return 'stub';
+    const standing = decide(stored, policy, at);
+    return standing.state === 'ended' ? 'idle' : standing.state;
+  }
 }
 
 describe('the memory store', () => {
@@ -175,8 +203,9 @@ async function arrangeByWriting(redis: TestRedis, row: VerdictRow): Promise<void
 /** Asks a store that is in the state of the row, before, with and after the token. */
 async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void> {
   const { at, policy, token, record, verdict } = row;
+  const knownUse = row.knownUse === null ? {} : { knownUse: row.knownUse };
   const sight = (of: TokenTimes): Promise<SightAnswer> =>
-    store.sight(USER, { handle: HANDLE, sighting: { at, ...NOWHERE }, token: of, policy });
+    store.sight(USER, { handle: HANDLE, sighting: { at, ...NOWHERE }, token: of, policy, ...knownUse });
 
   const isLive = verdict.state === 'live' ? verdict.before === 'live' : verdict.wasLive;
   expect((await store.get(USER, HANDLE, at, policy)) !== null).toBe(isLive);
@@ -205,6 +234,7 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
   }
 
   const ending = endingOf(row, verdict, store.origin);
+  if (verdict.by === 'idle') expect(answer).toMatchObject({ ending: { at: record!.lastSeenAt + policy.idleTimeout! } });
   expect(answer).toMatchObject({ state: 'ended', ending, ...(verdict.until !== null && { until: verdict.until }) });
   expect(after).toBeNull();
   const refreshed = await sight({ beganAt: at, expiresAt: null, lifetime: null, sessionEndsAt: null });
@@ -212,17 +242,17 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
 }
 
 /** What the tombstone says; when the session would have ended depends on when it became one. */
-function endingOf(row: VerdictRow, { by, isKept }: Ended, origin: string): Omit<Ending, 'expiresAt'> {
+function endingOf(row: VerdictRow, { by, isKept }: Ended, origin: string): Partial<Ending> {
   switch (by) {
     case 'tombstone':
       return row.tombstone!.ending;
     case 'cutoff':
     case 'global cutoff': {
       const { at, reason, by: who, origin: from } = by === 'cutoff' ? row.cutoff! : row.globalCutoff!;
-      return { cause: 'revoked', reason, by: who, at, origin: from };
+      return { cause: 'revoked', reason, by: who, at, origin: isKept ? from : null };
     }
     case 'expired':
     case 'idle':
-      return { cause: by, reason: by, by: null, at: row.at, origin: isKept ? origin : null };
+      return { cause: by, reason: by, by: null, origin: isKept ? origin : null };
   }
 }

@@ -4,15 +4,24 @@
  */
 
 import { LAST_MOMENT, type SessionPolicy } from '../../lib/core/policy.js';
-import type { GlobalCutoff, KeptRecord, StandingCutoff } from '../../lib/core/record.js';
+import {
+  ALWAYS,
+  type GlobalCutoff,
+  type KeptRecord,
+  type KnownUse,
+  type StandingCutoff,
+} from '../../lib/core/record.js';
 import type { TokenTimes } from '../../lib/core/session.js';
 import type { Tombstone } from '../../lib/stores/store.js';
 
 export type Verdict =
   | {
       readonly state: 'live';
-      /** What it was before this token: never seen, live, or on record with tokens that had run out, with its row or without. */
-      readonly before: 'new' | 'live' | 'lapsed' | 'stub';
+      /**
+       * What it was before this token by the store alone: never seen, live, idle, or on record with tokens that had run
+       * out, with its row or without.
+       */
+      readonly before: 'new' | 'live' | 'idle' | 'lapsed' | 'stub';
       readonly startedAt: number;
       readonly endsAt: number | null;
       readonly expiresAt: number;
@@ -38,6 +47,8 @@ export interface VerdictRow {
   /** What the store keeps of the session: at most one of the two. */
   readonly record: KeptRecord | null;
   readonly tombstone: Omit<Tombstone, 'handle'> | null;
+  /** What the process knows of it that sights it. */
+  readonly knownUse: KnownUse | null;
   readonly cutoff: StandingCutoff | null;
   readonly globalCutoff: GlobalCutoff | null;
   readonly verdict: Verdict;
@@ -110,13 +121,14 @@ interface Given {
   readonly token?: Partial<TokenTimes>;
   readonly record?: Partial<KeptRecord>;
   readonly tombstone?: Partial<Omit<Tombstone, 'handle'>>;
+  readonly knownUse?: KnownUse;
   readonly cutoff?: Partial<StandingCutoff>;
   readonly globalCutoff?: Partial<GlobalCutoff>;
 }
 
 /** What is not given is as usual: a minute after the session began. */
 function row(name: string, given: Given, verdict: Verdict): VerdictRow {
-  const { at = BEGAN + MINUTE, policy, token, record, tombstone, cutoff, globalCutoff } = given;
+  const { at = BEGAN + MINUTE, policy, token, record, tombstone, knownUse, cutoff, globalCutoff } = given;
   return {
     name,
     at,
@@ -124,6 +136,7 @@ function row(name: string, given: Given, verdict: Verdict): VerdictRow {
     token: { ...TOKEN, ...token },
     record: record === undefined ? null : { ...RECORD, ...record },
     tombstone: tombstone === undefined ? null : { ...TOMBSTONE, ...tombstone },
+    knownUse: knownUse ?? null,
     cutoff: cutoff === undefined ? null : { ...CUTOFF, ...cutoff },
     globalCutoff: globalCutoff === undefined ? null : { ...GLOBAL, ...globalCutoff },
     verdict,
@@ -233,7 +246,7 @@ const IDLENESS: readonly VerdictRow[] = [
   row(
     'a good token does not bring back what is idle',
     { at: IDLE_AT, policy: IDLE, token: { beganAt: IDLE_AT, expiresAt: IDLE_AT + DAY }, record: {} },
-    ended('idle', { until: IDLE_AT + 2 * DAY }),
+    ended('idle', { until: IDLE_AT + 3 * DAY }),
   ),
   row(
     'idle and past its lifetime: expired',
@@ -502,9 +515,19 @@ const SURVIVED = { survivedCutoffAt: CUTOFF.at } as const;
 
 const CUTOFFS: readonly VerdictRow[] = [
   row(
+    'never seen, from long before the cutoff',
+    { token: { beganAt: CUTOFF.at - TOLERANCE - 1 }, cutoff: {} },
+    ended('cutoff'),
+  ),
+  row(
+    'never seen, from before the cutoff, but clocks may disagree by as much',
+    { token: { beganAt: CUTOFF.at - TOLERANCE }, cutoff: {} },
+    ended('cutoff', NOT_KEPT),
+  ),
+  row(
     'never seen, from the second before the cutoff',
     { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: {} },
-    ended('cutoff'),
+    ended('cutoff', NOT_KEPT),
   ),
   row(
     "never seen, from the start of the cutoff's own second",
@@ -524,7 +547,7 @@ const CUTOFFS: readonly VerdictRow[] = [
   row(
     'never seen, from the moment before a cutoff at a whole second',
     { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: { at: CUTOFF_SECOND } },
-    ended('cutoff'),
+    ended('cutoff', NOT_KEPT),
   ),
   row(
     'never seen, from the moment of a cutoff at a whole second',
@@ -602,6 +625,103 @@ const CUTOFFS: readonly VerdictRow[] = [
   ),
 ];
 
+const KNOWN = { startedAt: BEGAN, tokensEndAt: ENDS, endsAt: null, survivedCutoffAt: 0 };
+/** An answer called it live, and it has been in use since. */
+const IN_USE: KnownUse = { inUseSince: ALWAYS, known: KNOWN };
+const REFUSED_SINCE = (inUseSince: number): KnownUse => ({ inUseSince, known: null });
+
+const KNOWN_USES: readonly VerdictRow[] = [
+  row(
+    'in use: an old record does not make it idle',
+    { at: IDLE_AT, policy: IDLE, record: {}, knownUse: IN_USE },
+    live('idle'),
+  ),
+  row(
+    'in use, and requests could not be answered since before it was idle',
+    { at: IDLE_AT + HOUR / 4, policy: IDLE, record: {}, knownUse: REFUSED_SINCE(IDLE_AT - 1) },
+    live('idle'),
+  ),
+  row(
+    'in use, but requests could not be answered only since it was idle',
+    { at: IDLE_AT + HOUR / 4, policy: IDLE, record: {}, knownUse: REFUSED_SINCE(IDLE_AT) },
+    ended('idle'),
+  ),
+  row(
+    'in use, but after a pause of the idle timeout',
+    { at: IDLE_AT, policy: IDLE, record: {}, knownUse: { ...IN_USE, inUseSince: IDLE_AT } },
+    ended('idle'),
+  ),
+  row('in use: a tombstone ends it all the same', { tombstone: {}, knownUse: IN_USE }, ended('tombstone')),
+  row(
+    'in use: its lifetime is over all the same',
+    { at: LIFETIME_ENDS, token: LIFETIME, record: OF_LIFETIME, knownUse: IN_USE },
+    ended('expired'),
+  ),
+  row(
+    'in use: an earlier start than the record has',
+    { token: { beganAt: BEGAN + MINUTE }, record: { startedAt: BEGAN + SECOND }, knownUse: IN_USE },
+    live('live'),
+  ),
+  row(
+    'in use: the lifetime counts from an earlier start than the record has',
+    {
+      at: LIFETIME_ENDS,
+      token: { ...LIFETIME, beganAt: ENDS },
+      record: { ...OF_LIFETIME, startedAt: ENDS, lastSeenAt: ENDS },
+      knownUse: IN_USE,
+    },
+    ended('expired', WAS_LIVE),
+  ),
+  row(
+    'in use, and the record is lost: it keeps its start',
+    { token: { beganAt: BEGAN + SECOND }, knownUse: IN_USE },
+    live('new'),
+  ),
+  row(
+    'in use, and the record is lost: its lifetime is over',
+    { at: LIFETIME_ENDS, token: { ...LIFETIME, beganAt: ENDS }, knownUse: IN_USE },
+    ended('expired'),
+  ),
+  row(
+    'in use, and the record is lost: it keeps session_expiry',
+    { knownUse: { ...IN_USE, known: { ...KNOWN, endsAt: SESSION_ENDS } } },
+    live('new', { endsAt: SESSION_ENDS, expiresAt: SESSION_ENDS }),
+  ),
+  row(
+    'in use, and session_expiry is over',
+    { at: EXPIRED_AT, record: {}, knownUse: { ...IN_USE, known: { ...KNOWN, endsAt: SESSION_ENDS } } },
+    ended('expired', WAS_LIVE),
+  ),
+  row(
+    'in use: tokens that end later than those of the record',
+    {
+      at: ENDS + TOLERANCE,
+      record: {},
+      token: { expiresAt: ENDS + HOUR },
+      knownUse: { ...IN_USE, known: { ...KNOWN, tokensEndAt: ENDS + HOUR } },
+    },
+    live('lapsed', { expiresAt: ENDS + HOUR }),
+  ),
+  row(
+    'in use, the record is lost, and it survived the cutoff in its own second',
+    {
+      token: { beganAt: CUTOFF_SECOND },
+      cutoff: {},
+      knownUse: { ...IN_USE, known: { ...KNOWN, startedAt: CUTOFF_SECOND, survivedCutoffAt: CUTOFF.at } },
+    },
+    live('new', { startedAt: CUTOFF_SECOND, survivedCutoffAt: CUTOFF.at }),
+  ),
+  row(
+    'in use, the record is lost, and it was live before the cutoff in its own second',
+    {
+      token: { beganAt: CUTOFF_SECOND },
+      cutoff: {},
+      knownUse: { ...IN_USE, known: { ...KNOWN, startedAt: CUTOFF_SECOND } },
+    },
+    ended('cutoff'),
+  ),
+];
+
 const EXCEPTED = { except: HANDLE } as const;
 const SPARED = { except: HANDLE, priorCutoffAt: PRIOR_AT } as const;
 
@@ -670,7 +790,7 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
       record: { startedAt: CUTOFF_SECOND + SECOND - 1, lastSeenAt: CUTOFF_SECOND + SECOND },
       cutoff: RESTORED,
     },
-    ended('cutoff'),
+    live('live', { startedAt: CUTOFF_SECOND + SECOND - 1, ...SURVIVED }),
   ),
   row('restored: on record, from the second before', { record: {}, cutoff: RESTORED }, ended('cutoff')),
   row(
@@ -700,7 +820,7 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   row(
     'restored: never seen, from the second before',
     { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: RESTORED },
-    ended('cutoff'),
+    ended('cutoff', NOT_KEPT),
   ),
   row(
     'restored: on record since then, from its own second',
@@ -728,7 +848,7 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
       record: { startedAt: PRIOR_SECOND, lastSeenAt: PRIOR_SECOND },
       cutoff: SPARED_BY_RESTORED,
     },
-    ended('cutoff'),
+    live('live', { startedAt: PRIOR_SECOND, ...SURVIVED }),
   ),
   row(
     'restored, then excepted from the next, by its first sighting: on record from before',
@@ -837,6 +957,7 @@ const GLOBAL_CUTOFFS: readonly VerdictRow[] = [
 export const VERDICTS: readonly VerdictRow[] = [
   ...LIFETIMES,
   ...IDLENESS,
+  ...KNOWN_USES,
   ...TOKENS,
   ...SESSION_EXPIRY,
   ...STUBS,

@@ -96,8 +96,8 @@ function endedOf(flat: unknown): EndedByCutoff[] {
   }));
 }
 
-/** A new cutoff is dated by Redis's clock, so its `at` is null. One that is written back keeps its own. */
-export interface CutoffToSet extends Omit<Cutoff, 'at'> {
+/** A new cutoff is dated by the script, so its `at` is null. One that is written back keeps its own. */
+export interface CutoffToSet extends Omit<Cutoff, 'at' | 'isRestored'> {
   readonly at: number | null;
 }
 
@@ -147,7 +147,8 @@ if before and newExcept ~= '' then
   end
 end
 local earliest = math.max(before and before.at or 0, globalCutoff and globalCutoff.at or 0) + 1
-cutoff = { at = newAt or math.max(now, earliest), isRestored = newAt ~= nil, isComplete = false,
+-- If Redis's clock is ahead of the caller's, a cutoff by it would end the next logins.
+cutoff = { at = newAt or math.max(math.min(now, at), earliest), isRestored = newAt ~= nil, isComplete = false,
   priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, except = newExcept, by = newBy, reason = newReason,
   origin = newOrigin }
 writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
@@ -171,8 +172,8 @@ return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBefo
   },
 });
 
-function cutoffOf({ at, except, reason, by, origin }: KeptCutoff): Cutoff {
-  return { at, except, reason, by, origin };
+function cutoffOf({ at, except, reason, by, origin, isRestored }: KeptCutoff): Cutoff {
+  return { at, except, reason, by, origin, isRestored };
 }
 
 /** Writes the next batch of tombstones of a cutoff. Writes nothing if it is complete. */

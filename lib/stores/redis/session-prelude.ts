@@ -16,7 +16,10 @@
 
 import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
 import { CAUSES_IN_LUA, CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, TIMES, TOMBSTONE } from './records.js';
+import type { Tombstone } from '../store.js';
 import {
+  formatted,
+  groupsOf,
   number,
   numberOrNull,
   script,
@@ -88,11 +91,14 @@ local function expiresAtOf(times)
   return earliest(times.tokensEndAt, times.endsAt)
 end
 
-local function decide(record)
+-- Its standing, and since when it has been so. inUseSince is nil unless the session is being used.
+local function decide(record, inUseSince)
   local latest = latestEnd(record)
-  if latest and at >= latest + clockTolerance then return 'expired' end
-  if idleTimeout and at >= record.lastSeenAt + idleTimeout then return 'idle' end
-  if not record.lifetime and at >= record.tokensEndAt + clockTolerance then return 'lapsed' end
+  if latest and at >= latest + clockTolerance then return 'expired', latest + clockTolerance end
+  local idleAt = idleTimeout and record.lastSeenAt + idleTimeout
+  if idleAt and (inUseSince or at) >= idleAt then return 'idle', idleAt end
+  local lapsedAt = record.tokensEndAt + clockTolerance
+  if not record.lifetime and at >= lapsedAt then return 'lapsed', lapsedAt end
   return 'live'
 end
 
@@ -125,10 +131,8 @@ local function endedByStandingCutoff(handle, startedAt, survivedCutoffAt)
   local isExcepted = handle == cutoff.except
   local cutoffAt = isExcepted and cutoff.priorCutoffAt or cutoff.at
   if cutoffAt == 0 then return false end
-  if survivedCutoffAt and survivedCutoffAt < cutoffAt then
-    local isRestored = isExcepted and cutoff.isPriorRestored or not isExcepted and cutoff.isRestored
-    return not isRestored or secondOf(startedAt) <= secondOf(cutoffAt)
-  end
+  local isRestored = isExcepted and cutoff.isPriorRestored or not isExcepted and cutoff.isRestored
+  if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return true end
   return secondOf(startedAt) < secondOf(cutoffAt)
 end
 
@@ -218,15 +222,25 @@ local function writeTombstone(handle, tombstone)
   return text
 end
 
+local function endingByCutoff(record, endedBy, keptUntil)
+  return { cause = CAUSES.revoked, at = endedBy.at, keptUntil = keptUntil, expiresAt = expiresAtOf(record),
+    by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin }
+end
+
 local function endByCutoff(record, endedBy, keptUntil)
-  return writeTombstone(record.handle, { cause = CAUSES.revoked, at = endedBy.at, keptUntil = keptUntil,
-    expiresAt = expiresAtOf(record), by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin })
+  return writeTombstone(record.handle, endingByCutoff(record, endedBy, keptUntil))
 end
 
 -- An ending by the caller; by is empty if nobody is named.
-local function endingOf(times, cause, by, reason, keptUntil)
-  return { cause = CAUSES[cause], at = at, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = by,
+local function revocationOf(times, by, reason, keptUntil)
+  return { cause = CAUSES.revoked, at = at, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = by,
     reason = reason, origin = origin }
+end
+
+-- The ending of a session that has run out.
+local function runOutOf(times, cause, since, keptUntil)
+  return { cause = CAUSES[cause], at = since, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = '',
+    reason = cause, origin = origin }
 end
 
 local function extendTombstone(tombstone, keptUntil)
@@ -269,13 +283,14 @@ local function retire(entry)
   if entry.isTombstone then return unlist(entry.handle) end
   local endedBy = cutoffOf(entry)
   if endedBy then return endByCutoff(entry, endedBy, tombstoneUntil(entry)) end
-  local standing = decide(entry)
-  if standing == 'lapsed' then
+  local standing, since = decide(entry)
+  if standing == 'expired' then
+    return writeTombstone(entry.handle, runOutOf(entry, standing, since, tombstoneUntil(entry)))
+  end
+  -- A process may know of a later use of an idle session: only a sighting of the session ends it.
+  if standing ~= 'live' then
     dropRowIfOver(entry)
     return unlist(entry.handle)
-  end
-  if standing ~= 'live' then
-    writeTombstone(entry.handle, endingOf(entry, standing, '', standing, tombstoneUntil(entry)))
   end
 end
 
@@ -289,6 +304,11 @@ local function retireSome(added)
   end
 end
 `;
+
+/** Handles and tombstones, as scripts return them. */
+export function tombstonesOf(flat: unknown): readonly Tombstone[] {
+  return groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
+}
 
 /** A script about one user's sessions. */
 export function userScript<In, Out>(definition: ScriptDefinition<Call & In, Out>): Script<Call & In, Out> {

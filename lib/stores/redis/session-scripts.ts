@@ -6,7 +6,7 @@ import { keptLabel, keptText, keptWords, type SessionRecord } from '../../core/s
 import type { ListCursor, RevokeOutcome, RevokeRequest, Tombstone } from '../store.js';
 import { ORIGIN_LIMIT, ROW, TIMES, TOMBSTONE, type KeptTombstone } from './records.js';
 import { flag, formatted, groupsOf, listOf, number, numberOrNull, string, stringOf } from './script.js';
-import { BATCH, ENDING, userScript } from './session-prelude.js';
+import { BATCH, ENDING, tombstonesOf, userScript } from './session-prelude.js';
 
 interface Stretch {
   readonly sessions: readonly SessionRecord[];
@@ -133,7 +133,7 @@ if known then
   local endedBy = cutoffOf(known)
   if endedBy then return { 'already', endByCutoff(known, endedBy, keptUntil) } end
 end
-return { 'ended', writeTombstone(handle, endingOf(known or fromToken, 'revoked', by, reason, keptUntil)) }
+return { 'ended', writeTombstone(handle, revocationOf(known or fromToken, by, reason, keptUntil)) }
 `,
   /** Reply: outcome; the tombstone, if any. */
   decode(reply) {
@@ -144,26 +144,26 @@ return { 'ended', writeTombstone(handle, endingOf(known or fromToken, 'revoked',
 });
 
 /**
- * Writes back tombstones that were lost, and extends those that exist. It writes nothing else. Returns how many were
+ * Writes back tombstones that were lost, and extends those that exist. It writes nothing else. Returns those that were
  * missing.
  */
-export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, number>({
+export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, readonly Tombstone[]>({
   parameters: {},
   rest: ({ tombstones }) => tombstones.flatMap((tombstone) => [tombstone.handle, TOMBSTONE.write(kept(tombstone))]),
   lua: `${ENDING}
-local missing = 0
+local missing = {}
 for i = firstOfRest, #ARGV, 2 do
   local lost, known = parse(ARGV[i], ARGV[i + 1]), find(ARGV[i])
   if known and known.isTombstone then extendTombstone(known, lost.keptUntil)
   elseif lost.keptUntil >= past then
     lost.keptUntil = math.max(lost.keptUntil, known and tombstoneUntil(known) or 0)
-    writeTombstone(lost.handle, lost)
-    missing = missing + 1
+    missing[#missing + 1] = lost.handle
+    missing[#missing + 1] = writeTombstone(lost.handle, lost)
   end
 end
-return digits(missing)
+return missing
 `,
-  decode: (reply) => Number(stringOf(reply)),
+  decode: tombstonesOf,
 });
 
 function kept({ ending, until }: Tombstone): KeptTombstone {

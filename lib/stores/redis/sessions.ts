@@ -47,9 +47,8 @@ export class RedisSessions {
   readonly sight: SessionStore['sight'] = async (user, request, onLate) => {
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
-      const notices = ended.map((tombstone) => ({ kind: 'ended', user, tombstone }) as const);
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
-      inBackground(this.#options.announcer.announce(notices, this.#options.run));
+      inBackground(this.#options.announcer.announce(endingNotices(user, ended), this.#options.run));
     };
     for (;;) {
       const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {
@@ -108,19 +107,26 @@ export class RedisSessions {
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
     const { tombstones, cutoff, at, policy } = request;
+    const { announcer, run } = this.#options;
     const call = this.#call(at, policy);
     let missing = 0;
     for (let from = 0; from < tombstones.length; from += RESTORE_BATCH) {
       const batch = tombstones.slice(from, from + RESTORE_BATCH);
-      missing += await this.#options.run(RESTORE, this.#keysOf(user), { ...call, tombstones: batch });
+      const tell = (tombstones: readonly Tombstone[]): Promise<void> =>
+        announcer.announce(endingNotices(user, tombstones), run);
+      const written = await run(RESTORE, this.#keysOf(user), { ...call, tombstones: batch }, (late) =>
+        inBackground(tell(late)),
+      );
+      await tell(written);
+      missing += written.length;
     }
-    if (cutoff !== null) await this.#setCutoff(user, cutoff, call, this.#options.run);
+    if (cutoff !== null) await this.#setCutoff(user, cutoff, call, run);
     return { missing };
   };
 
   /**
    * Sets a cutoff and writes the tombstones of the sessions that it ends, after those of the cutoff before it. Announces
-   * them in this order, unless the cutoff is written back. Resolves to the number of live sessions that were ended.
+   * them in this order. Resolves to the number of live sessions that were ended.
    */
   async #setCutoff(user: SessionUser, cutoff: CutoffToSet, call: Call, run: RunScript): Promise<number> {
     const isRepeated = this.#unacknowledged.has(user.key);
@@ -135,11 +141,9 @@ export class RedisSessions {
     call: Call & { readonly cutoff: CutoffToSet; readonly isRepeated: boolean },
     run: RunScript,
   ): Promise<number> {
-    const { cutoff } = call;
     const keys = this.#keysOf(user);
-    const isNew = cutoff.at === null;
     const tell = (answer: CutoffSet): Promise<void> =>
-      this.#options.announcer.announce(cutoffNotices(user, answer, isNew), run);
+      this.#options.announcer.announce(cutoffNotices(user, answer), run);
 
     let progress = NO_PROGRESS;
     let count = 0;
@@ -153,7 +157,7 @@ export class RedisSessions {
 
       const tellBatch = async ({ ended, endedBefore }: CutoffBatch): Promise<void> => {
         const before = endedBefore.length > 0 ? answer.before : null;
-        if (isNew && (ended.length > 0 || before !== null)) await tell({ ...answer, before, ended, endedBefore });
+        if (ended.length > 0 || before !== null) await tell({ ...answer, before, ended, endedBefore });
       };
       while (progress.cursor !== '0') {
         const batch = await run(TOMBSTONE_BATCH, keys, { ...call, progress }, (late) => inBackground(tellBatch(late)));
@@ -176,12 +180,15 @@ export class RedisSessions {
   }
 }
 
-function cutoffNotices(user: SessionUser, answer: CutoffSet, isNew: boolean): Notice[] {
+function endingNotices(user: SessionUser, tombstones: readonly Tombstone[]): Notice[] {
+  return tombstones.map((tombstone) => ({ kind: 'ended', user, tombstone }));
+}
+
+function cutoffNotices(user: SessionUser, answer: CutoffSet): Notice[] {
   if (answer.state === 'standing') return [];
   const notice = (cutoff: Cutoff, ended: readonly EndedByCutoff[]): Notice => ({ kind: 'cutoff', user, cutoff, ended });
   const { cutoff, ended, endedBefore } = answer;
   if (answer.state === 'again') return [notice(cutoff, [...endedBefore, ...ended])];
-  if (!isNew) return [];
   const { before } = answer;
   return [...(before === null ? [] : [notice(before, endedBefore)]), notice(cutoff, ended)];
 }

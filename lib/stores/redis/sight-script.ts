@@ -5,8 +5,8 @@ import { movedFrom } from '../../core/record.js';
 import { IP_LIMIT, keptOrNull, USER_AGENT_LIMIT } from '../../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type SightAnswer, type SightRequest, type Tombstone } from '../store.js';
 import { ROW, TIMES, TOMBSTONE } from './records.js';
-import { flag, formatted, groupsOf, listOf, number, numberOrNull, string } from './script.js';
-import { BATCH, ENDING, userScript } from './session-prelude.js';
+import { flag, formatted, listOf, number, numberOrNull, string } from './script.js';
+import { BATCH, ENDING, tombstonesOf, userScript } from './session-prelude.js';
 
 const DAY = 24 * 3600 * 1000;
 
@@ -33,16 +33,33 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
     isTracked: flag(({ track }) => track !== false),
     clientKey: string(({ clientKey }) => clientKey ?? null),
+    inUseSince: number(({ knownUse, sighting }) => knownUse?.inUseSince ?? sighting.at),
+    knownStartedAt: numberOrNull(({ knownUse }) => knownUse?.known?.startedAt ?? null),
+    knownTokensEndAt: numberOrNull(({ knownUse }) => knownUse?.known?.tokensEndAt ?? null),
+    knownEndsAt: numberOrNull(({ knownUse }) => knownUse?.known?.endsAt ?? null),
+    knownSurvivedCutoffAt: numberOrNull(({ knownUse }) => knownUse?.known?.survivedCutoffAt ?? null),
   },
   lua: `
-local known = find(handle)
-local wasEnded = known and known.isTombstone
-local record, keptUntil, endedBy, before, standing
-local isKeptLonger = not known
-local rowBefore = known and rowOf(known) or ''
+local kept = find(handle)
+local wasEnded = kept and kept.isTombstone
+local known, record, keptUntil, cutoffBefore, endedBy, before, beforeSince, standing, standingSince
+local isKeptLonger = not kept
+local rowBefore = kept and rowOf(kept) or ''
 
 if not wasEnded then
   local cutoffAt = cutoff and cutoff.at or 0
+  known = kept
+  local keptTokensEndAt = kept and kept.tokensEndAt
+  -- What Redis has kept, and what the caller knows: Redis may have lost data.
+  if knownStartedAt then
+    known = kept or { handle = handle, startedAt = knownStartedAt, lastSeenAt = inUseSince, lifetime = lifetime,
+      tokensEndAt = knownTokensEndAt, survivedCutoffAt = knownSurvivedCutoffAt }
+    known.startedAt = math.min(known.startedAt, knownStartedAt)
+    known.tokensEndAt = math.max(known.tokensEndAt, knownTokensEndAt)
+    known.endsAt = earliest(known.endsAt, knownEndsAt)
+    known.survivedCutoffAt = math.max(known.survivedCutoffAt, knownSurvivedCutoffAt)
+    if isForgotten(known) then known = nil end
+  end
   -- A session that begins with its first sighting begins after the cutoff that it meets.
   record = { handle = handle, startedAt = beganAt or math.max(at, cutoff and cutoffAt or at), lastSeenAt = at,
     lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt, survivedCutoffAt = cutoffAt }
@@ -54,12 +71,17 @@ if not wasEnded then
     record.endsAt = earliest(known.endsAt, endsAt)
     record.survivedCutoffAt = math.max(cutoffAt, known.survivedCutoffAt)
     keptUntil = math.max(tombstoneUntil(record), tombstoneUntil(known))
-    isKeptLonger = tokensEndAt > known.tokensEndAt or lifetime ~= known.lifetime
+    isKeptLonger = not kept or record.tokensEndAt > keptTokensEndAt or lifetime ~= kept.lifetime
   end
-  -- First by the record as it stands, then by when the session began according to this token.
-  endedBy = known and cutoffOf(known) or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
-  before = known and decide(known) or 'new'
-  standing = (before == 'expired' or before == 'idle') and before or decide(record)
+  -- First by what is known without this token, then by what the token shows.
+  before = 'new'
+  if known then
+    cutoffBefore = cutoffOf(known)
+    before, beforeSince = decide(known, inUseSince)
+  end
+  endedBy = cutoffBefore or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
+  standing, standingSince = decide(record)
+  if before == 'expired' or before == 'idle' then standing = before end
   if standing == 'live' and not endedBy and not isTracked then
     return { 'live', formatTimes(record), '', '', {}, '' }
   end
@@ -126,28 +148,41 @@ local function live(ended)
 end
 
 -- The session was live and still is.
-if before == 'live' and standing == 'live' and not endedBy then return live({}) end
+if kept and before == 'live' and standing == 'live' and not endedBy then return live({}) end
 
 ${ENDING}
-if wasEnded then
-  local needed = tombstoneUntil({ tokensEndAt = tokensEndAt })
-  if needed <= known.keptUntil then return { 'ended', known.text } end
-  return { 'ended', extendTombstone(known, math.min(needed + tombstoneFor, ${LAST_MOMENT})) }
+local tombstone = wasEnded and kept
+-- What was over before this sighting is buried as if it had been found when it was due.
+if cutoffBefore then
+  tombstone = parse(handle, endByCutoff(known, cutoffBefore, tombstoneUntil(known)))
+elseif before == 'expired' or before == 'idle' then
+  tombstone = parse(handle, writeTombstone(handle, runOutOf(known, before, beforeSince, tombstoneUntil(known))))
 end
--- The tombstone is kept even if the session was not on record: a token refreshed later would not show when it began.
-if endedBy then return { 'ended', endByCutoff(record, endedBy, keptUntil) } end
-if standing ~= 'live' then
-  if known and standing ~= 'lapsed' then
-    return { 'ended', writeTombstone(handle, endingOf(record, standing, '', standing, keptUntil)) }
-  end
-  local ending = endingOf(record, 'expired', '', 'expired', keptUntil)
+if tombstone then
+  local needed = tombstoneUntil({ tokensEndAt = tokensEndAt })
+  if needed <= tombstone.keptUntil then return { 'ended', tombstone.text } end
+  return { 'ended', extendTombstone(tombstone, math.min(needed + tombstoneFor, ${LAST_MOMENT})) }
+end
+local function endedUnkept(ending)
   ending.origin = ''
   return { 'ended', formatTombstone(ending) }
 end
+if endedBy then
+  -- It may be a new login, and clocks differ.
+  if not known and endedBy == cutoff and record.startedAt >= cutoff.at - clockTolerance then
+    return endedUnkept(endingByCutoff(record, endedBy, keptUntil))
+  end
+  -- Otherwise kept even if it was not on record: a token refreshed later would not show when it began.
+  return { 'ended', endByCutoff(record, endedBy, keptUntil) }
+end
+if standing == 'expired' and known then
+  return { 'ended', writeTombstone(handle, runOutOf(record, standing, standingSince, keptUntil)) }
+end
+if standing ~= 'live' then return endedUnkept(runOutOf(record, 'expired', standingSince, keptUntil)) end
 
 local ended = {}
 local function endForRoom(oldest)
-  local tombstone = endingOf(oldest, 'revoked', '', 'session_limit', tombstoneUntil(oldest))
+  local tombstone = revocationOf(oldest, '', 'session_limit', tombstoneUntil(oldest))
   ended[#ended + 1] = oldest.handle
   ended[#ended + 1] = writeTombstone(oldest.handle, tombstone)
 end
@@ -180,9 +215,9 @@ local function makeRoomByIndex()
   return excess > #oldest and 'again' or 'room'
 end
 
-if known then unlist(handle) end
+if kept then unlist(handle) end
 retireSome(handle)
-if maxSessions then
+if maxSessions and before ~= 'live' then
   local outcome = isIndexed and makeRoomByIndex() or makeRoom()
   if outcome ~= 'room' then return { outcome, '', '', '', ended, '' } end
 end
@@ -193,7 +228,7 @@ return answer
   /** Reply: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is known. */
   decode(reply) {
     const [state, text, before, row, flat = [], isKnownClient] = listOf(reply);
-    const ended = groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
+    const ended = tombstonesOf(flat);
     if (state === 'again') return { answer: 'again', ended };
     if (state === 'refused') return { answer: { state }, ended };
     if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };

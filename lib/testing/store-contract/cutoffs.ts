@@ -40,7 +40,7 @@ export function cutoffs(test: DeclareTest): void {
     const { at } = lastCutoff();
     const second = Math.floor(at / SECOND) * SECOND;
     const began = (beganAt: number | null) => ({ at: at + 1, token: { beganAt } });
-    assert.equal((await ended(handle(1), began(second - 1))).ending.reason, 'everywhere');
+    assert.equal((await ended(handle(1), began(second - MINUTE))).ending.reason, 'everywhere');
     assert.equal((await live(handle(2), began(null))).startedAt, at + 1);
     assert.equal((await live(handle(3), began(second))).survivedCutoffAt, at);
     assert.equal((await live(handle(4), began(second + SECOND))).survivedCutoffAt, at);
@@ -50,6 +50,28 @@ export function cutoffs(test: DeclareTest): void {
     // An older token of the same session shows that it began before.
     assert.equal((await ended(handle(3), began(second - MINUTE))).ending.reason, 'everywhere');
     assert.equal((await ended(handle(3), began(second))).ending.reason, 'everywhere');
+  });
+
+  test('refuses without a tombstone what may have begun after it, because clocks differ', async (fixture) => {
+    const { sight, live, ended, revokeAll, lastCutoff } = fixture;
+    await revokeAll();
+    const { at } = lastCutoff();
+    const { ending } = await ended(handle(1), { token: { beganAt: at - 2 * SECOND } });
+    assert.deepEqual([ending.cause, ending.reason, ending.origin], ['revoked', 'everywhere', null]);
+    assert.equal((await live(handle(1), { token: { beganAt: at + SECOND } })).created, true);
+    // What was live before it is ended for good.
+    await sight(handle(2), { token: { beganAt: at + SECOND } });
+    await revokeAll();
+    await ended(handle(2), { token: { beganAt: lastCutoff().at + SECOND } });
+  });
+
+  test('is dated by the clock of the caller, if that is behind, but always after the cutoff before it', async (fixture) => {
+    const { now, live, revokeAll, lastCutoff } = fixture;
+    await revokeAll({ at: now - HOUR });
+    assert.equal(lastCutoff().at, now - HOUR);
+    await live(handle(1), { token: { beganAt: now - 30 * MINUTE } });
+    await revokeAll({ at: now - 2 * HOUR });
+    assert.equal(lastCutoff().at, now - HOUR + 1);
   });
 
   test('in its own second ends a known session, and not a new sign-in', async (fixture) => {

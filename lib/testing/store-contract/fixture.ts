@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 
 import type { SessionPolicy } from '../../core/policy.js';
-import type { Cutoff, GlobalCutoff } from '../../core/record.js';
+import type { Cutoff, GlobalCutoff, KnownUse } from '../../core/record.js';
 import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } from '../../core/session.js';
 import type {
   EndEverywhereRequest,
   ListRequest,
   Notice,
+  RestoreRequest,
   RevokeAllRequest,
   RevokeRequest,
   SessionPage,
@@ -41,6 +42,7 @@ export interface SightOptions {
   readonly user?: SessionUser;
   readonly track?: boolean;
   readonly clientKey?: string | null;
+  readonly knownUse?: KnownUse;
 }
 
 /** When a test looks, and by which policy. */
@@ -150,7 +152,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function restore(
-    known: { readonly tombstones?: readonly Tombstone[]; readonly cutoff?: Cutoff | null } & Judging,
+    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff'>> & Judging,
   ): ReturnType<SessionStore['restore']> {
     return store.restore(user, { tombstones: [], cutoff: null, at: now, ...known, policy: policyOf(known) });
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+import { sessionUser } from '../../core/session.js';
 import type { DeclareTest } from './fixture.js';
 import { DAY, handle, HOUR, MINUTE, POLICY, SECOND } from './values.js';
 
@@ -32,11 +33,52 @@ export function lifetimes(test: DeclareTest): void {
     const policy = { idleTimeout: 30 * MINUTE };
     await sight(handle(1), { policy });
     assert.equal((await live(handle(1), { policy, at: now + 29 * MINUTE })).state, 'live');
-    const late = now + 59 * MINUTE;
-    assert.equal(await get(handle(1), { at: late, policy }), null);
+    const due = now + 59 * MINUTE;
+    assert.equal(await get(handle(1), { at: due, policy }), null);
+    const late = due + MINUTE;
     const { ending } = await ended(handle(1), { policy, at: late, token: { expiresAt: now + DAY } });
-    assert.deepEqual([ending.cause, ending.reason, ending.at], ['idle', 'idle', late]);
+    assert.deepEqual([ending.cause, ending.reason, ending.at], ['idle', 'idle', due]);
     assert.equal((await ended(handle(1), { at: late + SECOND })).ending.cause, 'idle');
+  });
+
+  test('is not idle if the caller knows of a use without a pause, as far as it is sure', async (fixture) => {
+    const { now, sight, live, ended } = fixture;
+    const policy = { idleTimeout: 30 * MINUTE };
+    const later = { policy, at: now + 50 * MINUTE };
+    for (const number of [1, 2, 3, 4]) await sight(handle(number), { policy });
+    const known = { startedAt: now, tokensEndAt: now + HOUR, endsAt: null, survivedCutoffAt: 0 };
+    const use = (inUseSince: number, isKnown = true) => ({
+      ...later,
+      knownUse: { inUseSince, known: isKnown ? known : null },
+    });
+    assert.equal((await live(handle(1), use(0))).created, false);
+    assert.equal((await live(handle(2), use(now + 29 * MINUTE, false))).created, false);
+    assert.equal((await ended(handle(3), use(now + 30 * MINUTE, false))).ending.cause, 'idle');
+    assert.equal((await ended(handle(4), use(now + 30 * MINUTE))).ending.cause, 'idle');
+    assert.equal((await live(handle(1), { policy, at: now + HOUR })).created, false);
+  });
+
+  test('that was lost keeps its times and its place, if the caller knows it', async (fixture) => {
+    const { now, sight, live, ended, listed } = fixture;
+    const known = { startedAt: now - HOUR, tokensEndAt: now + DAY, endsAt: now + HOUR, survivedCutoffAt: 0 };
+    const lost = { knownUse: { inUseSince: 0, known }, token: { expiresAt: now + MINUTE } };
+    for (const [number, atSessionLimit] of [
+      [1, 'end-oldest'],
+      [2, 'refuse'],
+    ] as const) {
+      const policy = { maxSessions: 1, atSessionLimit };
+      const user = sessionUser('https://id.example.com/', `${String(now)}-${atSessionLimit}`);
+      await sight(handle(3), { user, policy });
+      const answer = await live(handle(number), { user, policy, ...lost });
+      assert.deepEqual(
+        [answer.created, answer.startedAt, answer.endsAt, answer.expiresAt],
+        [true, now - HOUR, now + HOUR, now + HOUR],
+      );
+      assert.equal((await live(handle(3), { user, policy })).created, false);
+    }
+    const lifetime = { lifetime: HOUR - 10 * SECOND, expiresAt: now + DAY };
+    assert.equal((await ended(handle(4), { ...lost, token: lifetime })).ending.cause, 'expired');
+    assert.deepEqual(await listed(), []);
   });
 
   test('is over after the lifetime and the clock tolerance, on record or not', async ({ now, sight, live, ended }) => {

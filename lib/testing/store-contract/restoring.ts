@@ -6,8 +6,8 @@ import { DAY, ELSEWHERE, handle, HOUR, MINUTE, SECOND } from './values.js';
 const one = { maxSessions: 1 };
 
 export function restoring(test: DeclareTest): void {
-  test('writes back missing tombstones, also over live sessions', async (fixture) => {
-    const { now, sight, listed, restore, tombstone, notices } = fixture;
+  test('writes back missing tombstones, also over live sessions, and announces them', async (fixture) => {
+    const { now, user, sight, listed, restore, tombstone, notices } = fixture;
     await sight(handle(1));
     const known = [tombstone(1, now + 3 * DAY), tombstone(2, now + 3 * DAY)];
     await restore({ tombstones: known });
@@ -15,7 +15,10 @@ export function restoring(test: DeclareTest): void {
     for (const { handle: of, ending, until } of known) {
       assert.deepEqual(await sight(of), { state: 'ended', ending, until });
     }
-    assert.deepEqual(notices, []);
+    const told = known.map((each) => ({ kind: 'ended', user, tombstone: each }));
+    assert.deepEqual(notices, told);
+    await restore({ tombstones: [tombstone(1, now + 4 * DAY)] });
+    assert.deepEqual(notices, told);
   });
 
   test('extends a tombstone and never shortens one', async ({ now, ended, restore, tombstone }) => {
@@ -85,14 +88,18 @@ export function restoring(test: DeclareTest): void {
       await live(handle(2), { policy });
       const lost = [1, 3].map((number) => tombstone(number, now + 5 * DAY));
       assert.deepEqual(await restore({ policy, tombstones: lost }), { missing: 2 });
-      assert.deepEqual([await get(handle(1)), await listed(), notices], [null, [handle(2)], []]);
+      assert.deepEqual([await get(handle(1)), await listed()], [null, [handle(2)]]);
+      assert.deepEqual(
+        notices.map((notice) => notice.kind === 'ended' && notice.tombstone),
+        lost,
+      );
       assert.equal((await ended(handle(1), { policy })).until, now + 5 * DAY);
       assert.equal((await live(handle(2), { policy })).created, false);
     });
   }
 
-  test('puts a cutoff back, which ends only what began before it', async (fixture) => {
-    const { now, sight, live, ended, listed, restore, revokeAll, notices } = fixture;
+  test('puts a cutoff back, which ends only what began before it, and announces it', async (fixture) => {
+    const { now, user, sight, live, ended, listed, restore, revokeAll, notices } = fixture;
     const cutoff = { at: now - MINUTE, except: handle(4), reason: 'everywhere', by: null, origin: ELSEWHERE };
     const began = (beganAt: number | null) => ({ token: { beganAt } });
     await sight(handle(1), began(cutoff.at + 2 * SECOND));
@@ -100,13 +107,21 @@ export function restoring(test: DeclareTest): void {
     await sight(handle(3), { at: cutoff.at - 2 * SECOND, ...began(null) });
     await sight(handle(6), began(null));
     await sight(handle(4), began(cutoff.at - HOUR));
-    await sight(handle(5), began(cutoff.at));
+    await sight(handle(5), began(cutoff.at - SECOND));
+    // In the cutoff's own second a tombstone would tell, and is written back first.
+    await sight(handle(7), { at: now - 1, ...began(cutoff.at) });
     assert.deepEqual(await restore({ cutoff }), { missing: 0 });
-    assert.deepEqual(await listed(), [handle(1), handle(4), handle(6)]);
+    assert.deepEqual(await listed(), [handle(1), handle(4), handle(6), handle(7)]);
     assert.equal((await live(handle(1), began(cutoff.at + 2 * SECOND))).survivedCutoffAt, cutoff.at);
     for (const number of [2, 3, 5]) assert.equal((await ended(handle(number), began(now))).ending.reason, 'everywhere');
-    assert.deepEqual(notices, []);
-    assert.deepEqual(await revokeAll(), { ended: 3 });
+    const [told, ...others] = notices;
+    assert.ok(told?.kind === 'cutoff');
+    assert.deepEqual(
+      { ...told, ended: told.ended.map((each) => each.handle).sort() },
+      { kind: 'cutoff', user, cutoff: { ...cutoff, isRestored: true }, ended: [2, 3, 5].map(handle) },
+    );
+    assert.deepEqual(others, []);
+    assert.deepEqual(await revokeAll(), { ended: 4 });
   });
 
   test('leaves a session that began after a cutoff to the exceptions of later ones', async (fixture) => {

@@ -915,7 +915,14 @@ describe('a notice in the stream', () => {
     fc.record({
       kind: fc.constant('cutoff' as const),
       user: anyUser,
-      cutoff: fc.record({ at: moment, except: fc.option(handle), reason: words, by, origin }),
+      cutoff: fc.record({
+        at: moment,
+        except: fc.option(handle),
+        reason: words,
+        by,
+        origin,
+        isRestored: fc.boolean(),
+      }),
       ended: fc.array(fc.record({ handle, expiresAt: moment, until: moment }), { maxLength: 4 }),
     }),
   );
@@ -982,7 +989,7 @@ describe('a notice in the stream', () => {
   });
 
   it('is not a cutoff with half an ending', () => {
-    const cutoff = { at: 1, except: null, reason: 'left', by: null, origin: ORIGIN };
+    const cutoff = { at: 1, except: null, reason: 'left', by: null, origin: ORIGIN, isRestored: false };
     const ended = [{ handle: numberedHandle(), expiresAt: 2, until: 3 }];
     const text = encodeNotice({ kind: 'cutoff', user, cutoff, ended });
     expect(decodeNotice(text)).toEqual({ kind: 'cutoff', user, cutoff, ended });
