@@ -372,10 +372,12 @@ class Run {
         if (answer !== undefined) answers.push(await answer);
       }
       this.rules.healed(session, session.tokens.at(-1)!, known.get(session.handle), answers as never);
-      isLive.set(
-        session,
-        answers.every((answer) => answer === 'live'),
-      );
+      // Processes may differ about what only some of them know.
+      if (known.get(session.handle) !== 'unnoticed')
+        isLive.set(
+          session,
+          answers.every((answer) => answer === 'live'),
+        );
     }
     for (const [life, records] of shown) this.rules.listed(life, records, isLive, recorded);
     if (this.#open > 0) this.rules.violate('answers', `${this.#open} requests got no answer`);

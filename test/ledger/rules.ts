@@ -72,6 +72,7 @@ interface Life {
   wasDownAt: number;
   /** What it knew to be ended when its feed noticed the last loss: that is written back. */
   writtenBack: Set<string>;
+  hasNoticedLoss: boolean;
 }
 
 export interface Asked {
@@ -142,6 +143,7 @@ export class Rules {
       isDown: false,
       wasDownAt: -Infinity,
       writtenBack: new Set<string>(),
+      hasNoticedLoss: true,
     };
     this.#lives.set(process.origin, life);
     return life;
@@ -309,12 +311,16 @@ export class Rules {
   #lose(isLost: (ended: Ended) => boolean): void {
     this.hasLost = true;
     for (const ended of this.#endings) if (isLost(ended)) ended.isLost = true;
-    for (const life of this.#lives.values()) life.writtenBack.clear();
+    for (const life of this.#lives.values()) {
+      life.writtenBack.clear();
+      life.hasNoticedLoss = false;
+    }
   }
 
   /** The feed of the process has told that it missed something. */
-  noticed({ refused, writtenBack }: Life): void {
-    for (const handle of refused.keys()) writtenBack.add(handle);
+  noticed(life: Life): void {
+    life.hasNoticedLoss = true;
+    for (const handle of life.refused.keys()) life.writtenBack.add(handle);
   }
 
   // Requests
@@ -489,9 +495,12 @@ export class Rules {
   ): void {
     // Requests may take the place of other sessions, and other clocks find that a session was not used for long.
     if (this.#setting.maxSessions < 100 || this.hasSetClocks) return;
+    // Otherwise what was lost is found when somebody next asks.
+    if ([...this.#lives.values()].some(({ hasNoticedLoss }) => !hasNoticedLoss)) return;
     const shown = new Map(records.map((record) => [record.handle, record]));
     for (const [session, live] of isLive) {
-      const { handle, name, isTracked } = session;
+      const { handle, name, isTracked, tokens } = session;
+      if (this.#endings.some((ended) => ended.isLost && ended.covers(session, tokens[0]!))) continue;
       const record = shown.get(handle);
       if (record !== undefined && !(live && isTracked)) this.violate('lists', `session ${name} is listed`);
       // It lapses without a request.
