@@ -4,7 +4,16 @@ import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { redisStore, type ManagedSessionsOptions, type SessionEvents } from '../../lib/index.js';
 import { createTestClock, type TestClock } from '../../lib/testing/index.js';
 import { eventually, type TestRedis } from '../support/redis.js';
-import { BOUND, ISSUER, revoked, STORE_TIMEOUT, tokenOf, untilAnswers, untilFresh, type Site } from '../support/site.js';
+import {
+  BOUND,
+  ISSUER,
+  revoked,
+  STORE_TIMEOUT,
+  tokenOf,
+  untilAnswers,
+  untilFresh,
+  type Site,
+} from '../support/site.js';
 import { splitClient } from '../support/split-client.js';
 import { used, type Started } from '../support/started.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
@@ -151,7 +160,11 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     live: ['kept'],
     end: ({ sessions }) => sessions.revokeAll('person', { except: handleOf('kept') }),
   },
-  'revokeAll, without except': { sids: [...SESSIONS, 'kept'], live: [], end: ({ sessions }) => sessions.revokeAll('person') },
+  'revokeAll, without except': {
+    sids: [...SESSIONS, 'kept'],
+    live: [],
+    end: ({ sessions }) => sessions.revokeAll('person'),
+  },
 };
 
 test.each(Object.entries(ENDINGS))('FLUSHALL, and a process that started after the acknowledgement: %s', (_, ending) =>
