@@ -185,7 +185,10 @@ test.each(['redis', 'memory'] as const)('a cutoff is never before an earlier one
 
 (canSetRedisClock() ? test : test.skip)("Redis's own clock is ahead by a minute", () =>
   used(async (started) => {
-    const redisTime = started.add(redisClock(), (each) => Promise.resolve(each.remove()));
+    const redisTime = started.add(redisClock(), async (each) => {
+      each.remove();
+      await Promise.resolve();
+    });
     redisTime.set(60_000);
     const redis = await started.redis([], { env: redisTime.env });
     const sites = [

@@ -40,7 +40,10 @@ async function siteOf(
   options: Partial<ManagedSessionsOptions> = {},
 ): Promise<Told> {
   const [commands, feed] = [await started.proxy(redis), await started.proxy(redis)];
-  const client = started.add(splitClient(commands, feed), (each) => Promise.resolve(each.disconnect()));
+  const client = started.add(splitClient(commands, feed), async (each) => {
+    each.disconnect();
+    await Promise.resolve();
+  });
   const site = await started.site({ ...SILENT, ...options, store: redisStore(client) });
   const endings: Told['endings'] = [];
   site.sessions.on('sessionEnded', (event) => endings.push(event));
