@@ -9,7 +9,7 @@ import {
   type Cutoff,
   type GlobalCutoff,
 } from '../core/record.js';
-import type { Ending, SessionUser } from '../core/session.js';
+import type { SessionUser } from '../core/session.js';
 import type { Notice, Tombstone } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
@@ -92,14 +92,6 @@ export class Endings implements KnownEndings {
     const wasInUse = this.#retire(user, handle) !== undefined || this.#attribution.settle(handle);
     const isOwn = known.ending.origin === this.#options.origin;
     if (by === 'notice' || wasInUse || isOwn) this.#announce(user, known);
-  }
-
-  /** An ending of this process alone: the session expired, and nobody wrote a tombstone. */
-  learnRunOut(entry: Entry, ending: Ending, until: number): void {
-    const { user, handle } = entry;
-    const known = this.#add(user, { handle, ending, until }, false);
-    this.#retire(user, handle);
-    this.#announce(user, known);
   }
 
   /** Remembers a session that a cutoff ended: a store that has lost data would call it live. */

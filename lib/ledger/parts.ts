@@ -106,7 +106,7 @@ export function connect(options: LedgerOptions) {
   const answers: Answers = new Answers({ ...known, endings, freshness, recovery });
   const track = options.track ?? (() => true);
   const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });
-  const runOut = new RunOutCheck({ store, availability, watched, endings });
+  const runOut = new RunOutCheck({ store, availability, watched, questions, endings });
   const revocations = new RevocationQueue({ ...options, monotonic });
   return {
     ...known,

@@ -1,18 +1,20 @@
 /** Watched sessions that run out, without another request to notice it. */
 
-import { decide, tombstoneUntil, type Standing } from '../core/policy.js';
+import { decide, type Standing } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
 import type { Endings } from './endings.js';
 import type { Entry } from './entry.js';
-import { timesOf } from './knowledge.js';
+import { timesOf, tombstoneIn } from './knowledge.js';
+import type { Questions } from './questions.js';
 import type { WatchedEntries } from './watchers.js';
 
 export interface RunOutCheckOptions {
   readonly store: Pick<SessionStore, 'get'>;
   readonly availability: Availability;
   readonly watched: WatchedEntries;
-  readonly endings: Pick<Endings, 'letGo' | 'learnRunOut'>;
+  readonly questions: Pick<Questions, 'peek'>;
+  readonly endings: Pick<Endings, 'letGo' | 'learnTombstone'>;
 }
 
 /** Ends watched sessions that ran out, unless their record says that they were used elsewhere. */
@@ -37,7 +39,7 @@ export class RunOutCheck {
   }
 
   async #settle(entry: Entry, now: number): Promise<void> {
-    const { store, availability, watched, endings } = this.#options;
+    const { store, availability, watched, questions, endings } = this.#options;
     const { user, handle, policy } = entry;
     const record = await availability.withTimeout(callAsync(() => store.get(user, handle, now, policy)));
     if (record !== null) {
@@ -50,9 +52,10 @@ export class RunOutCheck {
     // Not ended for good: a refreshed token takes the session on.
     if (standing.state === 'lapsed') endings.letGo(entry);
     if (standing.state !== 'ended') return;
-    const { cause, since } = standing;
-    const ending = { cause, reason: cause, by: null, at: since, expiresAt: entry.expiresAt, origin: null };
-    endings.learnRunOut(entry, ending, tombstoneUntil(timesOf(entry), policy));
+    // Only the store can tell whether it was used elsewhere, and not even the store if it has lost the record.
+    const presented = { user, handle, times: entry.activity.token };
+    const { answer } = await questions.peek(presented, policy, now, { ...entry.knownUse(now), inUseSince: now });
+    if (answer.state === 'ended') endings.learnTombstone(user, tombstoneIn(answer, handle, now), 'answer');
   }
 }
 

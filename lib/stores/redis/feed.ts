@@ -8,6 +8,7 @@
 
 import { elapsedClock } from '../../core/elapsed.js';
 import type { FeedListener, RevocationFeed } from '../store.js';
+import type { Announcer } from './announcer.js';
 import type { ConnectionOptions } from './connection.js';
 import {
   GLOBAL_CUTOFF_MARK,
@@ -42,6 +43,8 @@ export interface RedisFeedOptions {
   readonly keys: FeedKeys;
   /** Called with what a round has read, before the round counts. */
   readonly globalCutoff: Pick<KnownGlobalCutoff, 'text' | 'learn'>;
+  /** What this process has announced, which the feed must read. */
+  readonly announced: Pick<Announcer, 'noteRead' | 'expectNone' | 'repeatLost' | 'repeatAll'>;
   /** In milliseconds. While nothing is announced, the feed is up to a quarter of this old. */
   readonly revocationBound: number;
   /** The longest wait for a reply, in milliseconds. The connection is then replaced. */
@@ -70,7 +73,8 @@ const PAGE = 256;
 /** The first pause before a new connection, in milliseconds. */
 const SHORTEST_PAUSE = 50;
 
-const elapsed = elapsedClock(Date, performance);
+/** The clock of every feed, in milliseconds. */
+export const elapsed = elapsedClock(Date, performance);
 
 /**
  * Starts to read the stream, and continues until `close()`, whatever happens to the connection.
@@ -101,7 +105,7 @@ class RedisFeed implements RevocationFeed {
   constructor(options: RedisFeedOptions, listener: FeedTeller) {
     this.#options = options;
     this.#listener = listener;
-    this.#reader = new Reader(listener, options.globalCutoff);
+    this.#reader = new Reader(listener, options);
     this.#block = Math.floor(options.revocationBound / 8);
     this.#isDone = this.#keepReading();
   }
@@ -160,7 +164,7 @@ class RedisFeed implements RevocationFeed {
     );
     if (this.#waits.isEnded()) return false;
     this.#listener.clock?.(reading.now, elapsed() - sentAt);
-    if (!this.#reader.take(reading)) return false;
+    if (!this.#reader.take(reading, sentAt)) return false;
     this.#countedAt = sentAt;
     this.#lastError = null;
     if (wait) this.#failures = 0;
@@ -184,16 +188,20 @@ class RedisFeed implements RevocationFeed {
   }
 }
 
+const LOST = 'an entry that this process wrote is not in the stream';
+
 /** Tells a listener what was read, and remembers the position. */
 class Reader {
   readonly #listener: FeedTeller;
-  readonly #globalCutoff: Pick<KnownGlobalCutoff, 'learn'>;
+  readonly #globalCutoff: RedisFeedOptions['globalCutoff'];
+  readonly #announced: RedisFeedOptions['announced'];
   #position: FeedPosition | undefined;
   #owedGap: string | null = null;
 
-  constructor(listener: FeedTeller, globalCutoff: Pick<KnownGlobalCutoff, 'learn'>) {
+  constructor(listener: FeedTeller, { globalCutoff, announced }: RedisFeedOptions) {
     this.#listener = listener;
     this.#globalCutoff = globalCutoff;
+    this.#announced = announced;
   }
 
   /** Empty before the first reading. */
@@ -201,21 +209,32 @@ class Reader {
     return this.#position?.lastId ?? '';
   }
 
-  /** Whether the end of the stream was reached and the listener told of everything. */
-  take(reading: Reading): boolean {
+  /**
+   * Whether the end of the stream was reached and the listener told of everything. Throws if this connection does not show
+   * what this process wrote before `sentAt`, when the reading was asked for.
+   */
+  take(reading: Reading, sentAt: number): boolean {
     for (const entry of reading.entries) this.#tell(entry);
+    const isFirst = this.#position === undefined;
     const step = follow(this.#position, reading);
     this.#position = step.position;
     this.#owedGap = step.gap ?? this.#owedGap;
     if (step.more) return false;
     // Behind the entries, which tell of those before it.
     this.#globalCutoff.learn(reading.globalCutoff);
+    if (isFirst) this.#announced.expectNone();
+    if (step.gap !== null) this.#announced.repeatAll();
+    const isLost = step.gap === null && this.#announced.repeatLost(sentAt);
+    if (isLost) this.#owedGap ??= LOST;
     if (this.#owedGap !== null) this.#listener.gap(this.#owedGap);
     this.#owedGap = null;
+    // Another connection may lead to the server that is written to.
+    if (isLost) throw new Error(LOST);
     return true;
   }
 
   #tell({ text }: Entry): void {
+    this.#announced.noteRead(text);
     if (text.startsWith(GLOBAL_CUTOFF_MARK)) {
       this.#globalCutoff.learn(text.slice(GLOBAL_CUTOFF_MARK.length));
       return;

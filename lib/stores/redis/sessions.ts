@@ -1,6 +1,7 @@
 /** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { LRUCache } from 'lru-cache';
+import { LoginError } from '../../core/errors.js';
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionRecord, SessionUser } from '../../core/session.js';
@@ -53,9 +54,11 @@ export class RedisSessions {
     for (;;) {
       const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {
         announceEnded(late.ended);
-        if (late.answer !== 'again') onLate?.(late.answer);
+        if (typeof late.answer !== 'string') onLate?.(late.answer);
       });
       announceEnded(ended);
+      if (answer === 'unknown')
+        throw new LoginError('store_unavailable', 'Redis was started a moment ago, and may not know of the latest use');
       if (answer !== 'again') return answer;
     }
   };

@@ -9,15 +9,18 @@ import { flag, formatted, listOf, number, numberOrNull, string } from './script.
 import { BATCH, ENDING, tombstonesOf, userScript } from './session-prelude.js';
 
 const DAY = 24 * 3600 * 1000;
+/** So long after a start of Redis a session is not ended as idle that was last seen before it, in milliseconds. */
+const TOLD_WITHIN = 10_000;
 
 interface Sighted {
-  readonly answer: SightAnswer | 'again';
+  readonly answer: SightAnswer | 'again' | 'unknown';
   readonly ended: readonly Tombstone[];
 }
 
 /**
  * Records a sighting. Ends the sessions for which the cap has no place. If these are more than one script may end, the
- * answer is 'again': the sighting was not recorded, and the caller repeats the call.
+ * answer is 'again': the sighting was not recorded, and the caller repeats the call. The answer is 'unknown' if the session
+ * is idle by a record that may be old.
  */
 export const SIGHT = userScript<SightRequest, Sighted>({
   parameters: {
@@ -150,6 +153,21 @@ end
 -- The session was live and still is.
 if kept and before == 'live' and standing == 'live' and not endedBy then return live({}) end
 
+local function infoOf(section, field)
+  local info = redis.pcall('INFO', section)
+  return type(info) == 'string' and tonumber(string.match(info, field .. ':(%d+)')) or nil
+end
+
+-- Redis was started from a snapshot after the session was last seen on record. Processes that know of a later use are given
+-- the time to tell. Its log loses two seconds at most.
+local function mayHaveLostUses()
+  local uptime = infoOf('server', 'uptime_in_seconds')
+  if not uptime or uptime >= ${TOLD_WITHIN / 1000} or kept.lastSeenAt > now - uptime * 1000 then return false end
+  return infoOf('persistence', 'aof_enabled') == 0
+end
+
+if kept and before == 'idle' and not cutoffBefore and mayHaveLostUses() then return { 'unknown' } end
+
 ${ENDING}
 local tombstone = wasEnded and kept
 -- What was over before this sighting is buried as if it had been found when it was due.
@@ -229,7 +247,7 @@ return answer
   decode(reply) {
     const [state, text, before, row, flat = [], isKnownClient] = listOf(reply);
     const ended = tombstonesOf(flat);
-    if (state === 'again') return { answer: 'again', ended };
+    if (state === 'again' || state === 'unknown') return { answer: state, ended };
     if (state === 'refused') return { answer: { state }, ended };
     if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };
     const times = formatted(TIMES, text);

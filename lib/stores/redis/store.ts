@@ -14,7 +14,7 @@ import {
   type RedisClient,
   type RunScript,
 } from './connection.js';
-import { FEED_CONNECTION, redisFeed } from './feed.js';
+import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
 import { RedisSessions } from './sessions.js';
@@ -84,7 +84,7 @@ class RedisStore implements SessionStore {
     const run = scriptRunner(commands);
     // The last quarter of the time is for the reply to arrive.
     const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
-    const announcer = new Announcer(this.#feedKeys(), revocationBound);
+    const announcer = new Announcer({ keys: this.#feedKeys(), revocationBound, run, elapsed });
     const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
     const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
     this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions };
@@ -112,7 +112,8 @@ class RedisStore implements SessionStore {
     const { announcer, globalCutoff, settings } = this.#parts();
     announcer.listen(listener);
     const open = (): RedisClient => this.#open(FEED_CONNECTION);
-    this.#feed = redisFeed({ ...settings, open, keys: this.#feedKeys(), globalCutoff }, listener);
+    const options = { ...settings, open, keys: this.#feedKeys(), globalCutoff, announced: announcer };
+    this.#feed = redisFeed(options, listener);
     return this.#feed;
   };
 

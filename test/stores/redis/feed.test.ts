@@ -12,6 +12,7 @@ import {
   type FeedConnection,
   type RedisFeedOptions,
 } from '../../../lib/stores/redis/feed.js';
+import { Announcer } from '../../../lib/stores/redis/announcer.js';
 import { keyList, PUBLISH, type FeedKeys } from '../../../lib/stores/redis/feed-scripts.js';
 import { decodeNotice, encodeNotice } from '../../../lib/stores/redis/notices.js';
 import type { FeedListener, Notice, RevocationFeed } from '../../../lib/stores/store.js';
@@ -86,6 +87,8 @@ afterAll(async () => {
   await redis.stop();
 });
 
+const noScript = (): Promise<never> => Promise.reject(new Error('This process announces nothing'));
+
 const connection = (port: number, options: object = {}): Redis => new Redis(port, { ...FEED_CONNECTION, ...options });
 
 function openFeed(listener: FeedTeller, overrides: Partial<RedisFeedOptions> = {}): RevocationFeed {
@@ -93,6 +96,7 @@ function openFeed(listener: FeedTeller, overrides: Partial<RedisFeedOptions> = {
     open: () => connection(proxy.port),
     keys: KEYS,
     globalCutoff: { text: '', learn: () => undefined },
+    announced: new Announcer({ keys: KEYS, revocationBound: BOUND, run: noScript, elapsed: () => 0 }),
     revocationBound: BOUND,
     storeTimeout: STORE_TIMEOUT,
     ...overrides,
