@@ -79,7 +79,7 @@ export class Ledger {
 
   /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
   refuseRevocationIfFull(): void {
-    this.#parts.revocations.refuseRequestIfFull();
+    this.#parts.revocations.refuseIfFull();
   }
 
   /**

@@ -4,7 +4,6 @@
  */
 
 import { LoginError } from '../core/errors.js';
-import { Busyness } from './busyness.js';
 
 /** In progress at one time. Their answers may arrive together, and other requests wait while these are read. */
 export const AT_ONCE = 64;
@@ -26,24 +25,14 @@ interface Waiting {
 export class RevocationQueue {
   readonly #options: RevocationQueueOptions;
   readonly #waiting = new Set<Waiting>();
-  readonly #busyness: Busyness;
   #inProgress = 0;
 
   constructor(options: RevocationQueueOptions) {
     this.#options = options;
-    this.#busyness = new Busyness(options.monotonic);
   }
 
-  /**
-   * For requests that are to end a session, before they cost anything. Throws `LoginError` `store_unavailable` if
-   * {@link run} would refuse it at once, or if this process does not keep up with its requests.
-   */
-  refuseRequestIfFull(): void {
-    if (this.#busyness.lasts() > this.#options.storeTimeout / 4) throw tooMany();
-    this.#refuseIfFull();
-  }
-
-  #refuseIfFull(): void {
+  /** Throws `LoginError` `store_unavailable` if {@link run} would refuse it at once. */
+  refuseIfFull(): void {
     const [oldest] = this.#waiting;
     if (oldest === undefined) return;
     const { storeTimeout, monotonic } = this.#options;
@@ -57,7 +46,7 @@ export class RevocationQueue {
    * `storeTimeout`: `act` is then never called.
    */
   async run<Outcome>(act: () => Promise<Outcome>): Promise<Outcome> {
-    this.#refuseIfFull();
+    this.refuseIfFull();
     if (this.#inProgress >= AT_ONCE) await this.#turn();
     else this.#inProgress += 1;
     try {

@@ -148,7 +148,8 @@ class Fleet {
     await this.#askLastQuestions();
     const epoch = Date.now() - now();
     const sessions = [...this.#sessions.values()].map(({ info }) => info).filter((info) => info !== null);
-    return { settings, sessions, entries: [...this.#entries], epoch };
+    // As it is now: the processes are killed after this.
+    return { settings, sessions, entries: structuredClone(this.#entries), epoch };
   }
 
   async close(): Promise<void> {

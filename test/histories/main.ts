@@ -3,15 +3,18 @@
 import { parseArgs } from 'node:util';
 
 import { run } from './fleet.js';
+import { plant, PLANTED, type PlantedFault } from './planted.js';
 import { canSetRedisClock } from './redis-clock.js';
 import { excerpt, summary } from './report.js';
 import { judgeHistory, type Judgement } from './rules.js';
-import { scheduleOf } from './schedule.js';
+import { scheduleOf, type Schedule } from './schedule.js';
 
 const HELP = `Runs several processes on one Redis under faults, and judges what they did by the rules of test/histories/rules.ts.
 
 npm run histories -- --minutes 30        for so long, one seed after the other
 npm run histories -- --seed 17           one run: what is done and when follows from the seed
+npm run histories -- --planted           looks for each fault of test/histories/planted.ts in a copy of the package
+npm run histories -- --planted cap       looks for those whose name matches this
   --seconds 20                           how long faults are made in each run
   --processes 3                          how many processes there are
   --from 1                               the first seed
@@ -25,7 +28,7 @@ export interface Options {
 
 /** Prints the run. Resolves to its judgement. */
 export async function runSeed(seed: number, { seconds, processes }: Options, built?: string): Promise<Judgement> {
-  const schedule = scheduleOf(seed, { processes, duration: seconds * 1000, canSetRedisClock: canSetRedisClock() });
+  const schedule = scheduleBy(seed, { seconds, processes });
   const history = await run(schedule, built === undefined ? {} : { built });
   const judgement = judgeHistory(history);
   process.stdout.write(`${summary(schedule, history, judgement)}\n`);
@@ -44,8 +47,45 @@ export async function runSeed(seed: number, { seconds, processes }: Options, bui
   return judgement;
 }
 
+/** Runs seeds in which the fault can show, until it is found. Resolves to whether it was. */
+async function find(fault: PlantedFault, first: number, limit: number, options: Options): Promise<boolean> {
+  const copy = plant(fault);
+  const startedAt = performance.now();
+  const seconds = (): string => `${((performance.now() - startedAt) / 1000).toFixed(0)} s`;
+  try {
+    let tried = 0;
+    for (let seed = first; performance.now() - startedAt < limit; seed += 1) {
+      const schedule = scheduleBy(seed, options);
+      if (fault.shows?.(schedule) === false) continue;
+      tried += 1;
+      const { violations } = judgeHistory(await run(schedule, copy));
+      const [violation] = violations;
+      if (violation === undefined) continue;
+      const without = judgeHistory(await run(schedule)).violations;
+      if (without.some(({ rule }) => rule === violation.rule)) {
+        process.stdout.write(`  seed ${seed} breaks ${violation.rule} without the planted fault as well\n`);
+        continue;
+      }
+      process.stdout.write(
+        `found      ${fault.name}: seed ${seed}, run ${tried}, ${seconds()}, ${violation.rule}: ${violation.what}\n`,
+      );
+      return true;
+    }
+    process.stdout.write(`NOT FOUND  ${fault.name}: ${tried} runs, ${seconds()}\n`);
+    return false;
+  } finally {
+    copy.remove();
+  }
+}
+
+function scheduleBy(seed: number, { seconds, processes }: Options): Schedule {
+  const canSet = canSetRedisClock();
+  return scheduleOf(seed, { processes, duration: seconds * 1000, canSetRedisClock: canSet });
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       help: { type: 'boolean', default: false },
       minutes: { type: 'string' },
@@ -54,6 +94,7 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '20' },
       processes: { type: 'string', default: '3' },
       built: { type: 'string' },
+      planted: { type: 'boolean', default: false },
     },
   });
   if (values.help) {
@@ -62,6 +103,17 @@ async function main(): Promise<void> {
   }
   if (!canSetRedisClock()) process.stdout.write('libfaketime is not installed: the clock of Redis is left alone\n');
   const options = { seconds: Number(values.seconds), processes: Number(values.processes) };
+  if (values.planted) {
+    const wanted = PLANTED.filter(({ name }) => positionals.every((part) => new RegExp(part).test(name)));
+    // Before the first run: a text that is not found any more is an error.
+    for (const fault of wanted) plant(fault).remove();
+    const limit = Number(values.minutes ?? '5') * 60_000;
+    let found = 0;
+    for (const fault of wanted) if (await find(fault, Number(values.from), limit, options)) found += 1;
+    process.stdout.write(`${found} of ${wanted.length} planted faults were found.\n`);
+    process.exitCode = found === wanted.length ? 0 : 1;
+    return;
+  }
   const seeds = values.seed === undefined ? Infinity : 1;
   const end = performance.now() + Number(values.minutes ?? '10') * 60_000;
   let found = 0;

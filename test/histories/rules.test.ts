@@ -149,6 +149,11 @@ test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
   ],
   ['idle, and not used', [], [first, request(1, 9000, IDLE)]],
   ['idle, although in use', ['R4'], [first, request(1, 6000, ADMITTED), request(1, 9000, IDLE)]],
+  [
+    'idle, after a pause that was not noticed in an outage',
+    [],
+    [first, request(1, 9000, UNAVAILABLE), request(1, 9100, IDLE)],
+  ],
   ['idle, although in use through 503s', ['R4'], [first, request(1, 6000, UNAVAILABLE), request(1, 9000, IDLE)]],
   [
     'over a cap that is not reached',

@@ -287,7 +287,7 @@ class Draft {
     for (let at = dice.between(1000, 2000); at < healAt - 1500;) {
       const lasts = Math.min(healAt - at - 500, dice.between(500, this.settings.idleTimeout === null ? 4500 : 7000));
       this.#incident(dice.one(incidents), at, lasts);
-      at += dice.between(lasts / 2, lasts + 2500);
+      at += dice.between(lasts / 2, lasts + 2000);
     }
   }
 
@@ -295,7 +295,9 @@ class Draft {
     const { dice } = this;
     switch (kind) {
       case 'link':
-        this.#cutOff(at, at + lasts, dice.between(1, this.options.processes));
+        // Longer than the bound, and some of them not all: whoever is cut off does not learn what the others end.
+        this.#cutOff(at, at + lasts + this.settings.revocationBound, dice.between(1, this.options.processes - 1));
+        this.#burst(at + 300, 3);
         return;
       case 'process':
         this.#disturbProcess(at, lasts);

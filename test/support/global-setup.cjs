@@ -1,6 +1,8 @@
 /** Finds what the suite needs besides npm packages, a Redis and a Chromium, or installs it as root on a Debian system. */
 
 const { spawnSync } = require('node:child_process');
+const { existsSync, writeFileSync } = require('node:fs');
+const { join } = require('node:path');
 
 const NEEDED = [
   {
@@ -14,6 +16,15 @@ const NEEDED = [
     package: 'chromium',
   },
 ];
+
+/** Without it, histories leave the clock of Redis alone. */
+const WANTED = {
+  file: 'faketime/libfaketime.so.1',
+  package: 'libfaketime',
+  /** Where it cannot be installed, only the first run tries. */
+  tried: '/tmp/managed-sessions-libfaketime',
+};
+const LIBRARIES = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'];
 
 /** The second of two runs that start at the same time waits here, and then finds everything installed. */
 const LOCK = '/tmp/managed-sessions-install.lock';
@@ -46,9 +57,15 @@ function install(packages) {
 
 module.exports = function globalSetup() {
   let missing = NEEDED.filter((need) => !found(need));
-  if (missing.length > 0 && process.getuid?.() === 0 && succeeds('apt-get', ['--version'])) {
+  const mayInstall = process.getuid?.() === 0 && succeeds('apt-get', ['--version']);
+  if (missing.length > 0 && mayInstall) {
     install(missing.map((need) => need.package));
     missing = missing.filter((need) => !found(need));
+  }
+  const isThere = LIBRARIES.some((folder) => existsSync(join(folder, WANTED.file)));
+  if (!isThere && mayInstall && !existsSync(WANTED.tried)) {
+    writeFileSync(WANTED.tried, '');
+    install([WANTED.package]);
   }
   if (missing.length > 0) {
     const wanted = missing.map(({ variable, names }) => `${names.join(' or ')} (or set ${variable} to its path)`);
