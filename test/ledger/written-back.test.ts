@@ -2,6 +2,7 @@
 
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { redisStore, type ManagedSessionsOptions, type SessionEvents } from '../../lib/index.js';
+import { createTestClock, type TestClock } from '../../lib/testing/index.js';
 import { eventually, type TestRedis } from '../support/redis.js';
 import {
   BOUND,
@@ -204,3 +205,66 @@ test.each(Object.entries(ENDINGS))('FLUSHALL, and a process that started after t
     for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
   }),
 );
+
+/** Behind Redis, and in the middle of a second: a cutoff has exactly this time. */
+function clockInASecond(): TestClock {
+  return createTestClock(Math.floor(Date.now() / 1000) * 1000 - 2500);
+}
+
+test.each([
+  ["in the cutoff's own second", 0],
+  ['a second after the cutoff', 1],
+])('a login %s stays live when the cutoff is written back', (_, later) =>
+  used(async (started) => {
+    const clock = clockInASecond();
+    const second = Math.floor(clock.now() / 1000);
+    const tokenIn = (sid: string, iat = second): string => tokenOf('person', { sid, iat });
+    const redis = await started.redis();
+    const here = await siteOf(started, redis, { clock });
+    for (const sid of SESSIONS) await untilAnswers(here.site, tokenFor(sid), 200);
+    await untilAnswers(here.site, tokenIn('same second, but before'), 200);
+    await here.site.sessions.revokeAll('person');
+    clock.advance(later * 1000);
+    const login = tokenIn('login', second + later);
+    await untilAnswers(here.site, login, 200);
+
+    const late = await siteOf(started, redis, { clock });
+    cutOff(here);
+    await redis.cli('flushall');
+    await untilReadAfter(performance.now(), late);
+    const ended = [...SESSIONS.map(tokenFor), tokenIn('same second, but before')];
+    for (const token of [...ended, login]) await untilAnswers(late.site, token, 200);
+    const unknown = tokenIn('a login that is first seen later', second + later);
+    const signal = await signalOf(late, login);
+
+    // Questions about the login are open all the time, and their answers come later than the notices.
+    late.commands.delay(100, 'down');
+    let isOver = false;
+    const statuses = new Set<number>();
+    const pressed = Promise.all(
+      Array.from({ length: 5 }, async () => {
+        while (!isOver) statuses.add((await late.site.ask(login, '/fresh')).status);
+      }),
+    );
+    await heal(here);
+    for (const token of ended) await untilAnswers(late.site, token, 401);
+    isOver = true;
+    await pressed;
+    late.commands.delay(0);
+    expect(statuses.has(401)).toBe(false);
+
+    for (const { site, endings } of [here, late]) {
+      for (const token of [login, unknown]) expect(await untilKnown(site, token)).toBe(200);
+      for (const token of ended) expect(await untilKnown(site, token)).toBe(401);
+      expect(endings.map(({ handle }) => handle)).not.toContain(handleOf('login'));
+    }
+    expect(signal.aborted).toBe(false);
+  }),
+);
+
+function untilKnown(site: Site, token: string): Promise<number> {
+  return eventually('the store is asked', async () => {
+    const { status } = await site.ask(token);
+    return status !== 503 && status;
+  });
+}
