@@ -56,7 +56,7 @@ export type {
   TokenRefused,
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';
-export type { Cutoff, GlobalCutoff } from './core/record.js';
+export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
 
 export type {

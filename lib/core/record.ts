@@ -32,14 +32,22 @@ export interface KeptRow {
 /** A record as a store keeps it. */
 export interface KeptRecord extends KeptTimes, KeptRow {}
 
-/** What a process knows of a session by the answers that called it live. */
-export type KnownTimes = Pick<KeptTimes, 'startedAt' | 'tokensEndAt' | 'endsAt' | 'survivedCutoffAt'>;
+/** What a process knows of a session by the answers that called it live. In milliseconds since 1970. */
+export interface KnownTimes {
+  readonly startedAt: number;
+  /** When the last of the tokens seen in this session expires. */
+  readonly tokensEndAt: number;
+  /** The earliest `session_expiry` of its tokens. Null: none has one. */
+  readonly endsAt: number | null;
+  /** The latest cutoff that it is known to have survived. 0: none. */
+  readonly survivedCutoffAt: number;
+}
 
 /** What the process that sights a session knows of it. A store judges by this too, because it may have lost data. */
 export interface KnownUse {
   /**
    * The session has been in use from then until this sighting, without a pause as long as the idle timeout.
-   * {@link ALWAYS}: an answer called it live, and no such pause followed.
+   * 0 (`ALWAYS`): an answer called it live, and no such pause followed.
    */
   readonly inUseSince: number;
   /** Null if no answer has called it live. */
