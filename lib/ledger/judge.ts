@@ -65,12 +65,14 @@ export class Judge {
 
   /** The same judgement without a sighting: nothing is recorded, extended or counted. */
   async peek(token: VerifiedToken, at: number): Promise<LiveAnswer | LiveSession> {
-    const { table, freshness, questions, answers, endings } = this.#options;
+    const { table, watched, freshness, questions, answers, endings } = this.#options;
     const entry = table.peek(token.handle);
     if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
     this.#refuseKnownEnded(token, at);
     const policy = table.policyOf(token.user);
-    const { answer, question } = await questions.peek(token, policy, at);
+    // The store ends what it finds idle: it must know of uses that are not written yet.
+    const knownUse = (entry ?? watched.find(token.handle))?.knownUse(at);
+    const { answer, question } = await questions.peek(token, policy, at, knownUse);
     const verdict = judgeAnswer(answer, endings, token, question, policy, at);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
@@ -261,6 +263,8 @@ export class Judge {
     if (knowledge.state === 'ended' || (knowledge.state === 'unasked' && policy.idleTimeout === null)) return;
     const held = table.peek(entry.handle) ?? table.attach(token, entry, () => entry);
     held.activity.usedAt(sighting.at);
+    // A sighting with a token that had expired by then would not be taken.
+    held.activity.extend(token.times);
     if (held.activity.isUnwritten) unwritten.add(held);
   }
 
