@@ -151,4 +151,10 @@ async function main(): Promise<void> {
   process.exitCode = found === 0 ? 0 : 1;
 }
 
-void main();
+void main()
+  .catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? String(error.stack) : String(error)}\n`);
+    process.exitCode = 2;
+  })
+  // What still waits, for example for a request that was given up, must not keep it running.
+  .finally(() => process.exit());

@@ -249,11 +249,11 @@ function checkNoReturn(facts: Facts): Violation[] {
   return violations;
 }
 
-/** Nothing stood between any process and the store, and no process ended or stood still for long. */
+/** Nothing stood between any process and the store, all of them reached it, and none ended or stood still for long. */
 function isQuiet(facts: Facts, span: { from: number; to: number }): boolean {
   const isFaulty = facts.faults.some(({ from, to }) => from < span.to && to + facts.heals > span.from);
   const longest = Math.max(...[null, ...facts.lives.map(({ life }) => life)].map((life) => facts.paused(life, span)));
-  return !isFaulty && longest < facts.settings.storeTimeout / 2;
+  return !isFaulty && !facts.wasStoreDown(span) && longest < facts.settings.storeTimeout / 2;
 }
 
 function goesOnFor({ settings: { whenStoreDown } }: Facts): number {
