@@ -1,7 +1,7 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
 import type { LoginError } from '../core/errors.js';
-import type { SessionUser, Sighting } from '../core/session.js';
+import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
 import { CannotTellYet, type SessionStore, type Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
@@ -82,8 +82,7 @@ export class Judge {
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, client, token } = entry.activity;
-    const { questions, answers } = this.#options;
-    await questions.send(entry, { at: lastSeenAt, ...client }, token, answers).outcome;
+    await this.#send(entry, { at: lastSeenAt, ...client }, token).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -107,7 +106,7 @@ export class Judge {
     sighting: Sighting,
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
-    const { availability, questions, answers, track } = this.#options;
+    const { availability, questions, track } = this.#options;
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (availability.isDown('commands') && this.#mayGoOn(entry)) return this.#goOn(entry, token, sighting);
@@ -119,21 +118,27 @@ export class Judge {
     // Whatever an option's function throws, nothing has changed by then.
     const isTracked = track(token);
     const { at, ip, userAgent, byProgram = false } = sighting;
-    if (entry === undefined) this.#confirmOverdue(token.user, at);
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
     activity.locate({ at, ip, userAgent, byProgram });
-    const call = questions.send(asked, { at, ...activity.client }, token.times, answers);
+    const call = this.#send(asked, { at, ...activity.client }, token.times);
     return this.#answered(asked, call, token, sighting, fresh);
   }
 
   /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
+  #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
+    const { questions, answers } = this.#options;
+    if (entry.knowledge.state === 'unasked') this.#confirmOverdue(entry.user, sighting.at);
+    return questions.send(entry, sighting, token, answers);
+  }
+
   #confirmOverdue({ key }: SessionUser, at: number): void {
     const { table, activityInterval } = this.#options;
     for (const entry of table.ofUser(key)) {
       const { isUnwritten, writtenAt } = entry.activity;
-      if (isUnwritten && at >= writtenAt + 2 * activityInterval) this.confirmInBackground(entry);
+      const isOverdue = isUnwritten && at >= writtenAt + 2 * activityInterval;
+      if (isOverdue && entry.knowledge.state === 'live') this.confirmInBackground(entry);
     }
   }
 

@@ -51,6 +51,29 @@ async function siteOf(
   return { site, endings, commands, feed };
 }
 
+/** Which process writes back: the one that ended the sessions, which also announces again, or one that has heard of it. */
+const WRITERS = [
+  ['by the process that ended them', true],
+  ['by another', false],
+] as const;
+
+/** The process that ends the sessions, and the one that lives on and writes back. */
+async function endersOf(
+  started: Started,
+  redis: TestRedis,
+  isSame: boolean,
+  options?: Partial<ManagedSessionsOptions>,
+): Promise<{ ender: Told; here: Told }> {
+  const here = await siteOf(started, redis, options);
+  return { here, ender: isSame ? here : await siteOf(started, redis, options) };
+}
+
+/** Until the process that lives on knows of so many endings; the other one is gone then. */
+async function endedAndGone({ ender, here }: { ender: Told; here: Told }, count: number): Promise<void> {
+  await eventually('it is told', () => Promise.resolve(here.endings.length === count));
+  if (ender !== here) await ender.site.stop();
+}
+
 function cutOff({ commands, feed }: Told): void {
   for (const proxy of [commands, feed]) {
     proxy.refuse();
@@ -108,10 +131,11 @@ async function expectRefusedBy(limit: number, told: Told, sids: readonly string[
 const beganBefore = Math.floor(Date.now() / 1000) - 60;
 const tokenFor = (sid: string): string => tokenOf('person', { sid, iat: beganBefore });
 
-test('a snapshot is restored between a revocation and the return of a process that was cut off', () =>
+test.each(WRITERS)('a snapshot is restored before a process that was cut off returns; written back %s', (_, isSame) =>
   used(async (started) => {
     const redis = await started.redis();
-    const [here, there] = [await siteOf(started, redis), await siteOf(started, redis)];
+    const { here, ender } = await endersOf(started, redis, isSame);
+    const there = await siteOf(started, redis);
     const sids = SESSIONS.slice(0, 5);
     for (const { site } of [here, there])
       for (const sid of [...sids, 'kept']) await untilAnswers(site, tokenFor(sid), 200);
@@ -127,7 +151,8 @@ test('a snapshot is restored between a revocation and the return of a process th
     const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
 
     cutOff(there);
-    for (const sid of sids) await revoked(here.site, tokenFor(sid));
+    for (const sid of sids) await revoked(ender.site, tokenFor(sid));
+    await endedAndGone({ ender, here }, sids.length);
     await redis.restore(saved);
     await untilWrittenBack(redis, before);
     await heal(there);
@@ -135,7 +160,7 @@ test('a snapshot is restored between a revocation and the return of a process th
     await untilReadAfter(returned, there);
 
     await expectRefusedBy(returned + BOUND + STORE_TIMEOUT, there, sids, signals);
-    expect(handlesOf(here.endings, true)).toEqual(sids.map(handleOf));
+    expect(handlesOf(here.endings, isSame)).toEqual(sids.map(handleOf));
 
     await redis.cli('flushall');
     const lost = performance.now();
@@ -144,7 +169,8 @@ test('a snapshot is restored between a revocation and the return of a process th
       await untilReadAfter(lost, told);
       expect(told.endings).toHaveLength(sids.length);
     }
-  }));
+  }),
+);
 
 interface Ending {
   readonly sids: readonly string[];
@@ -170,40 +196,46 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   },
 };
 
-test.each(Object.entries(ENDINGS))('FLUSHALL, and a process that started after the acknowledgement: %s', (_, ending) =>
-  used(async (started) => {
-    const { sids, live } = ending;
-    const redis = await started.redis();
-    const here = await siteOf(started, redis);
-    for (const sid of [...SESSIONS, 'kept']) await untilAnswers(here.site, tokenFor(sid), 200);
-    await ending.end(here.site);
-    await eventually('it is told', () => Promise.resolve(here.endings.length === sids.length));
+const ENDINGS_BY_WRITER = Object.entries(ENDINGS).flatMap(([name, ending]) =>
+  WRITERS.map(([writer, isSame]) => [`${name}, written back ${writer}`, ending, isSame] as const),
+);
 
-    const late = await siteOf(started, redis);
-    cutOff(here);
-    await redis.cli('flushall');
-    await untilReadAfter(performance.now(), late);
-    // Nobody knows better as long as the first process is away.
-    for (const sid of [...sids, ...live]) await untilAnswers(late.site, tokenFor(sid), 200);
-    const signals = await Promise.all(sids.map((sid) => signalOf(late, tokenFor(sid))));
-    const keptSignals = await Promise.all(live.map((sid) => signalOf(late, tokenFor(sid))));
-    const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
+test.each(ENDINGS_BY_WRITER)(
+  'FLUSHALL, and a process that started after the acknowledgement: %s',
+  (_, ending, isSame) =>
+    used(async (started) => {
+      const { sids, live } = ending;
+      const redis = await started.redis();
+      const { here, ender } = await endersOf(started, redis, isSame);
+      for (const sid of [...SESSIONS, 'kept']) await untilAnswers(here.site, tokenFor(sid), 200);
+      await ending.end(ender.site);
+      await endedAndGone({ ender, here }, sids.length);
 
-    await heal(here);
-    const writtenBack = await untilWrittenBack(redis, before);
-    await expectRefusedBy(writtenBack + BOUND + STORE_TIMEOUT, late, sids, signals);
-    for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
-    expect(keptSignals.map(({ aborted }) => aborted)).toEqual(live.map(() => false));
+      const late = await siteOf(started, redis);
+      cutOff(here);
+      await redis.cli('flushall');
+      await untilReadAfter(performance.now(), late);
+      // Nobody knows better as long as the first process is away.
+      for (const sid of [...sids, ...live]) await untilAnswers(late.site, tokenFor(sid), 200);
+      const signals = await Promise.all(sids.map((sid) => signalOf(late, tokenFor(sid))));
+      const keptSignals = await Promise.all(live.map((sid) => signalOf(late, tokenFor(sid))));
+      const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
 
-    await redis.cli('flushall');
-    const lost = performance.now();
-    await untilWrittenBack(redis, new Map(sids.map((sid) => [sid, null])));
-    for (const told of [here, late]) await untilReadAfter(lost, told);
-    expect(handlesOf(here.endings, true).sort()).toEqual(sids.map(handleOf).sort());
-    expect(here.endings).toHaveLength(sids.length);
-    expect(late.endings).toHaveLength(sids.length);
-    for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
-  }),
+      await heal(here);
+      const writtenBack = await untilWrittenBack(redis, before);
+      await expectRefusedBy(writtenBack + BOUND + STORE_TIMEOUT, late, sids, signals);
+      for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
+      expect(keptSignals.map(({ aborted }) => aborted)).toEqual(live.map(() => false));
+
+      await redis.cli('flushall');
+      const lost = performance.now();
+      await untilWrittenBack(redis, new Map(sids.map((sid) => [sid, null])));
+      for (const told of [here, late]) await untilReadAfter(lost, told);
+      expect(handlesOf(here.endings, isSame).sort()).toEqual(sids.map(handleOf).sort());
+      expect(here.endings).toHaveLength(sids.length);
+      expect(late.endings).toHaveLength(sids.length);
+      for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
+    }),
 );
 
 /** Behind Redis, and in the middle of a second: a cutoff has exactly this time. */
@@ -211,19 +243,22 @@ function clockInASecond(): TestClock {
   return createTestClock(Math.floor(Date.now() / 1000) * 1000 - 2500);
 }
 
-test.each([
-  ["in the cutoff's own second", 0],
-  ['a second after the cutoff', 1],
-])('a login %s stays live when the cutoff is written back', (_, later) =>
+const LOGINS = WRITERS.flatMap(([writer, isSame]) => [
+  [`in the cutoff's own second stays live when the cutoff is written back ${writer}`, 0, isSame] as const,
+  [`a second after the cutoff stays live when the cutoff is written back ${writer}`, 1, isSame] as const,
+]);
+
+test.each(LOGINS)('a login %s', (_, later, isSame) =>
   used(async (started) => {
     const clock = clockInASecond();
     const second = Math.floor(clock.now() / 1000);
     const tokenIn = (sid: string, iat = second): string => tokenOf('person', { sid, iat });
     const redis = await started.redis();
-    const here = await siteOf(started, redis, { clock });
+    const { here, ender } = await endersOf(started, redis, isSame, { clock });
     for (const sid of SESSIONS) await untilAnswers(here.site, tokenFor(sid), 200);
     await untilAnswers(here.site, tokenIn('same second, but before'), 200);
-    await here.site.sessions.revokeAll('person');
+    await ender.site.sessions.revokeAll('person');
+    await endedAndGone({ ender, here }, SESSIONS.length + 1);
     clock.advance(later * 1000);
     const login = tokenIn('login', second + later);
     await untilAnswers(here.site, login, 200);
