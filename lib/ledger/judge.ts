@@ -1,9 +1,9 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
 import type { LoginError } from '../core/errors.js';
-import type { SessionUser, Sighting } from '../core/session.js';
+import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
-import type { SessionStore, Tombstone } from '../stores/store.js';
+import { CannotTellYet, type SessionStore, type Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Answers } from './answers.js';
@@ -65,12 +65,14 @@ export class Judge {
 
   /** The same judgement without a sighting: nothing is recorded, extended or counted. */
   async peek(token: VerifiedToken, at: number): Promise<LiveAnswer | LiveSession> {
-    const { table, freshness, questions, answers, endings } = this.#options;
+    const { table, watched, freshness, questions, answers, endings } = this.#options;
     const entry = table.peek(token.handle);
     if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
     this.#refuseKnownEnded(token, at);
     const policy = table.policyOf(token.user);
-    const { answer, question } = await questions.peek(token, policy, at);
+    // The store ends what it finds idle: it must know of uses that are not written yet.
+    const knownUse = (entry ?? watched.find(token.handle))?.knownUse(at);
+    const { answer, question } = await questions.peek(token, policy, at, knownUse);
     const verdict = judgeAnswer(answer, endings, token, question, policy, at);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
@@ -80,8 +82,7 @@ export class Judge {
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, client, token } = entry.activity;
-    const { questions, answers } = this.#options;
-    await questions.send(entry, { at: lastSeenAt, ...client }, token, answers).outcome;
+    await this.#send(entry, { at: lastSeenAt, ...client }, token).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -105,7 +106,7 @@ export class Judge {
     sighting: Sighting,
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
-    const { availability, questions, answers, track } = this.#options;
+    const { availability, questions, track } = this.#options;
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (availability.isDown('commands') && this.#mayGoOn(entry)) return this.#goOn(entry, token, sighting);
@@ -117,21 +118,27 @@ export class Judge {
     // Whatever an option's function throws, nothing has changed by then.
     const isTracked = track(token);
     const { at, ip, userAgent, byProgram = false } = sighting;
-    if (entry === undefined) this.#confirmOverdue(token.user, at);
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
     activity.locate({ at, ip, userAgent, byProgram });
-    const call = questions.send(asked, { at, ...activity.client }, token.times, answers);
+    const call = this.#send(asked, { at, ...activity.client }, token.times);
     return this.#answered(asked, call, token, sighting, fresh);
   }
 
   /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
+  #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
+    const { questions, answers } = this.#options;
+    if (entry.knowledge.state === 'unasked') this.#confirmOverdue(entry.user, sighting.at);
+    return questions.send(entry, sighting, token, answers);
+  }
+
   #confirmOverdue({ key }: SessionUser, at: number): void {
     const { table, activityInterval } = this.#options;
     for (const entry of table.ofUser(key)) {
       const { isUnwritten, writtenAt } = entry.activity;
-      if (isUnwritten && at >= writtenAt + 2 * activityInterval) this.confirmInBackground(entry);
+      const isOverdue = isUnwritten && at >= writtenAt + 2 * activityInterval;
+      if (isOverdue && entry.knowledge.state === 'live') this.confirmInBackground(entry);
     }
   }
 
@@ -173,7 +180,7 @@ export class Judge {
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       this.#recordUnanswered(entry, token, sighting);
-      if (fresh || !this.#mayGoOn(entry)) throw error;
+      if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry)) throw error;
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
@@ -256,6 +263,8 @@ export class Judge {
     if (knowledge.state === 'ended' || (knowledge.state === 'unasked' && policy.idleTimeout === null)) return;
     const held = table.peek(entry.handle) ?? table.attach(token, entry, () => entry);
     held.activity.usedAt(sighting.at);
+    // A sighting with a token that had expired by then would not be taken.
+    held.activity.extend(token.times);
     if (held.activity.isUnwritten) unwritten.add(held);
   }
 

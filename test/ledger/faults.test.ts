@@ -1,7 +1,7 @@
 /** What lies between a process and its Redis is broken on purpose: three answers, never a fourth, and the promise holds. */
 
 import type { Redis } from 'ioredis';
-import { redisStore, type ManagedSessionsOptions } from '../../lib/index.js';
+import { redisStore } from '../../lib/index.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { machineNow } from '../support/machine.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
@@ -18,69 +18,8 @@ import {
   type Site,
 } from '../support/site.js';
 import { splitClient } from '../support/split-client.js';
-import { startProxy, type TcpProxy } from '../support/tcp-proxy.js';
-
-/** What a test started, ended in the opposite order. */
-class Started {
-  readonly #ends: (() => Promise<unknown>)[] = [];
-
-  add<T>(thing: T, end: (thing: T) => Promise<unknown>): T {
-    this.#ends.unshift(() => end(thing));
-    return thing;
-  }
-
-  async site(options: Partial<ManagedSessionsOptions>): Promise<Site> {
-    return this.add(await startSite(options), (site) => site.stop());
-  }
-
-  async redis(args: readonly string[] = []): Promise<TestRedis> {
-    return this.add(await startRedis({ args }), (redis) => redis.stop());
-  }
-
-  async proxy(redis: TestRedis): Promise<TcpProxy> {
-    return this.add(await startProxy(redis), (proxy) => proxy.close());
-  }
-
-  async end(): Promise<void> {
-    for (const end of this.#ends.splice(0)) await end();
-  }
-}
-
-async function used<T>(play: (started: Started) => Promise<T>): Promise<T> {
-  const started = new Started();
-  try {
-    return await play(started);
-  } finally {
-    await started.end();
-  }
-}
-
-/** How many rows of a table play at once: they wait for times more than for the machine. */
-const AT_ONCE = 6;
-
-/** A test for each row, by its name; each plays with what it starts itself. */
-function testTogether<Row extends readonly [string, ...unknown[]]>(
-  rows: readonly Row[],
-  play: (started: Started, row: Row) => Promise<void>,
-): void {
-  const failures = new Map<string, unknown>();
-
-  beforeAll(async () => {
-    const waiting = [...rows];
-    async function playOneByOne(): Promise<void> {
-      for (let row = waiting.shift(); row !== undefined; row = waiting.shift()) {
-        const [name] = row;
-        const played = row;
-        await used((started) => play(started, played)).catch((error: unknown) => failures.set(name, error));
-      }
-    }
-    await Promise.all(Array.from({ length: AT_ONCE }, playOneByOne));
-  }, 300_000);
-
-  test.each(rows.map(([name]) => name))('%s', (name) => {
-    if (failures.has(name)) throw failures.get(name);
-  });
-}
+import { testTogether, used } from '../support/started.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
 
 async function disconnected(client: Redis): Promise<void> {
   client.disconnect();

@@ -11,6 +11,8 @@ import { eventually } from './redis.js';
 
 export const ISSUER = 'https://id.example.com/';
 const SECRET = 'a secret for tests, 32 bytes long';
+/** What a site accepts, unless its options say otherwise. */
+export const SITE_ISSUER = { issuer: ISSUER, secret: SECRET };
 
 export const BOUND = 2000;
 export const STORE_TIMEOUT = 500;
@@ -54,7 +56,7 @@ export function tokenOf(subject: string, claims: object = {}, expiresIn: '1h' | 
 /** With short times: {@link BOUND}, {@link STORE_TIMEOUT}, {@link ACTIVITY_INTERVAL}. */
 export async function startSite(options: Partial<ManagedSessionsOptions>): Promise<Site> {
   const sessions = managedSessions({
-    issuer: { issuer: ISSUER, secret: SECRET },
+    issuer: SITE_ISSUER,
     revocationBound: BOUND,
     storeTimeout: STORE_TIMEOUT,
     activityInterval: ACTIVITY_INTERVAL,
