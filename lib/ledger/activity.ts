@@ -72,7 +72,8 @@ export class Activity {
 
   /** Since when the session has been in use, if it is used at this moment. See `KnownUse`. */
   inUseSince(at: number): number {
-    return at >= this.lastSeenAt + this.#idleTimeout ? at : this.#inUseSince;
+    // The clock may have been set back since.
+    return at >= this.lastSeenAt + this.#idleTimeout ? at : Math.min(at, this.#inUseSince);
   }
 
   /** A request with a good token, whether it could be answered or not. */

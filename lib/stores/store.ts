@@ -1,10 +1,18 @@
 /** The contract of a session store: what each method guarantees to the ledger. */
 
 import { isObject, kindOf } from '../core/check.js';
+import { LoginError } from '../core/errors.js';
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { Cutoff, GlobalCutoff, KnownUse } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
+
+/** The store can be reached, and answered, but it cannot tell yet whether a session is live: what it has of it may be old. */
+export class CannotTellYet extends LoginError {
+  constructor(message: string) {
+    super('store_unavailable', message);
+  }
+}
 
 /** What the store must know of the object that uses it. Passed once, before any other call. */
 export interface StoreSettings {
@@ -199,6 +207,7 @@ export interface SessionStore {
    * (`mayBeginAfterCutoff`). Atomic, one round trip. If the cap ends other sessions, this store object's own listener has been told by the time it resolves.
    * It does not wait for the feed entries. If they cannot be written, other processes learn of the ending when they next
    * ask. `onLate` is called with an answer that comes after the call has rejected: the sighting was recorded all the same.
+   * Rejects with `CannotTellYet` if what it has may be old.
    */
   sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer>;
 

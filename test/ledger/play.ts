@@ -379,7 +379,7 @@ class Run {
           answers.every((answer) => answer === 'live'),
         );
     }
-    for (const [life, records] of shown) this.rules.listed(life, records, isLive, recorded);
+    for (const [life, records] of shown) this.rules.listed(life, records, isLive, recorded, known);
     if (this.#open > 0) this.rules.violate('answers', `${this.#open} requests got no answer`);
   }
   async #listed({ process }: Life): Promise<SessionRecord[]> {

@@ -229,13 +229,19 @@ export class Rules {
       mayCover: (session) =>
         isAbout(session) &&
         (seen.has(session.handle) ||
-          (this.hasLost && (this.#askedAt.get(session.handle) ?? Infinity) <= ending.acknowledgedAt) ||
+          (this.hasLost && this.#mayBeFoundEnded(session, at, ending)) ||
           this.#beganAt(session) < 1000 * secondOf(at)),
       acknowledgedAt: Infinity,
       isLost: false,
       isUntold: false,
     };
     this.#endings.push(ending);
+  }
+
+  /** A process that hears of a cutoff takes an answer that does not know it for an earlier one, unless it knew the cutoff. */
+  #mayBeFoundEnded(session: Session, at: number, { acknowledgedAt }: Ended): boolean {
+    const isInItsSecond = secondOf(this.#beganAt(session)) === secondOf(at);
+    return isInItsSecond || (this.#askedAt.get(session.handle) ?? Infinity) <= acknowledgedAt;
   }
 
   #endedEverywhere(origin: string, at: number): void {
@@ -492,6 +498,7 @@ export class Rules {
     records: readonly SessionRecord[],
     isLive: ReadonlyMap<Session, boolean>,
     recorded: ReadonlyMap<string, number>,
+    known: ReadonlyMap<string, Rule>,
   ): void {
     // Requests may take the place of other sessions, and other clocks find that a session was not used for long.
     if (this.#setting.maxSessions < 100 || this.hasSetClocks) return;
@@ -500,11 +507,11 @@ export class Rules {
     const shown = new Map(records.map((record) => [record.handle, record]));
     for (const [session, live] of isLive) {
       const { handle, name, isTracked, tokens } = session;
-      if (this.#endings.some((ended) => ended.isLost && ended.covers(session, tokens[0]!))) continue;
       const record = shown.get(handle);
-      if (record !== undefined && !(live && isTracked)) this.violate('lists', `session ${name} is listed`);
-      // It lapses without a request.
-      if (this.#setting.tokenFor < this.#elapsed() || !live) continue;
+      const isKnownEnded = !live && known.get(handle) === 'healed' && !this.#isOfLaterSignIn(session, tokens.at(-1)!);
+      if (record !== undefined && (isKnownEnded || !isTracked)) this.violate('lists', `session ${name} is listed`);
+      // It lapses without a request, and what was recorded before a loss was noticed is recorded again with the next one.
+      if (this.hasLost || this.#setting.tokenFor < this.#elapsed() || !live) continue;
       if (record === undefined && recorded.has(handle)) this.violate('lists', `session ${name} is not listed`);
       const earlier = (life.uses.get(handle) ?? []).filter(({ resolvedAt }) => resolvedAt < this.#elapsed());
       const usedAt = Math.max(...earlier.map(({ at }) => at));
