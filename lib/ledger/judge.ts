@@ -79,9 +79,11 @@ export class Judge {
 
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
-    const { lastSeenAt, client, token } = entry.activity;
+    const { lastSeenAt, client, clientAt, token } = entry.activity;
     const { questions, answers } = this.#options;
-    await questions.send(entry, { at: lastSeenAt, ...client }, token, answers).outcome;
+    // A first request that could not be answered may have left nothing but its client.
+    const at = Math.max(lastSeenAt, clientAt);
+    await questions.send(entry, { at, ...client }, token, answers).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
