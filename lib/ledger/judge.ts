@@ -1,7 +1,7 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
 import type { LoginError } from '../core/errors.js';
-import type { SessionUser, Sighting } from '../core/session.js';
+import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
 import type { SessionStore, Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
@@ -65,12 +65,14 @@ export class Judge {
 
   /** The same judgement without a sighting: nothing is recorded, extended or counted. */
   async peek(token: VerifiedToken, at: number): Promise<LiveAnswer | LiveSession> {
-    const { table, freshness, questions, answers, endings } = this.#options;
+    const { table, watched, freshness, questions, answers, endings } = this.#options;
     const entry = table.peek(token.handle);
     if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
     this.#refuseKnownEnded(token, at);
     const policy = table.policyOf(token.user);
-    const { answer, question } = await questions.peek(token, policy, at);
+    // The store ends what it finds idle: it must know of uses that are not written yet.
+    const knownUse = (entry ?? watched.find(token.handle))?.knownUse(at);
+    const { answer, question } = await questions.peek(token, policy, at, knownUse);
     const verdict = judgeAnswer(answer, endings, token, question, policy, at);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
@@ -80,10 +82,9 @@ export class Judge {
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, client, clientAt, token } = entry.activity;
-    const { questions, answers } = this.#options;
     // A first request that could not be answered may have left nothing but its client.
     const at = Math.max(lastSeenAt, clientAt);
-    await questions.send(entry, { at, ...client }, token, answers).outcome;
+    await this.#send(entry, { at, ...client }, token).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -107,7 +108,7 @@ export class Judge {
     sighting: Sighting,
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
-    const { availability, questions, answers, track } = this.#options;
+    const { availability, questions, track } = this.#options;
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (availability.isDown('commands') && this.#mayGoOn(entry)) return this.#goOn(entry, token, sighting);
@@ -119,13 +120,18 @@ export class Judge {
     // Whatever an option's function throws, nothing has changed by then.
     const isTracked = track(token);
     const { at, ip, userAgent, byProgram = false } = sighting;
-    if (entry === undefined) this.#confirmOverdue(token.user, at);
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
     activity.locate({ at, ip, userAgent, byProgram });
-    const call = questions.send(asked, { at, ...activity.client }, token.times, answers);
+    const call = this.#send(asked, { at, ...activity.client }, token.times);
     return this.#answered(asked, call, token, sighting, fresh);
+  }
+
+  #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
+    const { questions, answers } = this.#options;
+    if (entry.knowledge.state === 'unasked') this.#confirmOverdue(entry.user, sighting.at);
+    return questions.send(entry, sighting, token, answers);
   }
 
   /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
@@ -133,7 +139,8 @@ export class Judge {
     const { table, activityInterval } = this.#options;
     for (const entry of table.ofUser(key)) {
       const { isUnwritten, writtenAt } = entry.activity;
-      if (isUnwritten && at >= writtenAt + 2 * activityInterval) this.confirmInBackground(entry);
+      const isOverdue = isUnwritten && at >= writtenAt + 2 * activityInterval;
+      if (isOverdue && entry.knowledge.state === 'live') this.confirmInBackground(entry);
     }
   }
 
@@ -258,6 +265,8 @@ export class Judge {
     if (knowledge.state === 'ended' || (knowledge.state === 'unasked' && policy.idleTimeout === null)) return;
     const held = table.peek(entry.handle) ?? table.attach(token, entry, () => entry);
     held.activity.usedAt(sighting.at);
+    // A sighting with a token that had expired by then would not be taken.
+    held.activity.extend(token.times);
     if (held.activity.isUnwritten) unwritten.add(held);
   }
 

@@ -11,10 +11,14 @@ const POLICY: SessionPolicy = {
   maxSessions: 100,
   atSessionLimit: 'end-oldest',
 };
-const CUTOFF = standingCutoff(
-  null,
-  { at: NOW, except: null, reason: 'password_changed', by: null, origin: 'a-store', isRestored: false },
-);
+const CUTOFF = standingCutoff(null, {
+  at: NOW,
+  except: null,
+  reason: 'password_changed',
+  by: null,
+  origin: 'a-store',
+  isRestored: false,
+});
 const GLOBAL = { at: NOW, reason: 'incident', by: null, origin: 'a-store' };
 const TOKEN = { beganAt: NOW - 60_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null };
 const RECORD: KeptRecord = {

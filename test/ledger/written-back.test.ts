@@ -2,6 +2,7 @@
 
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
 import { redisStore, type ManagedSessionsOptions, type SessionEvents } from '../../lib/index.js';
+import { createTestClock, type TestClock } from '../../lib/testing/index.js';
 import { eventually, type TestRedis } from '../support/redis.js';
 import {
   BOUND,
@@ -48,6 +49,29 @@ async function siteOf(
   site.sessions.on('sessionEnded', (event) => endings.push(event));
   await untilFresh(site);
   return { site, endings, commands, feed };
+}
+
+/** Which process writes back: the one that ended the sessions, which also announces again, or one that has heard of it. */
+const WRITERS = [
+  ['by the process that ended them', true],
+  ['by another', false],
+] as const;
+
+/** The process that ends the sessions, and the one that lives on and writes back. */
+async function endersOf(
+  started: Started,
+  redis: TestRedis,
+  isSame: boolean,
+  options?: Partial<ManagedSessionsOptions>,
+): Promise<{ ender: Told; here: Told }> {
+  const here = await siteOf(started, redis, options);
+  return { here, ender: isSame ? here : await siteOf(started, redis, options) };
+}
+
+/** Until the process that lives on knows of so many endings; the other one is gone then. */
+async function endedAndGone({ ender, here }: { ender: Told; here: Told }, count: number): Promise<void> {
+  await eventually('it is told', () => Promise.resolve(here.endings.length === count));
+  if (ender !== here) await ender.site.stop();
 }
 
 function cutOff({ commands, feed }: Told): void {
@@ -107,10 +131,11 @@ async function expectRefusedBy(limit: number, told: Told, sids: readonly string[
 const beganBefore = Math.floor(Date.now() / 1000) - 60;
 const tokenFor = (sid: string): string => tokenOf('person', { sid, iat: beganBefore });
 
-test('a snapshot is restored between a revocation and the return of a process that was cut off', () =>
+test.each(WRITERS)('a snapshot is restored before a process that was cut off returns; written back %s', (_, isSame) =>
   used(async (started) => {
     const redis = await started.redis();
-    const [here, there] = [await siteOf(started, redis), await siteOf(started, redis)];
+    const { here, ender } = await endersOf(started, redis, isSame);
+    const there = await siteOf(started, redis);
     const sids = SESSIONS.slice(0, 5);
     for (const { site } of [here, there])
       for (const sid of [...sids, 'kept']) await untilAnswers(site, tokenFor(sid), 200);
@@ -126,7 +151,8 @@ test('a snapshot is restored between a revocation and the return of a process th
     const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
 
     cutOff(there);
-    for (const sid of sids) await revoked(here.site, tokenFor(sid));
+    for (const sid of sids) await revoked(ender.site, tokenFor(sid));
+    await endedAndGone({ ender, here }, sids.length);
     await redis.restore(saved);
     await untilWrittenBack(redis, before);
     await heal(there);
@@ -134,7 +160,7 @@ test('a snapshot is restored between a revocation and the return of a process th
     await untilReadAfter(returned, there);
 
     await expectRefusedBy(returned + BOUND + STORE_TIMEOUT, there, sids, signals);
-    expect(handlesOf(here.endings, true)).toEqual(sids.map(handleOf));
+    expect(handlesOf(here.endings, isSame)).toEqual(sids.map(handleOf));
 
     await redis.cli('flushall');
     const lost = performance.now();
@@ -143,7 +169,8 @@ test('a snapshot is restored between a revocation and the return of a process th
       await untilReadAfter(lost, told);
       expect(told.endings).toHaveLength(sids.length);
     }
-  }));
+  }),
+);
 
 interface Ending {
   readonly sids: readonly string[];
@@ -169,38 +196,110 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   },
 };
 
-test.each(Object.entries(ENDINGS))('FLUSHALL, and a process that started after the acknowledgement: %s', (_, ending) =>
-  used(async (started) => {
-    const { sids, live } = ending;
-    const redis = await started.redis();
-    const here = await siteOf(started, redis);
-    for (const sid of [...SESSIONS, 'kept']) await untilAnswers(here.site, tokenFor(sid), 200);
-    await ending.end(here.site);
-    await eventually('it is told', () => Promise.resolve(here.endings.length === sids.length));
+const ENDINGS_BY_WRITER = Object.entries(ENDINGS).flatMap(([name, ending]) =>
+  WRITERS.map(([writer, isSame]) => [`${name}, written back ${writer}`, ending, isSame] as const),
+);
 
-    const late = await siteOf(started, redis);
+test.each(ENDINGS_BY_WRITER)(
+  'FLUSHALL, and a process that started after the acknowledgement: %s',
+  (_, ending, isSame) =>
+    used(async (started) => {
+      const { sids, live } = ending;
+      const redis = await started.redis();
+      const { here, ender } = await endersOf(started, redis, isSame);
+      for (const sid of [...SESSIONS, 'kept']) await untilAnswers(here.site, tokenFor(sid), 200);
+      await ending.end(ender.site);
+      await endedAndGone({ ender, here }, sids.length);
+
+      const late = await siteOf(started, redis);
+      cutOff(here);
+      await redis.cli('flushall');
+      await untilReadAfter(performance.now(), late);
+      // Nobody knows better as long as the first process is away.
+      for (const sid of [...sids, ...live]) await untilAnswers(late.site, tokenFor(sid), 200);
+      const signals = await Promise.all(sids.map((sid) => signalOf(late, tokenFor(sid))));
+      const keptSignals = await Promise.all(live.map((sid) => signalOf(late, tokenFor(sid))));
+      const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
+
+      await heal(here);
+      const writtenBack = await untilWrittenBack(redis, before);
+      await expectRefusedBy(writtenBack + BOUND + STORE_TIMEOUT, late, sids, signals);
+      for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
+      expect(keptSignals.map(({ aborted }) => aborted)).toEqual(live.map(() => false));
+
+      await redis.cli('flushall');
+      const lost = performance.now();
+      await untilWrittenBack(redis, new Map(sids.map((sid) => [sid, null])));
+      for (const told of [here, late]) await untilReadAfter(lost, told);
+      expect(handlesOf(here.endings, isSame).sort()).toEqual(sids.map(handleOf).sort());
+      expect(here.endings).toHaveLength(sids.length);
+      expect(late.endings).toHaveLength(sids.length);
+      for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
+    }),
+);
+
+/** Behind Redis, and in the middle of a second: a cutoff has exactly this time. */
+function clockInASecond(): TestClock {
+  return createTestClock(Math.floor(Date.now() / 1000) * 1000 - 2500);
+}
+
+const LOGINS = WRITERS.flatMap(([writer, isSame]) => [
+  [`in the cutoff's own second stays live when the cutoff is written back ${writer}`, 0, isSame] as const,
+  [`a second after the cutoff stays live when the cutoff is written back ${writer}`, 1, isSame] as const,
+]);
+
+test.each(LOGINS)('a login %s', (_, later, isSame) =>
+  used(async (started) => {
+    const clock = clockInASecond();
+    const second = Math.floor(clock.now() / 1000);
+    const tokenIn = (sid: string, iat = second): string => tokenOf('person', { sid, iat });
+    const redis = await started.redis();
+    const { here, ender } = await endersOf(started, redis, isSame, { clock });
+    for (const sid of SESSIONS) await untilAnswers(here.site, tokenFor(sid), 200);
+    await untilAnswers(here.site, tokenIn('same second, but before'), 200);
+    await ender.site.sessions.revokeAll('person');
+    await endedAndGone({ ender, here }, SESSIONS.length + 1);
+    clock.advance(later * 1000);
+    const login = tokenIn('login', second + later);
+    await untilAnswers(here.site, login, 200);
+
+    const late = await siteOf(started, redis, { clock });
     cutOff(here);
     await redis.cli('flushall');
     await untilReadAfter(performance.now(), late);
-    // Nobody knows better as long as the first process is away.
-    for (const sid of [...sids, ...live]) await untilAnswers(late.site, tokenFor(sid), 200);
-    const signals = await Promise.all(sids.map((sid) => signalOf(late, tokenFor(sid))));
-    const keptSignals = await Promise.all(live.map((sid) => signalOf(late, tokenFor(sid))));
-    const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
+    const ended = [...SESSIONS.map(tokenFor), tokenIn('same second, but before')];
+    for (const token of [...ended, login]) await untilAnswers(late.site, token, 200);
+    const unknown = tokenIn('a login that is first seen later', second + later);
+    const signal = await signalOf(late, login);
 
+    // Questions about the login are open all the time, and their answers come later than the notices.
+    late.commands.delay(100, 'down');
+    let isOver = false;
+    const statuses = new Set<number>();
+    const pressed = Promise.all(
+      Array.from({ length: 5 }, async () => {
+        while (!isOver) statuses.add((await late.site.ask(login, '/fresh')).status);
+      }),
+    );
     await heal(here);
-    const writtenBack = await untilWrittenBack(redis, before);
-    await expectRefusedBy(writtenBack + BOUND + STORE_TIMEOUT, late, sids, signals);
-    for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
-    expect(keptSignals.map(({ aborted }) => aborted)).toEqual(live.map(() => false));
+    for (const token of ended) await untilAnswers(late.site, token, 401);
+    isOver = true;
+    await pressed;
+    late.commands.delay(0);
+    expect(statuses.has(401)).toBe(false);
 
-    await redis.cli('flushall');
-    const lost = performance.now();
-    await untilWrittenBack(redis, new Map(sids.map((sid) => [sid, null])));
-    for (const told of [here, late]) await untilReadAfter(lost, told);
-    expect(handlesOf(here.endings, true).sort()).toEqual(sids.map(handleOf).sort());
-    expect(here.endings).toHaveLength(sids.length);
-    expect(late.endings).toHaveLength(sids.length);
-    for (const told of [here, late]) for (const sid of live) await untilAnswers(told.site, tokenFor(sid), 200);
+    for (const { site, endings } of [here, late]) {
+      for (const token of [login, unknown]) expect(await untilKnown(site, token)).toBe(200);
+      for (const token of ended) expect(await untilKnown(site, token)).toBe(401);
+      expect(endings.map(({ handle }) => handle)).not.toContain(handleOf('login'));
+    }
+    expect(signal.aborted).toBe(false);
   }),
 );
+
+function untilKnown(site: Site, token: string): Promise<number> {
+  return eventually('the store is asked', async () => {
+    const { status } = await site.ask(token);
+    return status !== 503 && status;
+  });
+}

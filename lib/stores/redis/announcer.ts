@@ -7,7 +7,7 @@ import type { FeedListener, Notice } from '../store.js';
 import { Announced, type Publication } from './announced.js';
 import type { RunScript } from './connection.js';
 import { keyList, NEVER_TRIMMED_FOR, PUBLISH, type FeedKeys, type Publishing } from './feed-scripts.js';
-import { encodeNotice } from './notices.js';
+import { decodeNotice, encodeNotice } from './notices.js';
 
 const FEED_KEYS_LIVE = 30 * 24 * 3600 * 1000;
 /** Entries that one script writes again. */
@@ -78,7 +78,8 @@ export class Announcer {
     return { newEpoch, liveFor: FEED_KEYS_LIVE, trimmedFrom };
   }
 
-  #repeat(entries: readonly string[]): void {
+  #repeat(lost: readonly string[]): void {
+    const entries = [...new Set(lost.map(toldAgain))];
     for (let from = 0; from < entries.length; from += REPEAT_BATCH) {
       // If it fails, the next round of the feed finds them lost.
       const publication = this.#announced.send(entries.slice(from, from + REPEAT_BATCH), true);
@@ -95,4 +96,11 @@ export class Announcer {
     }
     this.#announced.acknowledge(publication, this.#options.elapsed());
   }
+}
+
+/** A cutoff as one that is written back: where data was lost, no record shows that a later login survived it. */
+function toldAgain(entry: string): string {
+  const notice = decodeNotice(entry);
+  if (notice?.kind !== 'cutoff') return entry;
+  return encodeNotice({ ...notice, cutoff: { ...notice.cutoff, isRestored: true } });
 }

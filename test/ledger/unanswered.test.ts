@@ -1,0 +1,99 @@
+/** Requests that could only be answered with 503 are uses of their sessions. */
+
+import type { VerifiedToken } from '../../lib/tokens/verify.js';
+import { POLICY, Process, Server, STORE_TIMEOUT, token } from './simulation.js';
+import { START, useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
+
+const MINUTE = 60_000;
+const IDLE = 30 * MINUTE;
+const policy = { ...POLICY, idleTimeout: IDLE };
+
+/** As a client has it that gets a token of five minutes whenever the one before is about to expire. */
+const refreshed = (elapsed: number): VerifiedToken =>
+  token('ann', 'a1', { expiresAt: START + (Math.floor(elapsed / (5 * MINUTE)) + 1) * 5 * MINUTE });
+
+let server: Server;
+let time: VirtualTime;
+
+beforeEach(() => {
+  useVirtualTimers();
+  server = new Server();
+  time = new VirtualTime();
+});
+afterEach(() => {
+  useRealTimers();
+});
+
+const started = (): Process => new Process(0, server, time, { policyOf: () => policy });
+
+async function ask(process: Process): Promise<string> {
+  const answer = process.request(refreshed(time.elapsed), time.clock.now());
+  await process.settle();
+  const outcome = await answer;
+  return outcome === 'live' ? 'live' : outcome.code;
+}
+
+/** The store is away for longer than the idle timeout, and the session is used all the time. */
+async function goOnWithoutStore(process: Process): Promise<void> {
+  process.wire.isBroken = true;
+  process.wire.cut();
+  for (let count = 0; count < 40; count += 1) {
+    await time.advance(MINUTE);
+    const outcome = await process.request(refreshed(time.elapsed), time.clock.now());
+    if (count > 0) expect(outcome).toMatchObject({ code: 'store_unavailable' });
+  }
+  process.wire.isBroken = false;
+}
+
+describe.each(['knew it', 'missed something meanwhile', 'was started meanwhile'])('where the process %s', (process) => {
+  const begun = async (): Promise<Process> => {
+    const first = started();
+    await first.round();
+    expect(await ask(first)).toBe('live');
+    await time.advance(MINUTE);
+    if (process === 'was started meanwhile') return started();
+    if (process === 'missed something meanwhile') {
+      first.wire.isBroken = true;
+      server.epoch += 1;
+      await first.round();
+    }
+    return first;
+  };
+
+  test('refreshed tokens count: what is told to the store is told with the last of them', async () => {
+    const here = await begun();
+    await goOnWithoutStore(here);
+    // By the timer, before the next request.
+    for (let count = 0; count < 30; count += 1) {
+      await time.advance(STORE_TIMEOUT / 10);
+      await here.settle();
+    }
+    expect(await ask(here)).toBe('live');
+  });
+
+  test('a judgement without a sighting tells of them too', async () => {
+    const here = await begun();
+    await goOnWithoutStore(here);
+    await time.advance(STORE_TIMEOUT / 10);
+    const peeked = here.ledger.peek(refreshed(time.elapsed), time.clock.now());
+    await here.settle();
+    await expect(peeked).resolves.toMatchObject({ handle: refreshed(0).handle });
+    expect(await ask(here)).toBe('live');
+  });
+
+  test('nobody comes back after a pause', async () => {
+    const here = await begun();
+    here.wire.isBroken = true;
+    await time.advance(IDLE + MINUTE);
+    for (let count = 0; count < 5; count += 1) {
+      await here.request(refreshed(time.elapsed), time.clock.now());
+      await time.advance(MINUTE);
+    }
+    here.wire.isBroken = false;
+    await time.advance(STORE_TIMEOUT / 10);
+    const peeked = here.ledger.peek(refreshed(time.elapsed), time.clock.now()).catch((error: unknown) => error);
+    await here.settle();
+    expect(await peeked).toMatchObject({ code: 'session_idle' });
+    expect(await ask(here)).toBe('session_idle');
+  });
+});
