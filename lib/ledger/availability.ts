@@ -2,6 +2,7 @@
 
 import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
+import { CannotTellYet } from '../stores/store.js';
 
 /** What cannot be reached: commands, the feed, or both. */
 type Part = 'commands' | 'feed';
@@ -59,7 +60,10 @@ export class Availability {
       this.noteUp('commands');
       return answer;
     } catch (error) {
-      throw this.noteDown('commands', error);
+      if (!(error instanceof CannotTellYet)) throw this.noteDown('commands', error);
+      // This is an answer.
+      this.noteUp('commands');
+      throw error;
     }
   }
 

@@ -3,7 +3,7 @@
 import type { LoginError } from '../core/errors.js';
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
-import type { SessionStore, Tombstone } from '../stores/store.js';
+import { CannotTellYet, type SessionStore, type Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Answers } from './answers.js';
@@ -182,7 +182,7 @@ export class Judge {
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       this.#recordUnanswered(entry, token, sighting);
-      if (fresh || !this.#mayGoOn(entry)) throw error;
+      if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry)) throw error;
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);

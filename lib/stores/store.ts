@@ -1,10 +1,18 @@
 /** The contract of a session store: what each method guarantees to the ledger. */
 
 import { isObject, kindOf } from '../core/check.js';
+import { LoginError } from '../core/errors.js';
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { Cutoff, GlobalCutoff, KnownUse } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
+
+/** The store can be reached, and answered, but it cannot tell yet whether a session is live: what it has of it may be old. */
+export class CannotTellYet extends LoginError {
+  constructor(message: string) {
+    super('store_unavailable', message);
+  }
+}
 
 /** What the store must know of the object that uses it. Passed once, before any other call. */
 export interface StoreSettings {
@@ -197,8 +205,7 @@ export interface SessionStore {
    * Judges by the record and by what the caller knows (`knownUse`). If the record is old or lost, a session that the caller
    * knows to be in use is not idle, and needs no new place under the cap. An ending is dated by when it was due. If a
    * session that is not on record may have begun after the cutoff that ends it (`mayBeginAfterCutoff`), no tombstone is
-   * written. A store that may have lost the latest uses may reject with `store_unavailable` instead of ending a session as
-   * idle.
+   * written. It rejects with `CannotTellYet` if it would end a session as idle by a record that may be old.
    *
    * If the cap ends other sessions, this store object's own listener has been told by the time it resolves. It does not wait
    * for the feed entries. If they cannot be written, other processes learn of the ending when they next ask. `onLate` is

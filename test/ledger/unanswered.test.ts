@@ -1,5 +1,7 @@
 /** Requests that could only be answered with 503 are uses of their sessions. */
 
+import type { LedgerOptions } from '../../lib/ledger/ledger.js';
+import { CannotTellYet } from '../../lib/stores/store.js';
 import type { VerifiedToken } from '../../lib/tokens/verify.js';
 import { POLICY, Process, Server, STORE_TIMEOUT, token } from './simulation.js';
 import { START, useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
@@ -24,7 +26,8 @@ afterEach(() => {
   useRealTimers();
 });
 
-const started = (): Process => new Process(0, server, time, { policyOf: () => policy });
+const started = (options: Partial<LedgerOptions> = {}): Process =>
+  new Process(0, server, time, { policyOf: () => policy, ...options });
 
 async function ask(process: Process): Promise<string> {
   const answer = process.request(refreshed(time.elapsed), time.clock.now());
@@ -97,3 +100,19 @@ describe.each(['knew it', 'missed something meanwhile', 'was started meanwhile']
     expect(await ask(here)).toBe('session_idle');
   });
 });
+
+test.each(['refuse', { allowFor: 60 * MINUTE }, 'allow'] as const)(
+  'a store that cannot tell yet is not away: %j does not apply, and nothing is reported',
+  async (whenStoreDown) => {
+    const here = started({ whenStoreDown });
+    await here.round();
+    expect(await ask(here)).toBe('live');
+    await time.advance(IDLE + MINUTE);
+    const sight = jest.spyOn(server.store, 'sight').mockRejectedValue(new CannotTellYet('It was just started'));
+    expect(await ask(here)).toBe('store_unavailable');
+    expect(here.events.map(({ name }) => name)).toEqual(['sessionStarted']);
+    sight.mockRestore();
+    // This was no use before the pause was over.
+    expect(await ask(here)).toBe('session_idle');
+  },
+);

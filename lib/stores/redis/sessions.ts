@@ -1,11 +1,10 @@
 /** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { LRUCache } from 'lru-cache';
-import { LoginError } from '../../core/errors.js';
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionRecord, SessionUser } from '../../core/session.js';
-import type { EndedByCutoff, Notice, SessionStore, Tombstone } from '../store.js';
+import { CannotTellYet, type EndedByCutoff, type Notice, type SessionStore, type Tombstone } from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
 import {
@@ -58,7 +57,7 @@ export class RedisSessions {
       });
       announceEnded(ended);
       if (answer === 'unknown')
-        throw new LoginError('store_unavailable', 'Redis was started a moment ago, and may not know of the latest use');
+        throw new CannotTellYet('Redis was started a moment ago, and may not know of the latest use');
       if (answer !== 'again') return answer;
     }
   };
