@@ -177,9 +177,12 @@ elseif before == 'expired' or before == 'idle' then
   tombstone = parse(handle, writeTombstone(handle, runOutOf(known, before, beforeSince, tombstoneUntil(known))))
 end
 if tombstone then
-  local needed = tombstoneUntil({ tokensEndAt = tokensEndAt })
-  if needed <= tombstone.keptUntil then return { 'ended', tombstone.text } end
-  return { 'ended', extendTombstone(tombstone, math.min(needed + tombstoneFor, ${LAST_MOMENT})) }
+  local text, needed = tombstone.text, tombstoneUntil({ tokensEndAt = tokensEndAt })
+  if needed > tombstone.keptUntil then
+    text = extendTombstone(tombstone, math.min(needed + tombstoneFor, ${LAST_MOMENT}))
+  end
+  -- Only this caller knew of it: others may have been told that it is live.
+  return { 'ended', text, '', '', kept and {} or { handle, text }, '' }
 end
 local function endedUnkept(ending)
   ending.origin = ''
