@@ -146,6 +146,11 @@ export class Facts {
     return this.troubles(life).some((trouble) => trouble.from < to && trouble.to > from);
   }
 
+  /** Some process found the store out of reach. */
+  wasStoreDown({ from, to }: Span): boolean {
+    return [...this.#storeDown.values()].flat().some((down) => down.from < to && down.to > from);
+  }
+
   /** The end of the last trouble that began before a moment; -Infinity if there was none. */
   troubledUntil(life: number, before: number): number {
     const ends = this.troubles(life)

@@ -4,7 +4,9 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { Violation } from './rules.js';
 import type { Schedule } from './schedule.js';
+import type { Theme } from './themes.js';
 
 export interface PlantedFault {
   readonly name: string;
@@ -13,6 +15,12 @@ export interface PlantedFault {
   /** It must be in the file. */
   readonly text: string;
   readonly replacement: string;
+  /** The rules that it breaks. */
+  readonly breaks: readonly Violation['rule'][];
+  /** In the schedules of which theme it shows. Default: in random ones. */
+  readonly theme?: Theme;
+  /** The first seed to try. Default: 1. */
+  readonly seed?: number;
   /** Only runs in which it can show. Default: all. */
   readonly shows?: (schedule: Schedule) => boolean;
 }
@@ -21,17 +29,6 @@ const ROOT = join(__dirname, '../..');
 
 /** Whoever is not told of an ending asks only after a while. */
 const asksRarely = ({ settings }: Schedule): boolean => settings.activityInterval === 5000;
-const losesData = ({ steps }: Schedule): boolean =>
-  steps.some((step) => step.do === 'redis-restart' || step.do === 'flush');
-const killsProcesses = ({ steps }: Schedule): boolean => steps.some((step) => step.do === 'start');
-const cutsOff = ({ steps }: Schedule): boolean => steps.some((step) => step.do === 'link' || step.do === 'redis-stop');
-const hasIdleTimeout = ({ settings }: Schedule): boolean => settings.idleTimeout !== null;
-const trims = ({ steps }: Schedule): boolean => steps.some((step) => step.do === 'trim');
-const keepsData = (schedule: Schedule): boolean => !losesData(schedule) && !schedule.withReplica;
-const both =
-  (...conditions: readonly ((schedule: Schedule) => boolean)[]) =>
-  (schedule: Schedule): boolean =>
-    conditions.every((condition) => condition(schedule));
 
 export const PLANTED: readonly PlantedFault[] = [
   // What a process knows
@@ -40,28 +37,33 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/ended.js',
     text: 'return this.#standing(handle, now)?.tombstone;',
     replacement: 'return undefined;',
-    shows: losesData,
+    breaks: ['R1', 'R2'],
+    theme: 'loss',
+    seed: 2,
   },
   {
     name: 'does not ask when memory is old',
     file: 'ledger/knowledge.js',
     text: 'if (freshness.ageOf(vouch) > freshness.bound)',
     replacement: 'if (false)',
-    shows: both(cutsOff, ({ settings }) => settings.whenStoreDown === 'refuse'),
+    breaks: ['R1'],
+    theme: 'missed',
   },
   {
     name: 'a feed is always fresh',
     file: 'stores/redis/feed.js',
     text: 'return elapsed() - this.#countedAt;',
     replacement: 'return this.#countedAt === -Infinity ? Infinity : 0;',
-    shows: both(cutsOff, ({ settings }) => settings.whenStoreDown === 'refuse'),
+    breaks: ['R1'],
+    theme: 'missed',
   },
   {
     name: 'nothing is doubted after a gap',
     file: 'ledger/freshness.js',
     text: 'this.#generation += 1;',
     replacement: '',
-    shows: both(trims, asksRarely),
+    breaks: ['R1'],
+    theme: 'missed',
   },
   {
     name: 'a fresh request is answered from memory',
@@ -69,32 +71,40 @@ export const PLANTED: readonly PlantedFault[] = [
     text: 'entry !== undefined && !fresh && assess(',
     replacement: 'entry !== undefined && assess(',
     shows: asksRarely,
+    breaks: ['R1'],
   },
   {
     name: 'memory answers for an idle session',
     file: 'ledger/knowledge.js',
     text: "return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';",
     replacement: "return 'vouched';",
-    shows: both(hasIdleTimeout, keepsData),
+    breaks: ['R7'],
+    theme: 'idle',
   },
   {
     name: 'a session that is known to be ended passes in an outage',
     file: 'ledger/judge.js',
     text: 'if (tombstone !== undefined) {',
     replacement: 'if (tombstone !== undefined && !this.#options.availability.isDown("commands")) {',
-    shows: both(cutsOff, ({ settings }) => settings.whenStoreDown === 'allow'),
+    breaks: ['R1', 'R2'],
+    theme: 'idle',
+    seed: 4,
   },
   {
     name: 'the start of a session does not count before it is asked about',
     file: 'core/record.js',
     text: 'return secondOf(startedAt) < secondOf(cutoff.at);',
     replacement: 'return true;',
+    breaks: ['R4'],
+    theme: 'endings',
   },
   {
     name: 'a process forgets whom a cutoff excepts',
     file: 'core/record.js',
     text: 'if (handle === cutoff.except)',
     replacement: 'if (false)',
+    breaks: ['R4'],
+    theme: 'endings',
   },
   // Notices
   {
@@ -102,62 +112,73 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/endings.js',
     text: "this.learnTombstone(user, notice.tombstone, 'notice');",
     replacement: ';',
-    shows: asksRarely,
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'a notice of a cutoff is not taken in',
     file: 'ledger/endings.js',
     text: 'this.#learnCutoff(notice);',
     replacement: ';',
-    shows: asksRarely,
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'the global cutoff ends nothing that is known',
     file: 'ledger/endings.js',
     text: 'globalCutoff.learn(cutoff);',
     replacement: 'globalCutoff.learn(cutoff); return;',
-    shows: both(asksRarely, ({ steps }) => steps.some((step) => step.do === 'end-everywhere')),
+    breaks: ['R1'],
+    theme: 'endings',
+    seed: 2,
   },
   {
     name: 'the place in the feed is not kept',
     file: 'stores/redis/feed.js',
     text: 'this.#position = step.position;',
     replacement: '',
-    shows: asksRarely,
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'a gap is not told',
     file: 'stores/redis/feed.js',
     text: 'if (this.#owedGap !== null)',
     replacement: 'if (false)',
-    shows: both(trims, asksRarely),
+    breaks: ['R1'],
+    theme: 'missed',
   },
   {
     name: 'an ending is told again by each notice',
     file: 'ledger/ended.js',
     text: 'if (this.#announced.has(handle))',
     replacement: 'if (false)',
+    breaks: ['R5'],
+    theme: 'endings',
   },
   {
     name: 'nobody says that it ended a session',
     file: 'ledger/endings.js',
     text: 'ending.origin === origin',
     replacement: 'false',
-    shows: both(keepsData, (schedule) => !killsProcesses(schedule)),
+    breaks: ['R5'],
+    theme: 'endings',
   },
   {
     name: 'everybody says that it ended a session',
     file: 'ledger/endings.js',
     text: 'ending.origin === origin',
     replacement: 'true',
-    shows: keepsData,
+    breaks: ['R5'],
+    theme: 'endings',
   },
   {
     name: 'every sighting is a start',
     file: 'stores/redis/sight-script.js',
     text: "created: before === '' && row !== '',",
     replacement: 'created: true,',
-    shows: keepsData,
+    breaks: ['R5'],
+    theme: 'endings',
   },
   // Writing endings
   {
@@ -165,46 +186,56 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sessions.js',
     text: 'await tell(revoked);',
     replacement: ';',
-    shows: asksRarely,
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'a notice without a tombstone',
     file: 'stores/redis/session-prelude.js',
     text: "redis.call('HSET', sessions, handle, text)\n  redis.call('HDEL', rows, handle)",
     replacement: "redis.call('HDEL', sessions, handle)\n  redis.call('HDEL', rows, handle)",
-    shows: killsProcesses,
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'a sighting brings an ended session back',
     file: 'stores/redis/sight-script.js',
     text: 'local kept = find(handle)',
     replacement: 'local kept = find(handle)\nif kept and kept.isTombstone then kept = nil end',
-    shows: killsProcesses,
+    breaks: ['R1', 'R2'],
+    theme: 'endings',
   },
   {
     name: 'logout ends nothing',
     file: 'http/logout.js',
     text: 'await ledger.revoke(',
     replacement: 'void (',
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'the store forgets whom a cutoff excepts',
     file: 'stores/redis/session-prelude.js',
     text: 'local isExcepted = handle == cutoff.except',
     replacement: 'local isExcepted = false',
+    breaks: ['R4'],
+    theme: 'endings',
   },
   {
     name: 'a cutoff does not end what is on record',
     file: 'stores/redis/session-prelude.js',
     text: 'if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return true end',
     replacement: '',
+    breaks: ['R1'],
+    theme: 'endings',
   },
   {
     name: 'a revocation ends the session of its process alone',
     file: 'stores/redis/announcer.js',
     text: 'if (notices.length > 0)',
     replacement: 'if (false)',
-    shows: asksRarely,
+    breaks: ['R1'],
+    theme: 'endings',
   },
   // Losses
   {
@@ -212,14 +243,17 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-scripts.js',
     text: 'elseif lost.keptUntil >= past then',
     replacement: 'elseif false then',
-    shows: both(losesData, killsProcesses, ({ settings }) => settings.activityInterval === 300),
+    breaks: ['R1'],
+    theme: 'loss',
+    seed: 2,
   },
   {
     name: 'what is written back is not told',
     file: 'stores/redis/sessions.js',
     text: 'announcer.announce(endingNotices(user, tombstones), run)',
     replacement: 'Promise.resolve()',
-    shows: both(losesData, killsProcesses, asksRarely),
+    breaks: ['R1'],
+    theme: 'loss',
   },
   {
     name: 'a cutoff is dated by the clock of Redis alone',
@@ -227,13 +261,15 @@ export const PLANTED: readonly PlantedFault[] = [
     text: 'math.max(math.min(now, at), earliest)',
     replacement: 'math.max(now, earliest)',
     shows: ({ steps }) => steps.some((step) => step.do === 'redis-clock' && step.ahead > 0),
+    breaks: ['R4'],
   },
   {
     name: 'a sighting does not say since when the session is in use',
     file: 'stores/redis/sight-script.js',
     text: 'knownUse?.inUseSince ?? sighting.at',
     replacement: 'sighting.at',
-    shows: both(hasIdleTimeout, losesData),
+    breaks: ['R4'],
+    theme: 'idle',
   },
   // Cap, idle timeout, lists
   {
@@ -241,40 +277,48 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: "if #all < maxSessions then return 'room' end",
     replacement: "if true then return 'room' end",
-    shows: keepsData,
+    breaks: ['R6'],
+    theme: 'cap',
   },
   {
     name: 'a list begins with what was used longest ago',
     file: 'stores/redis/session-prelude.js',
     text: 'return a.lastSeenAt > b.lastSeenAt end',
     replacement: 'return a.lastSeenAt < b.lastSeenAt end',
+    breaks: ['R6'],
+    theme: 'cap',
   },
   {
     name: 'the last use is not written',
     file: 'stores/redis/sight-script.js',
     text: 'record.lastSeenAt = math.max(known.lastSeenAt, at)',
     replacement: 'record.lastSeenAt = known.lastSeenAt',
+    breaks: ['R6'],
+    theme: 'idle',
   },
   {
     name: 'what the cap ended is not told',
     file: 'stores/redis/sessions.js',
     text: 'announceEnded(ended);',
     replacement: ';',
-    shows: asksRarely,
+    breaks: ['R2'],
+    theme: 'cap',
   },
   {
     name: 'an idle session goes on',
     file: 'stores/redis/session-prelude.js',
     text: "then return 'idle', idleAt end",
     replacement: "then return 'live' end",
-    shows: both(hasIdleTimeout, keepsData),
+    breaks: ['R7'],
+    theme: 'idle',
   },
   {
     name: 'a use is not noted',
     file: 'ledger/activity.js',
     text: 'if (at <= this.lastSeenAt)',
     replacement: 'if (true)',
-    shows: hasIdleTimeout,
+    breaks: ['R4'],
+    theme: 'idle',
   },
   // Answers
   {
@@ -282,14 +326,16 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/judge.js',
     text: 'this.confirm(entry).catch(() => {',
     replacement: 'this.confirm(entry).finally(() => {',
-    shows: cutsOff,
+    breaks: ['R3'],
+    theme: 'idle',
   },
   {
     name: 'an outage is an error of the application',
     file: 'core/errors.js',
     text: 'status: 503, title',
     replacement: 'status: 500, title',
-    shows: cutsOff,
+    breaks: ['R3'],
+    theme: 'missed',
   },
 ];
 

@@ -165,10 +165,10 @@ function standingOf(facts: Facts, ending: EndingCalled, acknowledgedAt: number, 
     }
     if (loss === null) return { at: acknowledgedAt + inForce, why: 'later than the bound', isKept: true };
     const writtenAt = writtenBackAt(loss, sentAt);
-    const shownAt = shownInStore(loss, sentAt);
+    const shownAt = Math.max(shownInStore(loss, sentAt), announcedAt(loss, sentAt));
     const busy = facts.paused(life, { from: loss.to, to: sentAt }) + facts.paused(null, { from: loss.to, to: sentAt });
     const why = `the store lost it ${Math.round(sentAt - loss.to)} ms before`;
-    if (shownAt + revocationBound + storeTimeout + SLACK + busy < sentAt && !isDisturbedSince(loss, sentAt)) {
+    if (shownAt + revocationBound + storeTimeout + SLACK + busy < sentAt) {
       return { at: shownAt, why: `${why}, and has had it again for ${Math.round(sentAt - shownAt)} ms`, isKept: false };
     }
     return { at: writtenAt + inForce + busy, why, isKept: false };
@@ -186,11 +186,12 @@ function standingOf(facts: Facts, ending: EndingCalled, acknowledgedAt: number, 
     return Math.min(Infinity, ...shown.map(({ answeredAt }) => answeredAt));
   }
 
-  /** Whoever writes it back may fail to announce it, and tries again once the trouble is over. */
-  function isDisturbedSince(loss: { from: number; to: number }, before: number): boolean {
-    return knowers
+  /** Whoever writes it back may fail to announce it, and tries again once the trouble is over; never, if it ends before. */
+  function announcedAt(loss: { from: number; to: number }, before: number): number {
+    const moments = knowers
       .filter(({ since, life }) => since < loss.from && life.to > loss.to)
-      .some(({ life }) => facts.isTroubled(life.life, { from: loss.to + facts.heals, to: before }) || life.to < before);
+      .map(({ life }) => (life.to < before ? Infinity : facts.troubledUntil(life.life, before)));
+    return Math.max(-Infinity, ...moments);
   }
 
   const loss = lastLoss(Infinity);
@@ -248,11 +249,11 @@ function checkNoReturn(facts: Facts): Violation[] {
   return violations;
 }
 
-/** Nothing stood between any process and the store, and no process ended or stood still for long. */
+/** Nothing stood between any process and the store, all of them reached it, and none ended or stood still for long. */
 function isQuiet(facts: Facts, span: { from: number; to: number }): boolean {
   const isFaulty = facts.faults.some(({ from, to }) => from < span.to && to + facts.heals > span.from);
   const longest = Math.max(...[null, ...facts.lives.map(({ life }) => life)].map((life) => facts.paused(life, span)));
-  return !isFaulty && longest < facts.settings.storeTimeout / 2;
+  return !isFaulty && !facts.wasStoreDown(span) && longest < facts.settings.storeTimeout / 2;
 }
 
 function goesOnFor({ settings: { whenStoreDown } }: Facts): number {

@@ -86,7 +86,7 @@ const STEADY_EVERY = 300;
 const TICK = 50;
 const REQUESTS_PER_TICK = 4;
 
-class Dice {
+export class Dice {
   readonly next: () => number;
 
   constructor(seed: number) {

@@ -366,6 +366,29 @@ describe('after FLUSHALL', () => {
     }),
   );
 
+  test.each(['end-oldest', 'refuse'] as const)('sessions that came meanwhile do not take it: %s', (atSessionLimit) =>
+    used(async (started) => {
+      const options = { maxSessionsPerUser: 2, atSessionLimit };
+      const { redis, clock, sites, ...world } = await begin(started, options, 1);
+      const proxy = await started.proxy(redis);
+      const store = redisStore(`redis://127.0.0.1:${String(proxy.port)}`);
+      const here = await started.site({ ...world.options, store, clock });
+      const tokens = ['a', 'b', 'c', 'd'].map((sid) => tokenOf('person', { sid }, '4h'));
+      for (const token of tokens.slice(0, 2)) await expectLive(here, token);
+      proxy.refuse();
+      proxy.cut();
+      await redis.cli('flushall');
+      for (const token of tokens.slice(2)) await expectLive(sites[0]!, token);
+
+      await proxy.heal();
+      await untilFresh(here);
+      for (const token of tokens) expect((await answered(here, token, '/fresh')).status).toBe(200);
+      // The next one finds no place.
+      const next = tokenOf('person', { sid: 'e' }, '4h');
+      expect((await answered(here, next)).status).toBe(atSessionLimit === 'refuse' ? 403 : 200);
+    }),
+  );
+
   const ENDS: readonly (readonly [string, Options, object])[] = [
     ['a lifetime', { lifetime: '1h' }, {}],
     ['a lifetime from the first sighting', { lifetime: '1h', issuer: { ...SITE_ISSUER, began: 'first-seen' } }, {}],
@@ -380,11 +403,11 @@ describe('after FLUSHALL', () => {
       const iat = Math.floor(began / 1000);
       await untilAnswers(here, tokenOf('person', { iat, ...claims }, '4h'), 200);
       clock.advance('50m');
-      await answered(here, tokenOf('person', { iat, ...claims }, '4h'));
-      await redis.cli('flushall');
-      await eventually('it is on record again', async () => (await lastSeenOf(here, 'person')) !== undefined);
       // A refreshed token does not say when the session began, or until when it may last.
       const refreshed = tokenOf('person', { iat: iat + 3000 }, '4h');
+      expect((await answered(here, refreshed)).status).toBe(200);
+      await redis.cli('flushall');
+      await eventually('it is on record again', async () => (await lastSeenOf(here, 'person')) !== undefined);
       expect((await answered(here, refreshed)).status).toBe(200);
       const { sessions } = await here.sessions.list('person');
       const [session] = sessions;

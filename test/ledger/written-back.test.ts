@@ -238,6 +238,35 @@ test.each(ENDINGS_BY_WRITER)(
     }),
 );
 
+test.each(WRITERS)('a cutoff ends what the process that writes it back has never seen; written back %s', (_, isSame) =>
+  used(async (started) => {
+    const redis = await started.redis();
+    const { here, ender } = await endersOf(started, redis, isSame);
+    await untilAnswers(ender.site, tokenFor('seen'), 200);
+    await untilAnswers(here.site, tokenFor('seen'), 200);
+    await ender.site.sessions.revokeAll('person');
+    await endedAndGone({ ender, here }, 1);
+
+    const late = await siteOf(started, redis);
+    cutOff(here);
+    await redis.cli('flushall');
+    await untilReadAfter(performance.now(), late);
+    const sids = ['one', 'two'];
+    for (const sid of sids) await untilAnswers(late.site, tokenFor(sid), 200);
+    const signals = await Promise.all(sids.map((sid) => signalOf(late, tokenFor(sid))));
+    const before = new Map(await Promise.all(sids.map(async (sid) => [sid, await entryOf(redis, sid)] as const)));
+
+    await heal(here);
+    const writtenBack = await untilWrittenBack(redis, before);
+    await eventually('the signals fire', () => Promise.resolve(signals.every(({ aborted }) => aborted)));
+    expect(performance.now()).toBeLessThanOrEqual(writtenBack + BOUND + STORE_TIMEOUT);
+    for (const sid of sids) await untilAnswers(late.site, tokenFor(sid), 401);
+    const told = (): string[] => handlesOf(late.endings, false).filter((handle) => handle !== handleOf('seen'));
+    await eventually('the endings are told', () => Promise.resolve(told().length >= sids.length));
+    expect(told().sort()).toEqual(sids.map(handleOf).sort());
+  }),
+);
+
 /** Behind Redis, and in the middle of a second: a cutoff has exactly this time. */
 function clockInASecond(): TestClock {
   return createTestClock(Math.floor(Date.now() / 1000) * 1000 - 2500);
