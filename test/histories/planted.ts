@@ -64,6 +64,7 @@ export const PLANTED: readonly PlantedFault[] = [
     replacement: '',
     breaks: ['R1'],
     theme: 'missed',
+    seed: 2,
   },
   {
     name: 'a fresh request is answered from memory',
@@ -293,7 +294,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: 'record.lastSeenAt = math.max(known.lastSeenAt, at)',
     replacement: 'record.lastSeenAt = known.lastSeenAt',
-    breaks: ['R6'],
+    breaks: ['R4', 'R6'],
     theme: 'idle',
   },
   {
