@@ -101,7 +101,8 @@ export interface ManagedSessions<User = LoginUser> {
   /**
    * Ends a session. Resolves once that is acknowledged: in force here at once, and in every process within
    * `revocationBound`. Rejects with `session_not_found`, or with `store_unavailable`: it may then be partly in force; repeat it.
-   * That is also the answer, at once, if more are asked for than can be ended in time. 64 are in progress, up to 1,000 wait.
+   * 64 calls are in progress at one time, and up to 1,000 wait. Others are rejected with `store_unavailable`, and nothing was
+   * done then.
    */
   revoke(user: UserReference, handle: string, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
   /** Ends every session of a user that began before now, also those never seen here, except one. */

@@ -1,6 +1,6 @@
 /** A clock for durations that must not seem shorter than they were. */
 
-/** A jump of the wall clock counts from here on, in milliseconds. Less is how exactly the two clocks can be compared. */
+/** The smallest jump of the wall clock that counts, in milliseconds. The two clocks cannot be compared more exactly. */
 const SHORTEST_SUSPENSION = 100;
 
 interface Clock {

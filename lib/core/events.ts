@@ -78,10 +78,10 @@ export interface SessionUnnamed {
 export interface StoreUnsafe {
   /**
    * The clocks of the store and of this process (the option `clock`) differ by more than the smallest `clockTolerance` of the
-   * issuers, or by more than a second if that is longer. If `issuer` is a function, its default of 5 seconds counts.
+   * issuers, or by more than a second if that is longer. If `issuer` is a function, the default of 5 seconds counts.
    */
   readonly problem: 'clock';
-  /** At least so many milliseconds. Positive: the store's clock is ahead. */
+  /** In milliseconds. The clocks differ by at least this much. Positive: the store's clock is ahead. */
   readonly difference: number;
 }
 

@@ -33,7 +33,7 @@ export interface SessionTimes {
 /** The times by which a session ends, whether it is used or not. */
 type Ends = Pick<SessionTimes, 'startedAt' | 'lifetime' | 'tokensEndAt' | 'endsAt'>;
 
-/** `since`: when it came to this, whenever it is noticed. */
+/** `since`: when this state began, however late it is noticed. */
 export type Standing =
   | { readonly state: 'live' }
   /** The tokens that were seen have expired, and no lifetime is set. A refreshed token continues the session. */

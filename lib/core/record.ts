@@ -194,8 +194,8 @@ export function sessionRecord(handle: string, record: KeptRecord): SessionRecord
  * Whether a cutoff ends a session. `survivedCutoffAt` is undefined for a session that is not on record.
  *
  * Tokens count whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
- * those first seen after it are live. Records do not tell that of a cutoff that was written back, but tombstones do, which
- * are written back with it.
+ * those first seen after it are live. Records cannot tell this of a cutoff that was written back. The tombstones that are
+ * written back with it do.
  */
 export function endedByCutoff(
   cutoff: Cutoff,

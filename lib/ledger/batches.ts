@@ -2,10 +2,10 @@
 
 import { setImmediate } from 'node:timers/promises';
 
-/** Looked at before other work has its turn. It takes a few milliseconds. */
+/** The number of items after which other work has its turn. A slice takes a few milliseconds. */
 const SLICE = 2000;
 
-/** In the order of the items. What is added to them meanwhile is looked at too. */
+/** Calls `act` with each item in order. Items that are added to a map or set meanwhile are included. */
 export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) => void): Promise<void> {
   let count = 0;
   for (const item of items) {
@@ -15,10 +15,13 @@ export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) =>
   }
 }
 
-/** Calls at one time. */
+/** How many calls are in progress at one time. */
 const BATCH = 128;
 
-/** Calls of the store in batches, one after the other. Resolves to those for which it failed; goes no further where it failed for a whole batch. */
+/**
+ * Calls the store for each item, in batches, one after the other. Resolves to the items for which it failed. If all of a
+ * batch failed, the rest is not tried and counts as failed.
+ */
 export async function inBatches<Item>(items: readonly Item[], act: (item: Item) => Promise<void>): Promise<Item[]> {
   const failed: Item[] = [];
   for (let start = 0; start < items.length; start += BATCH) {

@@ -107,7 +107,7 @@ export class EndedSessions {
     if (this.#announced.has(handle)) return false;
     this.#announced.add(handle);
     if (this.#announced.size > this.#limits.count) {
-      // Several, because finding the first of a set passes over every place that was given up since the set was last rebuilt.
+      // Many at once: a Set keeps the slots of deleted values for a while, and a search for its first value passes over them.
       for (const oldest of this.#announced) {
         if (this.#announced.size <= Math.ceil(this.#limits.count * KEPT)) break;
         this.#announced.delete(oldest);
@@ -147,7 +147,7 @@ export class EndedSessions {
     return known !== undefined && now < known.tombstone.until ? known : undefined;
   }
 
-  /** Forgets what ran out, not all of it in one call. What is left over is refused to nobody. */
+  /** Forgets endings that have run out, but not all of them in one call. Those that are left refuse nobody: see {@link find}. */
   forgetRunOut(now: number): void {
     for (let count = 0; count < FORGOTTEN_AT_ONCE; count += 1) {
       const soonest = this.#soonest();
@@ -173,7 +173,7 @@ export class EndedSessions {
     return [...users.values()];
   }
 
-  /** Above the limit, those that expire last are kept. A hundredth is dropped at once, so that this is not reported for each. */
+  /** Above the limit, those that expire last are kept. A hundredth is dropped at a time, so that there is not an event for each. */
   #bound(now: number): void {
     if (this.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
     this.forgetRunOut(now);
@@ -187,7 +187,7 @@ export class EndedSessions {
     this.#onDropped(dropped);
   }
 
-  /** The first of the queue. What was extended goes further back first. */
+  /** What runs out first. Those that were extended since they were queued are queued again on the way. */
   #soonest(): HeldEnding | HeldCutoff | undefined {
     for (;;) {
       const { first } = this.#queue;

@@ -81,8 +81,10 @@ export class Judge {
 
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
-    const { lastSeenAt, client, token } = entry.activity;
-    await this.#send(entry, { at: lastSeenAt, ...client }, token).outcome;
+    const { lastSeenAt, client, clientAt, token } = entry.activity;
+    // A first request that could not be answered may have left nothing but its client.
+    const at = Math.max(lastSeenAt, clientAt);
+    await this.#send(entry, { at, ...client }, token).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -126,13 +128,13 @@ export class Judge {
     return this.#answered(asked, call, token, sighting, fresh);
   }
 
-  /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
   #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
     const { questions, answers } = this.#options;
     if (entry.knowledge.state === 'unasked') this.#confirmOverdue(entry.user, sighting.at);
     return questions.send(entry, sighting, token, answers);
   }
 
+  /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
   #confirmOverdue({ key }: SessionUser, at: number): void {
     const { table, activityInterval } = this.#options;
     for (const entry of table.ofUser(key)) {

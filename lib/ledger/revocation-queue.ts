@@ -21,7 +21,7 @@ interface Waiting {
   start(): void;
 }
 
-/** In the order in which they came. */
+/** Runs revocations in the order in which they came. */
 export class RevocationQueue {
   readonly #options: RevocationQueueOptions;
   readonly #waiting = new Set<Waiting>();
@@ -42,8 +42,8 @@ export class RevocationQueue {
   }
 
   /**
-   * Calls `act` when its turn comes. Rejects with `store_unavailable` if that cannot be in time, or was not within
-   * `storeTimeout`: `act` is then never called.
+   * Calls `act` when its turn comes. Rejects with `store_unavailable`, and never calls `act`, if too many wait or if its turn
+   * has not come within `storeTimeout`.
    */
   async run<Outcome>(act: () => Promise<Outcome>): Promise<Outcome> {
     this.refuseIfFull();

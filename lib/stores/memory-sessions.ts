@@ -65,7 +65,7 @@ export class UserSessions {
     const { knownUse = { inUseSince: at, known: null } } = request;
     const kept = this.#find(handle, call);
     const known = isTombstone(kept) ? undefined : this.#withKnown(kept, knownUse, token, call);
-    const tombstone = isTombstone(kept) ? kept : this.#bury(handle, known, knownUse.inUseSince, call);
+    const tombstone = isTombstone(kept) ? kept : this.#endIfOver(handle, known, knownUse.inUseSince, call);
     if (tombstone !== null) {
       const { ending, until } = this.#extendTombstone(tombstone, extendedUntil(tombstone.until, token, policy));
       return { answer: { state: 'ended', ending, until }, ended: [] };
@@ -210,8 +210,8 @@ export class UserSessions {
     return this.#endingCutoff(known.handle, known, known.survivedCutoffAt, call);
   }
 
-  /** Writes the tombstone of a session that was over before this sighting, as if it had been found when it was due. */
-  #bury(handle: string, known: KeptTimes | undefined, inUseSince: number, call: Call): Tombstone | null {
+  /** If the session was over before this sighting, writes the tombstone that it would have got when it was due. */
+  #endIfOver(handle: string, known: KeptTimes | undefined, inUseSince: number, call: Call): Tombstone | null {
     if (known === undefined) return null;
     const { at, policy, origin } = call;
     const until = tombstoneUntil(known, policy);

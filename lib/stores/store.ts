@@ -199,15 +199,17 @@ export interface SessionStore {
   configure(settings: StoreSettings): void;
 
   /**
-   * Records a sighting, and resolves to whether the session is live. Creates the record, or updates that
-   * of a live session. Never brings back an ended session: a token that expires later only extends the tombstone. Judges by
-   * the record and by what the caller knows, whichever is better informed: a session that the caller knows to be live is
-   * neither idle nor in need of a place under the cap because its record was lost or is old. An ending is dated by when it
-   * was due. A cutoff ends a session that is not on record without a tombstone if it may have begun after it
-   * (`mayBeginAfterCutoff`). Atomic, one round trip. If the cap ends other sessions, this store object's own listener has been told by the time it resolves.
-   * It does not wait for the feed entries. If they cannot be written, other processes learn of the ending when they next
-   * ask. `onLate` is called with an answer that comes after the call has rejected: the sighting was recorded all the same.
-   * Rejects with `CannotTellYet` if what it has may be old.
+   * Records a sighting, and resolves to whether the session is live. Creates the record, or updates that of a live session.
+   * Never brings back an ended session: a token that expires later only extends the tombstone. Atomic, one round trip.
+   *
+   * Judges by the record and by what the caller knows (`knownUse`). If the record is old or lost, a session that the caller
+   * knows to be in use is not idle, and needs no new place under the cap. An ending is dated by when it was due. If a
+   * session that is not on record may have begun after the cutoff that ends it (`mayBeginAfterCutoff`), no tombstone is
+   * written. It rejects with `CannotTellYet` if it would end a session as idle by a record that may be old.
+   *
+   * If the cap ends other sessions, this store object's own listener has been told by the time it resolves. It does not wait
+   * for the feed entries. If they cannot be written, other processes learn of the ending when they next ask. `onLate` is
+   * called with an answer that comes after the call has rejected: the sighting was recorded all the same.
    */
   sight(user: SessionUser, request: SightRequest, onLate?: (answer: SightAnswer) => void): Promise<SightAnswer>;
 
@@ -228,8 +230,8 @@ export interface SessionStore {
 
   /**
    * Ends a session: writes the tombstone first, then the feed entry. Resolves once both are written; this store object's
-   * own listener has been told by then. If there was a tombstone, the feed entry has that one, also if another process wrote it. After a
-   * rejection, the ending may be partly in force. It is safe to repeat. What is done late is announced too.
+   * own listener has been told by then. If there was a tombstone, the feed entry has that one, also if another process
+   * wrote it. After a rejection, the ending may be partly in force. It is safe to repeat. What is done late is announced too.
    */
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
 
@@ -238,9 +240,9 @@ export interface SessionStore {
    * before it. It ends every session on record except one, also a lapsed one, which a token refreshed later does not
    * continue. Atomic: all of them are ended from the moment the cutoff is set, even if there are thousands, whose tombstones
    * are written in batches. Resolves to the number of live sessions that it ended, once the feed entries are written and this
-   * store object's own listener has been told. Each session is counted once, by the call that wrote its tombstone. Safe to repeat after a rejection. If several cutoffs end a session on record, its tombstone
-   * has the reason and the origin of the earliest. A cutoff is announced after the one before it, which may be announced
-   * again for this purpose.
+   * store object's own listener has been told. Each session is counted once, by the call that wrote its tombstone. Safe to
+   * repeat after a rejection. If several cutoffs end a session on record, its tombstone has the reason and the origin of the
+   * earliest. A cutoff is announced after the one before it, which may be announced again for this purpose.
    */
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 

@@ -463,6 +463,24 @@ describe('a session that passed unasked, by whenStoreDown, and is watched', () =
     expect(signal.aborted).toBe(false);
     expect(await ask(lenient)).toBe('live');
   });
+
+  test('is put on record with the time of its request, also without an idle timeout', async () => {
+    const unlimited = { ...POLICY, idleTimeout: null };
+    const lenient = started({ whenStoreDown: 'allow', policyOf: () => unlimited });
+    await lenient.round();
+    const at = time.clock.now();
+    const answer = Promise.resolve(lenient.ledger.judge(ANN, { at, ip: null, userAgent: null }, false));
+    await microtasks();
+    lenient.wire.cut();
+    const { signal } = await answer;
+    expect(signal.aborted).toBe(false);
+
+    server.flush();
+    await lenient.round();
+    await lenient.settle();
+    const record = await server.store.get(ANN.user, ANN.handle, at, unlimited);
+    expect(record?.lastSeenAt).toBe(at);
+  });
 });
 
 describe('many quiet sessions', () => {

@@ -174,7 +174,8 @@ describe('the Lua of the Redis store', () => {
   let redis: TestRedis;
 
   beforeAll(async () => {
-    redis = await startRedis();
+    // Without a log, a Redis that was started a moment ago ends nothing as idle.
+    redis = await startRedis({ args: ['--appendonly', 'yes'] });
   });
   afterAll(() => redis.stop());
 

@@ -16,7 +16,7 @@ const REPEATS = 3;
 export interface Publication {
   readonly entries: readonly string[];
   readonly isRepeated: boolean;
-  /** `Infinity` until then. */
+  /** On the feed's clock. `Infinity` until it is acknowledged, `-Infinity` if it failed. */
   acknowledgedAt: number;
 }
 
@@ -84,7 +84,7 @@ export class Announced {
 
   /** What may be lost after a gap. Each is then to be announced again. */
   takeAll(): string[] {
-    // Acknowledged too late for this, they must be read once more: they may have been read where they are lost.
+    // Those that are not acknowledged yet must be read again: they may have been read from a server that has lost them.
     for (const publication of this.#open) this.#expect(publication);
     return [...this.#recent.keys()].filter((entry) => this.#mayRepeat(entry));
   }

@@ -9,7 +9,7 @@ import { flag, formatted, listOf, number, numberOrNull, string } from './script.
 import { BATCH, ENDING, tombstonesOf, userScript } from './session-prelude.js';
 
 const DAY = 24 * 3600 * 1000;
-/** So long after a start of Redis a session is not ended as idle that was last seen before it, in milliseconds. */
+/** For this long after Redis was started, no session that was last seen before the start is ended as idle. In milliseconds. */
 const TOLD_WITHIN = 10_000;
 
 interface Sighted {
@@ -158,8 +158,8 @@ local function infoOf(section, field)
   return type(info) == 'string' and tonumber(string.match(info, field .. ':(%d+)')) or nil
 end
 
--- Redis was started from a snapshot after the session was last seen on record. Processes that know of a later use are given
--- the time to tell. Its log loses two seconds at most.
+-- Whether Redis was started from a snapshot after the session was last seen on record. Processes that know of a later use
+-- then get the time to tell it. With an append-only file, no more than two seconds are lost, and this is not needed.
 local function mayHaveLostUses()
   local uptime = infoOf('server', 'uptime_in_seconds')
   if not uptime or uptime >= ${TOLD_WITHIN / 1000} or kept.lastSeenAt > now - uptime * 1000 then return false end
@@ -170,7 +170,7 @@ if kept and before == 'idle' and not cutoffBefore and mayHaveLostUses() then ret
 
 ${ENDING}
 local tombstone = wasEnded and kept
--- What was over before this sighting is buried as if it had been found when it was due.
+-- A session that was over before this sighting gets the tombstone that it would have got when it was due.
 if cutoffBefore then
   tombstone = parse(handle, endByCutoff(known, cutoffBefore, tombstoneUntil(known)))
 elseif before == 'expired' or before == 'idle' then
