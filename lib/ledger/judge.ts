@@ -3,6 +3,7 @@
 import type { LoginError } from '../core/errors.js';
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
+import { ALWAYS } from '../core/record.js';
 import { CannotTellYet, type SessionStore, type Tombstone } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import type { UnwrittenActivity } from './unwritten.js';
@@ -111,7 +112,8 @@ export class Judge {
     const { availability, questions, track } = this.#options;
     this.#refuseKnownEnded(token, sighting.at);
     if (entry !== undefined && !fresh) {
-      if (availability.isDown('commands') && this.#mayGoOn(entry)) return this.#goOn(entry, token, sighting);
+      if (availability.isDown('commands') && this.#mayGoOn(entry, sighting.at))
+        return this.#goOn(entry, token, sighting);
       const { call } = entry;
       if (call !== null && questions.mayShare(call, token.times)) {
         return this.#answered(entry, call, token, sighting, fresh);
@@ -182,7 +184,7 @@ export class Judge {
       this.#refuseKnownEnded(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       this.#recordUnanswered(entry, token, sighting);
-      if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry)) throw error;
+      if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry, sighting.at)) throw error;
       return entry;
     }
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
@@ -245,11 +247,13 @@ export class Judge {
   // When the store cannot be asked
 
   /** By `whenStoreDown`. */
-  #mayGoOn({ knowledge }: Entry): boolean {
+  #mayGoOn({ knowledge, activity }: Entry, at: number): boolean {
     const { whenStoreDown, freshness } = this.#options;
     if (whenStoreDown === 'refuse') return false;
     if (whenStoreDown === 'allow') return true;
     if (knowledge.state !== 'live' || knowledge.vouch?.generation !== freshness.generation) return false;
+    // After a pause, it may have been idle.
+    if (activity.inUseSince(at) !== ALWAYS) return false;
     return freshness.ageOf(knowledge.vouch) <= freshness.bound + whenStoreDown.allowFor;
   }
 

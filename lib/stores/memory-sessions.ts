@@ -67,8 +67,10 @@ export class UserSessions {
     const known = isTombstone(kept) ? undefined : this.#withKnown(kept, knownUse, token, call);
     const tombstone = isTombstone(kept) ? kept : this.#endIfOver(handle, known, knownUse.inUseSince, call);
     if (tombstone !== null) {
-      const { ending, until } = this.#extendTombstone(tombstone, extendedUntil(tombstone.until, token, policy));
-      return { answer: { state: 'ended', ending, until }, ended: [] };
+      const extended = this.#extendTombstone(tombstone, extendedUntil(tombstone.until, token, policy));
+      const { ending, until } = extended;
+      // Only this caller knew of it: others may have been told that it is live.
+      return { answer: { state: 'ended', ending, until }, ended: kept === undefined ? [extended] : [] };
     }
 
     const rowBefore = kept === undefined || isTombstone(kept) || isRowOver(kept, call) ? null : kept;

@@ -116,3 +116,45 @@ test.each(['refuse', { allowFor: 60 * MINUTE }, 'allow'] as const)(
     expect(await ask(here)).toBe('session_idle');
   },
 );
+
+test('allowFor lets nobody in after a pause, and everybody who goes on', async () => {
+  const process = started({ whenStoreDown: { allowFor: 90 * MINUTE } });
+  await process.round();
+  const other = token('ann', 'a2');
+  const request = process.request(other, time.clock.now());
+  await process.settle();
+  expect(await request).toBe('live');
+  expect(await ask(process)).toBe('live');
+  process.wire.isBroken = true;
+  process.wire.cut();
+  for (let count = 0; count < 40; count += 1) {
+    await time.advance(MINUTE);
+    expect(await process.request(refreshed(time.elapsed), time.clock.now())).toBe('live');
+  }
+  for (let count = 0; count < 2; count += 1) {
+    expect(await process.request(other, time.clock.now())).toMatchObject({ code: 'store_unavailable' });
+    await time.advance(MINUTE);
+  }
+});
+
+test('what only the asking process knew to be ended is told to the others', async () => {
+  const [here, there] = [started(), new Process(1, server, time, { policyOf: () => policy })];
+  await here.round();
+  await there.round();
+  expect(await ask(here)).toBe('live');
+  server.flush();
+  const cutoff = there.ledger.revokeAll(refreshed(0).user, { except: null, reason: 'all', by: null });
+  await there.settle();
+  await cutoff;
+  // Nothing shows it here that it is older than the cutoff.
+  const later = token('ann', 'a1', { beganAt: time.clock.now() + 1000 });
+  const asked = there.request(later, time.clock.now());
+  await there.settle();
+  expect(await asked).toBe('live');
+  await here.round();
+  await here.settle();
+  await there.round();
+  const again = there.request(later, time.clock.now());
+  await there.settle();
+  expect(await again).toMatchObject({ code: 'session_revoked' });
+});

@@ -201,6 +201,7 @@ export function modelStore(): SessionStore {
       told === null
         ? kept
         : { ...UNSEEN, handle, firstStart: told.startedAt, ...kept, told: [...(kept?.told ?? []), told] };
+    const isKnownHereAlone = kept === undefined && !user.tombstones.has(handle);
     const isForgotten =
       withTold !== undefined && tombstoneUntil(timesOf(withTold, token.lifetime), policy) < Math.min(at, Date.now());
     const known = isForgotten ? undefined : withTold;
@@ -224,7 +225,9 @@ export function modelStore(): SessionStore {
     }
     const tombstone = user.tombstones.get(handle);
     if (tombstone !== undefined) {
-      const { ending, until } = extend(user, tombstone, extendedUntil(tombstone.until, token, policy));
+      const extended = extend(user, tombstone, extendedUntil(tombstone.until, token, policy));
+      if (isKnownHereAlone) tell({ kind: 'ended', user: of, tombstone: extended });
+      const { ending, until } = extended;
       return { state: 'ended', ending, until };
     }
 

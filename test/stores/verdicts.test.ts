@@ -174,8 +174,7 @@ describe('the Lua of the Redis store', () => {
   let redis: TestRedis;
 
   beforeAll(async () => {
-    // Without a log, a Redis that was started a moment ago ends nothing as idle.
-    redis = await startRedis({ args: ['--appendonly', 'yes'] });
+    redis = await startRedis();
   });
   afterAll(() => redis.stop());
 

@@ -162,8 +162,11 @@ end
 -- then get the time to tell it. With an append-only file, no more than two seconds are lost, and this is not needed.
 local function mayHaveLostUses()
   local uptime = infoOf('server', 'uptime_in_seconds')
-  if not uptime or uptime >= ${TOLD_WITHIN / 1000} or kept.lastSeenAt > now - uptime * 1000 then return false end
-  return infoOf('persistence', 'aof_enabled') == 0
+  -- In whole seconds.
+  local startedBy = uptime and now - uptime * 1000 + 1000
+  if not uptime or uptime >= ${TOLD_WITHIN / 1000} or kept.lastSeenAt > startedBy then return false end
+  -- Redis 6.2 does not tell how many keys it has loaded.
+  return infoOf('persistence', 'aof_enabled') == 0 and infoOf('persistence', 'rdb_last_load_keys_loaded') ~= 0
 end
 
 if kept and before == 'idle' and not cutoffBefore and mayHaveLostUses() then return { 'unknown' } end
@@ -177,9 +180,12 @@ elseif before == 'expired' or before == 'idle' then
   tombstone = parse(handle, writeTombstone(handle, runOutOf(known, before, beforeSince, tombstoneUntil(known))))
 end
 if tombstone then
-  local needed = tombstoneUntil({ tokensEndAt = tokensEndAt })
-  if needed <= tombstone.keptUntil then return { 'ended', tombstone.text } end
-  return { 'ended', extendTombstone(tombstone, math.min(needed + tombstoneFor, ${LAST_MOMENT})) }
+  local text, needed = tombstone.text, tombstoneUntil({ tokensEndAt = tokensEndAt })
+  if needed > tombstone.keptUntil then
+    text = extendTombstone(tombstone, math.min(needed + tombstoneFor, ${LAST_MOMENT}))
+  end
+  -- Only this caller knew of it: others may have been told that it is live.
+  return { 'ended', text, '', '', kept and {} or { handle, text }, '' }
 end
 local function endedUnkept(ending)
   ending.origin = ''

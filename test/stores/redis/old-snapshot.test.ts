@@ -80,7 +80,16 @@ test.each([
 ])('an idle session %s is ended at once', async (_, args, isSeen) => {
   await start(args);
   await restart();
-  const from = isSeen ? Date.now() + 1000 : seenAt;
+  const from = isSeen ? Date.now() + 3000 : seenAt;
   if (isSeen) await sight('one', from);
   expect(await sight('one', from + 40 * MINUTE)).toMatchObject({ state: 'ended', ending: { cause: 'idle' } });
+});
+
+test('an idle session of a Redis that was started empty is ended at once', async () => {
+  await start();
+  const longAgo = seenAt - 60 * MINUTE;
+  await sight('one', longAgo);
+  expect(await sight('one', longAgo + 40 * MINUTE)).toMatchObject({ state: 'live' });
+  await sight('third', longAgo);
+  expect(await sight('third', longAgo + 40 * MINUTE)).toMatchObject({ state: 'ended', ending: { cause: 'idle' } });
 });
