@@ -64,6 +64,7 @@ export const PLANTED: readonly PlantedFault[] = [
     replacement: '',
     breaks: ['R1'],
     theme: 'missed',
+    seed: 2,
   },
   {
     name: 'a fresh request is answered from memory',
@@ -195,7 +196,7 @@ export const PLANTED: readonly PlantedFault[] = [
     text: "redis.call('HSET', sessions, handle, text)\n  redis.call('HDEL', rows, handle)",
     replacement: "redis.call('HDEL', sessions, handle)\n  redis.call('HDEL', rows, handle)",
     breaks: ['R1'],
-    theme: 'endings',
+    theme: 'missed',
   },
   {
     name: 'a sighting brings an ended session back',
@@ -203,7 +204,7 @@ export const PLANTED: readonly PlantedFault[] = [
     text: 'local kept = find(handle)',
     replacement: 'local kept = find(handle)\nif kept and kept.isTombstone then kept = nil end',
     breaks: ['R1', 'R2'],
-    theme: 'endings',
+    theme: 'missed',
   },
   {
     name: 'logout ends nothing',
@@ -293,7 +294,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: 'record.lastSeenAt = math.max(known.lastSeenAt, at)',
     replacement: 'record.lastSeenAt = known.lastSeenAt',
-    breaks: ['R6'],
+    breaks: ['R4', 'R6'],
     theme: 'idle',
   },
   {
