@@ -111,6 +111,8 @@ export class Rules {
   /** When a process was first asked about the session, in the time of the simulation. */
   readonly #askedAt = new Map<string, number>();
   readonly #wereLive = new Set<string>();
+  /** What was written back for these users may not have been announced: the connection was cut between the two writes. */
+  readonly #halfWrittenBack = new Set<string>();
   /** Named by a notice as live when it ended. */
   readonly #named = new Set<string>();
   readonly #isIdle = new Set<string>();
@@ -179,6 +181,9 @@ export class Rules {
         this.#endedAll(origin, notice, about[1] as RevokeAllRequest);
         return;
       }
+      case 'restore':
+        for (const { user } of notices) this.#halfWrittenBack.add(user.key);
+        return;
       case 'endEverywhere':
         this.#endedEverywhere(origin, this.#server.globalCutoff!.at);
         return;
@@ -189,6 +194,7 @@ export class Rules {
   /** By the answer to its command, a process was told that it ended these. */
   #told(origin: string, notices: readonly Notice[]): void {
     for (const notice of notices) {
+      this.#halfWrittenBack.delete(notice.user.key);
       if (notice.kind === 'cutoff') for (const { handle } of notice.ended) this.#named.add(handle);
       // Otherwise somebody else ended it, who may not have known that it was in use.
       else if (notice.tombstone.ending.origin === origin) this.#named.add(notice.tombstone.handle);
@@ -279,9 +285,12 @@ export class Rules {
     const { idleTimeout } = this.#setting;
     if (this.#isIdle.has(handle) || idleTimeout === null) return;
     let usedAt = this.#recorded.get(handle) ?? -Infinity;
+    let isPause = false;
     for (const use of this.#lives.get(origin)?.uses.get(handle) ?? []) {
       if (use.at > at || use.resolvedAt > sentAt) continue;
-      if (use.isConfirmed || use.at < usedAt + idleTimeout) usedAt = Math.max(usedAt, use.at);
+      // After a pause, no use counts until the store has called the session live, even if the clock was set back since.
+      isPause = !use.isConfirmed && (isPause || use.at >= usedAt + idleTimeout);
+      if (!isPause) usedAt = Math.max(usedAt, use.at);
     }
     if (at < usedAt + idleTimeout) {
       this.violate('sign-out', `session ${this.#nameOf(handle)} was ended as idle ${at - usedAt} ms after a use`);
@@ -463,7 +472,7 @@ export class Rules {
       const endings = this.#endings.filter((ended) => ended.covers(session, session.tokens[0]!));
       const isAcknowledged = endings.some(({ acknowledgedAt }) => acknowledgedAt < Infinity);
       if (!isAcknowledged || lives.every(({ refused }) => refused.get(handle) !== 'session_revoked')) continue;
-      const isUntold = endings.some((ended) => ended.isUntold);
+      const isUntold = endings.some((ended) => ended.isUntold) || this.#halfWrittenBack.has(session.userKey);
       const isNoticed =
         !endings.some(({ isLost }) => isLost) || lives.some(({ writtenBack }) => writtenBack.has(handle));
       known.set(handle, isNoticed && !isUntold ? 'healed' : 'unnoticed');
