@@ -232,7 +232,13 @@ export class Judge {
     const { handle } = tombstone;
     const { isInferred } = ended.add(user, tombstone, true, now);
     ended.noteWritten(handle, true);
-    const known = { tombstones: [tombstone], cutoff: null, at: now, policy: table.policyOf(user) };
+    const known = {
+      tombstones: [tombstone],
+      cutoff: null,
+      at: now,
+      policy: table.policyOf(user),
+      isUnseen: isInferred,
+    };
     availability.withTimeout(callAsync(() => store.restore(user, known))).then(
       ({ missing }) => {
         if (missing > 0 && !isInferred) recovery.start();

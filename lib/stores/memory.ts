@@ -95,11 +95,11 @@ class MemoryStore implements SessionStore {
   };
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
-    const { tombstones, cutoff, at, policy } = request;
+    const { tombstones, cutoff, at, policy, isUnseen = false } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
-    for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
+    if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
     if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) {
       const restored = { ...cutoff, isRestored: true };
       this.#announce({ kind: 'cutoff', user, cutoff: restored, ended: sessions.setCutoff(restored, call) });

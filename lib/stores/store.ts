@@ -105,6 +105,8 @@ export interface RevokeAllRequest {
 export interface RestoreRequest {
   readonly tombstones: readonly Tombstone[];
   readonly cutoff: Omit<Cutoff, 'isRestored'> | null;
+  /** Nobody has been told that these sessions are live, so their endings are not announced. Default false. */
+  readonly isUnseen?: boolean;
   readonly at: number;
   readonly policy: SessionPolicy;
 }

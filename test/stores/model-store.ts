@@ -393,7 +393,7 @@ export function modelStore(): SessionStore {
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
     },
-    async restore(of, { tombstones, cutoff, at, policy }) {
+    async restore(of, { tombstones, cutoff, at, policy, isUnseen }) {
       const user = userOf(of, { at, policy });
       let missing = 0;
       for (const known of tombstones) {
@@ -403,7 +403,8 @@ export function modelStore(): SessionStore {
         else if (known.until >= Math.min(at, Date.now())) {
           missing += 1;
           const until = session === undefined ? 0 : tombstoneUntil(timesOf(session), policy);
-          tell({ kind: 'ended', user: of, tombstone: extend(user, known, until) });
+          const tombstone = extend(user, known, until);
+          if (isUnseen !== true) tell({ kind: 'ended', user: of, tombstone });
         }
       }
       const last = user.cutoffs.at(-1)?.at ?? 0;

@@ -108,14 +108,14 @@ export class RedisSessions {
   };
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
-    const { tombstones, cutoff, at, policy } = request;
+    const { tombstones, cutoff, at, policy, isUnseen = false } = request;
     const { announcer, run } = this.#options;
     const call = this.#call(at, policy);
     let missing = 0;
     for (let from = 0; from < tombstones.length; from += RESTORE_BATCH) {
       const batch = tombstones.slice(from, from + RESTORE_BATCH);
       const tell = (tombstones: readonly Tombstone[]): Promise<void> =>
-        announcer.announce(endingNotices(user, tombstones), run);
+        announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), run);
       const written = await run(RESTORE, this.#keysOf(user), { ...call, tombstones: batch }, (late) =>
         inBackground(tell(late)),
       );

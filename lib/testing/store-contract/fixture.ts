@@ -152,7 +152,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function restore(
-    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff'>> & Judging,
+    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'isUnseen'>> & Judging,
   ): ReturnType<SessionStore['restore']> {
     return store.restore(user, { tombstones: [], cutoff: null, at: now, ...known, policy: policyOf(known) });
   }

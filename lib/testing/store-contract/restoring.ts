@@ -18,6 +18,7 @@ export function restoring(test: DeclareTest): void {
     const told = known.map((each) => ({ kind: 'ended', user, tombstone: each }));
     assert.deepEqual(notices, told);
     await restore({ tombstones: [tombstone(1, now + 4 * DAY)] });
+    await restore({ tombstones: [tombstone(3)], isUnseen: true });
     assert.deepEqual(notices, told);
   });
 
