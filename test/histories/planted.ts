@@ -251,7 +251,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'what is written back is not told',
     file: 'stores/redis/sessions.js',
-    text: 'announcer.announce(endingNotices(user, tombstones), run)',
+    text: 'announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), run)',
     replacement: 'Promise.resolve()',
     breaks: ['R1'],
     theme: 'loss',
