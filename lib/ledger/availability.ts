@@ -61,7 +61,7 @@ export class Availability {
       return answer;
     } catch (error) {
       if (!(error instanceof CannotTellYet)) throw this.noteDown('commands', error);
-      // This is an answer.
+      // The store was reached, and has answered.
       this.noteUp('commands');
       throw error;
     }

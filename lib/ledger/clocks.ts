@@ -1,4 +1,4 @@
-/** Whether the store's clock agrees with the option `clock`, as far as the rounds of the feed show it. */
+/** Compares the store's clock with the option `clock`. Each round of the feed brings the time of the store. */
 
 import type { Emit } from '../core/events.js';
 

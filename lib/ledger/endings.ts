@@ -121,7 +121,7 @@ export class Endings implements KnownEndings {
     const { questions, clock, recovery } = this.#options;
     const { user, handle, policy, activity } = entry;
     const presented = { user, handle, times: activity.token };
-    // With what is known of it: a session that is not on record would get no tombstone.
+    // The store is told what is known here: it writes no tombstone for a session of which it knows nothing.
     const { answer } = await questions.peek(presented, policy, clock.now(), entry.knownUse(activity.lastSeenAt));
     if (answer.state === 'ended') {
       this.learnTombstone(user, tombstoneIn(answer, handle, clock.now()), 'answer');

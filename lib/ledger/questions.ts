@@ -124,8 +124,8 @@ export class Questions {
   }
 
   /**
-   * Of a client that the store may not have noted for the session: at first sight, when it moves to a person's other client,
-   * and after the store may have lost data.
+   * The key of the client, if the store may not have noted it for the session: at first sight, when the session moves to
+   * another client of a person, and after the store may have lost data. Otherwise null.
    */
   #newClientKey({ activity, knowledge }: Entry, { userAgent, byProgram = false }: Sighting): string | null {
     const isFirst = !this.#options.freshness.isCurrent(knowledge);

@@ -207,7 +207,7 @@ export interface SessionStore {
    * Judges by the record and by what the caller knows (`knownUse`). If the record is old or lost, a session that the caller
    * knows to be in use is not idle, and needs no new place under the cap. An ending is dated by when it was due. If a
    * session that is not on record may have begun after the cutoff that ends it (`mayBeginAfterCutoff`), no tombstone is
-   * written. It rejects with `CannotTellYet` if it would end a session as idle by a record that may be old.
+   * written. It rejects with `store_unavailable` if it would end a session as idle by a record that may be old.
    *
    * If the cap ends other sessions, this store object's own listener has been told by the time it resolves. It does not wait
    * for the feed entries. If they cannot be written, other processes learn of the ending when they next ask. `onLate` is

@@ -80,5 +80,6 @@ answerCalls({
   },
   health: () => sessions.health(),
 });
+// The server and its connections would keep it running.
 process.on('SIGTERM', () => void sessions.close().finally(() => process.exit(0)));
 tell({ event: 'ready', at: now(), port: server.address().port });

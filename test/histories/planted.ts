@@ -37,7 +37,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/ended.js',
     text: 'return this.#standing(handle, now)?.tombstone;',
     replacement: 'return undefined;',
-    breaks: ['R1', 'R2'],
+    breaks: ['H1', 'H2'],
     theme: 'loss',
     seed: 2,
   },
@@ -46,7 +46,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/knowledge.js',
     text: 'if (freshness.ageOf(vouch) > freshness.bound)',
     replacement: 'if (false)',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'missed',
   },
   {
@@ -54,7 +54,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/feed.js',
     text: 'return elapsed() - this.#countedAt;',
     replacement: 'return this.#countedAt === -Infinity ? Infinity : 0;',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'missed',
   },
   {
@@ -62,7 +62,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/freshness.js',
     text: 'this.#generation += 1;',
     replacement: '',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'missed',
     seed: 2,
   },
@@ -72,14 +72,14 @@ export const PLANTED: readonly PlantedFault[] = [
     text: 'entry !== undefined && !fresh && assess(',
     replacement: 'entry !== undefined && assess(',
     shows: asksRarely,
-    breaks: ['R1'],
+    breaks: ['H1'],
   },
   {
     name: 'memory answers for an idle session',
     file: 'ledger/knowledge.js',
     text: "return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';",
     replacement: "return 'vouched';",
-    breaks: ['R7'],
+    breaks: ['H7'],
     theme: 'idle',
   },
   {
@@ -87,7 +87,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/judge.js',
     text: 'if (tombstone !== undefined) {',
     replacement: 'if (tombstone !== undefined && !this.#options.availability.isDown("commands")) {',
-    breaks: ['R1', 'R2'],
+    breaks: ['H1', 'H2'],
     theme: 'idle',
     seed: 4,
   },
@@ -96,7 +96,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'core/record.js',
     text: 'return secondOf(startedAt) < secondOf(cutoff.at);',
     replacement: 'return true;',
-    breaks: ['R4'],
+    breaks: ['H4'],
     theme: 'endings',
   },
   {
@@ -104,7 +104,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'core/record.js',
     text: 'if (handle === cutoff.except)',
     replacement: 'if (false)',
-    breaks: ['R4'],
+    breaks: ['H4'],
     theme: 'endings',
   },
   // Notices
@@ -113,7 +113,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/endings.js',
     text: "this.learnTombstone(user, notice.tombstone, 'notice');",
     replacement: ';',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   {
@@ -121,7 +121,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/endings.js',
     text: 'this.#learnCutoff(notice);',
     replacement: ';',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   {
@@ -129,7 +129,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/endings.js',
     text: 'globalCutoff.learn(cutoff);',
     replacement: 'globalCutoff.learn(cutoff); return;',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
     seed: 2,
   },
@@ -138,7 +138,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/feed.js',
     text: 'this.#position = step.position;',
     replacement: '',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   {
@@ -146,7 +146,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/feed.js',
     text: 'if (this.#owedGap !== null)',
     replacement: 'if (false)',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'missed',
   },
   {
@@ -154,7 +154,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/ended.js',
     text: 'if (this.#announced.has(handle))',
     replacement: 'if (false)',
-    breaks: ['R5'],
+    breaks: ['H5'],
     theme: 'endings',
   },
   {
@@ -162,7 +162,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/endings.js',
     text: 'ending.origin === origin',
     replacement: 'false',
-    breaks: ['R5'],
+    breaks: ['H5'],
     theme: 'endings',
   },
   {
@@ -170,7 +170,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/endings.js',
     text: 'ending.origin === origin',
     replacement: 'true',
-    breaks: ['R5'],
+    breaks: ['H5'],
     theme: 'endings',
   },
   {
@@ -178,7 +178,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: "created: before === '' && row !== '',",
     replacement: 'created: true,',
-    breaks: ['R5'],
+    breaks: ['H5'],
     theme: 'endings',
   },
   // Writing endings
@@ -187,7 +187,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sessions.js',
     text: 'await tell(revoked);',
     replacement: ';',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   {
@@ -195,7 +195,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-prelude.js',
     text: "redis.call('HSET', sessions, handle, text)\n  redis.call('HDEL', rows, handle)",
     replacement: "redis.call('HDEL', sessions, handle)\n  redis.call('HDEL', rows, handle)",
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'missed',
   },
   {
@@ -203,7 +203,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: 'local kept = find(handle)',
     replacement: 'local kept = find(handle)\nif kept and kept.isTombstone then kept = nil end',
-    breaks: ['R1', 'R2'],
+    breaks: ['H1', 'H2'],
     theme: 'missed',
   },
   {
@@ -211,7 +211,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'http/logout.js',
     text: 'await ledger.revoke(',
     replacement: 'void (',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   {
@@ -219,7 +219,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-prelude.js',
     text: 'local isExcepted = handle == cutoff.except',
     replacement: 'local isExcepted = false',
-    breaks: ['R4'],
+    breaks: ['H4'],
     theme: 'endings',
   },
   {
@@ -227,7 +227,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-prelude.js',
     text: 'if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return true end',
     replacement: '',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   {
@@ -235,7 +235,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/announcer.js',
     text: 'if (notices.length > 0)',
     replacement: 'if (false)',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'endings',
   },
   // Losses
@@ -244,7 +244,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-scripts.js',
     text: 'elseif lost.keptUntil >= past then',
     replacement: 'elseif false then',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'loss',
     seed: 2,
   },
@@ -253,7 +253,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sessions.js',
     text: 'announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), run)',
     replacement: 'Promise.resolve()',
-    breaks: ['R1'],
+    breaks: ['H1'],
     theme: 'loss',
   },
   {
@@ -262,14 +262,14 @@ export const PLANTED: readonly PlantedFault[] = [
     text: 'math.max(math.min(now, at), earliest)',
     replacement: 'math.max(now, earliest)',
     shows: ({ steps }) => steps.some((step) => step.do === 'redis-clock' && step.ahead > 0),
-    breaks: ['R4'],
+    breaks: ['H4'],
   },
   {
     name: 'a sighting does not say since when the session is in use',
     file: 'stores/redis/sight-script.js',
     text: 'knownUse?.inUseSince ?? sighting.at',
     replacement: 'sighting.at',
-    breaks: ['R4'],
+    breaks: ['H4'],
     theme: 'idle',
   },
   // Cap, idle timeout, lists
@@ -278,7 +278,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: "if #all < maxSessions then return 'room' end",
     replacement: "if true then return 'room' end",
-    breaks: ['R6'],
+    breaks: ['H6'],
     theme: 'cap',
   },
   {
@@ -286,7 +286,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-prelude.js',
     text: 'return a.lastSeenAt > b.lastSeenAt end',
     replacement: 'return a.lastSeenAt < b.lastSeenAt end',
-    breaks: ['R6'],
+    breaks: ['H6'],
     theme: 'cap',
   },
   {
@@ -294,7 +294,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sight-script.js',
     text: 'record.lastSeenAt = math.max(known.lastSeenAt, at)',
     replacement: 'record.lastSeenAt = known.lastSeenAt',
-    breaks: ['R4', 'R6'],
+    breaks: ['H4', 'H6'],
     theme: 'idle',
   },
   {
@@ -302,7 +302,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/sessions.js',
     text: 'announceEnded(ended);',
     replacement: ';',
-    breaks: ['R2'],
+    breaks: ['H2'],
     theme: 'cap',
   },
   {
@@ -310,7 +310,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'stores/redis/session-prelude.js',
     text: "then return 'idle', idleAt end",
     replacement: "then return 'live' end",
-    breaks: ['R7'],
+    breaks: ['H7'],
     theme: 'idle',
   },
   {
@@ -318,7 +318,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/activity.js',
     text: 'if (at <= this.lastSeenAt)',
     replacement: 'if (true)',
-    breaks: ['R4'],
+    breaks: ['H4'],
     theme: 'idle',
   },
   // Answers
@@ -327,7 +327,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'ledger/judge.js',
     text: 'this.confirm(entry).catch(() => {',
     replacement: 'this.confirm(entry).finally(() => {',
-    breaks: ['R3'],
+    breaks: ['H3'],
     theme: 'idle',
   },
   {
@@ -335,7 +335,7 @@ export const PLANTED: readonly PlantedFault[] = [
     file: 'core/errors.js',
     text: 'status: 503, title',
     replacement: 'status: 500, title',
-    breaks: ['R3'],
+    breaks: ['H3'],
     theme: 'missed',
   },
 ];

@@ -74,16 +74,16 @@ const first = request(1, 10, ADMITTED);
 const revocation = [revoked(2000), ended(1, 2005)];
 
 test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
-  // R1
+  // H1
   ['an ending in force within the bound', [], [first, ...revocation, request(2, 3400, ADMITTED)]],
-  ['one that is not', ['R1'], [first, ...revocation, request(2, 4000, ADMITTED)]],
+  ['one that is not', ['H1'], [first, ...revocation, request(2, 4000, ADMITTED)]],
   [
     'one that was not acknowledged',
     [],
     [first, { ...revoked(2000), acknowledgedAt: null }, request(2, 4000, ADMITTED)],
   ],
-  ['the process that acted admits the session', ['R1'], [first, ...revocation, request(1, 2100, ADMITTED)]],
-  ['a fresh request does not ask', ['R1'], [first, ...revocation, request(2, 2500, ADMITTED, { as: 'fresh' })]],
+  ['the process that acted admits the session', ['H1'], [first, ...revocation, request(1, 2100, ADMITTED)]],
+  ['a fresh request does not ask', ['H1'], [first, ...revocation, request(2, 2500, ADMITTED, { as: 'fresh' })]],
   ['allowFor', [], [first, ...revocation, request(2, 4000, ADMITTED)], { whenStoreDown: { allowFor: 2000 } }],
   [
     'allow, in an outage',
@@ -91,9 +91,9 @@ test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
     [first, ...revocation, fault(1000, 9000), request(2, 8000, ADMITTED)],
     { whenStoreDown: 'allow' },
   ],
-  ['allow, without one', ['R1'], [first, ...revocation, request(2, 8000, ADMITTED)], { whenStoreDown: 'allow' }],
+  ['allow, without one', ['H1'], [first, ...revocation, request(2, 8000, ADMITTED)], { whenStoreDown: 'allow' }],
   ['lost, and not written back yet', [], [first, ...revocation, loss(3000), request(2, 9000, ADMITTED)]],
-  ['lost, and never written back', ['R1'], [first, ...revocation, loss(3000), request(2, 30_000, ADMITTED)]],
+  ['lost, and never written back', ['H1'], [first, ...revocation, loss(3000), request(2, 30_000, ADMITTED)]],
   [
     'lost, and everybody who knew was killed',
     [],
@@ -107,69 +107,69 @@ test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
   ],
   [
     'lost and written back, but not told',
-    ['R1'],
+    ['H1'],
     [first, ...revocation, loss(3000), life(3, { from: 3600 }), request(3, 7000, REVOKED), request(2, 9500, ADMITTED)],
   ],
-  // R2
+  // H2
   [
     'a refused session is admitted again',
-    ['R1', 'R2'],
+    ['H1', 'H2'],
     [first, ...revocation, request(2, 3000, REVOKED), request(2, 3200, ADMITTED)],
   ],
   [
     'by another process, later',
-    ['R2'],
+    ['H2'],
     [first, { ...revoked(2000), acknowledgedAt: null }, request(1, 2100, REVOKED), request(2, 5000, ADMITTED)],
   ],
-  // R3
-  ['an error', ['R3'], [request(1, 10, { kind: 'failed', what: 'status 500' })]],
-  ['an unknown code', ['R3'], [request(1, 10, { kind: 'refused', status: 401, code: 'claim_invalid', reason: null })]],
-  ['a hang', ['R3'], [request(1, 10, UNAVAILABLE, { answeredAt: 9000 })]],
+  // H3
+  ['an error', ['H3'], [request(1, 10, { kind: 'failed', what: 'status 500' })]],
+  ['an unknown code', ['H3'], [request(1, 10, { kind: 'refused', status: 401, code: 'claim_invalid', reason: null })]],
+  ['a hang', ['H3'], [request(1, 10, UNAVAILABLE, { answeredAt: 9000 })]],
   [
     'a process that was busy meanwhile',
     [],
     [request(1, 10, UNAVAILABLE, { answeredAt: 9000 }), { kind: 'pause', life: 1, from: 10, to: 8000 }],
   ],
-  // R4
-  ["refused by nobody's call", ['R4'], [first, request(2, 3000, REVOKED)]],
+  // H4
+  ["refused by nobody's call", ['H4'], [first, request(2, 3000, REVOKED)]],
   [
     'refused by a call about another session',
-    ['R4'],
+    ['H4'],
     [first, revoked(2000, { session: 7 }), request(2, 3000, REVOKED)],
   ],
   [
     'the excepted session is refused',
-    ['R4'],
+    ['H4'],
     [first, revoked(2000, { as: 'revokeAll', session: null, except: 0 }), request(2, 3000, REVOKED)],
   ],
   [
     'a session that began after the cutoff is refused',
-    ['R4'],
+    ['H4'],
     [revoked(-3000, { as: 'revokeAll', session: null }), request(2, 3000, REVOKED)],
   ],
   ['idle, and not used', [], [first, request(1, 9000, IDLE)]],
-  ['idle, although in use', ['R4'], [first, request(1, 6000, ADMITTED), request(1, 9000, IDLE)]],
+  ['idle, although in use', ['H4'], [first, request(1, 6000, ADMITTED), request(1, 9000, IDLE)]],
   [
     'idle, after a pause that was not noticed in an outage',
     [],
     [first, request(1, 9000, UNAVAILABLE), request(1, 9100, IDLE)],
   ],
-  ['idle, although in use through 503s', ['R4'], [first, request(1, 6000, UNAVAILABLE), request(1, 9000, IDLE)]],
+  ['idle, although in use through 503s', ['H4'], [first, request(1, 6000, UNAVAILABLE), request(1, 9000, IDLE)]],
   [
     'over a cap that is not reached',
-    ['R4'],
+    ['H4'],
     [first, request(1, 900, { kind: 'refused', status: 403, code: 'session_limit', reason: null })],
   ],
-  // R5
-  ['told twice', ['R5'], [first, ...revocation, ended(1, 2500)]],
-  ['told as their own by two', ['R5'], [first, ...revocation, ended(2, 2500, { here: true })]],
-  ['told by nobody as their own', ['R5'], [first, revoked(2000), ended(1, 2010, { here: false })]],
+  // H5
+  ['told twice', ['H5'], [first, ...revocation, ended(1, 2500)]],
+  ['told as their own by two', ['H5'], [first, ...revocation, ended(2, 2500, { here: true })]],
+  ['told by nobody as their own', ['H5'], [first, revoked(2000), ended(1, 2010, { here: false })]],
   [
     'started twice',
-    ['R5'],
+    ['H5'],
     [first, ended(1, 11, { event: 'sessionStarted' }), ended(2, 12, { event: 'sessionStarted' })],
   ],
-  // R6
+  // H6
   [
     'a live session is listed',
     [],
@@ -183,13 +183,13 @@ test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
   ],
   [
     'a live session is not listed',
-    ['R6'],
+    ['H6'],
     [healed(100), request(1, 6000, ADMITTED), list(20_000, null), request(1, 20_100, ADMITTED, { as: 'probe' })],
     { idleTimeout: null },
   ],
   [
     'its last use is not listed',
-    ['R6'],
+    ['H6'],
     [
       healed(100),
       request(1, 6000, ADMITTED),
@@ -200,7 +200,7 @@ test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
   ],
   [
     'an ended session is listed',
-    ['R6'],
+    ['H6'],
     [
       first,
       ...revocation,
@@ -210,8 +210,8 @@ test.each<[string, string[], readonly Entry[], Partial<History['settings']>?]>([
       request(1, 20_100, REVOKED, { as: 'probe' }),
     ],
   ],
-  // R7
-  ['an idle session is admitted', ['R7'], [first, request(1, 12_000, ADMITTED)]],
+  // H7
+  ['an idle session is admitted', ['H7'], [first, request(1, 12_000, ADMITTED)]],
 ])('%s', (_name, expected, entries, settings = {}) => {
   expect(violationsOf(entries, settings)).toEqual(expected);
 });

@@ -1,16 +1,16 @@
 /**
  * What every history must satisfy. Pure: from a history to its violations.
  *
- * R1 bound        An acknowledged ending is in force in every process after `revocationBound` + `storeTimeout`, unless
+ * H1 bound        An acknowledged ending is in force in every process after `revocationBound` + `storeTimeout`, unless
  *                 `whenStoreDown` lets it go on. If the store lost the ending, whoever knew it still refuses, and the others
  *                 do once it was written back; if nobody who knew it lived on, it may be gone.
- * R2 no return    A process that has refused a session as ended never admits it again. Without a loss, no other does either.
- * R3 three answers  Good, bad or cannot tell, in time. No process ends by itself.
- * R4 no false sign-out  A session that nobody ended is not refused as ended.
- * R5 events once  A process tells an ending once, and exactly one process tells it as its own.
- * R6 lists        Once all is healed, lists have the live sessions and no others, with their last use, the latest first; and
+ * H2 no return    A process that has refused a session as ended never admits it again. Without a loss, no other does either.
+ * H3 three answers  Good, bad or cannot tell, in time. No process ends by itself.
+ * H4 no false sign-out  A session that nobody ended is not refused as ended.
+ * H5 events once  A process tells an ending once, and exactly one process tells it as its own.
+ * H6 lists        Once all is healed, lists have the live sessions and no others, with their last use, the latest first; and
  *                 without a loss not more than the cap allows.
- * R7 idle         A session that nobody used for longer than `idleTimeout` is not admitted.
+ * H7 idle         A session that nobody used for longer than `idleTimeout` is not admitted.
  *
  * A moment at which a session was admitted is judged by when the request was sent: the process cannot have decided before. So
  * these limits hold on a busy machine too. Limits on what processes do in the background are extended by the times in which
@@ -21,7 +21,7 @@ import { ENDED_CODES, Facts, grouped, isEndedRefusal, isUse } from './facts.js';
 import type { EndingCalled, History, RequestMade, SessionInfo } from './history.js';
 
 export interface Violation {
-  readonly rule: 'R1' | 'R2' | 'R3' | 'R4' | 'R5' | 'R6' | 'R7';
+  readonly rule: 'H1' | 'H2' | 'H3' | 'H4' | 'H5' | 'H6' | 'H7';
   readonly what: string;
   readonly session: number | null;
   readonly at: number;
@@ -76,7 +76,7 @@ function appliesTo(facts: Facts, ending: EndingCalled, info: SessionInfo, { iat,
   return !facts.hasLoss({ from: info.from, to: sentAt });
 }
 
-// R1
+// H1
 
 function checkBound(facts: Facts): Judgement {
   const violations: Violation[] = [];
@@ -96,7 +96,7 @@ function checkBound(facts: Facts): Judgement {
         if (request.sentAt <= limit.at || isAllowed(facts, request)) continue;
         const late = Math.round(request.sentAt - ending.acknowledgedAt);
         violations.push({
-          rule: 'R1',
+          rule: 'H1',
           what: `session ${info.session} was admitted by life ${request.life} ${late} ms after ${ending.reason} was acknowledged: ${limit.why}`,
           session: info.session,
           at: request.sentAt,
@@ -199,7 +199,7 @@ function standingOf(facts: Facts, ending: EndingCalled, acknowledgedAt: number, 
   return { limitOf, isLostWithAll };
 }
 
-// R2
+// H2
 
 /** A session that began so close to a cutoff that clocks do not tell on which side: a refusal for it leaves no tombstone. */
 function isNearCutoff(facts: Facts, info: SessionInfo): boolean {
@@ -228,7 +228,7 @@ function checkNoReturn(facts: Facts): Violation[] {
       const before = refused.find((refusal) => refusal.life === life && refusal.at < sentAt);
       if (before !== undefined) {
         const what = `life ${life} admitted session ${info.session}, which it had refused ${Math.round(sentAt - before.at)} ms before`;
-        violations.push({ rule: 'R2', what, session: info.session, at: sentAt });
+        violations.push({ rule: 'H2', what, session: info.session, at: sentAt });
         continue;
       }
       if (facts.hasLoss({ from: info.from, to: sentAt }) || isAllowed(facts, request)) continue;
@@ -242,7 +242,7 @@ function checkNoReturn(facts: Facts): Violation[] {
       const span = { from: since, to: sentAt };
       if (sentAt > since + asked + SLACK + facts.paused(life, span) + facts.paused(null, span)) {
         const what = `life ${life} admitted session ${info.session} ${Math.round(sentAt - first)} ms after somebody refused it as ended`;
-        violations.push({ rule: 'R2', what, session: info.session, at: sentAt });
+        violations.push({ rule: 'H2', what, session: info.session, at: sentAt });
       }
     }
   }
@@ -260,7 +260,7 @@ function goesOnFor({ settings: { whenStoreDown } }: Facts): number {
   return typeof whenStoreDown === 'object' ? whenStoreDown.allowFor : 0;
 }
 
-// R3
+// H3
 
 function checkAnswers(facts: Facts): Violation[] {
   const { storeTimeout } = facts.settings;
@@ -268,7 +268,7 @@ function checkAnswers(facts: Facts): Violation[] {
   for (const life of facts.lives) {
     if (life.crash === null) continue;
     violations.push({
-      rule: 'R3',
+      rule: 'H3',
       what: `life ${life.life} ended by itself: ${life.crash}`,
       session: null,
       at: life.to,
@@ -278,25 +278,25 @@ function checkAnswers(facts: Facts): Violation[] {
     const { session, life, sentAt, answeredAt, outcome } = request;
     if (outcome.kind === 'failed') {
       if ((facts.life(life).killedAt ?? Infinity) > answeredAt) {
-        violations.push({ rule: 'R3', what: `life ${life} answered with ${outcome.what}`, session, at: answeredAt });
+        violations.push({ rule: 'H3', what: `life ${life} answered with ${outcome.what}`, session, at: answeredAt });
       }
       continue;
     }
     if (outcome.kind === 'refused' && !isKnownAnswer(facts, request, outcome)) {
       const what = `life ${life} answered with ${outcome.status} ${outcome.code}`;
-      violations.push({ rule: 'R3', what, session, at: answeredAt });
+      violations.push({ rule: 'H3', what, session, at: answeredAt });
     }
     const span = { from: sentAt, to: answeredAt };
     const limit = 6 * storeTimeout + 2000 + facts.paused(life, span) + facts.paused(null, span);
     if (answeredAt - sentAt > limit) {
       const what = `life ${life} answered after ${Math.round(answeredAt - sentAt)} ms`;
-      violations.push({ rule: 'R3', what, session, at: answeredAt });
+      violations.push({ rule: 'H3', what, session, at: answeredAt });
     }
   }
   for (const { error, life, acknowledgedAt, sentAt, reason, session } of facts.endings) {
     if (error === null || /^(store_unavailable|session_not_found)/.test(error)) continue;
     if (facts.life(life).killedAt !== null || ENDED_CODES.has(error)) continue;
-    violations.push({ rule: 'R3', what: `${reason} failed: ${error}`, session, at: acknowledgedAt ?? sentAt });
+    violations.push({ rule: 'H3', what: `${reason} failed: ${error}`, session, at: acknowledgedAt ?? sentAt });
   }
   return violations;
 }
@@ -324,7 +324,7 @@ function isKnownAnswer(
   }
 }
 
-// R4
+// H4
 
 function checkNoFalseSignOut(facts: Facts): Violation[] {
   const violations: Violation[] = [];
@@ -339,7 +339,7 @@ function checkNoFalseSignOut(facts: Facts): Violation[] {
       const why = whyFalse(facts, info, request, outcome);
       if (why === null) continue;
       const what = `life ${life} refused session ${info.session} (${outcome.code}, ${String(outcome.reason)}): ${why}`;
-      violations.push({ rule: 'R4', what, session: info.session, at: answeredAt });
+      violations.push({ rule: 'H4', what, session: info.session, at: answeredAt });
     }
   }
   return violations;
@@ -450,7 +450,7 @@ function whyNotIdle(facts: Facts, info: SessionInfo, request: RequestMade): stri
   return null;
 }
 
-// R5
+// H5
 
 function checkEvents(facts: Facts): Violation[] {
   const violations: Violation[] = [];
@@ -461,13 +461,13 @@ function checkEvents(facts: Facts): Violation[] {
     for (const [life, events] of grouped(ended, (event) => event.life)) {
       if (events.length === 1) continue;
       const what = `life ${life} told ${events.length} times that session ${session} ended`;
-      violations.push({ rule: 'R5', what, session, at: events[1]!.at });
+      violations.push({ rule: 'H5', what, session, at: events[1]!.at });
     }
     if (facts.hasLoss({ from: info.from, to: Infinity })) continue;
     const started = told.filter(({ event }) => event === 'sessionStarted');
     if (started.length > 1) {
       const what = `session ${session} was told to have started ${started.length} times`;
-      violations.push({ rule: 'R5', what, session, at: started[1]!.at });
+      violations.push({ rule: 'H5', what, session, at: started[1]!.at });
     }
     const own = ended.filter(({ here }) => here === true);
     // A user's slot does not know the global cutoff: a call that is carried out after it may end the session there as well.
@@ -476,20 +476,20 @@ function checkEvents(facts: Facts): Violation[] {
     );
     if (own.length > 1 && !isByGlobalCutoff) {
       const what = `${own.length} processes told the end of session ${session} as their own`;
-      violations.push({ rule: 'R5', what, session, at: own[1]!.at });
+      violations.push({ rule: 'H5', what, session, at: own[1]!.at });
     }
     const calls = facts.endings.filter((ending) => ending.sentAt > info.from && targets(facts, ending, info));
     const acknowledged = calls.find(({ acknowledgedAt }) => acknowledgedAt !== null);
     const everybodyLived = facts.lives.every(({ to }) => to === Infinity);
     if (own.length === 0 && acknowledged !== undefined && everybodyLived && acknowledged.as !== 'endEverywhere') {
       const what = `nobody told the end of session ${session} as their own, after ${acknowledged.reason}`;
-      violations.push({ rule: 'R5', what, session, at: acknowledged.acknowledgedAt ?? 0 });
+      violations.push({ rule: 'H5', what, session, at: acknowledged.acknowledgedAt ?? 0 });
     }
   }
   return violations;
 }
 
-// R6
+// H6
 
 function checkLists(facts: Facts): Violation[] {
   const { activityInterval, storeTimeout } = facts.settings;
@@ -499,7 +499,7 @@ function checkLists(facts: Facts): Violation[] {
     if (list.sessions === null) {
       if (list.isFinal && !String(list.error).startsWith('store_unavailable')) {
         violations.push({
-          rule: 'R6',
+          rule: 'H6',
           what: `a list failed: ${String(list.error)}`,
           session: null,
           at: list.answeredAt,
@@ -512,13 +512,13 @@ function checkLists(facts: Facts): Violation[] {
     const { maxSessionsPerUser } = facts.settings;
     if (list.sessions.length > maxSessionsPerUser && facts.losses.length === 0) {
       const what = `life ${life} lists ${list.sessions.length} sessions of user ${list.user}`;
-      violations.push({ rule: 'R6', what, session: null, at: sentAt });
+      violations.push({ rule: 'H6', what, session: null, at: sentAt });
     }
     if (
       list.sessions.some(({ lastSeenAt }, index) => lastSeenAt > (list.sessions?.[index - 1]?.lastSeenAt ?? Infinity))
     ) {
       const what = `life ${life} does not list the sessions of user ${list.user} by their last use`;
-      violations.push({ rule: 'R6', what, session: null, at: sentAt });
+      violations.push({ rule: 'H6', what, session: null, at: sentAt });
     }
     const listed = new Map(list.sessions.map(({ handle, lastSeenAt }) => [handle, lastSeenAt]));
     for (const info of facts.sessions) {
@@ -538,14 +538,14 @@ function checkLists(facts: Facts): Violation[] {
       const isEnded = probes.length > 0 && probes.every(isEndedRefusal);
       if (lastSeenAt === undefined) {
         if (isLive && admitted.some(({ answeredAt }) => answeredAt < sentAt - SLACK)) {
-          violations.push({ rule: 'R6', what: `life ${life} does not list session ${session}`, session, at: sentAt });
+          violations.push({ rule: 'H6', what: `life ${life} does not list session ${session}`, session, at: sentAt });
         }
         continue;
       }
       const wasEndedBefore = requests.some((each) => isEndedRefusal(each) && each.answeredAt < sentAt - settled);
       if (isEnded && wasEndedBefore) {
         violations.push({
-          rule: 'R6',
+          rule: 'H6',
           what: `life ${life} lists session ${session}, which ended`,
           session,
           at: sentAt,
@@ -560,12 +560,12 @@ function checkLists(facts: Facts): Violation[] {
       const behind = facts.epoch + lastUse - lastSeenAt;
       if (isLive && behind > SLACK + busy) {
         const what = `session ${session} is listed as last seen ${Math.round(behind)} ms before its use`;
-        violations.push({ rule: 'R6', what, session, at: sentAt });
+        violations.push({ rule: 'H6', what, session, at: sentAt });
       }
     }
     for (const handle of listed.keys()) {
       violations.push({
-        rule: 'R6',
+        rule: 'H6',
         what: `life ${life} lists ${handle}, which is nobody's`,
         session: null,
         at: sentAt,
@@ -575,7 +575,7 @@ function checkLists(facts: Facts): Violation[] {
   return violations;
 }
 
-// R7
+// H7
 
 function checkIdle(facts: Facts): Violation[] {
   const { idleTimeout, whenStoreDown, storeTimeout } = facts.settings;
@@ -593,7 +593,7 @@ function checkIdle(facts: Facts): Violation[] {
       if (sentAt - usedAt <= idleTimeout + storeTimeout + SLACK + facts.paused(life, { from: usedAt, to: sentAt }))
         continue;
       const what = `life ${life} admitted session ${info.session}, which nobody had used for ${Math.round(sentAt - usedAt)} ms`;
-      violations.push({ rule: 'R7', what, session: info.session, at: sentAt });
+      violations.push({ rule: 'H7', what, session: info.session, at: sentAt });
     }
   }
   return violations;

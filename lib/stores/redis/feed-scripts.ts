@@ -150,6 +150,9 @@ export interface Entry {
   readonly text: string;
 }
 
+/** Identifies an entry: its id, and a digest of its text. Empty if there is no entry. */
+type EntryMark = string;
+
 /** A reader's position in the feed. A next reading that missed nothing continues from it. */
 export interface FeedPosition {
   /** Empty if nothing was ever written. */
@@ -157,16 +160,16 @@ export interface FeedPosition {
   readonly count: number;
   /** '0-0' if there is no stream. */
   readonly lastId: string;
-  /** Id and digest of the last entry up to `lastId`. Empty if there is none. */
-  readonly lastEntry: string;
+  /** The last entry up to `lastId`. */
+  readonly lastEntry: EntryMark;
 }
 
 export interface Reading extends FeedPosition {
   readonly entries: readonly Entry[];
-  /** Id and digest of the last of `entries`. Empty if there is none. */
-  readonly endOfPage: string;
-  /** Id and digest of what is now the last entry up to the position from which the reading continues. Empty if there is none. */
-  readonly entryBefore: string;
+  /** The last of `entries`. */
+  readonly endOfPage: EntryMark;
+  /** The last entry that the stream now has up to the position from which this reading continues. */
+  readonly entryBefore: EntryMark;
   /** Redis's clock, in milliseconds. */
   readonly now: number;
   /** The global cutoff as a string. Empty if there is none. */

@@ -91,7 +91,7 @@ local function expiresAtOf(times)
   return earliest(times.tokensEndAt, times.endsAt)
 end
 
--- Its standing, and since when it has been so. inUseSince is nil unless the session is being used.
+-- Whether a session is live, and if not, since when. inUseSince is nil unless the session is being used.
 local function decide(record, inUseSince)
   local latest = latestEnd(record)
   if latest and at >= latest + clockTolerance then return 'expired', latest + clockTolerance end

@@ -41,7 +41,7 @@ export function lifetimes(test: DeclareTest): void {
     assert.equal((await ended(handle(1), { at: late + SECOND })).ending.cause, 'idle');
   });
 
-  test('is not idle if the caller knows of a use without a pause, as far as it is sure', async (fixture) => {
+  test('is not idle if the caller knows that it was used without a pause', async (fixture) => {
     const { now, sight, live, ended } = fixture;
     const policy = { idleTimeout: 30 * MINUTE };
     const later = { policy, at: now + 50 * MINUTE };
