@@ -236,8 +236,8 @@ export function durableRunner(connection: RedisConnection, minReplicas: number, 
 }
 
 /** By the script's digest, or by its source if the server does not have it, because it was restarted or is another node. */
-async function evaluate(
-  client: RedisClient,
+export async function evaluate(
+  client: Pick<RedisClient, 'call'>,
   { sha, lua }: { readonly sha: string; readonly lua: string },
   operands: readonly string[],
 ): Promise<unknown> {
