@@ -36,8 +36,9 @@ export interface RedisStoreOptions {
  * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
+  const open = connector(target);
   const isCluster = typeof target !== 'string' && target.isCluster;
-  return new RedisStore({ open: connector(target), isCluster }, checkedOptions(options));
+  return new RedisStore({ open, isCluster }, checkedOptions(options));
 }
 
 /** What the store connects to. */
