@@ -42,7 +42,7 @@ function rig(options: SiteOptions = {}): Rig {
       const rawHeaders = Object.entries(all).flat();
       const req = { method: 'GET', url: '/', headers: all, rawHeaders, socket: {}, ...more } as unknown as AppRequest;
       await new Promise<void>((resolve, reject) => {
-        gate(req, {} as never, (error?: unknown) => (error === undefined ? resolve() : reject(error as Error)));
+        gate(req, {} as never, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
       });
       return isLoginError(req.loginError) ? req.loginError.code : (req.user as LoginUser);
     },
