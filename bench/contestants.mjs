@@ -22,10 +22,12 @@ export const contestants = {
   'ours-redis': { title: 'managed-sessions, Redis', guard: (setup) => ours(setup, { redis: true }) },
   'ours-idle': {
     title: 'managed-sessions, Redis, `idleTimeout`',
+    directOnly: true,
     guard: (setup) => ours(setup, { redis: true, options: { idleTimeout: '30m' } }),
   },
   'ours-cookie': {
     title: 'managed-sessions, Redis, cookie',
+    directOnly: true,
     guard: (setup) =>
       ours(setup, { redis: true, options: { from: { cookie: 'login_token' } }, headersOf: cookieHeader }),
   },
@@ -36,10 +38,12 @@ export const contestants = {
 
   floor: {
     title: 'the floor, written by hand',
+    directOnly: true,
     guard: (setup) => floor(setup, 'authorization', bearerHeader),
   },
   'floor-cookie': {
     title: 'the floor, with a cookie',
+    directOnly: true,
     guard: (setup) => floor(setup, 'cookie', cookieHeader),
   },
 
