@@ -14,6 +14,8 @@ export interface RedisClient {
   call(command: string, ...args: string[]): Promise<unknown>;
   pipeline(commands: unknown[][]): { exec(): Promise<[Error | null, unknown][] | null> };
   duplicate(overrides?: object, clusterOverrides?: object): RedisClient;
+  /** The nodes of a `Cluster`. */
+  nodes?(role: 'master'): readonly Pick<RedisClient, 'call' | 'options'>[];
   on(event: string, listener: (error: Error) => void): unknown;
   off(event: string, listener: (error: Error) => void): unknown;
 }
@@ -34,6 +36,14 @@ export interface ConnectionOptions {
   readonly [option: string]: unknown;
 }
 
+/**
+ * What a replica answers. If the host is a name, the next connection may reach the new master. From inside a script,
+ * Redis before 7 words it `ERR Error running script (...): @user_script:1: -READONLY You can't write ...`.
+ */
+function isNoMaster({ message }: Error): boolean {
+  return /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN) /s.test(message);
+}
+
 /** ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. */
 export const COMMAND_CONNECTION: ConnectionOptions = {
   lazyConnect: true,
@@ -41,8 +51,7 @@ export const COMMAND_CONNECTION: ConnectionOptions = {
   enableAutoPipelining: false,
   autoResendUnfulfilledCommands: false,
   retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
-  // If the host is a name, the next connection may reach the new master.
-  reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
+  reconnectOnError: isNoMaster,
   commandTimeout: undefined,
   socketTimeout: undefined,
   blockingTimeout: undefined,
@@ -215,23 +224,36 @@ export type RunScript = <In, Out>(
   onLate?: (answer: Out) => void,
 ) => Promise<Out>;
 
+/** Rejects if the server must not be sent anything. */
+export interface Admission {
+  pass(client: RedisClient): Promise<void>;
+}
+
 /** Acknowledged by the master alone. */
-export function scriptRunner(connection: RedisConnection): RunScript {
+export function scriptRunner(connection: RedisConnection, admission: Admission): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), onLate);
+    return connection.run(async (client) => {
+      await admission.pass(client);
+      return script.decode(await evaluate(client, script, operands));
+    }, onLate);
   };
 }
 
 /** Also acknowledged by `minReplicas` replicas. `wait`: how long Redis waits for them, in milliseconds. */
-export function durableRunner(connection: RedisConnection, minReplicas: number, wait: number): RunScript {
+export function durableRunner(
+  connection: RedisConnection,
+  admission: Admission,
+  minReplicas: number,
+  wait: number,
+): RunScript {
   const waiting = ['wait', String(minReplicas), String(wait)];
   return (script, keys, input, onLate) => {
     const evaluation = ['eval', script.lua, String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(
-      async (client) => script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas)),
-      onLate,
-    );
+    return connection.run(async (client) => {
+      await admission.pass(client);
+      return script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas));
+    }, onLate);
   };
 }
 
