@@ -36,26 +36,37 @@ export interface ConnectionOptions {
   readonly [option: string]: unknown;
 }
 
+/** The shortest time between two connections that are given up because they lead to a replica, in milliseconds. */
+const REPLICA_PAUSE = 1000;
+
 /**
- * What a replica answers. If the host is a name, the next connection may reach the new master. From inside a script,
- * Redis before 7 words it `ERR Error running script (...): @user_script:1: -READONLY You can't write ...`.
+ * ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. `now`
+ * is in milliseconds.
  */
-function isNoMaster({ message }: Error): boolean {
-  return /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN) /s.test(message);
+export function commandConnection(now: () => number = () => performance.now()): ConnectionOptions {
+  let gaveUpAt = -Infinity;
+  return {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableAutoPipelining: false,
+    autoResendUnfulfilledCommands: false,
+    retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
+    // If the host is a name, the next connection may reach the new master.
+    reconnectOnError(error: Error): boolean {
+      if (!isOfReplica(error) || now() - gaveUpAt < REPLICA_PAUSE) return false;
+      gaveUpAt = now();
+      return true;
+    },
+    commandTimeout: undefined,
+    socketTimeout: undefined,
+    blockingTimeout: undefined,
+  };
 }
 
-/** ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. */
-export const COMMAND_CONNECTION: ConnectionOptions = {
-  lazyConnect: true,
-  enableOfflineQueue: false,
-  enableAutoPipelining: false,
-  autoResendUnfulfilledCommands: false,
-  retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
-  reconnectOnError: isNoMaster,
-  commandTimeout: undefined,
-  socketTimeout: undefined,
-  blockingTimeout: undefined,
-};
+/** From inside a script, Redis 6.2 words it `ERR Error running script (call to f_...): @user_script:1: -READONLY You ...`. */
+function isOfReplica({ message }: Error): boolean {
+  return /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN) /s.test(message);
+}
 
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;

@@ -7,7 +7,7 @@ import { checkOptions, type OptionKinds } from '../../core/check.js';
 import type { FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
 import {
-  COMMAND_CONNECTION,
+  commandConnection,
   durableRunner,
   RedisConnection,
   scriptRunner,
@@ -83,7 +83,7 @@ class RedisStore implements SessionStore {
     const { prefix, minReplicas } = this.#options;
     const { storeTimeout: timeout, revocationBound } = settings;
     const servers = new ServerCheck({ elapsed, onEviction: (policy) => this.#listener?.eviction?.(policy) });
-    const connection = { open: () => this.#openChecked(COMMAND_CONNECTION, servers), timeout };
+    const connection = { open: () => this.#openChecked(commandConnection(), servers), timeout };
     const commands = new RedisConnection(connection);
     const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
     const run = scriptRunner(commands, servers);
