@@ -13,7 +13,6 @@ import {
   scriptRunner,
   type ConnectionOptions,
   type RedisClient,
-  type RunScript,
 } from './connection.js';
 import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
@@ -45,8 +44,19 @@ export interface RedisStoreOptions {
  * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
-  return new RedisStore(connector(target), checkedOptions(options));
+  const open = connector(target);
+  const isCluster = typeof target !== 'string' && target.isCluster;
+  return new RedisStore({ open, isCluster }, checkedOptions(options));
 }
+
+/** What the store connects to. */
+interface Target {
+  readonly open: OpenConnection;
+  readonly isCluster: boolean;
+}
+
+/** The hash tags of further copies of the global cutoff in a Cluster. With `{feed}`, they lie all over the slots. */
+const COPY_TAGS = ['feed-0', 'feed-1', 'feed-2', 'feed-3'];
 
 /** The parts of a store, once it is configured. */
 interface Parts {
@@ -54,8 +64,6 @@ interface Parts {
   readonly commands: RedisConnection;
   /** The connection that waits for replicas. Null if there are none to wait for. */
   readonly durable: RedisConnection | null;
-  readonly run: RunScript;
-  readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
   readonly sessions: RedisSessions;
@@ -65,14 +73,14 @@ interface Parts {
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
-  readonly #open: OpenConnection;
+  readonly #target: Target;
   readonly #options: Required<RedisStoreOptions>;
   #configured: Parts | null = null;
   #feed: RevocationFeed | null = null;
   #listener: FeedListener | null = null;
 
-  constructor(open: OpenConnection, options: Required<RedisStoreOptions>) {
-    this.#open = open;
+  constructor(target: Target, options: Required<RedisStoreOptions>) {
+    this.#target = target;
     this.#options = options;
   }
 
@@ -89,10 +97,12 @@ class RedisStore implements SessionStore {
     const run = scriptRunner(commands, servers);
     // The last quarter of the time is for the reply to arrive.
     const runDurably = durable === null ? run : durableRunner(durable, servers, minReplicas, Math.ceil(timeout * 0.75));
-    const announcer = new Announcer({ keys: this.#feedKeys(), revocationBound, run, elapsed });
-    const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
-    const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
-    this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions, servers };
+    const { origin } = this;
+    const [keys, copies, patience] = [this.#feedKeys(), this.#copies(), timeout / 4];
+    const announcer = new Announcer({ keys, revocationBound, run, elapsed });
+    const globalCutoff = new KnownGlobalCutoff({ keys, copies, announcer, origin, run, runDurably, patience });
+    const sessions = new RedisSessions({ prefix, origin, run, runDurably, announcer, globalCutoff });
+    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, servers };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -104,13 +114,11 @@ class RedisStore implements SessionStore {
   readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
-    const { globalCutoff, runDurably } = this.#parts();
-    await globalCutoff.set(request, this.origin, runDurably);
+    await this.#parts().globalCutoff.set(request);
   };
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
-    const { globalCutoff, run } = this.#parts();
-    await globalCutoff.ask(run);
+    await this.#parts().globalCutoff.ask();
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {
@@ -149,7 +157,7 @@ class RedisStore implements SessionStore {
   };
 
   #openChecked(options: ConnectionOptions, servers: ServerCheck): RedisClient {
-    const client = this.#open(options);
+    const client = this.#target.open(options);
     client.on('ready', () => void servers.inspect(client));
     return client;
   }
@@ -162,6 +170,11 @@ class RedisStore implements SessionStore {
   #feedKeys(): FeedKeys {
     const key = (part: string): string => `${this.#options.prefix}:{feed}:${part}`;
     return { stream: key('stream'), epoch: key('epoch'), counter: key('count'), globalCutoff: key('global-cutoff') };
+  }
+
+  /** The keys of the further copies of the global cutoff. */
+  #copies(): string[] {
+    return this.#target.isCluster ? COPY_TAGS.map((tag) => `${this.#options.prefix}:{${tag}}:global-cutoff`) : [];
   }
 }
 
