@@ -10,7 +10,7 @@ import { startRedis, type TestRedis } from '../support/redis.js';
 
 const SECRET = 'a secret for tests, 32 bytes long';
 const ISSUER = 'https://id.example.com/';
-const BOUND = 1000;
+const BOUND = 2000;
 const OPTIONS = { issuer: { issuer: ISSUER, secret: SECRET }, revocationBound: BOUND };
 const BROWSER = 'Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0';
 
