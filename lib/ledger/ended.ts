@@ -3,7 +3,7 @@
 import type { Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
-import { inSlices } from './batches.js';
+import type { Backlog } from './backlog.js';
 import { DueQueue, type Due } from './due-queue.js';
 
 /** How much is remembered: about 100,000 endings of usual size. */
@@ -157,17 +157,17 @@ export class EndedSessions {
   }
 
   /** Everything that still stands, by user. */
-  async byUser(now: number): Promise<KnownOfUser[]> {
+  async byUser(now: number, backlog: Pick<Backlog, 'work'>): Promise<KnownOfUser[]> {
     const users = new Map<string, KnownOfUser>();
     const of = (user: SessionUser): KnownOfUser => {
       let known = users.get(user.key);
       if (known === undefined) users.set(user.key, (known = { user, tombstones: [], cutoff: null }));
       return known;
     };
-    await inSlices(this.#endings.values(), ({ known: { user, tombstone } }) => {
+    await backlog.work(this.#endings.values(), ({ known: { user, tombstone } }) => {
       if (now < tombstone.until) of(user).tombstones.push(tombstone);
     });
-    await inSlices(this.#cutoffs.values(), ({ user, cutoff, until }) => {
+    await backlog.work(this.#cutoffs.values(), ({ user, cutoff, until }) => {
       if (now < until) of(user).cutoff = cutoff;
     });
     return [...users.values()];
