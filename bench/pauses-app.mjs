@@ -109,7 +109,7 @@ const SCENES = {
 
 function instance() {
   return managedSessions({
-    issuer: { issuer: ISSUER, secret: SECRET, audience: false },
+    issuer: { issuer: ISSUER, secret: SECRET, audience: 'shop' },
     store: redisUrl === '' ? memoryStore() : redisStore(redisUrl),
     maxSessionsPerUser: Infinity,
     clock,
@@ -154,7 +154,7 @@ function watched() {
 
 function tokenOf(sub, sid, age) {
   const iat = Math.floor((clock.now() - age) / 1000);
-  const claims = { iss: ISSUER, sub, sid, iat, exp: iat + LIVES / 1000 };
+  const claims = { iss: ISSUER, aud: 'shop', sub, sid, iat, exp: iat + LIVES / 1000 };
   const input = [{ alg: 'HS256', typ: 'JWT' }, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
     .join('.');

@@ -126,7 +126,8 @@ export function connect(options: LedgerOptions) {
 }
 
 function knownOf(options: LedgerOptions, monotonic: () => number) {
-  const { storeTimeout, emit, handles = handlesBy(null), endedLimits = ENDED_LIMITS } = options;
+  const { store, emit, handles = handlesBy(null), endedLimits = ENDED_LIMITS } = options;
+  const storeTimeout = store.settlesInTime === true ? null : options.storeTimeout;
   return {
     availability: new Availability({ storeTimeout, emit, monotonic }),
     announcements: new Announcements(emit, handles),

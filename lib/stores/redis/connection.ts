@@ -2,6 +2,7 @@
 
 import { LoginError } from '../../core/errors.js';
 import type { PartHealth } from '../../core/health.js';
+import { CommandQueue } from './command-queue.js';
 import type { Script } from './script.js';
 
 /** The members of an ioredis client that are used. `Redis` and `Cluster` of versions 5 and 6 have them. */
@@ -50,8 +51,9 @@ export const COMMAND_CONNECTION: ConnectionOptions = {
 
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
-/** The most commands that may be unanswered after their timeout. A client that is silent gets no more than these. */
-const OVERDUE_LIMIT = 256;
+/** How many commands are in progress at one time, as far as Redis keeps up with them. */
+const FEWEST = 8;
+const MOST = 128;
 const DURABLE_ATTEMPTS = 3;
 
 /** A client in use, and how it behaves. */
@@ -59,85 +61,105 @@ interface Held {
   readonly client: RedisClient;
   readonly openedAt: number;
   timeoutsInARow: number;
-  overdue: number;
+  /**
+   * How many commands may be in progress. One more after each answer that came within a quarter of the timeout, and one less
+   * otherwise: so Redis can answer all of them within the timeout.
+   */
+  slots: number;
+  inProgress: number;
+  answeredAt: number;
 }
 
-/** One client at a time. Each command settles within `timeout`. A client that stays silent is replaced. */
+/**
+ * One client at a time, to which a limited number of commands is sent at one time. The others wait for their turn, for up to
+ * ten times `timeout`, as long as Redis answers. A client that stays silent is replaced.
+ */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
+  readonly #queue: CommandQueue;
   #held: Held | null = null;
   #isClosed = false;
   #unreadySince: number | null = null;
-  readonly #waiting = new Set<() => void>();
+  #unreadyTimer: NodeJS.Timeout | undefined;
   #answeredAt = -Infinity;
   #lastError: Error | null = null;
   #connectionError: Error | undefined;
 
   constructor(options: RedisConnectionOptions) {
     this.#options = options;
+    this.#queue = new CommandQueue({ timeout: options.timeout, now: () => performance.now() });
   }
 
   /**
-   * Sends once the client is ready, and settles within `timeout`. Rejects with `LoginError` `store_unavailable` if there is
-   * no valid answer by then. A command that was not sent by then is not sent later. If it was sent, `onLate` gets an answer
-   * that comes later.
+   * Sends once the client is ready and it is the command's turn, and settles within `timeout` from then on. Rejects with
+   * `LoginError` `store_unavailable` if there is no valid answer by then, and with `StoreBusy` if its turn would come too
+   * late. While Redis is silent, all that waits is rejected after `timeout`. What was rejected before it was sent is not
+   * sent later. If it was sent, `onLate` gets an answer that comes later. `isEnding`: goes before all others.
    */
-  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T> {
+  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void, isEnding = false): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#isClosed) {
         reject(this.#unavailable('The store is closed', undefined));
         return;
       }
-      const { timeout } = this.#options;
-      const held = this.#current();
-      const isReady = held.client.status === 'ready';
-      if (held.overdue >= OVERDUE_LIMIT || (!isReady && !this.#mayWait(held.client))) {
+      const { client } = this.#current();
+      if (client.status !== 'ready' && !this.#mayWait(client)) {
         reject(this.#unavailable('Redis is out of reach', this.#connectionError));
         return;
       }
+      this.#queue.add({ send: () => this.#send(send, resolve, reject, onLate), refuse: reject }, isEnding);
+      this.#sendWaiting();
+    });
+  }
 
-      let state: 'waiting' | 'sent' | 'over' = 'waiting';
-      const go = (): void => {
-        this.#waiting.delete(go);
-        state = 'sent';
-        send(held.client).then(onAnswer, onFailure);
-      };
-      const isLate = (): boolean => {
-        clearTimeout(timer);
-        const wasOver = state === 'over';
-        held.timeoutsInARow = 0;
-        if (wasOver) held.overdue -= 1;
-        state = 'over';
-        return wasOver;
-      };
-      const onAnswer = (answer: T): void => {
+  /** As many as may be in progress. */
+  #sendWaiting(): void {
+    while (this.#queue.size > 0) {
+      const held = this.#current();
+      if (held.client.status !== 'ready') {
+        this.#awaitReady(held.client);
+        return;
+      }
+      if (held.inProgress >= held.slots) return;
+      this.#queue.take()?.send();
+    }
+  }
+
+  #send<T>(
+    send: (client: RedisClient) => Promise<T>,
+    resolve: (answer: T) => void,
+    reject: (error: Error) => void,
+    onLate: ((answer: T) => void) | undefined,
+  ): void {
+    const held = this.#current();
+    const turn = new Turn(held, this.#options.timeout, {
+      passed: () => this.#sendWaiting(),
+      over: (isSilent) => {
+        const error = this.#noAnswer();
+        reject(error);
+        if (isSilent) this.#queue.refuseAll(error);
+        this.#sendWaiting();
+      },
+    });
+    const settle = (act: (isOver: boolean) => void): void => {
+      act(turn.end());
+      this.#queue.noteAnswer();
+      this.#sendWaiting();
+    };
+    send(held.client).then(
+      (answer) => {
         this.#answeredAt = performance.now();
         this.#lastError = null;
-        if (isLate()) onLate?.(answer);
-        else resolve(answer);
-      };
-      const onFailure = (error: unknown): void => {
+        settle((isOver) => {
+          if (isOver) onLate?.(answer);
+          else resolve(answer);
+        });
+      },
+      (error: unknown) => {
         const refusal = this.#unavailable('Redis did not carry out a command', plainError(error));
-        if (!isLate()) reject(refusal);
-      };
-      const giveUp = (): void => {
-        if (state === 'over') return;
-        if (state === 'sent') {
-          held.overdue += 1;
-          held.timeoutsInARow += 1;
-        } else {
-          // Not by the clock: a timer may fire a little before its time.
-          this.#unreadySince = -Infinity;
-        }
-        this.#waiting.delete(go);
-        state = 'over';
-        reject(this.#unavailable(`Redis did not answer within ${String(timeout)} ms`, this.#connectionError));
-      };
-      // A process that was itself busy for longer than the timeout first reads what has arrived.
-      const timer = setTimeout(() => setImmediate(giveUp), timeout);
-      if (isReady) go();
-      else this.#waiting.add(go);
-    });
+        settle(() => reject(refusal));
+      },
+    );
   }
 
   health(): PartHealth {
@@ -146,7 +168,9 @@ export class RedisConnection {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#unreadyTimer);
     this.#release();
+    this.#queue.refuseAll(this.#unavailable('The store is closed', undefined));
   }
 
   /** The client to use now, connected or connecting. */
@@ -166,7 +190,14 @@ export class RedisConnection {
     const client = this.#options.open();
     client.on('ready', this.#onReady);
     client.on('error', this.#onError);
-    return (this.#held = { client, openedAt: performance.now(), timeoutsInARow: 0, overdue: 0 });
+    return (this.#held = {
+      client,
+      openedAt: performance.now(),
+      timeoutsInARow: 0,
+      slots: FEWEST,
+      inProgress: 0,
+      answeredAt: -Infinity,
+    });
   }
 
   #release(): void {
@@ -182,6 +213,28 @@ export class RedisConnection {
     return performance.now() - this.#unreadySince < this.#options.timeout;
   }
 
+  /** Refuses all that waits if it is not ready in time. */
+  #awaitReady(client: RedisClient): void {
+    if (!this.#mayWait(client)) {
+      this.#queue.refuseAll(this.#noAnswer());
+      return;
+    }
+    if (this.#unreadyTimer !== undefined) return;
+    const giveUp = (): void => {
+      this.#unreadyTimer = undefined;
+      if (this.#held?.client.status === 'ready') return;
+      // Not by the clock: a timer may fire a little before its time.
+      this.#unreadySince = -Infinity;
+      this.#queue.refuseAll(this.#noAnswer());
+    };
+    const waited = performance.now() - (this.#unreadySince ?? 0);
+    this.#unreadyTimer = afterReading(giveUp, this.#options.timeout - waited);
+  }
+
+  #noAnswer(): LoginError {
+    return this.#unavailable(`Redis did not answer within ${String(this.#options.timeout)} ms`, this.#connectionError);
+  }
+
   #unavailable(message: string, cause: Error | undefined): LoginError {
     const error = new LoginError('store_unavailable', message, { cause });
     this.#lastError = cause ?? error;
@@ -191,12 +244,77 @@ export class RedisConnection {
   readonly #onReady = (): void => {
     this.#unreadySince = null;
     this.#connectionError = undefined;
-    for (const go of [...this.#waiting]) go();
+    clearTimeout(this.#unreadyTimer);
+    this.#unreadyTimer = undefined;
+    this.#sendWaiting();
   };
 
   readonly #onError = (error: unknown): void => {
     this.#connectionError = plainError(error);
   };
+}
+
+/** A command that was sent. */
+class Turn {
+  readonly #held: Held;
+  readonly #timeout: number;
+  readonly #sentAt = performance.now();
+  #isInProgress = true;
+  #isOver = false;
+  #timer: NodeJS.Timeout;
+
+  /** `over` is told whether nothing at all was answered since it was sent. */
+  constructor(held: Held, timeout: number, tell: { passed(): void; over(isSilent: boolean): void }) {
+    this.#held = held;
+    this.#timeout = timeout;
+    held.inProgress += 1;
+    const giveUp = (): void => {
+      if (this.#isOver) return;
+      this.#leave(false);
+      this.#isOver = true;
+      held.timeoutsInARow += 1;
+      tell.over(held.answeredAt <= this.#sentAt);
+    };
+    const pass = (): void => {
+      if (this.#isOver) return;
+      this.#leave(false);
+      this.#timer = afterReading(giveUp, timeout - this.#inTime);
+      tell.passed();
+    };
+    // A master of a Cluster that is away must not stop the others.
+    const { isCluster } = held.client;
+    this.#timer = isCluster ? afterReading(pass, this.#inTime) : afterReading(giveUp, timeout);
+  }
+
+  /** There is an answer. Returns whether it is too late. */
+  end(): boolean {
+    const held = this.#held;
+    const now = performance.now();
+    const wasOver = this.#isOver;
+    clearTimeout(this.#timer);
+    this.#leave(now - this.#sentAt <= this.#inTime);
+    this.#isOver = true;
+    held.timeoutsInARow = 0;
+    held.answeredAt = now;
+    return wasOver;
+  }
+
+  get #inTime(): number {
+    return this.#timeout / 4;
+  }
+
+  #leave(isInTime: boolean): void {
+    if (!this.#isInProgress) return;
+    this.#isInProgress = false;
+    const held = this.#held;
+    held.inProgress -= 1;
+    held.slots = Math.min(MOST, Math.max(FEWEST, held.slots + (isInTime ? 1 : -1)));
+  }
+}
+
+/** A process that was itself busy for that long first reads what has arrived. */
+function afterReading(act: () => void, ms: number): NodeJS.Timeout {
+  return setTimeout(() => setImmediate(act), ms);
 }
 
 /** ioredis attaches the command to its errors, and an AUTH command contains the password. */
@@ -215,11 +333,11 @@ export type RunScript = <In, Out>(
   onLate?: (answer: Out) => void,
 ) => Promise<Out>;
 
-/** Acknowledged by the master alone. */
-export function scriptRunner(connection: RedisConnection): RunScript {
+/** Acknowledged by the master alone. `isEnding`: goes before all that waits. */
+export function scriptRunner(connection: RedisConnection, isEnding: boolean): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), onLate);
+    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), onLate, isEnding);
   };
 }
 

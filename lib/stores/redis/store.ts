@@ -53,6 +53,8 @@ interface Parts {
   /** The connection that waits for replicas. Null if there are none to wait for. */
   readonly durable: RedisConnection | null;
   readonly run: RunScript;
+  /** For what ends sessions and tells of it: it does not wait behind sightings. */
+  readonly runFirst: RunScript;
   readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
@@ -62,6 +64,7 @@ interface Parts {
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
+  readonly settlesInTime = true;
   readonly #open: OpenConnection;
   readonly #options: Required<RedisStoreOptions>;
   #configured: Parts | null = null;
@@ -81,13 +84,22 @@ class RedisStore implements SessionStore {
     const connection = { open: () => this.#open(COMMAND_CONNECTION), timeout };
     const commands = new RedisConnection(connection);
     const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
-    const run = scriptRunner(commands);
+    const run = scriptRunner(commands, false);
+    const runFirst = scriptRunner(commands, true);
     // The last quarter of the time is for the reply to arrive.
-    const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
-    const announcer = new Announcer({ keys: this.#feedKeys(), revocationBound, run, elapsed });
+    const runDurably = durable === null ? runFirst : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
+    const announcer = new Announcer({ keys: this.#feedKeys(), revocationBound, run: runFirst, elapsed });
     const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
-    const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
-    this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions };
+    const sessions = new RedisSessions({
+      prefix,
+      origin: this.origin,
+      run,
+      runFirst,
+      runDurably,
+      announcer,
+      globalCutoff,
+    });
+    this.#configured = { settings, commands, durable, run, runFirst, runDurably, announcer, globalCutoff, sessions };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -104,8 +116,8 @@ class RedisStore implements SessionStore {
   };
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
-    const { globalCutoff, run } = this.#parts();
-    await globalCutoff.ask(run);
+    const { globalCutoff, runFirst } = this.#parts();
+    await globalCutoff.ask(runFirst);
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {
