@@ -4,9 +4,10 @@ import { LoginError } from '../../core/errors.js';
 import type { PartHealth } from '../../core/health.js';
 import { CommandQueue } from './command-queue.js';
 import type { Script } from './script.js';
+import { disconnectNode, masterOf, type SlotMap } from './slots.js';
 
 /** The members of an ioredis client that are used. `Redis` and `Cluster` of versions 5 and 6 have them. */
-export interface RedisClient {
+export interface RedisClient extends SlotMap {
   readonly status: string;
   readonly isCluster: boolean;
   readonly options: object;
@@ -56,10 +57,15 @@ const FEWEST = 8;
 const MOST = 128;
 const DURABLE_ATTEMPTS = 3;
 
-/** A client in use, and how it behaves. */
+/** A client in use, and how the servers behave to which it is connected. */
 interface Held {
   readonly client: RedisClient;
   readonly openedAt: number;
+  /** By their names in {@link masterOf}: a node that is silent must not be held against the others. */
+  readonly servers: Map<string, Behaviour>;
+}
+
+interface Behaviour {
   timeoutsInARow: number;
   /**
    * How many commands may be in progress. One more after each answer that came within a quarter of the timeout, and one less
@@ -70,13 +76,23 @@ interface Held {
   answeredAt: number;
 }
 
+export interface CommandOptions<T> {
+  /** Gets an answer that comes after the command was rejected. */
+  readonly onLate?: ((answer: T) => void) | undefined;
+  /** One that the command is about. */
+  readonly key?: string | undefined;
+  /** It goes before all others. */
+  readonly isEnding?: boolean;
+}
+
 /**
- * One client at a time, to which a limited number of commands is sent at one time. The others wait for their turn, for up to
- * ten times `timeout`, as long as Redis answers. A client that stays silent is replaced.
+ * One client at a time. Each of its servers gets a limited number of commands at one time, and the others wait for their
+ * turn, for up to ten times `timeout`, as long as the server answers. A client whose server stays silent is replaced.
  */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
-  readonly #queue: CommandQueue;
+  /** What waits, by the names of the servers. */
+  readonly #queues = new Map<string, CommandQueue>();
   #held: Held | null = null;
   #isClosed = false;
   #unreadySince: number | null = null;
@@ -87,16 +103,15 @@ export class RedisConnection {
 
   constructor(options: RedisConnectionOptions) {
     this.#options = options;
-    this.#queue = new CommandQueue({ timeout: options.timeout, now: () => performance.now() });
   }
 
   /**
    * Sends once the client is ready and it is the command's turn, and settles within `timeout` from then on. Rejects with
    * `LoginError` `store_unavailable` if there is no valid answer by then, and with `StoreBusy` if its turn would come too
-   * late. While Redis is silent, all that waits is rejected after `timeout`. What was rejected before it was sent is not
-   * sent later. If it was sent, `onLate` gets an answer that comes later. `isEnding`: goes before all others.
+   * late. While the server is silent, all that waits for it is rejected after `timeout`. What was rejected before it was
+   * sent is not sent later.
    */
-  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void, isEnding = false): Promise<T> {
+  run<T>(send: (client: RedisClient) => Promise<T>, options: CommandOptions<T> = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#isClosed) {
         reject(this.#unavailable('The store is closed', undefined));
@@ -107,57 +122,66 @@ export class RedisConnection {
         reject(this.#unavailable('Redis is out of reach', this.#connectionError));
         return;
       }
-      this.#queue.add({ send: () => this.#send(send, resolve, reject, onLate), refuse: reject }, isEnding);
-      this.#sendWaiting();
+      const { onLate, key = '', isEnding = false } = options;
+      const server = masterOf(client, key);
+      const command = {
+        send: () => this.#send(server, send, { resolve, reject, onLate }),
+        refuse: reject,
+      };
+      this.#queueOf(server).add(command, isEnding);
+      this.#sendWaiting(server);
     });
   }
 
+  #queueOf(server: string): CommandQueue {
+    let queue = this.#queues.get(server);
+    if (queue === undefined) {
+      queue = new CommandQueue({ timeout: this.#options.timeout, now: () => performance.now() });
+      this.#queues.set(server, queue);
+    }
+    return queue;
+  }
+
   /** As many as may be in progress. */
-  #sendWaiting(): void {
-    while (this.#queue.size > 0) {
+  #sendWaiting(server: string): void {
+    const queue = this.#queueOf(server);
+    while (queue.size > 0) {
       const held = this.#current();
       if (held.client.status !== 'ready') {
         this.#awaitReady(held.client);
         return;
       }
-      if (held.inProgress >= held.slots) return;
-      this.#queue.take()?.send();
+      const { inProgress, slots } = behaviourOf(held, server);
+      if (inProgress >= slots) return;
+      queue.take()?.send();
     }
   }
 
-  #send<T>(
-    send: (client: RedisClient) => Promise<T>,
-    resolve: (answer: T) => void,
-    reject: (error: Error) => void,
-    onLate: ((answer: T) => void) | undefined,
-  ): void {
+  #send<T>(server: string, send: (client: RedisClient) => Promise<T>, { resolve, reject, onLate }: Outcome<T>): void {
     const held = this.#current();
-    const turn = new Turn(held, this.#options.timeout, {
-      passed: () => this.#sendWaiting(),
-      over: (isSilent) => {
-        const error = this.#noAnswer();
-        reject(error);
-        if (isSilent) this.#queue.refuseAll(error);
-        this.#sendWaiting();
-      },
+    const turn = new Turn(behaviourOf(held, server), this.#options.timeout, (isSilent) => {
+      const error = this.#noAnswer();
+      reject(error);
+      if (isSilent) this.#queueOf(server).refuseAll(error);
+      this.#sendWaiting(server);
     });
-    const settle = (act: (isOver: boolean) => void): void => {
-      act(turn.end());
-      this.#queue.noteAnswer();
-      this.#sendWaiting();
+    /** Returns whether it is too late. */
+    const settle = (): boolean => {
+      const wasOver = turn.end();
+      this.#queueOf(server).noteAnswer();
+      this.#sendWaiting(server);
+      return wasOver;
     };
     send(held.client).then(
       (answer) => {
         this.#answeredAt = performance.now();
         this.#lastError = null;
-        settle((isOver) => {
-          if (isOver) onLate?.(answer);
-          else resolve(answer);
-        });
+        if (settle()) onLate?.(answer);
+        else resolve(answer);
       },
       (error: unknown) => {
         const refusal = this.#unavailable('Redis did not carry out a command', plainError(error));
-        settle(() => reject(refusal));
+        if (!settle()) reject(refusal);
       },
     );
   }
@@ -170,7 +194,7 @@ export class RedisConnection {
     this.#isClosed = true;
     clearTimeout(this.#unreadyTimer);
     this.#release();
-    this.#queue.refuseAll(this.#unavailable('The store is closed', undefined));
+    this.#refuseAll(this.#unavailable('The store is closed', undefined));
   }
 
   /** The client to use now, connected or connecting. */
@@ -178,7 +202,7 @@ export class RedisConnection {
     const { timeout } = this.#options;
     let held = this.#held ?? this.#open();
     const isStuck = held.client.status !== 'ready' && performance.now() - held.openedAt > PATIENCE * timeout;
-    if (isStuck || held.timeoutsInARow >= PATIENCE) {
+    if (isStuck || behaviourOf(held, '').timeoutsInARow >= PATIENCE) {
       this.#release();
       held = this.#open();
     }
@@ -190,14 +214,7 @@ export class RedisConnection {
     const client = this.#options.open();
     client.on('ready', this.#onReady);
     client.on('error', this.#onError);
-    return (this.#held = {
-      client,
-      openedAt: performance.now(),
-      timeoutsInARow: 0,
-      slots: FEWEST,
-      inProgress: 0,
-      answeredAt: -Infinity,
-    });
+    return (this.#held = { client, openedAt: performance.now(), servers: new Map() });
   }
 
   #release(): void {
@@ -216,7 +233,7 @@ export class RedisConnection {
   /** Refuses all that waits if it is not ready in time. */
   #awaitReady(client: RedisClient): void {
     if (!this.#mayWait(client)) {
-      this.#queue.refuseAll(this.#noAnswer());
+      this.#refuseAll(this.#noAnswer());
       return;
     }
     if (this.#unreadyTimer !== undefined) return;
@@ -225,10 +242,14 @@ export class RedisConnection {
       if (this.#held?.client.status === 'ready') return;
       // Not by the clock: a timer may fire a little before its time.
       this.#unreadySince = -Infinity;
-      this.#queue.refuseAll(this.#noAnswer());
+      this.#refuseAll(this.#noAnswer());
     };
     const waited = performance.now() - (this.#unreadySince ?? 0);
     this.#unreadyTimer = afterReading(giveUp, this.#options.timeout - waited);
+  }
+
+  #refuseAll(error: Error): void {
+    for (const queue of this.#queues.values()) queue.refuseAll(error);
   }
 
   #noAnswer(): LoginError {
@@ -246,7 +267,7 @@ export class RedisConnection {
     this.#connectionError = undefined;
     clearTimeout(this.#unreadyTimer);
     this.#unreadyTimer = undefined;
-    this.#sendWaiting();
+    for (const server of this.#queues.keys()) this.#sendWaiting(server);
   };
 
   readonly #onError = (error: unknown): void => {
@@ -254,62 +275,64 @@ export class RedisConnection {
   };
 }
 
+interface Outcome<T> {
+  readonly resolve: (answer: T) => void;
+  readonly reject: (error: Error) => void;
+  readonly onLate: ((answer: T) => void) | undefined;
+}
+
 /** A command that was sent. */
 class Turn {
-  readonly #held: Held;
+  readonly #server: Behaviour;
   readonly #timeout: number;
   readonly #sentAt = performance.now();
-  #isInProgress = true;
+  readonly #timer: NodeJS.Timeout;
   #isOver = false;
-  #timer: NodeJS.Timeout;
 
-  /** `over` is told whether nothing at all was answered since it was sent. */
-  constructor(held: Held, timeout: number, tell: { passed(): void; over(isSilent: boolean): void }) {
-    this.#held = held;
+  /** `onTimeout` is told whether nothing at all was answered since it was sent. */
+  constructor(server: Behaviour, timeout: number, onTimeout: (isSilent: boolean) => void) {
+    this.#server = server;
     this.#timeout = timeout;
-    held.inProgress += 1;
-    const giveUp = (): void => {
+    server.inProgress += 1;
+    this.#timer = afterReading(() => {
       if (this.#isOver) return;
-      this.#leave(false);
-      this.#isOver = true;
-      held.timeoutsInARow += 1;
-      tell.over(held.answeredAt <= this.#sentAt);
-    };
-    const pass = (): void => {
-      if (this.#isOver) return;
-      this.#leave(false);
-      this.#timer = afterReading(giveUp, timeout - this.#inTime);
-      tell.passed();
-    };
-    // A master of a Cluster that is away must not stop the others.
-    const { isCluster } = held.client;
-    this.#timer = isCluster ? afterReading(pass, this.#inTime) : afterReading(giveUp, timeout);
+      this.#end(false);
+      server.timeoutsInARow += 1;
+      onTimeout(server.answeredAt <= this.#sentAt);
+    }, timeout);
   }
 
   /** There is an answer. Returns whether it is too late. */
   end(): boolean {
-    const held = this.#held;
     const now = performance.now();
     const wasOver = this.#isOver;
     clearTimeout(this.#timer);
-    this.#leave(now - this.#sentAt <= this.#inTime);
-    this.#isOver = true;
-    held.timeoutsInARow = 0;
-    held.answeredAt = now;
+    if (!wasOver) this.#end(now - this.#sentAt <= this.#timeout / 4);
+    this.#server.timeoutsInARow = 0;
+    this.#server.answeredAt = now;
     return wasOver;
   }
 
-  get #inTime(): number {
-    return this.#timeout / 4;
+  #end(isSoon: boolean): void {
+    const server = this.#server;
+    this.#isOver = true;
+    server.inProgress -= 1;
+    server.slots = Math.min(MOST, Math.max(FEWEST, server.slots + (isSoon ? 1 : -1)));
   }
+}
 
-  #leave(isInTime: boolean): void {
-    if (!this.#isInProgress) return;
-    this.#isInProgress = false;
-    const held = this.#held;
-    held.inProgress -= 1;
-    held.slots = Math.min(MOST, Math.max(FEWEST, held.slots + (isInTime ? 1 : -1)));
+/** Of a client's server. The connection to a node of a Cluster that stays silent is replaced alone. */
+function behaviourOf({ client, servers }: Held, name: string): Behaviour {
+  let behaviour = servers.get(name);
+  if (behaviour === undefined) {
+    behaviour = { timeoutsInARow: 0, slots: FEWEST, inProgress: 0, answeredAt: -Infinity };
+    servers.set(name, behaviour);
   }
+  if (name !== '' && behaviour.timeoutsInARow >= PATIENCE) {
+    behaviour.timeoutsInARow = 0;
+    disconnectNode(client, name);
+  }
+  return behaviour;
 }
 
 /** A process that was itself busy for that long first reads what has arrived. */
@@ -337,7 +360,11 @@ export type RunScript = <In, Out>(
 export function scriptRunner(connection: RedisConnection, isEnding: boolean): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), onLate, isEnding);
+    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), {
+      onLate,
+      key: keys[0],
+      isEnding,
+    });
   };
 }
 
@@ -348,14 +375,14 @@ export function durableRunner(connection: RedisConnection, minReplicas: number, 
     const evaluation = ['eval', script.lua, String(keys.length), ...keys, ...script.args(input)];
     return connection.run(
       async (client) => script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas)),
-      onLate,
+      { onLate, key: keys[0] },
     );
   };
 }
 
 /** By the script's digest, or by its source if the server does not have it, because it was restarted or is another node. */
-async function evaluate(
-  client: RedisClient,
+export async function evaluate(
+  client: Pick<RedisClient, 'call'>,
   { sha, lua }: { readonly sha: string; readonly lua: string },
   operands: readonly string[],
 ): Promise<unknown> {

@@ -6,14 +6,7 @@ import { REDIS_ADVICE } from '../../core/advice.js';
 import { checkOptions, type OptionKinds } from '../../core/check.js';
 import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
-import {
-  COMMAND_CONNECTION,
-  durableRunner,
-  RedisConnection,
-  scriptRunner,
-  type RedisClient,
-  type RunScript,
-} from './connection.js';
+import { COMMAND_CONNECTION, durableRunner, RedisConnection, scriptRunner, type RedisClient } from './connection.js';
 import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
@@ -43,8 +36,19 @@ export interface RedisStoreOptions {
  * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
-  return new RedisStore(connector(target), checkedOptions(options));
+  const open = connector(target);
+  const isCluster = typeof target !== 'string' && target.isCluster;
+  return new RedisStore({ open, isCluster }, checkedOptions(options));
 }
+
+/** What the store connects to. */
+interface Target {
+  readonly open: OpenConnection;
+  readonly isCluster: boolean;
+}
+
+/** The hash tags of further copies of the global cutoff in a Cluster. With `{feed}`, they lie all over the slots. */
+const COPY_TAGS = ['feed-0', 'feed-1', 'feed-2', 'feed-3'];
 
 /** The parts of a store, once it is configured. */
 interface Parts {
@@ -52,10 +56,6 @@ interface Parts {
   readonly commands: RedisConnection;
   /** The connection that waits for replicas. Null if there are none to wait for. */
   readonly durable: RedisConnection | null;
-  readonly run: RunScript;
-  /** For what ends sessions and tells of it: it does not wait behind sightings. */
-  readonly runFirst: RunScript;
-  readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
   readonly sessions: RedisSessions;
@@ -65,13 +65,13 @@ interface Parts {
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly settlesInTime = true;
-  readonly #open: OpenConnection;
+  readonly #target: Target;
   readonly #options: Required<RedisStoreOptions>;
   #configured: Parts | null = null;
   #feed: RevocationFeed | null = null;
 
-  constructor(open: OpenConnection, options: Required<RedisStoreOptions>) {
-    this.#open = open;
+  constructor(target: Target, options: Required<RedisStoreOptions>) {
+    this.#target = target;
     this.#options = options;
   }
 
@@ -81,25 +81,28 @@ class RedisStore implements SessionStore {
     }
     const { prefix, minReplicas } = this.#options;
     const { storeTimeout: timeout, revocationBound } = settings;
-    const connection = { open: () => this.#open(COMMAND_CONNECTION), timeout };
+    const connection = { open: () => this.#target.open(COMMAND_CONNECTION), timeout };
     const commands = new RedisConnection(connection);
     const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
     const run = scriptRunner(commands, false);
+    // What ends sessions, and tells of it, does not wait behind sightings.
     const runFirst = scriptRunner(commands, true);
     // The last quarter of the time is for the reply to arrive.
     const runDurably = durable === null ? runFirst : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
-    const announcer = new Announcer({ keys: this.#feedKeys(), revocationBound, run: runFirst, elapsed });
-    const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
-    const sessions = new RedisSessions({
-      prefix,
-      origin: this.origin,
-      run,
-      runFirst,
-      runDurably,
+    const { origin } = this;
+    const [keys, copies, patience] = [this.#feedKeys(), this.#copies(), timeout / 4];
+    const announcer = new Announcer({ keys, revocationBound, run: runFirst, elapsed });
+    const globalCutoff = new KnownGlobalCutoff({
+      keys,
+      copies,
       announcer,
-      globalCutoff,
+      origin,
+      run: runFirst,
+      runDurably,
+      patience,
     });
-    this.#configured = { settings, commands, durable, run, runFirst, runDurably, announcer, globalCutoff, sessions };
+    const sessions = new RedisSessions({ prefix, origin, run, runFirst, runDurably, announcer, globalCutoff });
+    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -111,19 +114,17 @@ class RedisStore implements SessionStore {
   readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
-    const { globalCutoff, runDurably } = this.#parts();
-    await globalCutoff.set(request, this.origin, runDurably);
+    await this.#parts().globalCutoff.set(request);
   };
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
-    const { globalCutoff, runFirst } = this.#parts();
-    await globalCutoff.ask(runFirst);
+    await this.#parts().globalCutoff.ask();
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {
     const { announcer, globalCutoff, settings } = this.#parts();
     announcer.listen(listener);
-    const open = (): RedisClient => this.#open(FEED_CONNECTION);
+    const open = (): RedisClient => this.#target.open(FEED_CONNECTION);
     const options = { ...settings, open, keys: this.#feedKeys(), globalCutoff, announced: announcer };
     this.#feed = redisFeed(options, listener);
     return this.#feed;
@@ -145,6 +146,11 @@ class RedisStore implements SessionStore {
   #feedKeys(): FeedKeys {
     const key = (part: string): string => `${this.#options.prefix}:{feed}:${part}`;
     return { stream: key('stream'), epoch: key('epoch'), counter: key('count'), globalCutoff: key('global-cutoff') };
+  }
+
+  /** The keys of the further copies of the global cutoff. */
+  #copies(): string[] {
+    return this.#target.isCluster ? COPY_TAGS.map((tag) => `${this.#options.prefix}:{${tag}}:global-cutoff`) : [];
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a connection does while Redis is slow or silent. The network is a fake, and time passes when a test says so. */
 
 import { RedisConnection, type RedisClient } from '../../../lib/stores/redis/connection.js';
+import { slotOf } from '../../../lib/stores/redis/slots.js';
 import { StoreBusy } from '../../../lib/stores/store.js';
 
 const TIMEOUT = 1000;
@@ -12,14 +13,16 @@ class SlowServer {
   took = 1;
   isAway = false;
   sent = 0;
-  isCluster = false;
+  /** Which masters serve the slots. Undefined: it is not a Cluster. */
+  slots: string[][] | undefined;
   readonly #asked: (() => void)[] = [];
   #isBusy = false;
 
   readonly open = (): RedisClient => {
     return {
       status: 'ready',
-      isCluster: this.isCluster,
+      isCluster: this.slots !== undefined,
+      ...(this.slots !== undefined && { slots: this.slots }),
       options: {},
       connect: async () => undefined,
       disconnect: () => undefined,
@@ -72,16 +75,20 @@ interface Asked {
   readonly refused: { readonly error: unknown; readonly after: number }[];
 }
 
-function ask(count: number, send = (client: RedisClient): Promise<unknown> => client.call('ping')): Asked {
+function ask(count: number, key = '', send = (client: RedisClient): Promise<unknown> => client.call('ping')): Asked {
   const asked: Asked = { answered: 0, refused: [] };
   const since = performance.now();
   for (let index = 0; index < count; index += 1) {
-    connection.run(send).then(
+    connection.run(send, { key }).then(
       () => (asked.answered += 1),
       (error: unknown) => void asked.refused.push({ error, after: performance.now() - since }),
     );
   }
   return asked;
+}
+
+function keyIn(isMeant: (slot: number) => boolean): string {
+  for (let index = 0; ; index += 1) if (isMeant(slotOf(String(index)))) return String(index);
 }
 
 test.each([
@@ -130,20 +137,20 @@ test('while Redis is silent, all that waits is refused after one timeout, and wa
 });
 
 test('commands for a master of a Cluster that is away do not stop those for another one', async () => {
-  server.isCluster = true;
-  ask(200);
-  await jest.advanceTimersByTimeAsync(TIMEOUT);
-  const stuck = ask(100, () => new Promise(() => undefined));
-  const asked = ask(2000);
-  await jest.advanceTimersByTimeAsync(3 * TIMEOUT);
+  server.slots = [...Array<string[]>(8192).fill(['here:1']), ...Array<string[]>(8192).fill(['away:1'])];
+  const [here, away] = [keyIn((slot) => slot < 8192), keyIn((slot) => slot >= 8192)];
+  const stuck = ask(1000, away, () => new Promise(() => undefined));
+  const asked = ask(2000, here);
+  await jest.advanceTimersByTimeAsync(TIMEOUT + 10);
+  expect(stuck.refused).toHaveLength(1000);
+  await jest.advanceTimersByTimeAsync(2 * TIMEOUT);
   expect(asked).toEqual({ answered: 2000, refused: [] });
-  expect(stuck.refused).toHaveLength(100);
 });
 
 test('an ending is sent before all that waits', async () => {
   const asked = ask(5000);
   let before = Infinity;
-  void connection.run((client) => client.call('ping'), undefined, true).then(() => (before = asked.answered));
+  void connection.run((client) => client.call('ping'), { isEnding: true }).then(() => (before = asked.answered));
   await jest.advanceTimersByTimeAsync(200);
   expect(before).toBeLessThan(20);
 });
