@@ -181,10 +181,11 @@ export class EndedSessions {
     let dropped = 0;
     for (let next = this.#soonest(); next !== undefined; next = this.#soonest()) {
       if (this.size <= this.#limits.count * KEPT && this.#bytes <= this.#limits.bytes * KEPT) break;
+      // What has run out is no loss.
+      if (now < untilOf(next)) dropped += 1;
       this.#forgetFirst(next);
-      dropped += 1;
     }
-    this.#onDropped(dropped);
+    if (dropped > 0) this.#onDropped(dropped);
   }
 
   /** What runs out first. Those that were extended since they were queued are queued again on the way. */
@@ -192,7 +193,7 @@ export class EndedSessions {
     for (;;) {
       const { first } = this.#queue;
       if (first === undefined) return undefined;
-      const until = first.kind === 'ending' ? first.known.tombstone.until : first.until;
+      const until = untilOf(first);
       if (until <= first.dueAt) return first;
       this.#queue.removeFirst();
       first.dueAt = until;
@@ -212,6 +213,10 @@ export class EndedSessions {
     this.#unwritten.delete(handle);
     this.#bytes -= sizeOf(first.known);
   }
+}
+
+function untilOf(held: HeldEnding | HeldCutoff): number {
+  return held.kind === 'ending' ? held.known.tombstone.until : held.until;
 }
 
 /** The share that is kept when there is too much. */

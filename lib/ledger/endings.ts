@@ -162,7 +162,9 @@ export class Endings implements KnownEndings {
       this.learnTombstone(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, 'notice');
     }
     const now = clock.now();
-    if (!ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
+    // An earlier one that is heard later may end what the later one excepted.
+    if (ended.cutoffOf(user.key)?.at === cutoff.at) return;
+    ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now);
     for (const entry of new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)])) {
       const { facts } = entry.knowledge;
       if (endedByCutoff(cutoff, entry.handle, facts.startedAt, facts.survivedCutoffAt))

@@ -112,6 +112,17 @@ describe('R9: what was announced', () => {
 });
 
 describe('how much', () => {
+  test('what had run out anyway is not told of as dropped', () => {
+    const ended = remembering({ count: 3000 });
+    for (let count = 0; count < 3000; count += 1) ended.add(ANN, tombstone(`a${String(count)}`), false, NOW);
+    // Of those that ran out, one call forgets only some.
+    for (let count = 0; count < 3000; count += 1)
+      ended.add(ANN, tombstone(`b${String(count)}`, LATER + 2), false, LATER + 1);
+    expect(dropped).toEqual([]);
+    ended.add(ANN, tombstone('b3000', LATER + 2), false, LATER + 1);
+    expect(dropped).toHaveLength(1);
+  });
+
   test('the longest-lived are kept, whenever they came', () => {
     const ended = remembering({ count: 10 });
     for (let count = 0; count < 5; count += 1)
