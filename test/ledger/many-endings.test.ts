@@ -60,7 +60,7 @@ const people = (count: number, from = 0): VerifiedToken[] =>
   Array.from({ length: count }, (_, index) => token(`user-${String(from + index)}`, `s${String(from + index)}`));
 
 async function signIn(all: readonly VerifiedToken[]): Promise<AbortSignal[]> {
-  const sessions = await Promise.all(all.map((of) => ledger.judge(of, { at, ip: null, userAgent: null }, false)));
+  const sessions = await Promise.all(all.map(async (of) => ledger.judge(of, { at, ip: null, userAgent: null }, false)));
   return sessions.map(({ signal }) => signal);
 }
 
