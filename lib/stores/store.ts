@@ -175,6 +175,8 @@ export interface FeedListener {
    * has a clock of its own.
    */
   clock?(now: number, took: number): void;
+  /** Called with the policy by which the store may evict what it keeps, when this is found, and once for each change. */
+  eviction?(policy: string): void;
 }
 
 /** Revocations as they happen. */

@@ -36,19 +36,37 @@ export interface ConnectionOptions {
   readonly [option: string]: unknown;
 }
 
-/** ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. */
-export const COMMAND_CONNECTION: ConnectionOptions = {
-  lazyConnect: true,
-  enableOfflineQueue: false,
-  enableAutoPipelining: false,
-  autoResendUnfulfilledCommands: false,
-  retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
-  // If the host is a name, the next connection may reach the new master.
-  reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
-  commandTimeout: undefined,
-  socketTimeout: undefined,
-  blockingTimeout: undefined,
-};
+/** The shortest time between two connections that are given up because they lead to a replica, in milliseconds. */
+const REPLICA_PAUSE = 1000;
+
+/**
+ * ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. `now`
+ * is in milliseconds.
+ */
+export function commandConnection(now: () => number = () => performance.now()): ConnectionOptions {
+  let gaveUpAt = -Infinity;
+  return {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableAutoPipelining: false,
+    autoResendUnfulfilledCommands: false,
+    retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
+    // If the host is a name, the next connection may reach the new master.
+    reconnectOnError(error: Error): boolean {
+      if (!isOfReplica(error) || now() - gaveUpAt < REPLICA_PAUSE) return false;
+      gaveUpAt = now();
+      return true;
+    },
+    commandTimeout: undefined,
+    socketTimeout: undefined,
+    blockingTimeout: undefined,
+  };
+}
+
+/** From inside a script, Redis 6.2 words it `ERR Error running script (call to f_...): @user_script:1: -READONLY You ...`. */
+function isOfReplica({ message }: Error): boolean {
+  return /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN) /s.test(message);
+}
 
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
@@ -356,27 +374,38 @@ export type RunScript = <In, Out>(
   onLate?: (answer: Out) => void,
 ) => Promise<Out>;
 
+/** Rejects if the server must not be sent anything. */
+export interface Admission {
+  pass(client: RedisClient): Promise<void>;
+}
+
 /** Acknowledged by the master alone. `isEnding`: goes before all that waits. */
-export function scriptRunner(connection: RedisConnection, isEnding: boolean): RunScript {
+export function scriptRunner(connection: RedisConnection, admission: Admission, isEnding: boolean): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), {
-      onLate,
-      key: keys[0],
-      isEnding,
-    });
+    const send = async (client: RedisClient) => {
+      await admission.pass(client);
+      return script.decode(await evaluate(client, script, operands));
+    };
+    return connection.run(send, { onLate, key: keys[0], isEnding });
   };
 }
 
 /** Also acknowledged by `minReplicas` replicas. `wait`: how long Redis waits for them, in milliseconds. */
-export function durableRunner(connection: RedisConnection, minReplicas: number, wait: number): RunScript {
+export function durableRunner(
+  connection: RedisConnection,
+  admission: Admission,
+  minReplicas: number,
+  wait: number,
+): RunScript {
   const waiting = ['wait', String(minReplicas), String(wait)];
   return (script, keys, input, onLate) => {
     const evaluation = ['eval', script.lua, String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(
-      async (client) => script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas)),
-      { onLate, key: keys[0] },
-    );
+    const send = async (client: RedisClient) => {
+      await admission.pass(client);
+      return script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas));
+    };
+    return connection.run(send, { onLate, key: keys[0] });
   };
 }
 

@@ -11,6 +11,7 @@ interface Node {
   readonly options: { readonly host?: string | undefined; readonly port?: number | undefined };
   /** The socket, once there is one. */
   readonly stream?: { destroy(): unknown };
+  call(command: string, ...args: string[]): Promise<unknown>;
   disconnect(): void;
 }
 

@@ -4,12 +4,20 @@ import { randomBytes } from 'node:crypto';
 
 import { REDIS_ADVICE } from '../../core/advice.js';
 import { checkOptions, type OptionKinds } from '../../core/check.js';
-import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
+import type { FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
-import { COMMAND_CONNECTION, durableRunner, RedisConnection, scriptRunner, type RedisClient } from './connection.js';
+import {
+  commandConnection,
+  durableRunner,
+  RedisConnection,
+  scriptRunner,
+  type ConnectionOptions,
+  type RedisClient,
+} from './connection.js';
 import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
+import { ServerCheck } from './server-check.js';
 import { RedisSessions } from './sessions.js';
 import { connector, type OpenConnection } from './target.js';
 
@@ -59,6 +67,7 @@ interface Parts {
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
   readonly sessions: RedisSessions;
+  readonly servers: ServerCheck;
 }
 
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
@@ -69,6 +78,7 @@ class RedisStore implements SessionStore {
   readonly #options: Required<RedisStoreOptions>;
   #configured: Parts | null = null;
   #feed: RevocationFeed | null = null;
+  #listener: FeedListener | null = null;
 
   constructor(target: Target, options: Required<RedisStoreOptions>) {
     this.#target = target;
@@ -81,14 +91,16 @@ class RedisStore implements SessionStore {
     }
     const { prefix, minReplicas } = this.#options;
     const { storeTimeout: timeout, revocationBound } = settings;
-    const connection = { open: () => this.#target.open(COMMAND_CONNECTION), timeout };
+    const servers = new ServerCheck({ elapsed, onEviction: (policy) => this.#listener?.eviction?.(policy) });
+    const connection = { open: () => this.#openChecked(commandConnection(), servers), timeout };
     const commands = new RedisConnection(connection);
     const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
-    const run = scriptRunner(commands, false);
+    const run = scriptRunner(commands, servers, false);
     // What ends sessions, and tells of it, does not wait behind sightings.
-    const runFirst = scriptRunner(commands, true);
+    const runFirst = scriptRunner(commands, servers, true);
     // The last quarter of the time is for the reply to arrive.
-    const runDurably = durable === null ? runFirst : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
+    const waitFor = Math.ceil(timeout * 0.75);
+    const runDurably = durable === null ? runFirst : durableRunner(durable, servers, minReplicas, waitFor);
     const { origin } = this;
     const [keys, copies, patience] = [this.#feedKeys(), this.#copies(), timeout / 4];
     const announcer = new Announcer({ keys, revocationBound, run: runFirst, elapsed });
@@ -102,7 +114,7 @@ class RedisStore implements SessionStore {
       patience,
     });
     const sessions = new RedisSessions({ prefix, origin, run, runFirst, runDurably, announcer, globalCutoff });
-    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions };
+    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, servers };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -122,21 +134,45 @@ class RedisStore implements SessionStore {
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {
-    const { announcer, globalCutoff, settings } = this.#parts();
+    const { announcer, globalCutoff, settings, servers } = this.#parts();
     announcer.listen(listener);
-    const open = (): RedisClient => this.#target.open(FEED_CONNECTION);
+    this.#listener = listener;
+    let client: RedisClient;
+    const open = (): RedisClient => (client = this.#openChecked(FEED_CONNECTION, servers));
     const options = { ...settings, open, keys: this.#feedKeys(), globalCutoff, announced: announcer };
-    this.#feed = redisFeed(options, listener);
+    this.#feed = redisFeed(options, {
+      notice: (notice) => {
+        listener.notice(notice);
+      },
+      gap: (cause) => {
+        listener.gap(cause);
+      },
+      clock: (now, took) => {
+        servers.inspectIfDue(client);
+        listener.clock?.(now, took);
+      },
+    });
     return this.#feed;
   };
 
-  readonly health: SessionStore['health'] = () => this.#parts().commands.health();
+  readonly health: SessionStore['health'] = () => {
+    const { commands, servers } = this.#parts();
+    const { ok, age, lastError } = commands.health();
+    const { tooOld, eviction } = servers;
+    return { ok: ok && tooOld === null, age, lastError: tooOld ?? lastError ?? eviction };
+  };
 
   readonly close: SessionStore['close'] = async () => {
     this.#configured?.commands.close();
     this.#configured?.durable?.close();
     await this.#feed?.close();
   };
+
+  #openChecked(options: ConnectionOptions, servers: ServerCheck): RedisClient {
+    const client = this.#target.open(options);
+    client.on('ready', () => void servers.inspect(client));
+    return client;
+  }
 
   #parts(): Parts {
     if (this.#configured === null) throw new TypeError('configure() comes before any other call of a store');
