@@ -14,6 +14,13 @@ export class CannotTellYet extends LoginError {
   }
 }
 
+/** The store can be reached, but more is asked of it than it can answer in time. It refused this at once, and did nothing. */
+export class StoreBusy extends LoginError {
+  constructor() {
+    super('store_unavailable', 'More is asked of the session store than it can answer in time');
+  }
+}
+
 /** What the store must know of the object that uses it. Passed once, before any other call. */
 export interface StoreSettings {
   /** The longest wait for an answer, in milliseconds. */
@@ -197,6 +204,12 @@ export interface SessionStore {
   readonly origin: string;
 
   /**
+   * Whether every call settles without a timeout of the ledger: it waits for its turn as long as the store keeps answering,
+   * and at most `storeTimeout` after that. Default false: each call that takes longer than `storeTimeout` is given up.
+   */
+  readonly settlesInTime?: boolean;
+
+  /**
    * Called once, before any other method. Opens nothing that keeps a process alive. If the store cannot serve two objects,
    * a second call throws a `TypeError`.
    */
@@ -260,7 +273,8 @@ export interface SessionStore {
 
   /**
    * Sets the global cutoff by the store's own clock. It ends the sessions of all users for which `endedByGlobalCutoff`
-   * is true. Resolves once it is on the feed; this store object's own listener has been told by then. As soon as a store
+   * is true. Resolves once it is on the feed and in every copy that the store keeps of it; this store object's own listener
+   * has been told by then. As soon as a store
    * object knows of it, by this call, by its feed or by {@link catchUp}, all its answers respect it. The tombstone of a
    * session is written when somebody next asks for the session. After a rejection, the cutoff may be in force. It is safe
    * to repeat.
@@ -269,7 +283,8 @@ export interface SessionStore {
 
   /**
    * For use while the feed is not fresh. When it resolves, the listener has been told of every global cutoff that was
-   * acknowledged before the call. If the store has lost one that is known here, it is written back. The feed does this too.
+   * acknowledged before the call. Any copy in reach is enough, so it does not reject because a part of the store is lost. If
+   * the store has lost one that is known here, it is written back. The feed does this too.
    */
   catchUp(): Promise<void>;
 
@@ -283,7 +298,7 @@ export interface SessionStore {
   close(): Promise<void>;
 }
 
-const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin'>, true>> = {
+const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'settlesInTime'>, true>> = {
   configure: true,
   sight: true,
   list: true,

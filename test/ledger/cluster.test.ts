@@ -172,7 +172,7 @@ describe('a Cluster of three masters', () => {
 
     test.each([
       ['which is killed, and comes back empty', () => lost.kill(), () => lost.restart({ keepData: false })],
-      ['which hangs, and goes on', () => Promise.resolve(lost.pause()), () => Promise.resolve(lost.resume())],
+      ['which hangs, and goes on', async () => lost.pause(), async () => lost.resume()],
     ])('%s: only its users are refused, and nobody whose session was ended comes back', async (_, lose, bringBack) => {
       const warm = [await startClusterSite(AHEAD), await startClusterSite(AHEAD)] as const;
       const [here] = warm;
