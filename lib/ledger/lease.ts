@@ -22,7 +22,7 @@ export interface LeaseTerms {
 export class Lease {
   readonly session: LiveSession;
   readonly #freshness: FeedFreshness;
-  readonly #generation: number;
+  readonly #term: number;
   readonly #from: number;
   readonly #duration: number;
   #usedAfter = 0;
@@ -31,7 +31,7 @@ export class Lease {
   constructor({ session, freshness, from, until }: LeaseTerms) {
     this.session = session;
     this.#freshness = freshness;
-    this.#generation = freshness.generation;
+    this.#term = freshness.leaseTerm;
     this.#from = from;
     this.#duration = until - from;
   }
@@ -48,7 +48,7 @@ export class Lease {
   use(at: number): boolean {
     const after = at - this.#from;
     if (this.#isOver || !(after >= 0 && after < this.#duration)) return false;
-    if (this.#generation !== this.#freshness.generation || !this.#freshness.isFeedFresh) return false;
+    if (this.#term !== this.#freshness.leaseTerm || !this.#freshness.isFeedFresh) return false;
     if (after > this.#usedAfter) this.#usedAfter = after;
     return true;
   }

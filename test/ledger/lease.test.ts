@@ -45,6 +45,7 @@ test.each<[what: string, change: (of: Leased) => void]>([
   ['an eviction', ({ entry }) => (entry.knowledge = withoutVouch(entry.knowledge))],
   ['the end of the session', ({ entry }) => entry.end()],
   ['a gap of the feed', ({ freshness }) => freshness.startGeneration()],
+  ['an ending of all sessions', ({ freshness }) => freshness.endLeases()],
   ['a feed older than the bound', ({ feed }) => (feed.time = 5001)],
   ['a feed of unknown age', ({ feed }) => (feed.time = NaN)],
   ['a token that expires later', ({ activity }) => activity.extend(LATER)],
