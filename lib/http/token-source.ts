@@ -144,9 +144,14 @@ function headerOfScheme(name: string, scheme: string, isBareRefused: boolean): R
 /** Three parts of base64url, of which the first begins as JSON objects do. */
 const BARE_TOKEN = /^\s*e[wy][\w-]*\.[\w-]+\.[\w-]*\s*$/;
 
+/** Requests of test kits and adapters may have none. */
+function headersOf(req: AppRequest): IncomingHttpHeaders | null | undefined {
+  return memberOf(req, 'headers');
+}
+
 /** Undefined if it is absent or empty. */
 function headerOf(req: AppRequest, name: string): string | undefined {
-  const headers = memberOf(req, 'headers') as IncomingHttpHeaders | undefined;
+  const headers = headersOf(req);
   const value = headers?.[name];
   if (typeof value === 'string') return value === '' ? undefined : value;
   // Not of the prototype, as `constructor` would be.
@@ -228,7 +233,7 @@ function decidingHeaders(sources: readonly CheckedSource[], options: CookieOptio
 function decidingHeader(name: string): DecidingHeader {
   return {
     of: (req) => {
-      const value = memberOf(req, 'headers')[name];
+      const value = headersOf(req)?.[name];
       if (value === undefined || value === '') return undefined;
       return typeof value === 'string' && isSentAs(memberOf(req, 'rawHeaders'), name, value) ? value : null;
     },
@@ -255,7 +260,7 @@ function decidingCookie(name: string, options: CookieOptions): DecidingHeader {
 /** Null if cookie-parser, or somebody else, has set what is read as well. */
 function cookieAlone(req: AppRequest): string | undefined | null {
   if (Object.hasOwn(req, 'cookies') || Object.hasOwn(req, 'signedCookies')) return null;
-  const cookie: unknown = memberOf(req, 'headers').cookie;
+  const cookie: unknown = headersOf(req)?.cookie;
   return cookie === undefined || typeof cookie === 'string' ? cookie : null;
 }
 
