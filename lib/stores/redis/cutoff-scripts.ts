@@ -15,14 +15,14 @@ import {
   stringOf,
   type ParametersOf,
 } from './script.js';
-import { BATCH, ENDING, userScript } from './session-prelude.js';
+import { BATCH, ENDING, READING, userScript } from './session-prelude.js';
 
 /**
  * Writes the tombstones of a batch of those sessions on record that the standing cutoff ends. A scan that begins at cursor
  * '0' and returns to '0' has met every field that existed throughout: the cutoff is then complete. Sessions that were put
  * on record meanwhile have survived it.
  */
-const SWEEP = `${ENDING}${CUTOFF.formatter}
+const SWEEP = `${READING}${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
   redis.call('SET', cutoffKey, formatCutoff(cutoff), ...)
 end
@@ -35,7 +35,7 @@ end
 
 local function writeTombstoneBatch(cursor)
   local scanned, ended, endedBefore = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}, {}
-  local flat = scanned[2]
+  local flat, toWrite = scanned[2], {}
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
     if entry and entry.isTombstone and entry.at == ownBeforeAt and entry.origin == origin
@@ -43,15 +43,20 @@ local function writeTombstoneBatch(cursor)
       list(endedBefore, entry.handle, entry.expiresAt, entry.keptUntil)
     end
     local endedBy = entry and not entry.isTombstone and cutoffOf(entry)
-    if not entry or isForgotten(entry) then drop(flat[i])
+    if flat[i] ~= 'due' and (not entry or isForgotten(entry)) then drop(flat[i])
     elseif endedBy then
       local keptUntil = tombstoneUntil(entry)
       if endedBy == cutoff and decide(entry) == 'live' then
         list(ended, entry.handle, expiresAtOf(entry), keptUntil)
       end
-      endByCutoff(entry, endedBy, keptUntil)
+      toWrite[#toWrite + 1] = endingByCutoff(entry, endedBy, keptUntil)
+      if #toWrite == ${BATCH} then
+        writeTombstones(toWrite)
+        toWrite = {}
+      end
     end
   end
+  writeTombstones(toWrite)
   if scanned[1] == '0' then
     cutoff.isComplete = true
     writeCutoff('KEEPTTL')

@@ -93,13 +93,14 @@ local function digits(number)
 end
 `;
 
+/** In the order that sight-script.ts relies on: a sighting rarely changes more than the first. */
 export const TIMES_FIELDS: FieldsOf<KeptTimes> = {
-  startedAt: NUMBER,
   lastSeenAt: NUMBER,
-  lifetime: NUMBER_OR_NULL,
+  startedAt: NUMBER,
   tokensEndAt: NUMBER,
-  endsAt: NUMBER_OR_NULL,
   survivedCutoffAt: NUMBER,
+  lifetime: NUMBER_OR_NULL,
+  endsAt: NUMBER_OR_NULL,
 };
 
 export const ROW_FIELDS: FieldsOf<KeptRow> = {
@@ -132,13 +133,14 @@ export interface KeptCutoff extends StandingCutoff {
   readonly isComplete: boolean;
 }
 
+/** In the order that sight-script.ts relies on. */
 export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   at: NUMBER,
-  isRestored: FLAG,
-  isComplete: FLAG,
-  priorCutoffAt: NUMBER,
-  isPriorRestored: FLAG,
   except: STRING_OR_NULL,
+  priorCutoffAt: NUMBER,
+  isRestored: FLAG,
+  isPriorRestored: FLAG,
+  isComplete: FLAG,
   by: STRING_OR_NULL,
   reason: STRING,
   origin: STRING,
