@@ -126,6 +126,13 @@ export interface ListCursor {
   readonly handle: string;
 }
 
+/** The order of lists: most recently seen first; those seen at the same time, by handle. */
+export function compareListed(a: ListCursor, b: ListCursor): number {
+  if (a.lastSeenAt !== b.lastSeenAt) return b.lastSeenAt - a.lastSeenAt;
+  if (a.handle === b.handle) return 0;
+  return a.handle < b.handle ? -1 : 1;
+}
+
 export interface SessionPage {
   /** Live sessions, most recently seen first; those seen at the same time, by handle. */
   readonly sessions: readonly SessionRecord[];

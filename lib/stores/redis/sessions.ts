@@ -4,8 +4,14 @@ import { LRUCache } from 'lru-cache';
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
-import { compareListed } from '../memory-sessions.js';
-import { CannotTellYet, type EndedByCutoff, type Notice, type SessionStore, type Tombstone } from '../store.js';
+import {
+  CannotTellYet,
+  compareListed,
+  type EndedByCutoff,
+  type Notice,
+  type SessionStore,
+  type Tombstone,
+} from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
 import {
