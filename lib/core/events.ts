@@ -75,15 +75,22 @@ export interface SessionUnnamed {
 }
 
 /** Something about the store makes revocations less safe than promised. Nothing is refused because of it. */
-export interface StoreUnsafe {
-  /**
-   * The clocks of the store and of this process (the option `clock`) differ by more than the smallest `clockTolerance` of the
-   * issuers, or by more than a second if that is longer. If `issuer` is a function, the default of 5 seconds counts.
-   */
-  readonly problem: 'clock';
-  /** In milliseconds. The clocks differ by at least this much. Positive: the store's clock is ahead. */
-  readonly difference: number;
-}
+export type StoreUnsafe =
+  | {
+      /**
+       * The clocks of the store and of this process (the option `clock`) differ by more than the smallest `clockTolerance` of
+       * the issuers, or by more than a second if that is longer. If `issuer` is a function, the default of 5 seconds counts.
+       */
+      readonly problem: 'clock';
+      /** In milliseconds. The clocks differ by at least this much. Positive: the store's clock is ahead. */
+      readonly difference: number;
+    }
+  | {
+      /** When its memory is full, Redis evicts what says that a session was ended, and the session comes back. */
+      readonly problem: 'eviction';
+      /** Its `maxmemory-policy`, which is not `noeviction`. In a Cluster, that of one of the masters. */
+      readonly policy: string;
+    };
 
 export interface SessionEvents {
   sessionStarted: SessionStarted;
@@ -93,7 +100,10 @@ export interface SessionEvents {
   tokenRefused: TokenRefused;
   storeDown: { readonly error: Error };
   storeUp: { readonly downFor: number };
-  /** Once for each change: again only after the clocks have certainly agreed. Never with `memoryStore()`. */
+  /**
+   * Once for each change: again only after the clocks have certainly agreed, or the policy is another one. Never with
+   * `memoryStore()`.
+   */
   storeUnsafe: StoreUnsafe;
   keysDown: { readonly issuer: string; readonly error: Error };
   keysUp: { readonly issuer: string };

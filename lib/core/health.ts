@@ -21,7 +21,10 @@ export interface Health {
 }
 
 export interface HealthReport {
-  /** `ok` if the last command to the store succeeded; `age` is the time since then. */
+  /**
+   * `ok` if the last command to the store succeeded; `age` is the time since then. Not `ok` if Redis is older than 6.2. If
+   * Redis may evict ended sessions, `lastError` says so, and `ok` stays as it is.
+   */
   readonly store: Health;
   /** `ok` if every acknowledged revocation older than the bound is in force here; `age` is that of the last round. */
   readonly feed: Health;

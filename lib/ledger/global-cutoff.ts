@@ -1,4 +1,4 @@
-/** The global cutoff as this process knows it. In a Cluster, it is in another slot than the sessions that it ends. */
+/** The global cutoff as this process knows it. In a Cluster, it is in other slots than the sessions that it ends. */
 
 import type { SessionPolicy } from '../core/policy.js';
 import { endedByGlobalCutoff, type GlobalCutoff } from '../core/record.js';

@@ -13,6 +13,7 @@ import { Availability, callAsync } from './availability.js';
 import { ClockComparison } from './clocks.js';
 import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
 import { Endings } from './endings.js';
+import { reportEviction } from './eviction.js';
 import { FeedFreshness } from './freshness.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
 import { Judge, type WhenStoreDown } from './judge.js';
@@ -82,6 +83,9 @@ export function connect(options: LedgerOptions) {
     },
     clock: (now, took) => {
       clocks.compare(now, took);
+    },
+    eviction: (policy) => {
+      reportEviction(policy, options.emit);
     },
   });
   const freshness: FeedFreshness = new FeedFreshness(feed, revocationBound, monotonic);

@@ -175,6 +175,8 @@ export interface FeedListener {
    * has a clock of its own.
    */
   clock?(now: number, took: number): void;
+  /** Called with the policy by which the store may evict what it keeps, when this is found, and once for each change. */
+  eviction?(policy: string): void;
 }
 
 /** Revocations as they happen. */
@@ -265,7 +267,8 @@ export interface SessionStore {
 
   /**
    * Sets the global cutoff by the store's own clock. It ends the sessions of all users for which `endedByGlobalCutoff`
-   * is true. Resolves once it is on the feed; this store object's own listener has been told by then. As soon as a store
+   * is true. Resolves once it is on the feed and in every copy that the store keeps of it; this store object's own listener
+   * has been told by then. As soon as a store
    * object knows of it, by this call, by its feed or by {@link catchUp}, all its answers respect it. The tombstone of a
    * session is written when somebody next asks for the session. After a rejection, the cutoff may be in force. It is safe
    * to repeat.
@@ -274,7 +277,8 @@ export interface SessionStore {
 
   /**
    * For use while the feed is not fresh. When it resolves, the listener has been told of every global cutoff that was
-   * acknowledged before the call. If the store has lost one that is known here, it is written back. The feed does this too.
+   * acknowledged before the call. Any copy in reach is enough, so it does not reject because a part of the store is lost. If
+   * the store has lost one that is known here, it is written back. The feed does this too.
    */
   catchUp(): Promise<void>;
 

@@ -6,8 +6,8 @@ import {
   managedSessions,
   redisStore,
   type ManagedSessions,
+  type SessionEvents,
   type SessionStore,
-  type StoreUnsafe,
 } from '../../lib/index.js';
 import { ClockComparison } from '../../lib/ledger/clocks.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
@@ -15,6 +15,8 @@ import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 const SECRET = 'a secret for tests, 32 bytes long';
 const SECOND = 1000;
 const HOUR = 3600 * SECOND;
+
+type ClocksDiffer = Extract<SessionEvents['storeUnsafe'], { problem: 'clock' }>;
 
 describe('what the store says of its clock', () => {
   const NOW = 1_700_000_000_000;
@@ -29,7 +31,7 @@ describe('what the store says of its clock', () => {
       clockTolerance,
       emit: (name, event) => {
         expect(name).toBe('storeUnsafe');
-        told.push((event as StoreUnsafe).difference);
+        told.push((event as ClocksDiffer).difference);
       },
     });
   }
@@ -89,7 +91,7 @@ describe('with Redis', () => {
   let offset: number;
   /** The offset in each round of the feed, if its time was short enough to be certain of what it shows. */
   let rounds: number[];
-  let told: StoreUnsafe[];
+  let told: ClocksDiffer[];
 
   beforeAll(async () => {
     redis = await startRedis();
@@ -123,7 +125,7 @@ describe('with Redis', () => {
       clock: { now: () => Date.now() + offset },
       revocationBound: '2s',
     });
-    sessions.on('storeUnsafe', (event) => told.push(event));
+    sessions.on('storeUnsafe', (event) => told.push(event as ClocksDiffer));
   }
 
   /** Until two certain rounds more showed this offset. */

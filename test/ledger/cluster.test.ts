@@ -1,8 +1,9 @@
 /** The promise over several servers: slots that move, masters that are lost, and failovers. */
 
 import { Cluster, Redis } from 'ioredis';
-import { redisStore } from '../../lib/index.js';
+import { redisStore, type ManagedSessionsOptions } from '../../lib/index.js';
 import { sessionUser } from '../../lib/core/session.js';
+import { slotOf } from '../../lib/stores/redis/slots.js';
 import { machineNow } from '../support/machine.js';
 import { eventually, startCluster, startSentinel, type RedisCluster, type TestRedis } from '../support/redis.js';
 import {
@@ -36,20 +37,16 @@ async function expectInForce(site: Site, token: string, acknowledgedAt: number):
 describe('a Cluster of three masters', () => {
   let cluster: RedisCluster;
 
-  async function startClusterSite(): Promise<Site> {
+  async function startClusterSite(options: Partial<ManagedSessionsOptions> = {}): Promise<Site> {
     const client = new Cluster(cluster.nodes, { redisOptions: { maxRetriesPerRequest: 1 } });
     client.on('error', () => undefined);
-    const site = await startSite({ store: redisStore(client) });
+    const site = await startSite({ store: redisStore(client), ...options });
     ends.push(() => client.disconnect());
     ends.push(() => site.stop());
     return site;
   }
 
   const hashTagOf = (person: string): string => `{${sessionUser(ISSUER, person).key}}`;
-
-  async function slotOf(key: string): Promise<number> {
-    return Number(await cluster.masters[0]!.cli('cluster', 'keyslot', key));
-  }
 
   /** The master that serves the slot, by its place in the list. */
   const placeOf = (slot: number): number => Math.floor(slot / Math.ceil(16_384 / 3));
@@ -85,11 +82,11 @@ describe('a Cluster of three masters', () => {
     for (const person of people) for (const site of sites) await untilAnswers(site, tokenOf(person), 200);
     await Promise.all(sites.map(untilFresh));
     const moving = people.splice(0, 15);
-    const feedSlot = await slotOf('{feed}');
+    const feedSlot = slotOf('{feed}');
 
     let isMoving = true;
     const migrations = (async () => {
-      for (const person of moving.slice(0, 5)) await migrate(await slotOf(hashTagOf(person)));
+      for (const person of moving.slice(0, 5)) await migrate(slotOf(hashTagOf(person)));
       await migrate(feedSlot);
       isMoving = false;
     })();
@@ -105,8 +102,7 @@ describe('a Cluster of three masters', () => {
     const feedPlace = (placeOf(feedSlot) + 1) % 3;
     const lostPlace = (feedPlace + 1) % 3;
     const lost = cluster.masters[lostPlace]!;
-    const placeOfPerson = async (person: string): Promise<number> => placeOf(await slotOf(hashTagOf(person)));
-    const places = await Promise.all(people.map(placeOfPerson));
+    const places = people.map((person) => placeOf(slotOf(hashTagOf(person))));
     const onLost = people.filter((_, index) => places[index] === lostPlace);
     const elsewhere = people.filter((_, index) => places[index] !== lostPlace);
     const [endedOnLost = '', ...liveOnLost] = onLost;
@@ -127,6 +123,124 @@ describe('a Cluster of three masters', () => {
     await untilAnswers(third, tokenOf(endedOnLost), 401);
     const acknowledgedAt = await revoked(here, tokenOf(liveOnLost[0]!));
     for (const site of [there, third]) await expectInForce(site, tokenOf(liveOnLost[0]!), acknowledgedAt);
+  });
+
+  describe('loses the master of the feed', () => {
+    const HOUR = 3_600_000;
+    /** The sites' clock is ahead, so that a session can begin after a cutoff that was set a moment ago. */
+    const AHEAD = { clock: { now: () => Date.now() + HOUR } };
+    const PLACES = [0, 1, 2] as const;
+    let lost: TestRedis;
+    let lostPlace: number;
+    /** Persons of each master, by its place in the list. */
+    let persons: string[][];
+
+    let beganAt: number;
+
+    /** Of a session that began before any cutoff of this test. */
+    const early = (person: string): string => tokenOf(person, { sid: 'early', iat: beganAt }, '4h');
+    /** Of a session that began after every cutoff of this test. */
+    const late = (person: string): string => tokenOf(person, { sid: 'late', iat: beganAt + HOUR / 1000 }, '4h');
+
+    /** Request upon request until one is refused with 401. None is let in before that. */
+    async function untilEnded(site: Site, token: string): Promise<void> {
+      await eventually('it is refused', async () => {
+        const { status } = await site.ask(token);
+        expect([401, 503]).toContain(status);
+        return status === 401;
+      });
+    }
+
+    const isFresh = (site: Site): boolean => site.sessions.health().feed.ok;
+    const untilStale = (site: Site): Promise<boolean> =>
+      eventually('the feed is stale', () => Promise.resolve(!isFresh(site)));
+
+    beforeEach(async () => {
+      beganAt = Math.floor(Date.now() / 1000);
+      lostPlace = placeOf(slotOf('{feed}'));
+      lost = cluster.masters[lostPlace]!;
+      persons = PLACES.map(() => []);
+      for (let n = 0; persons.some((some) => some.length < 400); n += 1) {
+        const person = `person-${String(n)}`;
+        persons[placeOf(slotOf(hashTagOf(person)))]!.push(person);
+      }
+    });
+
+    const elsewhere = (n: number): string[] =>
+      PLACES.filter((place) => place !== lostPlace).map((place) => persons[place]![n]!);
+    const there = (n: number): string => persons[lostPlace]![n]!;
+
+    test.each([
+      ['which is killed, and comes back empty', () => lost.kill(), () => lost.restart({ keepData: false })],
+      ['which hangs, and goes on', async () => lost.pause(), async () => lost.resume()],
+    ])('%s: only its users are refused, and nobody whose session was ended comes back', async (_, lose, bringBack) => {
+      const warm = [await startClusterSite(AHEAD), await startClusterSite(AHEAD)] as const;
+      const [here] = warm;
+      for (const site of warm) {
+        for (const person of [...elsewhere(0), there(0)]) await untilAnswers(site, early(person), 200);
+      }
+      await here.sessions.endEverywhere({ reason: 'incident' });
+      for (const site of warm) {
+        for (const person of [...elsewhere(0), there(0)]) await untilEnded(site, early(person));
+        for (const person of [...elsewhere(1), there(1)]) await untilAnswers(site, late(person), 200);
+      }
+
+      await lose();
+      await Promise.all(warm.map(untilStale));
+      const begun = await startClusterSite(AHEAD);
+      for (const site of [...warm, begun]) {
+        // They ask in vain, all the time, and so many that the others must not depend on it.
+        const refused = persons[lostPlace]!.slice(1).map((person) => site.ask(late(person)));
+        for (const person of elsewhere(1)) await untilAnswers(site, late(person), 200);
+        for (const person of elsewhere(2)) await untilAnswers(site, late(person), 200);
+        for (const person of elsewhere(0)) await untilEnded(site, early(person));
+        expect(isFresh(site)).toBe(false);
+        for (const { status } of await Promise.all(refused)) expect(status).toBe(503);
+        await untilAnswers(site, late(there(1)), 503);
+        for (const person of elsewhere(1)) await untilAnswers(site, late(person), 200);
+      }
+      // Nobody has asked about these sessions since, so no tombstone tells of their end.
+      for (const person of elsewhere(3)) await untilEnded(begun, early(person));
+
+      // In force where it is asked for, and not acknowledged.
+      const [revokedElsewhere = ''] = elsewhere(1);
+      await expect(here.revoke(late(revokedElsewhere))).rejects.toMatchObject({ code: 'store_unavailable' });
+      for (const site of [...warm, begun]) await untilAnswers(site, late(revokedElsewhere), 401);
+      await expect(here.sessions.endEverywhere()).rejects.toMatchObject({ code: 'store_unavailable' });
+
+      await bringBack();
+      await Promise.all([...warm, begun].map(untilFresh));
+      await Promise.all(warm.map(({ sessions }) => sessions.close()));
+      const third = await startClusterSite(AHEAD);
+      for (const site of [begun, third]) {
+        for (const person of [...elsewhere(4), there(4)]) await untilEnded(site, early(person));
+        for (const person of [...elsewhere(5), there(5)]) await untilAnswers(site, late(person), 200);
+      }
+      await eventually('it is acknowledged', () =>
+        begun.sessions.endEverywhere({ reason: 'again' }).then(
+          () => true,
+          () => false,
+        ),
+      );
+    });
+
+    test.each(PLACES)('an acknowledged one outlives master %i with all its data, and every process', async (place) => {
+      const first = await startClusterSite(AHEAD);
+      await untilFresh(first);
+      await first.sessions.endEverywhere({ reason: 'incident' });
+      await first.sessions.close();
+      const master = cluster.masters[place]!;
+      await master.kill();
+      const during = await startClusterSite(AHEAD);
+      for (const person of PLACES.filter((of) => of !== place).map((of) => persons[of]![0]!)) {
+        await untilEnded(during, early(person));
+        await untilAnswers(during, late(person), 200);
+      }
+      await during.sessions.close();
+      await master.restart({ keepData: false });
+      const after = await startClusterSite(AHEAD);
+      for (const of of PLACES) await untilEnded(after, early(persons[of]![1]!));
+    });
   });
 });
 

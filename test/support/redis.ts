@@ -213,9 +213,14 @@ export async function isFollowing(replica: TestRedis): Promise<boolean> {
 }
 
 /** A Cluster of three masters that share the slots, each with a replica where one is wanted. */
-export async function startCluster({ withReplicas = false } = {}): Promise<RedisCluster> {
+export async function startCluster({
+  withReplicas = false,
+  password,
+}: { readonly withReplicas?: boolean; readonly password?: string } = {}): Promise<RedisCluster> {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '4000'];
-  const startNode = async (): Promise<TestRedis> => startRedis({ args, port: await freePort(10_000) });
+  const secured = password === undefined ? {} : { password };
+  if (password !== undefined) args.push('--masterauth', password);
+  const startNode = async (): Promise<TestRedis> => startRedis({ args, port: await freePort(10_000), ...secured });
   const masters = await Promise.all([1, 2, 3].map(startNode));
   const replicas = withReplicas ? await Promise.all(masters.map(startNode)) : [];
   const nodes = [...masters, ...replicas];

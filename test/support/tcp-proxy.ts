@@ -18,7 +18,9 @@ export interface TcpProxy {
   delay(ms: number, direction?: Direction): void;
   /** As at the beginning, for standing and for new connections. Resolves once new ones are accepted. */
   heal(): Promise<void>;
-  /** New connections go to another port. Those that stand are reset. */
+  /** New connections go to another port, as behind a name. Those that stand go on. */
+  redirect(port: number): void;
+  /** The same, and those that stand are reset. */
   retarget(port: number): void;
   /** How many connections stand; of a silent one the end is not noticed. */
   connections(): number;
@@ -42,8 +44,11 @@ class Lane {
     readonly from: Socket,
     readonly to: Socket,
     readonly weather: Weather,
+    rewrite?: (text: string) => string,
   ) {
-    from.on('data', (chunk) => this.#pass(chunk));
+    from.on('data', (chunk) => {
+      this.#pass(rewrite === undefined ? chunk : Buffer.from(rewrite(chunk.toString('latin1')), 'latin1'));
+    });
     from.on('end', () => this.#pass(null));
     from.on('close', () => clearTimeout(this.#timer));
     this.adjust();
@@ -81,13 +86,20 @@ class Lane {
   }
 }
 
+export interface ProxyTarget {
+  readonly host?: string;
+  readonly port: number;
+  /** Changes what passes down. The length must stay, because replies of Redis contain it. */
+  readonly rewrite?: (text: string) => string;
+}
+
 /** Starts a proxy on a free port of the loopback. */
-export async function startProxy(target: { readonly host?: string; readonly port: number }): Promise<TcpProxy> {
+export async function startProxy(target: ProxyTarget): Promise<TcpProxy> {
   const up: Weather = { silent: false, delay: 0 };
   const down: Weather = { silent: false, delay: 0 };
   const sockets = new Set<Socket>();
   const lanes = new Map<Socket, readonly Lane[]>();
-  const { host = '127.0.0.1' } = target;
+  const { host = '127.0.0.1', rewrite } = target;
   let targetPort = target.port;
   let accepted = 0;
 
@@ -107,7 +119,7 @@ export async function startProxy(target: { readonly host?: string; readonly port
         other.destroy();
       });
     }
-    lanes.set(client, [new Lane(client, upstream, up), new Lane(upstream, client, down)]);
+    lanes.set(client, [new Lane(client, upstream, up), new Lane(upstream, client, down, rewrite)]);
   });
 
   async function listen(port: number): Promise<number> {
@@ -136,6 +148,9 @@ export async function startProxy(target: { readonly host?: string; readonly port
     async heal() {
       change('both', { silent: false, delay: 0 });
       if (!server.listening) await listen(port);
+    },
+    redirect(to) {
+      targetPort = to;
     },
     retarget(to) {
       targetPort = to;

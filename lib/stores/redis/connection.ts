@@ -3,9 +3,10 @@
 import { LoginError } from '../../core/errors.js';
 import type { PartHealth } from '../../core/health.js';
 import type { Script } from './script.js';
+import { disconnectNode, masterOf, type SlotMap } from './slots.js';
 
 /** The members of an ioredis client that are used. `Redis` and `Cluster` of versions 5 and 6 have them. */
-export interface RedisClient {
+export interface RedisClient extends SlotMap {
   readonly status: string;
   readonly isCluster: boolean;
   readonly options: object;
@@ -34,35 +35,58 @@ export interface ConnectionOptions {
   readonly [option: string]: unknown;
 }
 
-/** ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. */
-export const COMMAND_CONNECTION: ConnectionOptions = {
-  lazyConnect: true,
-  enableOfflineQueue: false,
-  enableAutoPipelining: false,
-  autoResendUnfulfilledCommands: false,
-  retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
-  // If the host is a name, the next connection may reach the new master.
-  reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
-  commandTimeout: undefined,
-  socketTimeout: undefined,
-  blockingTimeout: undefined,
-};
+/** The shortest time between two connections that are given up because they lead to a replica, in milliseconds. */
+const REPLICA_PAUSE = 1000;
+
+/**
+ * ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. `now`
+ * is in milliseconds.
+ */
+export function commandConnection(now: () => number = () => performance.now()): ConnectionOptions {
+  let gaveUpAt = -Infinity;
+  return {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableAutoPipelining: false,
+    autoResendUnfulfilledCommands: false,
+    retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
+    // If the host is a name, the next connection may reach the new master.
+    reconnectOnError(error: Error): boolean {
+      if (!isOfReplica(error) || now() - gaveUpAt < REPLICA_PAUSE) return false;
+      gaveUpAt = now();
+      return true;
+    },
+    commandTimeout: undefined,
+    socketTimeout: undefined,
+    blockingTimeout: undefined,
+  };
+}
+
+/** From inside a script, Redis 6.2 words it `ERR Error running script (call to f_...): @user_script:1: -READONLY You ...`. */
+function isOfReplica({ message }: Error): boolean {
+  return /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN) /s.test(message);
+}
 
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
-/** The most commands that may be unanswered after their timeout. A client that is silent gets no more than these. */
+/** The most commands that may be unanswered after their timeout. A server that is silent gets no more than these. */
 const OVERDUE_LIMIT = 256;
 const DURABLE_ATTEMPTS = 3;
 
-/** A client in use, and how it behaves. */
+/** A client in use, and how the servers behave to which it is connected. */
 interface Held {
   readonly client: RedisClient;
   readonly openedAt: number;
+  /** By their names in {@link masterOf}: a node that is silent must not be held against the others. */
+  readonly servers: Map<string, Behaviour>;
+}
+
+interface Behaviour {
   timeoutsInARow: number;
   overdue: number;
 }
 
-/** One client at a time. Each command settles within `timeout`. A client that stays silent is replaced. */
+/** One client at a time. Each command settles within `timeout`. A client whose server stays silent is replaced. */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
   #held: Held | null = null;
@@ -80,9 +104,9 @@ export class RedisConnection {
   /**
    * Sends once the client is ready, and settles within `timeout`. Rejects with `LoginError` `store_unavailable` if there is
    * no valid answer by then. A command that was not sent by then is not sent later. If it was sent, `onLate` gets an answer
-   * that comes later.
+   * that comes later. `key`: one that the command is about.
    */
-  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void): Promise<T> {
+  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void, key = ''): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#isClosed) {
         reject(this.#unavailable('The store is closed', undefined));
@@ -90,8 +114,9 @@ export class RedisConnection {
       }
       const { timeout } = this.#options;
       const held = this.#current();
+      const server = behaviourOf(held, masterOf(held.client, key));
       const isReady = held.client.status === 'ready';
-      if (held.overdue >= OVERDUE_LIMIT || (!isReady && !this.#mayWait(held.client))) {
+      if (server.overdue >= OVERDUE_LIMIT || (!isReady && !this.#mayWait(held.client))) {
         reject(this.#unavailable('Redis is out of reach', this.#connectionError));
         return;
       }
@@ -105,8 +130,8 @@ export class RedisConnection {
       const isLate = (): boolean => {
         clearTimeout(timer);
         const wasOver = state === 'over';
-        held.timeoutsInARow = 0;
-        if (wasOver) held.overdue -= 1;
+        server.timeoutsInARow = 0;
+        if (wasOver) server.overdue -= 1;
         state = 'over';
         return wasOver;
       };
@@ -123,8 +148,8 @@ export class RedisConnection {
       const giveUp = (): void => {
         if (state === 'over') return;
         if (state === 'sent') {
-          held.overdue += 1;
-          held.timeoutsInARow += 1;
+          server.overdue += 1;
+          server.timeoutsInARow += 1;
         } else {
           // Not by the clock: a timer may fire a little before its time.
           this.#unreadySince = -Infinity;
@@ -154,7 +179,7 @@ export class RedisConnection {
     const { timeout } = this.#options;
     let held = this.#held ?? this.#open();
     const isStuck = held.client.status !== 'ready' && performance.now() - held.openedAt > PATIENCE * timeout;
-    if (isStuck || held.timeoutsInARow >= PATIENCE) {
+    if (isStuck || behaviourOf(held, '').timeoutsInARow >= PATIENCE) {
       this.#release();
       held = this.#open();
     }
@@ -166,7 +191,7 @@ export class RedisConnection {
     const client = this.#options.open();
     client.on('ready', this.#onReady);
     client.on('error', this.#onError);
-    return (this.#held = { client, openedAt: performance.now(), timeoutsInARow: 0, overdue: 0 });
+    return (this.#held = { client, openedAt: performance.now(), servers: new Map() });
   }
 
   #release(): void {
@@ -199,6 +224,17 @@ export class RedisConnection {
   };
 }
 
+/** Of a client's server. The connection to a node of a Cluster that stays silent is replaced alone. */
+function behaviourOf({ client, servers }: Held, name: string): Behaviour {
+  let behaviour = servers.get(name);
+  if (behaviour === undefined) servers.set(name, (behaviour = { timeoutsInARow: 0, overdue: 0 }));
+  if (name !== '' && behaviour.timeoutsInARow >= PATIENCE) {
+    behaviour.timeoutsInARow = 0;
+    disconnectNode(client, name);
+  }
+  return behaviour;
+}
+
 /** ioredis attaches the command to its errors, and an AUTH command contains the password. */
 function plainError(error: unknown): Error {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
@@ -215,29 +251,44 @@ export type RunScript = <In, Out>(
   onLate?: (answer: Out) => void,
 ) => Promise<Out>;
 
+/** Rejects if the server must not be sent anything. */
+export interface Admission {
+  pass(client: RedisClient): Promise<void>;
+}
+
 /** Acknowledged by the master alone. */
-export function scriptRunner(connection: RedisConnection): RunScript {
+export function scriptRunner(connection: RedisConnection, admission: Admission): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(async (client) => script.decode(await evaluate(client, script, operands)), onLate);
+    const send = async (client: RedisClient) => {
+      await admission.pass(client);
+      return script.decode(await evaluate(client, script, operands));
+    };
+    return connection.run(send, onLate, keys[0]);
   };
 }
 
 /** Also acknowledged by `minReplicas` replicas. `wait`: how long Redis waits for them, in milliseconds. */
-export function durableRunner(connection: RedisConnection, minReplicas: number, wait: number): RunScript {
+export function durableRunner(
+  connection: RedisConnection,
+  admission: Admission,
+  minReplicas: number,
+  wait: number,
+): RunScript {
   const waiting = ['wait', String(minReplicas), String(wait)];
   return (script, keys, input, onLate) => {
     const evaluation = ['eval', script.lua, String(keys.length), ...keys, ...script.args(input)];
-    return connection.run(
-      async (client) => script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas)),
-      onLate,
-    );
+    const send = async (client: RedisClient) => {
+      await admission.pass(client);
+      return script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas));
+    };
+    return connection.run(send, onLate, keys[0]);
   };
 }
 
 /** By the script's digest, or by its source if the server does not have it, because it was restarted or is another node. */
-async function evaluate(
-  client: RedisClient,
+export async function evaluate(
+  client: Pick<RedisClient, 'call'>,
   { sha, lua }: { readonly sha: string; readonly lua: string },
   operands: readonly string[],
 ): Promise<unknown> {

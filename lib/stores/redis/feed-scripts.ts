@@ -1,9 +1,9 @@
 /**
  * The scripts of what every process reads: the feed and the global cutoff.
  *
- * Everything is in one slot, under the keys of {@link FeedKeys}, which every script here gets: the stream of notices; a
- * random epoch, which is renewed whenever the stream, the epoch or the counter was missing, so that readers notice that
- * entries were lost; a counter of the entries; and the global cutoff.
+ * The feed is in one slot, under the keys of {@link FeedKeys}: the stream of notices; a random epoch, which is renewed
+ * whenever the stream, the epoch or the counter was missing, so that readers notice that entries were lost; a counter of the
+ * entries; and the global cutoff. Further copies of the global cutoff may be in other slots, under one key each.
  */
 
 import { LAST_MOMENT } from '../../core/policy.js';
@@ -80,8 +80,11 @@ return false
 });
 
 /**
- * Defines `standingGlobalCutoff(known)`, which returns the global cutoff as a string: the later one of what is kept and what
- * the caller knows, so that a lost one is written back. Empty if there is no valid one.
+ * Defines `standingGlobalCutoff(key, known)`, which returns the global cutoff as a string: the later one of what the key
+ * holds and what the caller knows, so that a lost one is written back. Empty if there is no valid one.
+ *
+ * GETEX without options changes nothing. But it is refused wherever writes are refused: on a replica, which may lag, and on
+ * a master that is cut off from its replicas while revocations are acknowledged elsewhere.
  */
 const GLOBAL_CUTOFF_IN_LUA = `${GLOBAL_CUTOFF.parser}
 local function momentOf(text)
@@ -89,10 +92,11 @@ local function momentOf(text)
   return cutoff and cutoff.at > 0 and cutoff.at <= ${LAST_MOMENT} and cutoff.at or 0
 end
 
-local function standingGlobalCutoff(known)
-  local kept = redis.call('GET', globalCutoffKey) or ''
+local function standingGlobalCutoff(key, known)
+  local kept = redis.call('GETEX', key) or ''
+  if kept == known then return kept end
   if momentOf(known) > momentOf(kept) then
-    redis.call('SET', globalCutoffKey, known, 'PX', ${CUTOFF_FOR})
+    redis.call('SET', key, known, 'PX', ${CUTOFF_FOR})
     return known
   end
   return momentOf(kept) > 0 and kept or ''
@@ -126,7 +130,7 @@ export const END_EVERYWHERE = script<GlobalCutoffToSet, readonly string[]>({
     reason: string(({ reason }) => reason),
   },
   lua: `${PUBLISH_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}${GLOBAL_CUTOFF.formatter}
-local before = standingGlobalCutoff(known)
+local before = standingGlobalCutoff(globalCutoffKey, known)
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local text = formatGlobalCutoff({ at = math.max(now, momentOf(before) + 1), origin = origin, by = by, reason = reason })
 redis.call('SET', globalCutoffKey, text, 'PX', ${CUTOFF_FOR})
@@ -136,11 +140,14 @@ return { before, text }
   decode: (reply) => listOf(reply).map(stringOf),
 });
 
-/** The global cutoff as a string. Empty if there is none. */
+/**
+ * Reads one copy of the global cutoff, whose key is the only one, as a string. Empty if there is none. If the caller knows a
+ * later one, the copy has that afterwards.
+ */
 export const READ_GLOBAL_CUTOFF = script<Known, string>({
   parameters: { known: string(({ known }) => known) },
-  lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
-return standingGlobalCutoff(known)
+  lua: `${GLOBAL_CUTOFF_IN_LUA}
+return standingGlobalCutoff(KEYS[1], known)
 `,
   decode: stringOf,
 });
@@ -158,15 +165,15 @@ export interface FeedPosition {
   /** Empty if nothing was ever written. */
   readonly epoch: string;
   readonly count: number;
-  /** '0-0' if there is no stream. */
+  /** '0-0' if the stream has no entry. */
   readonly lastId: string;
-  /** The last entry up to `lastId`. */
+  /** The entry at `lastId`. */
   readonly lastEntry: EntryMark;
 }
 
 export interface Reading extends FeedPosition {
   readonly entries: readonly Entry[];
-  /** The last of `entries`. */
+  /** The last of `entries`, if there are as many as were asked for. Otherwise empty. */
   readonly endOfPage: EntryMark;
   /** The last entry that the stream now has up to the position from which this reading continues. */
   readonly entryBefore: EntryMark;
@@ -184,12 +191,10 @@ interface ReadRequest extends Known {
 }
 
 /**
- * Reads the entries that follow an entry, and what shows whether any is missing.
+ * Reads the entries that follow an entry, and what shows whether any is missing. Every process runs it in every round, so it
+ * makes as few calls as it can: one XRANGE, if the entry that was read last is still there and the page is not full.
  *
  * An id alone does not name an entry: after a loss, a clock that goes back can give the same id again, or lower ones.
- *
- * XDEL of an id that no entry can have writes nothing. But it is refused wherever writes are refused: on a replica, which
- * may lag, and on a master that is cut off from its replicas while revocations are acknowledged elsewhere.
  */
 export const READ = script<ReadRequest, Reading>({
   parameters: {
@@ -199,27 +204,31 @@ export const READ = script<ReadRequest, Reading>({
   },
   lua: `${KEYS_IN_LUA}${DIGITS_IN_LUA}${GLOBAL_CUTOFF_IN_LUA}
 local time = redis.call('TIME')
-redis.call('XDEL', stream, '0-0')
+local cutoff = standingGlobalCutoff(globalCutoffKey, known)
 local function digestOf(entry)
   return entry and entry[1] .. ' ' .. redis.sha1hex(entry[2][2]) or ''
 end
 local function lastUpTo(id)
-  return digestOf(redis.call('XREVRANGE', stream, id, '-', 'COUNT', 1)[1])
+  return redis.call('XREVRANGE', stream, id, '-', 'COUNT', 1)[1]
 end
-local lastId, entries, entryBefore = '0-0', {}, ''
-if redis.call('EXISTS', stream) == 1 then
-  local info = redis.call('XINFO', 'STREAM', stream)
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then lastId = info[i + 1] end
+local entries, before, last = {}, nil, nil
+if lastIdRead == '' then
+  last = lastUpTo('+')
+else
+  entries = redis.call('XRANGE', stream, lastIdRead, '+', 'COUNT', page + 1)
+  if entries[1] and entries[1][1] == lastIdRead then
+    before = table.remove(entries, 1)
+  else
+    before = lastUpTo(lastIdRead)
+    entries[page + 1] = nil
   end
-  if lastIdRead ~= '' then
-    entries = redis.call('XRANGE', stream, '(' .. lastIdRead, '+', 'COUNT', page)
-    entryBefore = lastUpTo(lastIdRead)
-  end
+  last = #entries == page and lastUpTo('+') or entries[#entries] or before
 end
-return { redis.call('GET', epoch) or '', redis.call('GET', counter) or '0', lastId, lastUpTo('+'), entries,
-  digestOf(entries[#entries]), entryBefore, digits(time[1] * 1000 + math.floor(time[2] / 1000)),
-  standingGlobalCutoff(known) }
+local lastEntry = digestOf(last)
+local noted = redis.call('MGET', epoch, counter)
+return { noted[1] or '', noted[2] or '0', last and last[1] or '0-0', lastEntry, entries,
+  #entries == page and digestOf(entries[page]) or '', before == last and lastEntry or digestOf(before),
+  digits(time[1] * 1000 + math.floor(time[2] / 1000)), cutoff }
 `,
   decode(reply) {
     const [epoch, count, lastId, lastEntry, entries, endOfPage, entryBefore, now, globalCutoff] = listOf(reply);

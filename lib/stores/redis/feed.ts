@@ -9,7 +9,7 @@
 import { elapsedClock } from '../../core/elapsed.js';
 import type { FeedListener, RevocationFeed } from '../store.js';
 import type { Announcer } from './announcer.js';
-import type { ConnectionOptions } from './connection.js';
+import { evaluate, type ConnectionOptions } from './connection.js';
 import {
   GLOBAL_CUTOFF_MARK,
   keyList,
@@ -27,7 +27,8 @@ import { decodeNotice } from './notices.js';
 export interface FeedConnection {
   call(command: string, ...args: string[]): Promise<unknown>;
   on(event: 'error', listener: (error: Error) => void): unknown;
-  on(event: 'connect', listener: () => void): unknown;
+  /** `-node`: a `Cluster` lost its connection to a node. */
+  on(event: 'connect' | '-node', listener: () => void): unknown;
   disconnect(): void;
   readonly status?: string;
   /** The socket, once there is one. Absent in a `Cluster`. */
@@ -41,11 +42,11 @@ export interface RedisFeedOptions {
    */
   open(): FeedConnection;
   readonly keys: FeedKeys;
-  /** Called with what a round has read, before the round counts. */
-  readonly globalCutoff: Pick<KnownGlobalCutoff, 'text' | 'learn'>;
+  /** Learns what a round has read, before the round counts. */
+  readonly globalCutoff: Pick<KnownGlobalCutoff, 'text' | 'learn' | 'askElsewhere'>;
   /** What this process has announced, which the feed must read. */
   readonly announced: Pick<Announcer, 'noteRead' | 'expectNone' | 'repeatLost' | 'repeatAll'>;
-  /** In milliseconds. While nothing is announced, the feed is up to a quarter of this old. */
+  /** In milliseconds. While nothing is announced, the feed is up to two fifths of this old. */
   readonly revocationBound: number;
   /** The longest wait for a reply, in milliseconds. The connection is then replaced. */
   readonly storeTimeout: number;
@@ -95,8 +96,10 @@ class RedisFeed implements RevocationFeed {
   readonly #listener: FeedTeller;
   readonly #reader: Reader;
   readonly #waits = new Waits();
-  /** A round is as old as one block when it counts, and as two when the next one counts. */
+  /** How long a round waits for an entry. */
   readonly #block: number;
+  /** The server that is read may have lost the global cutoff without a trace, so the other copies must be asked. */
+  #mayLackCutoff = true;
   #countedAt = -Infinity;
   #lastError: Error | null = null;
   #failures = 0;
@@ -106,7 +109,7 @@ class RedisFeed implements RevocationFeed {
     this.#options = options;
     this.#listener = listener;
     this.#reader = new Reader(listener, options);
-    this.#block = Math.floor(options.revocationBound / 8);
+    this.#block = Math.floor(options.revocationBound * 0.4);
     this.#isDone = this.#keepReading();
   }
 
@@ -141,6 +144,9 @@ class RedisFeed implements RevocationFeed {
     let broken: unknown;
     connection.on('error', (error) => (broken = error));
     connection.on('connect', () => connection.stream?.unref());
+    // A replica may take over, and the Cluster's client then sends the same command to it.
+    connection.on('-node', () => (this.#mayLackCutoff = true));
+    this.#mayLackCutoff = true;
     try {
       // The first round on a connection does not block, so that it shows at once what was missed.
       for (let wait = false; !this.#waits.isEnded();) wait = await this.#round(connection, wait);
@@ -154,37 +160,41 @@ class RedisFeed implements RevocationFeed {
     }
   }
 
-  /** Resolves to whether the end of the stream was reached, so that the next round may wait. */
+  /**
+   * Resolves to whether the end of the stream was reached, so that the next round may wait.
+   *
+   * XREAD is used only to wait, and only the script's reply counts. So it does no harm if XREAD returns too early, too late,
+   * or from another node. The script is sent after it, so that a round is not as old as its wait when it counts.
+   */
   async #round(connection: FeedConnection, wait: boolean): Promise<boolean> {
-    const { storeTimeout } = this.#options;
+    const { keys, globalCutoff, storeTimeout } = this.#options;
+    const { lastId } = this.#reader;
+    if (wait) {
+      const waiting = ['COUNT', '1', 'BLOCK', String(this.#block), 'STREAMS', keys.stream, lastId];
+      await this.#inTime(connection.call('xread', ...waiting), this.#block + storeTimeout);
+      if (this.#waits.isEnded()) return false;
+    }
     const sentAt = elapsed();
-    const late = `Redis did not answer within ${storeTimeout} ms`;
-    const reading = READ.decode(
-      await this.#waits.inTime(this.#ask(connection, wait), this.#block + storeTimeout, late),
-    );
+    const names = keyList(keys);
+    const args = READ.args({ lastId, page: PAGE, known: globalCutoff.text });
+    const reply = evaluate(connection, READ, [String(names.length), ...names, ...args]);
+    const reading = READ.decode(await this.#inTime(reply, storeTimeout));
     if (this.#waits.isEnded()) return false;
     this.#listener.clock?.(reading.now, elapsed() - sentAt);
-    if (!this.#reader.take(reading, sentAt)) return false;
+    const step = this.#reader.take(reading, sentAt);
+    if (step === 'more') return false;
+    if (step === 'gap' || this.#mayLackCutoff) {
+      this.#mayLackCutoff = false;
+      await globalCutoff.askElsewhere();
+    }
     this.#countedAt = sentAt;
     this.#lastError = null;
     if (wait) this.#failures = 0;
     return true;
   }
 
-  /**
-   * XREAD is used only to wait: it delays the script that follows on the same connection, and only the script's reply
-   * counts. So it does no harm if XREAD returns too early, too late, or from another node.
-   */
-  #ask(connection: FeedConnection, wait: boolean): Promise<unknown> {
-    const { keys, globalCutoff } = this.#options;
-    const { lastId } = this.#reader;
-    const waited = wait
-      ? connection.call('xread', 'COUNT', '1', 'BLOCK', String(this.#block), 'STREAMS', keys.stream, lastId)
-      : Promise.resolve();
-    const names = keyList(keys);
-    const args = READ.args({ lastId, page: PAGE, known: globalCutoff.text });
-    const read = connection.call('eval', READ.lua, String(names.length), ...names, ...args);
-    return Promise.all([read, waited]).then(([reply]) => reply);
+  #inTime<T>(reply: Promise<T>, duration: number): Promise<T> {
+    return this.#waits.inTime(reply, duration, `Redis did not answer within ${this.#options.storeTimeout} ms`);
   }
 }
 
@@ -210,27 +220,28 @@ class Reader {
   }
 
   /**
-   * Whether the end of the stream was reached and the listener told of everything. Throws if this connection does not show
-   * what this process wrote before `sentAt`, when the reading was asked for.
+   * The listener was told of everything, or there is more to read. Throws if this connection does not show what this process
+   * wrote before `sentAt`, when the reading was asked for.
    */
-  take(reading: Reading, sentAt: number): boolean {
+  take(reading: Reading, sentAt: number): 'more' | 'gap' | 'told' {
     for (const entry of reading.entries) this.#tell(entry);
     const isFirst = this.#position === undefined;
     const step = follow(this.#position, reading);
     this.#position = step.position;
     this.#owedGap = step.gap ?? this.#owedGap;
-    if (step.more) return false;
+    if (step.more) return 'more';
     // Behind the entries, which tell of those before it.
     this.#globalCutoff.learn(reading.globalCutoff);
     if (isFirst) this.#announced.expectNone();
     if (step.gap !== null) this.#announced.repeatAll();
     const isLost = step.gap === null && this.#announced.repeatLost(sentAt);
     if (isLost) this.#owedGap ??= LOST;
+    const hasGap = this.#owedGap !== null;
     if (this.#owedGap !== null) this.#listener.gap(this.#owedGap);
     this.#owedGap = null;
     // Another connection may lead to the server that is written to.
     if (isLost) throw new Error(LOST);
-    return true;
+    return hasGap ? 'gap' : 'told';
   }
 
   #tell({ text }: Entry): void {
@@ -272,11 +283,8 @@ function follow(from: FeedPosition | undefined, reading: Reading): Step {
 
   const readTo = entries.at(-1)?.id ?? from.lastId;
   const read = from.count + entries.length;
-  if (readTo !== lastId) {
-    if (entries.length === PAGE) {
-      return { position: { epoch, count: read, lastId: readTo, lastEntry: reading.endOfPage }, more: true, gap: null };
-    }
-    return { position, more: false, gap: `the stream ends at ${lastId}, not at ${readTo}` };
+  if (entries.length === PAGE && readTo !== lastId) {
+    return { position: { epoch, count: read, lastId: readTo, lastEntry: reading.endOfPage }, more: true, gap: null };
   }
   return { position, more: false, gap: read === count ? null : `the stream counts ${count} entries, not ${read}` };
 }

@@ -4,19 +4,20 @@ import { randomBytes } from 'node:crypto';
 
 import { REDIS_ADVICE } from '../../core/advice.js';
 import { checkOptions, type OptionKinds } from '../../core/check.js';
-import type { RevocationFeed, SessionStore, StoreSettings } from '../store.js';
+import type { FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
 import {
-  COMMAND_CONNECTION,
+  commandConnection,
   durableRunner,
   RedisConnection,
   scriptRunner,
+  type ConnectionOptions,
   type RedisClient,
-  type RunScript,
 } from './connection.js';
 import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
+import { ServerCheck } from './server-check.js';
 import { RedisSessions } from './sessions.js';
 import { connector, type OpenConnection } from './target.js';
 
@@ -43,8 +44,19 @@ export interface RedisStoreOptions {
  * @throws TypeError if the target or an option is invalid.
  */
 export function redisStore(target: string | RedisClient, options: RedisStoreOptions = {}): SessionStore {
-  return new RedisStore(connector(target), checkedOptions(options));
+  const open = connector(target);
+  const isCluster = typeof target !== 'string' && target.isCluster;
+  return new RedisStore({ open, isCluster }, checkedOptions(options));
 }
+
+/** What the store connects to. */
+interface Target {
+  readonly open: OpenConnection;
+  readonly isCluster: boolean;
+}
+
+/** The hash tags of further copies of the global cutoff in a Cluster. With `{feed}`, they lie all over the slots. */
+const COPY_TAGS = ['feed-0', 'feed-1', 'feed-2', 'feed-3'];
 
 /** The parts of a store, once it is configured. */
 interface Parts {
@@ -52,23 +64,23 @@ interface Parts {
   readonly commands: RedisConnection;
   /** The connection that waits for replicas. Null if there are none to wait for. */
   readonly durable: RedisConnection | null;
-  readonly run: RunScript;
-  readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
   readonly sessions: RedisSessions;
+  readonly servers: ServerCheck;
 }
 
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
-  readonly #open: OpenConnection;
+  readonly #target: Target;
   readonly #options: Required<RedisStoreOptions>;
   #configured: Parts | null = null;
   #feed: RevocationFeed | null = null;
+  #listener: FeedListener | null = null;
 
-  constructor(open: OpenConnection, options: Required<RedisStoreOptions>) {
-    this.#open = open;
+  constructor(target: Target, options: Required<RedisStoreOptions>) {
+    this.#target = target;
     this.#options = options;
   }
 
@@ -78,16 +90,19 @@ class RedisStore implements SessionStore {
     }
     const { prefix, minReplicas } = this.#options;
     const { storeTimeout: timeout, revocationBound } = settings;
-    const connection = { open: () => this.#open(COMMAND_CONNECTION), timeout };
+    const servers = new ServerCheck({ elapsed, onEviction: (policy) => this.#listener?.eviction?.(policy) });
+    const connection = { open: () => this.#openChecked(commandConnection(), servers), timeout };
     const commands = new RedisConnection(connection);
     const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
-    const run = scriptRunner(commands);
+    const run = scriptRunner(commands, servers);
     // The last quarter of the time is for the reply to arrive.
-    const runDurably = durable === null ? run : durableRunner(durable, minReplicas, Math.ceil(timeout * 0.75));
-    const announcer = new Announcer({ keys: this.#feedKeys(), revocationBound, run, elapsed });
-    const globalCutoff = new KnownGlobalCutoff(this.#feedKeys(), announcer);
-    const sessions = new RedisSessions({ prefix, origin: this.origin, run, runDurably, announcer, globalCutoff });
-    this.#configured = { settings, commands, durable, run, runDurably, announcer, globalCutoff, sessions };
+    const runDurably = durable === null ? run : durableRunner(durable, servers, minReplicas, Math.ceil(timeout * 0.75));
+    const { origin } = this;
+    const [keys, copies, patience] = [this.#feedKeys(), this.#copies(), timeout / 4];
+    const announcer = new Announcer({ keys, revocationBound, run, elapsed });
+    const globalCutoff = new KnownGlobalCutoff({ keys, copies, announcer, origin, run, runDurably, patience });
+    const sessions = new RedisSessions({ prefix, origin, run, runDurably, announcer, globalCutoff });
+    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, servers };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -99,31 +114,53 @@ class RedisStore implements SessionStore {
   readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
-    const { globalCutoff, runDurably } = this.#parts();
-    await globalCutoff.set(request, this.origin, runDurably);
+    await this.#parts().globalCutoff.set(request);
   };
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
-    const { globalCutoff, run } = this.#parts();
-    await globalCutoff.ask(run);
+    await this.#parts().globalCutoff.ask();
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {
-    const { announcer, globalCutoff, settings } = this.#parts();
+    const { announcer, globalCutoff, settings, servers } = this.#parts();
     announcer.listen(listener);
-    const open = (): RedisClient => this.#open(FEED_CONNECTION);
+    this.#listener = listener;
+    let client: RedisClient;
+    const open = (): RedisClient => (client = this.#openChecked(FEED_CONNECTION, servers));
     const options = { ...settings, open, keys: this.#feedKeys(), globalCutoff, announced: announcer };
-    this.#feed = redisFeed(options, listener);
+    this.#feed = redisFeed(options, {
+      notice: (notice) => {
+        listener.notice(notice);
+      },
+      gap: (cause) => {
+        listener.gap(cause);
+      },
+      clock: (now, took) => {
+        servers.inspectIfDue(client);
+        listener.clock?.(now, took);
+      },
+    });
     return this.#feed;
   };
 
-  readonly health: SessionStore['health'] = () => this.#parts().commands.health();
+  readonly health: SessionStore['health'] = () => {
+    const { commands, servers } = this.#parts();
+    const { ok, age, lastError } = commands.health();
+    const { tooOld, eviction } = servers;
+    return { ok: ok && tooOld === null, age, lastError: tooOld ?? lastError ?? eviction };
+  };
 
   readonly close: SessionStore['close'] = async () => {
     this.#configured?.commands.close();
     this.#configured?.durable?.close();
     await this.#feed?.close();
   };
+
+  #openChecked(options: ConnectionOptions, servers: ServerCheck): RedisClient {
+    const client = this.#target.open(options);
+    client.on('ready', () => void servers.inspect(client));
+    return client;
+  }
 
   #parts(): Parts {
     if (this.#configured === null) throw new TypeError('configure() comes before any other call of a store');
@@ -133,6 +170,11 @@ class RedisStore implements SessionStore {
   #feedKeys(): FeedKeys {
     const key = (part: string): string => `${this.#options.prefix}:{feed}:${part}`;
     return { stream: key('stream'), epoch: key('epoch'), counter: key('count'), globalCutoff: key('global-cutoff') };
+  }
+
+  /** The keys of the further copies of the global cutoff. */
+  #copies(): string[] {
+    return this.#target.isCluster ? COPY_TAGS.map((tag) => `${this.#options.prefix}:{${tag}}:global-cutoff`) : [];
   }
 }
 

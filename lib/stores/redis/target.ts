@@ -18,7 +18,9 @@ export function connector(target: string | RedisClient): OpenConnection {
     return (overrides) => new Redis(target, overrides);
   }
   requireClient(target);
-  return target.isCluster ? clusterDuplicator(target) : (overrides) => target.duplicate(overrides);
+  if (target.isCluster) return clusterDuplicator(target);
+  // A client for reading may lead to replicas, by Sentinel.
+  return (overrides) => target.duplicate({ ...overrides, role: 'master' });
 }
 
 /** The `duplicate()` of ioredis 5 forgets the cluster's `redisOptions`, such as its password, if it is given any. */

@@ -97,7 +97,7 @@ async function startPeer({ run = runOn(writer), first = [] }: PeerOptions = {}):
     {
       open: () => new Redis(proxy.port, { ...FEED_CONNECTION }),
       keys: KEYS,
-      globalCutoff: { text: '', learn: () => undefined },
+      globalCutoff: { text: '', learn: () => undefined, askElsewhere: () => Promise.resolve() },
       announced: announcer,
       revocationBound: BOUND,
       storeTimeout: 2000,

@@ -6,7 +6,16 @@ import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis5';
 import { sessionUser } from '../../../lib/core/session.js';
 import { redisStore, type RedisClient } from '../../../lib/stores/redis/store.js';
 import type { SessionStore } from '../../../lib/stores/store.js';
-import { eventually, startRedis, type TestRedis } from '../../support/redis.js';
+import {
+  eventually,
+  startCluster,
+  startRedis,
+  startSentinel,
+  type RedisCluster,
+  type TestRedis,
+} from '../../support/redis.js';
+import { tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
+import { used as usedThings } from '../../support/started.js';
 
 const PASSWORD = 'correct';
 const USER = sessionUser('https://id.example.com/', 'ann');
@@ -147,6 +156,58 @@ test.each([
   expect(own.options.scaleReads).toBe('master');
   return store.close();
 });
+
+describe('a Cluster whose nodes require a login', () => {
+  let nodes: RedisCluster;
+
+  beforeAll(async () => {
+    nodes = await startCluster({ password: PASSWORD });
+    const rules = ['on', '>of-the-app', '~*', '&*', '+@all'];
+    for (const master of nodes.masters) await master.cli('acl', 'setuser', 'app', ...rules);
+  });
+  afterAll(() => nodes.stop());
+
+  const logins = [
+    ['a password', { password: PASSWORD }],
+    ['an ACL user', { username: 'app', password: 'of-the-app' }],
+  ] as const;
+  const clients = [
+    ['ioredis 6', Cluster],
+    ['ioredis 5', Cluster5],
+  ] as const;
+
+  test.each(
+    clients.flatMap(([version, Client]) => logins.map(([name, login]) => [version, name, Client, login] as const)),
+  )('%s with %s: an ending reaches a stream in another process', (version, name, Client, login) =>
+    usedThings(async (started) => {
+      const open = (): RedisClient =>
+        new Client(nodes.nodes, { lazyConnect: true, redisOptions: { ...login, maxRetriesPerRequest: 1 } });
+      const [here, there] = [
+        await started.site({ store: redisStore(open()) }),
+        await started.site({ store: redisStore(open()) }),
+      ];
+      for (const site of [here, there]) await untilFresh(site);
+      for (const first of ['ann', 'bob', 'cleo', 'dan']) {
+        const person = `${first} of ${version} with ${name}`;
+        const token = tokenOf(person);
+        const { session } = await there.sessions.verify(token);
+        expect((await here.ask(token)).status).toBe(200);
+        await here.sessions.revokeAll(person);
+        await eventually('the stream ends', () => Promise.resolve(session.signal.aborted));
+        expect((await there.ask(token)).status).toBe(401);
+      }
+    }),
+  );
+});
+
+test('a client that leads to a replica is a template for the way to the master', () =>
+  usedThings(async (started) => {
+    const sentinel = started.add(await startSentinel(), (one) => one.stop());
+    const client = new Redis({ sentinels: sentinel.sentinels, name: sentinel.name, role: 'slave', lazyConnect: true });
+    const site = await started.site({ store: redisStore(client) });
+    await untilAnswers(site, tokenOf('ann'), 200);
+    await untilFresh(site);
+  }));
 
 /** As node-redis 4 and 5 make it. */
 class NodeRedisClient extends EventEmitter {
