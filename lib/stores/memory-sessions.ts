@@ -21,14 +21,7 @@ import {
 } from '../core/record.js';
 import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, compareListed } from './store.js';
-import type {
-  EndedByCutoff,
-  RevokeOutcome,
-  RevokeRequest,
-  SightAnswer,
-  SightRequest,
-  Tombstone,
-} from './store.js';
+import type { EndedByCutoff, RevokeOutcome, RevokeRequest, SightAnswer, SightRequest, Tombstone } from './store.js';
 
 /** A record with its handle. */
 export interface Kept extends KeptRecord {
