@@ -58,6 +58,7 @@ export function measured(store: SessionStore): SessionStore {
 
   return {
     origin: store.origin,
+    settlesInTime: store.settlesInTime ?? false,
     configure: (settings) => store.configure(settings),
     sight: (user, request, onLate) => measure('sight', () => store.sight(user, request, onLate)),
     list: (user, request) => measure('list', () => store.list(user, request)),

@@ -89,7 +89,10 @@ export interface ManagedSessionsOptions<User = LoginUser> {
    * be ended never passes.
    */
   whenStoreDown?: 'refuse' | 'allow' | { allowFor: Duration };
-  /** The longest wait for the store, `'50ms'` to `'1m'`. Default `'1s'`. */
+  /**
+   * The longest wait for a store that is silent, `'50ms'` to `'1m'`. Default `'1s'`. While Redis answers, a request may wait for
+   * its turn for up to ten times this.
+   */
   storeTimeout?: Duration;
   /** How much of an address is recorded: `'truncated'` keeps its /24 or /48. Default `'full'`. */
   recordIp?: 'full' | 'truncated' | 'none';

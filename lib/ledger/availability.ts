@@ -2,14 +2,14 @@
 
 import { isLoginError, LoginError } from '../core/errors.js';
 import type { Emit } from '../core/events.js';
-import { CannotTellYet } from '../stores/store.js';
+import { CannotTellYet, StoreBusy } from '../stores/store.js';
 
 /** What cannot be reached: commands, the feed, or both. */
 type Part = 'commands' | 'feed';
 
 export interface AvailabilityOptions {
-  /** The longest wait for an answer, in milliseconds. */
-  readonly storeTimeout: number;
+  /** The longest wait for an answer, in milliseconds. Null: the store itself limits it. */
+  readonly storeTimeout: number | null;
   readonly emit: Emit;
   readonly monotonic: () => number;
 }
@@ -39,9 +39,10 @@ export class Availability {
     return this.isDown('commands') && this.#options.monotonic() - this.#failedAt >= PAUSE;
   }
 
-  /** The answer, within `storeTimeout`. Notes whether there was one. Rejects with `LoginError` `store_unavailable`. */
+  /** The answer, in time. Notes whether there was one. Rejects with `LoginError` `store_unavailable`. */
   async withTimeout<Answer>(reply: Promise<Answer>): Promise<Answer> {
     const { storeTimeout } = this.#options;
+    if (storeTimeout === null) return this.observed(reply);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {
       // A process that was itself busy first reads what has arrived.
@@ -60,6 +61,8 @@ export class Availability {
       this.noteUp('commands');
       return answer;
     } catch (error) {
+      // It says nothing about whether the store can be reached.
+      if (error instanceof StoreBusy) throw error;
       if (!(error instanceof CannotTellYet)) throw this.noteDown('commands', error);
       // The store was reached, and has answered.
       this.noteUp('commands');

@@ -1,19 +1,4 @@
-/** Work on many things: after an outage there may be 100,000, and other requests must not wait for it. */
-
-import { setImmediate } from 'node:timers/promises';
-
-/** The number of items after which other work has its turn. A slice takes a few milliseconds. */
-const SLICE = 2000;
-
-/** Calls `act` with each item in order. Items that are added to a map or set meanwhile are included. */
-export async function inSlices<Item>(items: Iterable<Item>, act: (item: Item) => void): Promise<void> {
-  let count = 0;
-  for (const item of items) {
-    act(item);
-    count += 1;
-    if (count % SLICE === 0) await setImmediate();
-  }
-}
+/** Store calls for many things, a few at a time. */
 
 /** How many calls are in progress at one time. */
 const BATCH = 128;

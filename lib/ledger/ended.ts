@@ -3,7 +3,7 @@
 import type { Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
-import { inSlices } from './batches.js';
+import type { Backlog } from './backlog.js';
 import { DueQueue, type Due } from './due-queue.js';
 
 /** How much is remembered: about 100,000 endings of usual size. */
@@ -157,17 +157,17 @@ export class EndedSessions {
   }
 
   /** Everything that still stands, by user. */
-  async byUser(now: number): Promise<KnownOfUser[]> {
+  async byUser(now: number, backlog: Pick<Backlog, 'work'>): Promise<KnownOfUser[]> {
     const users = new Map<string, KnownOfUser>();
     const of = (user: SessionUser): KnownOfUser => {
       let known = users.get(user.key);
       if (known === undefined) users.set(user.key, (known = { user, tombstones: [], cutoff: null }));
       return known;
     };
-    await inSlices(this.#endings.values(), ({ known: { user, tombstone } }) => {
+    await backlog.work(this.#endings.values(), ({ known: { user, tombstone } }) => {
       if (now < tombstone.until) of(user).tombstones.push(tombstone);
     });
-    await inSlices(this.#cutoffs.values(), ({ user, cutoff, until }) => {
+    await backlog.work(this.#cutoffs.values(), ({ user, cutoff, until }) => {
       if (now < until) of(user).cutoff = cutoff;
     });
     return [...users.values()];
@@ -181,10 +181,11 @@ export class EndedSessions {
     let dropped = 0;
     for (let next = this.#soonest(); next !== undefined; next = this.#soonest()) {
       if (this.size <= this.#limits.count * KEPT && this.#bytes <= this.#limits.bytes * KEPT) break;
+      // What has run out is no loss.
+      if (now < untilOf(next)) dropped += 1;
       this.#forgetFirst(next);
-      dropped += 1;
     }
-    this.#onDropped(dropped);
+    if (dropped > 0) this.#onDropped(dropped);
   }
 
   /** What runs out first. Those that were extended since they were queued are queued again on the way. */
@@ -192,7 +193,7 @@ export class EndedSessions {
     for (;;) {
       const { first } = this.#queue;
       if (first === undefined) return undefined;
-      const until = first.kind === 'ending' ? first.known.tombstone.until : first.until;
+      const until = untilOf(first);
       if (until <= first.dueAt) return first;
       this.#queue.removeFirst();
       first.dueAt = until;
@@ -212,6 +213,10 @@ export class EndedSessions {
     this.#unwritten.delete(handle);
     this.#bytes -= sizeOf(first.known);
   }
+}
+
+function untilOf(held: HeldEnding | HeldCutoff): number {
+  return held.kind === 'ending' ? held.known.tombstone.until : held.until;
 }
 
 /** The share that is kept when there is too much. */

@@ -1,4 +1,7 @@
-/** What happens when this process learns that a session ended: it is refused, its signal fires, and it is announced once. */
+/**
+ * What happens when this process learns that a session ended: it is refused from then on, its signal fires, and it is
+ * announced once. Whoever is told of it may be told a little later, because many sessions may end at once.
+ */
 
 import { tombstoneUntil } from '../core/policy.js';
 import {
@@ -14,6 +17,7 @@ import type { Notice, Tombstone } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
+import type { Backlog } from './backlog.js';
 import type { EndedSessions } from './ended.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { timesOf, tombstoneIn, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
@@ -35,11 +39,14 @@ export interface EndingsOptions {
   readonly announcements: Announcements;
   readonly unwritten: UnwrittenActivity;
   readonly recovery: Recovery;
+  readonly backlog: Backlog;
 }
 
 export class Endings implements KnownEndings {
   readonly #options: EndingsOptions;
   readonly #attribution: Attribution;
+  /** Global cutoffs of which some sessions are not ended yet, the earliest first. */
+  readonly #pending: GlobalCutoff[] = [];
 
   constructor(options: EndingsOptions) {
     this.#options = options;
@@ -71,11 +78,18 @@ export class Endings implements KnownEndings {
 
   /** Forgets the session and fires its signal. */
   letGo(entry: Entry): void {
-    const { table, watched, unwritten } = this.#options;
-    table.detach(entry);
-    watched.remove(entry);
-    unwritten.delete(entry);
-    entry.end();
+    this.#forget(entry);
+    this.#options.backlog.soon(() => entry.fireSignal());
+  }
+
+  /** Whether a session in use may have to be ended first: see {@link settle}. */
+  get isBehind(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Ends the session now, if a global cutoff ends it and its turn has not come. */
+  settle(entry: Entry | undefined): void {
+    if (entry !== undefined) for (const cutoff of this.#pending) this.#cutOffEverywhere(entry, cutoff);
   }
 
   onNotice(notice: Notice): void {
@@ -89,7 +103,9 @@ export class Endings implements KnownEndings {
   learnTombstone(user: SessionUser, tombstone: Tombstone, by: 'notice' | 'answer'): void {
     const { handle } = tombstone;
     const known = this.#add(user, tombstone, false);
-    const wasInUse = this.#retire(user, handle) !== undefined || this.#attribution.settle(handle);
+    const entry = this.inUse(user, handle);
+    if (entry !== undefined) this.letGo(entry);
+    const wasInUse = entry !== undefined || this.#attribution.settle(handle);
     const isOwn = known.ending.origin === this.#options.origin;
     if (by === 'notice' || wasInUse || isOwn) this.#announce(user, known);
   }
@@ -97,19 +113,26 @@ export class Endings implements KnownEndings {
   /** Remembers a session that a cutoff ended: a store that has lost data would call it live. */
   learnInferred({ user, handle }: PresentedToken, { ending, until, isByGlobalCutoff }: InferredEnding): void {
     const known = this.#add(user, { handle, ending, until }, true);
-    const entry = this.#retire(user, handle);
+    const entry = this.inUse(user, handle);
     if (entry === undefined) return;
+    this.letGo(entry);
     if (isByGlobalCutoff) this.#announce(user, known);
     else this.#attribution.add(entry);
   }
 
   learnGlobalCutoff(cutoff: GlobalCutoff): void {
-    const { globalCutoff, questions, table, watched } = this.#options;
+    const { globalCutoff, questions, table, watched, backlog } = this.#options;
     globalCutoff.learn(cutoff);
     questions.overtakeAll();
-    for (const entry of new Set([...table.all(), ...watched.held()])) {
-      if (endedByGlobalCutoff(cutoff, entry.knowledge.facts.startedAt, entry.policy)) this.#cutOff(entry, cutoff, true);
-    }
+    this.#pending.push(cutoff);
+    // As of now: the table may let go of a session before its turn comes.
+    const entries = [...table.all(), ...watched.held()];
+    const isWorkedOff = backlog.work(entries, (entry) => this.#cutOffEverywhere(entry, cutoff));
+    void isWorkedOff
+      .catch(() => undefined)
+      .then(() => {
+        this.#pending.splice(this.#pending.indexOf(cutoff), 1);
+      });
   }
 
   /** Asks again who ended the sessions of which that is not known yet. */
@@ -139,7 +162,9 @@ export class Endings implements KnownEndings {
       this.learnTombstone(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, 'notice');
     }
     const now = clock.now();
-    if (!ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now)) return;
+    // An earlier one that is heard later may end what the later one excepted.
+    if (ended.cutoffOf(user.key)?.at === cutoff.at) return;
+    ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now);
     for (const entry of new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)])) {
       const { facts } = entry.knowledge;
       if (endedByCutoff(cutoff, entry.handle, facts.startedAt, facts.survivedCutoffAt))
@@ -147,14 +172,18 @@ export class Endings implements KnownEndings {
     }
   }
 
+  #cutOffEverywhere(entry: Entry, cutoff: GlobalCutoff): void {
+    if (endedByGlobalCutoff(cutoff, entry.startedAt, entry.policy)) this.#cutOff(entry, cutoff, true);
+  }
+
   #cutOff(entry: Entry, cutoff: GlobalCutoff, isByGlobalCutoff: boolean): void {
-    if (!entry.isInUse) return;
+    if (entry.knowledge.state === 'ended' || !entry.isInUse) return;
     const ending = endingByCutoff(cutoff, entry.expiresAt);
     const until = tombstoneUntil(timesOf(entry), entry.policy);
-    this.learnInferred(
-      { user: entry.user, handle: entry.handle, times: entry.activity.token },
-      { ending, until, isByGlobalCutoff, isKept: true },
-    );
+    const known = this.#add(entry.user, { handle: entry.handle, ending, until }, true);
+    this.letGo(entry);
+    if (isByGlobalCutoff) this.#announce(entry.user, known);
+    else this.#attribution.add(entry);
   }
 
   #add(user: SessionUser, tombstone: Tombstone, isInferred: boolean): Tombstone {
@@ -164,14 +193,17 @@ export class Endings implements KnownEndings {
 
   /** R9. */
   #announce(user: SessionUser, { handle, ending }: Tombstone): void {
-    const { ended, announcements, origin } = this.#options;
-    if (ended.announce(handle)) announcements.ended({ user, handle }, ending, ending.origin === origin);
+    const { ended, announcements, origin, backlog } = this.#options;
+    if (!ended.announce(handle)) return;
+    backlog.soon(() => announcements.ended({ user, handle }, ending, ending.origin === origin));
   }
 
-  /** Returns the session if it was in use. */
-  #retire(user: SessionUser, handle: string): Entry | undefined {
-    const entry = this.inUse(user, handle);
-    if (entry !== undefined) this.letGo(entry);
-    return entry;
+  /** The session is refused from now on. */
+  #forget(entry: Entry): void {
+    const { table, watched, unwritten } = this.#options;
+    table.detach(entry);
+    watched.remove(entry);
+    unwritten.delete(entry);
+    entry.end();
   }
 }

@@ -105,9 +105,11 @@ export class Entry implements LiveSession {
     this.#userSessions = userSessions;
   }
 
-  /** Fires the signal. */
   end(): void {
     this.knowledge = { state: 'ended', facts: this.knowledge.facts };
+  }
+
+  fireSignal(): void {
     this.#controller?.abort();
   }
 }

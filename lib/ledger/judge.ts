@@ -55,7 +55,8 @@ export class Judge {
 
   /** The hot path. Synchronous if it can be judged from memory. */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
-    const { table, freshness } = this.#options;
+    const { table, freshness, endings } = this.#options;
+    if (endings.isBehind) endings.settle(table.peek(token.handle));
     const entry = table.get(token.handle);
     if (entry !== undefined && !fresh && assess(entry, token.times, sighting.at, freshness) === 'vouched') {
       this.#recordActivity(entry, token, sighting);
@@ -67,6 +68,7 @@ export class Judge {
   /** The same judgement without a sighting: nothing is recorded, extended or counted. */
   async peek(token: VerifiedToken, at: number): Promise<LiveAnswer | LiveSession> {
     const { table, watched, freshness, questions, answers, endings } = this.#options;
+    if (endings.isBehind) endings.settle(table.peek(token.handle));
     const entry = table.peek(token.handle);
     if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
     this.#refuseKnownEnded(token, at);

@@ -137,9 +137,10 @@ export class Ledger {
   }
 
   async #shutDown(): Promise<void> {
-    const { recovery, unwritten, feed } = this.#parts;
+    const { recovery, unwritten, feed, backlog } = this.#parts;
     clearInterval(this.#timer);
     recovery.stop();
+    await backlog.done();
     await unwritten.close();
     await feed.close();
     await this.#options.store.close();

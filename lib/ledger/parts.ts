@@ -10,6 +10,7 @@ import { UnwrittenActivity } from './unwritten.js';
 import { Announcements } from './announcements.js';
 import { Answers } from './answers.js';
 import { Availability, callAsync } from './availability.js';
+import { Backlog } from './backlog.js';
 import { ClockComparison } from './clocks.js';
 import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
 import { Endings } from './endings.js';
@@ -62,6 +63,7 @@ export function connect(options: LedgerOptions) {
   const known = {
     ...knownOf(options, monotonic),
     table: new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
+      endings.settle(entry);
       if (entry.activity.isUnwritten) judge.confirmInBackground(entry);
       else if (entry.call === null) answers.releaseIfUnused(entry);
     }),
@@ -128,7 +130,8 @@ export function connect(options: LedgerOptions) {
 }
 
 function knownOf(options: LedgerOptions, monotonic: () => number) {
-  const { storeTimeout, emit, handles = handlesBy(null), endedLimits = ENDED_LIMITS } = options;
+  const { store, emit, handles = handlesBy(null), endedLimits = ENDED_LIMITS } = options;
+  const storeTimeout = store.settlesInTime === true ? null : options.storeTimeout;
   return {
     availability: new Availability({ storeTimeout, emit, monotonic }),
     announcements: new Announcements(emit, handles),
@@ -136,5 +139,6 @@ function knownOf(options: LedgerOptions, monotonic: () => number) {
       emit('tombstonesDropped', { count });
     }),
     watched: new WatchedEntries(),
+    backlog: new Backlog(monotonic),
   };
 }

@@ -134,9 +134,9 @@ export class Questions {
     return isFirst || key !== activity.notedClient ? key : null;
   }
 
-  /** Any answer within the bound is recent enough, unless something was announced since the question was sent. */
+  /** Its answer may have to wait for its turn: it is good as long as memory may answer by it. */
   mayShare({ question }: Call, token: TokenTimes): boolean {
-    const { freshness, monotonic } = this.#options;
+    const { freshness } = this.#options;
     const asked = question.token;
     // A token may show that the session began before a cutoff, or that it ends earlier.
     const isOlder = token.beganAt !== null && (asked.beganAt === null || token.beganAt < asked.beganAt);
@@ -146,7 +146,7 @@ export class Questions {
       !endsEarlier &&
       !question.isOvertaken &&
       question.generation === freshness.generation &&
-      monotonic() - question.asOf <= freshness.bound
+      freshness.ageOf(question) <= freshness.bound
     );
   }
 
@@ -166,7 +166,7 @@ export class Questions {
     });
   }
 
-  /** Asks anything about a user, within `storeTimeout`. */
+  /** Asks anything about a user. */
   async ask<Answer>(user: SessionUser, call: () => Promise<Answer>): Promise<{ answer: Answer; question: Question }> {
     const question: Question = { isOvertaken: false, ...this.#cutoffOf(user) };
     this.#open.add(user.key, question);

@@ -3,7 +3,8 @@
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionStore } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
-import { inBatches, inSlices } from './batches.js';
+import type { Backlog } from './backlog.js';
+import { inBatches } from './batches.js';
 import type { EndedSessions, KnownOfUser } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
 import type { Entry } from './entry.js';
@@ -19,6 +20,7 @@ export interface RecoveryOptions {
   readonly freshness: FeedFreshness;
   readonly table: SessionTable;
   readonly watched: WatchedEntries;
+  readonly backlog: Pick<Backlog, 'work'>;
   readonly activityInterval: number;
   /** Also the pause before a retry of what failed. */
   readonly storeTimeout: number;
@@ -50,14 +52,14 @@ export class Recovery {
 
   /** Repeats until everything is done. What fails does not delay the rest, and is tried again by itself. */
   async #run(): Promise<void> {
-    const { ended, clock, confirm } = this.#options;
+    const { ended, clock, confirm, backlog } = this.#options;
     this.#isRunning = true;
     let lost: KnownOfUser[] = [];
     let losses = 0;
     while (!this.#isStopped) {
       if (losses !== this.#losses) {
         losses = this.#losses;
-        lost = await ended.byUser(clock.now());
+        lost = await ended.byUser(clock.now(), backlog);
       }
       lost = await inBatches(lost, (known) => this.#writeBack(known));
       const failed = await inBatches(await this.#unseen(), confirm);
@@ -76,19 +78,19 @@ export class Recovery {
 
   /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
   async #unseen(): Promise<Entry[]> {
-    const { table, watched, clock, activityInterval, freshness } = this.#options;
+    const { table, watched, clock, activityInterval, freshness, backlog } = this.#options;
     const now = clock.now();
     const unseen = new Set<Entry>();
     const look = (entry: Entry): void => {
       if (!freshness.isCurrent(entry.knowledge)) unseen.add(entry);
     };
-    await inSlices(table.all(), (entry) => {
+    await backlog.work(table.all(), (entry) => {
       const { activity, policy } = entry;
       // A store with older data may take a session for idle that was used here.
       const since = now - Math.max(2 * activityInterval, policy.idleTimeout ?? 0);
       if (activity.lastSeenAt >= since) look(entry);
     });
-    await inSlices(watched.held(), look);
+    await backlog.work(watched.held(), look);
     return [...unseen];
   }
 

@@ -14,6 +14,13 @@ export class CannotTellYet extends LoginError {
   }
 }
 
+/** The store can be reached, but more is asked of it than it can answer in time. It refused this at once, and did nothing. */
+export class StoreBusy extends LoginError {
+  constructor() {
+    super('store_unavailable', 'More is asked of the session store than it can answer in time');
+  }
+}
+
 /** What the store must know of the object that uses it. Passed once, before any other call. */
 export interface StoreSettings {
   /** The longest wait for an answer, in milliseconds. */
@@ -204,6 +211,12 @@ export interface SessionStore {
   readonly origin: string;
 
   /**
+   * Whether every call settles without a timeout of the ledger: it waits for its turn as long as the store keeps answering,
+   * and at most `storeTimeout` after that. Default false: each call that takes longer than `storeTimeout` is given up.
+   */
+  readonly settlesInTime?: boolean;
+
+  /**
    * Called once, before any other method. Opens nothing that keeps a process alive. If the store cannot serve two objects,
    * a second call throws a `TypeError`.
    */
@@ -292,7 +305,7 @@ export interface SessionStore {
   close(): Promise<void>;
 }
 
-const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin'>, true>> = {
+const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'settlesInTime'>, true>> = {
   configure: true,
   sight: true,
   list: true,

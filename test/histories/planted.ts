@@ -251,7 +251,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'what is written back is not told',
     file: 'stores/redis/sessions.js',
-    text: 'announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), run)',
+    text: 'announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), runFirst)',
     replacement: 'Promise.resolve()',
     breaks: ['H1'],
     theme: 'loss',

@@ -1,4 +1,4 @@
-/** More revocations at once than can be done in time: a Redis that stands still makes them as many as needed. */
+/** More at once than can be done in time: a Redis that stands still makes it as much as needed. */
 
 import express from 'express';
 import request from 'supertest';
@@ -120,6 +120,22 @@ test('requests that ask the store, revokeAll() and endEverywhere() do not wait b
   expect(asked.answered).toBeLessThan(TAKEN);
   await asked.all;
   expect(asked).toMatchObject({ answered: TAKEN, refused: 0 });
+});
+
+test('10,000 sessions that are first seen at once are all answered, and an ending goes before them', async () => {
+  let answered = 0;
+  redis.pause();
+  const first = Array.from({ length: 10_000 }, async (_, index) => {
+    const login = await at.here.verify(tokenOf(at.clock, { sub: `new-${String(index)}` }));
+    answered += 1;
+    return login;
+  });
+  const ended = at.here.revokeAll('somebody');
+  redis.resume();
+  await ended;
+  expect(answered).toBeLessThan(5000);
+  expect(await Promise.all(first)).toHaveLength(10_000);
+  expect(downs).toBe(0);
 });
 
 test('a route is answered 503 before the store is asked who calls', async () => {

@@ -2,6 +2,7 @@
 
 import { LoginError } from '../../core/errors.js';
 import type { PartHealth } from '../../core/health.js';
+import { CommandQueue } from './command-queue.js';
 import type { Script } from './script.js';
 import { disconnectNode, masterOf, type SlotMap } from './slots.js';
 
@@ -69,8 +70,9 @@ function isOfReplica({ message }: Error): boolean {
 
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
-/** The most commands that may be unanswered after their timeout. A server that is silent gets no more than these. */
-const OVERDUE_LIMIT = 256;
+/** How many commands are in progress at one time, as far as Redis keeps up with them. */
+const FEWEST = 8;
+const MOST = 128;
 const DURABLE_ATTEMPTS = 3;
 
 /** A client in use, and how the servers behave to which it is connected. */
@@ -83,16 +85,36 @@ interface Held {
 
 interface Behaviour {
   timeoutsInARow: number;
-  overdue: number;
+  /**
+   * How many commands may be in progress. One more after each answer that came within a quarter of the timeout, and one less
+   * otherwise: so Redis can answer all of them within the timeout.
+   */
+  slots: number;
+  inProgress: number;
+  answeredAt: number;
 }
 
-/** One client at a time. Each command settles within `timeout`. A client whose server stays silent is replaced. */
+export interface CommandOptions<T> {
+  /** Gets an answer that comes after the command was rejected. */
+  readonly onLate?: ((answer: T) => void) | undefined;
+  /** One that the command is about. */
+  readonly key?: string | undefined;
+  /** It goes before all others. */
+  readonly isEnding?: boolean;
+}
+
+/**
+ * One client at a time. Each of its servers gets a limited number of commands at one time, and the others wait for their
+ * turn, for up to ten times `timeout`, as long as the server answers. A client whose server stays silent is replaced.
+ */
 export class RedisConnection {
   readonly #options: RedisConnectionOptions;
+  /** What waits, by the names of the servers. */
+  readonly #queues = new Map<string, CommandQueue>();
   #held: Held | null = null;
   #isClosed = false;
   #unreadySince: number | null = null;
-  readonly #waiting = new Set<() => void>();
+  #unreadyTimer: NodeJS.Timeout | undefined;
   #answeredAt = -Infinity;
   #lastError: Error | null = null;
   #connectionError: Error | undefined;
@@ -102,67 +124,84 @@ export class RedisConnection {
   }
 
   /**
-   * Sends once the client is ready, and settles within `timeout`. Rejects with `LoginError` `store_unavailable` if there is
-   * no valid answer by then. A command that was not sent by then is not sent later. If it was sent, `onLate` gets an answer
-   * that comes later. `key`: one that the command is about.
+   * Sends once the client is ready and it is the command's turn, and settles within `timeout` from then on. Rejects with
+   * `LoginError` `store_unavailable` if there is no valid answer by then, and with `StoreBusy` if its turn would come too
+   * late. While the server is silent, all that waits for it is rejected after `timeout`. What was rejected before it was
+   * sent is not sent later.
    */
-  run<T>(send: (client: RedisClient) => Promise<T>, onLate?: (answer: T) => void, key = ''): Promise<T> {
+  run<T>(send: (client: RedisClient) => Promise<T>, options: CommandOptions<T> = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#isClosed) {
         reject(this.#unavailable('The store is closed', undefined));
         return;
       }
-      const { timeout } = this.#options;
-      const held = this.#current();
-      const server = behaviourOf(held, masterOf(held.client, key));
-      const isReady = held.client.status === 'ready';
-      if (server.overdue >= OVERDUE_LIMIT || (!isReady && !this.#mayWait(held.client))) {
+      const { client } = this.#current();
+      if (client.status !== 'ready' && !this.#mayWait(client)) {
         reject(this.#unavailable('Redis is out of reach', this.#connectionError));
         return;
       }
+      const { onLate, key = '', isEnding = false } = options;
+      const server = masterOf(client, key);
+      const command = {
+        send: () => this.#send(server, send, { resolve, reject, onLate }),
+        refuse: reject,
+      };
+      this.#queueOf(server).add(command, isEnding);
+      this.#sendWaiting(server);
+    });
+  }
 
-      let state: 'waiting' | 'sent' | 'over' = 'waiting';
-      const go = (): void => {
-        this.#waiting.delete(go);
-        state = 'sent';
-        send(held.client).then(onAnswer, onFailure);
-      };
-      const isLate = (): boolean => {
-        clearTimeout(timer);
-        const wasOver = state === 'over';
-        server.timeoutsInARow = 0;
-        if (wasOver) server.overdue -= 1;
-        state = 'over';
-        return wasOver;
-      };
-      const onAnswer = (answer: T): void => {
+  #queueOf(server: string): CommandQueue {
+    let queue = this.#queues.get(server);
+    if (queue === undefined) {
+      queue = new CommandQueue({ timeout: this.#options.timeout, now: () => performance.now() });
+      this.#queues.set(server, queue);
+    }
+    return queue;
+  }
+
+  /** As many as may be in progress. */
+  #sendWaiting(server: string): void {
+    const queue = this.#queueOf(server);
+    while (queue.size > 0) {
+      const held = this.#current();
+      if (held.client.status !== 'ready') {
+        this.#awaitReady(held.client);
+        return;
+      }
+      const { inProgress, slots } = behaviourOf(held, server);
+      if (inProgress >= slots) return;
+      queue.take()?.send();
+    }
+  }
+
+  #send<T>(server: string, send: (client: RedisClient) => Promise<T>, { resolve, reject, onLate }: Outcome<T>): void {
+    const held = this.#current();
+    const turn = new Turn(behaviourOf(held, server), this.#options.timeout, (isSilent) => {
+      const error = this.#noAnswer();
+      reject(error);
+      if (isSilent) this.#queueOf(server).refuseAll(error);
+      this.#sendWaiting(server);
+    });
+    /** Returns whether it is too late. */
+    const settle = (): boolean => {
+      const wasOver = turn.end();
+      this.#queueOf(server).noteAnswer();
+      this.#sendWaiting(server);
+      return wasOver;
+    };
+    send(held.client).then(
+      (answer) => {
         this.#answeredAt = performance.now();
         this.#lastError = null;
-        if (isLate()) onLate?.(answer);
+        if (settle()) onLate?.(answer);
         else resolve(answer);
-      };
-      const onFailure = (error: unknown): void => {
+      },
+      (error: unknown) => {
         const refusal = this.#unavailable('Redis did not carry out a command', plainError(error));
-        if (!isLate()) reject(refusal);
-      };
-      const giveUp = (): void => {
-        if (state === 'over') return;
-        if (state === 'sent') {
-          server.overdue += 1;
-          server.timeoutsInARow += 1;
-        } else {
-          // Not by the clock: a timer may fire a little before its time.
-          this.#unreadySince = -Infinity;
-        }
-        this.#waiting.delete(go);
-        state = 'over';
-        reject(this.#unavailable(`Redis did not answer within ${String(timeout)} ms`, this.#connectionError));
-      };
-      // A process that was itself busy for longer than the timeout first reads what has arrived.
-      const timer = setTimeout(() => setImmediate(giveUp), timeout);
-      if (isReady) go();
-      else this.#waiting.add(go);
-    });
+        if (!settle()) reject(refusal);
+      },
+    );
   }
 
   health(): PartHealth {
@@ -171,7 +210,9 @@ export class RedisConnection {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#unreadyTimer);
     this.#release();
+    this.#refuseAll(this.#unavailable('The store is closed', undefined));
   }
 
   /** The client to use now, connected or connecting. */
@@ -207,6 +248,32 @@ export class RedisConnection {
     return performance.now() - this.#unreadySince < this.#options.timeout;
   }
 
+  /** Refuses all that waits if it is not ready in time. */
+  #awaitReady(client: RedisClient): void {
+    if (!this.#mayWait(client)) {
+      this.#refuseAll(this.#noAnswer());
+      return;
+    }
+    if (this.#unreadyTimer !== undefined) return;
+    const giveUp = (): void => {
+      this.#unreadyTimer = undefined;
+      if (this.#held?.client.status === 'ready') return;
+      // Not by the clock: a timer may fire a little before its time.
+      this.#unreadySince = -Infinity;
+      this.#refuseAll(this.#noAnswer());
+    };
+    const waited = performance.now() - (this.#unreadySince ?? 0);
+    this.#unreadyTimer = afterReading(giveUp, this.#options.timeout - waited);
+  }
+
+  #refuseAll(error: Error): void {
+    for (const queue of this.#queues.values()) queue.refuseAll(error);
+  }
+
+  #noAnswer(): LoginError {
+    return this.#unavailable(`Redis did not answer within ${String(this.#options.timeout)} ms`, this.#connectionError);
+  }
+
   #unavailable(message: string, cause: Error | undefined): LoginError {
     const error = new LoginError('store_unavailable', message, { cause });
     this.#lastError = cause ?? error;
@@ -216,7 +283,9 @@ export class RedisConnection {
   readonly #onReady = (): void => {
     this.#unreadySince = null;
     this.#connectionError = undefined;
-    for (const go of [...this.#waiting]) go();
+    clearTimeout(this.#unreadyTimer);
+    this.#unreadyTimer = undefined;
+    for (const server of this.#queues.keys()) this.#sendWaiting(server);
   };
 
   readonly #onError = (error: unknown): void => {
@@ -224,15 +293,69 @@ export class RedisConnection {
   };
 }
 
+interface Outcome<T> {
+  readonly resolve: (answer: T) => void;
+  readonly reject: (error: Error) => void;
+  readonly onLate: ((answer: T) => void) | undefined;
+}
+
+/** A command that was sent. */
+class Turn {
+  readonly #server: Behaviour;
+  readonly #timeout: number;
+  readonly #sentAt = performance.now();
+  readonly #timer: NodeJS.Timeout;
+  #isOver = false;
+
+  /** `onTimeout` is told whether nothing at all was answered since it was sent. */
+  constructor(server: Behaviour, timeout: number, onTimeout: (isSilent: boolean) => void) {
+    this.#server = server;
+    this.#timeout = timeout;
+    server.inProgress += 1;
+    this.#timer = afterReading(() => {
+      if (this.#isOver) return;
+      this.#end(false);
+      server.timeoutsInARow += 1;
+      onTimeout(server.answeredAt <= this.#sentAt);
+    }, timeout);
+  }
+
+  /** There is an answer. Returns whether it is too late. */
+  end(): boolean {
+    const now = performance.now();
+    const wasOver = this.#isOver;
+    clearTimeout(this.#timer);
+    if (!wasOver) this.#end(now - this.#sentAt <= this.#timeout / 4);
+    this.#server.timeoutsInARow = 0;
+    this.#server.answeredAt = now;
+    return wasOver;
+  }
+
+  #end(isSoon: boolean): void {
+    const server = this.#server;
+    this.#isOver = true;
+    server.inProgress -= 1;
+    server.slots = Math.min(MOST, Math.max(FEWEST, server.slots + (isSoon ? 1 : -1)));
+  }
+}
+
 /** Of a client's server. The connection to a node of a Cluster that stays silent is replaced alone. */
 function behaviourOf({ client, servers }: Held, name: string): Behaviour {
   let behaviour = servers.get(name);
-  if (behaviour === undefined) servers.set(name, (behaviour = { timeoutsInARow: 0, overdue: 0 }));
+  if (behaviour === undefined) {
+    behaviour = { timeoutsInARow: 0, slots: FEWEST, inProgress: 0, answeredAt: -Infinity };
+    servers.set(name, behaviour);
+  }
   if (name !== '' && behaviour.timeoutsInARow >= PATIENCE) {
     behaviour.timeoutsInARow = 0;
     disconnectNode(client, name);
   }
   return behaviour;
+}
+
+/** A process that was itself busy for that long first reads what has arrived. */
+function afterReading(act: () => void, ms: number): NodeJS.Timeout {
+  return setTimeout(() => setImmediate(act), ms);
 }
 
 /** ioredis attaches the command to its errors, and an AUTH command contains the password. */
@@ -256,15 +379,15 @@ export interface Admission {
   pass(client: RedisClient): Promise<void>;
 }
 
-/** Acknowledged by the master alone. */
-export function scriptRunner(connection: RedisConnection, admission: Admission): RunScript {
+/** Acknowledged by the master alone. `isEnding`: goes before all that waits. */
+export function scriptRunner(connection: RedisConnection, admission: Admission, isEnding: boolean): RunScript {
   return (script, keys, input, onLate) => {
     const operands = [String(keys.length), ...keys, ...script.args(input)];
     const send = async (client: RedisClient) => {
       await admission.pass(client);
       return script.decode(await evaluate(client, script, operands));
     };
-    return connection.run(send, onLate, keys[0]);
+    return connection.run(send, { onLate, key: keys[0], isEnding });
   };
 }
 
@@ -282,7 +405,7 @@ export function durableRunner(
       await admission.pass(client);
       return script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas));
     };
-    return connection.run(send, onLate, keys[0]);
+    return connection.run(send, { onLate, key: keys[0] });
   };
 }
 

@@ -71,6 +71,8 @@ export const FEED_CONNECTION = {
 
 /** The most entries that are read at once. */
 const PAGE = 256;
+/** How long the listener is told in one turn of the event loop, in milliseconds. */
+const SLICE = 4;
 /** The first pause before a new connection, in milliseconds. */
 const SHORTEST_PAUSE = 50;
 
@@ -181,7 +183,7 @@ class RedisFeed implements RevocationFeed {
     const reading = READ.decode(await this.#inTime(reply, storeTimeout));
     if (this.#waits.isEnded()) return false;
     this.#listener.clock?.(reading.now, elapsed() - sentAt);
-    const step = this.#reader.take(reading, sentAt);
+    const step = await this.#reader.take(reading, sentAt);
     if (step === 'more') return false;
     if (step === 'gap' || this.#mayLackCutoff) {
       this.#mayLackCutoff = false;
@@ -223,8 +225,15 @@ class Reader {
    * The listener was told of everything, or there is more to read. Throws if this connection does not show what this process
    * wrote before `sentAt`, when the reading was asked for.
    */
-  take(reading: Reading, sentAt: number): 'more' | 'gap' | 'told' {
-    for (const entry of reading.entries) this.#tell(entry);
+  async take(reading: Reading, sentAt: number): Promise<'more' | 'gap' | 'told'> {
+    let until = elapsed() + SLICE;
+    for (const entry of reading.entries) {
+      this.#tell(entry);
+      // An entry may end a hundred sessions. Other work has its turn before the next one.
+      if (elapsed() < until) continue;
+      await nextTurn();
+      until = elapsed() + SLICE;
+    }
     const isFirst = this.#position === undefined;
     const step = follow(this.#position, reading);
     this.#position = step.position;
@@ -334,6 +343,10 @@ class Waits {
       };
     });
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /** Keeps only the message: ioredis's errors also contain the command's arguments, which may be a password. */

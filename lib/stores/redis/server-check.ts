@@ -3,7 +3,7 @@
 /** The oldest version of Redis that can end sessions: the feed is trimmed by `MINID`. */
 const OLDEST = { major: 6, minor: 2 };
 /** How often a policy that was changed later is looked for, in milliseconds. */
-const INTERVAL = 60_000;
+const INTERVAL = 5 * 60_000;
 
 interface Server {
   call(command: string, ...args: string[]): Promise<unknown>;
@@ -31,7 +31,7 @@ interface Finding {
 }
 
 /**
- * Asks with `INFO`: on every new connection, and once a minute. In a Cluster, every master is asked. What a server does not
+ * Asks with `INFO`: on every new connection, and every five minutes. In a Cluster, every master is asked. What a server does not
  * tell, because an ACL forbids it or because it is silent, is no problem.
  */
 export class ServerCheck {

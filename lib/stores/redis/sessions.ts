@@ -37,6 +37,8 @@ export interface SessionsOptions {
   readonly prefix: string;
   readonly origin: string;
   readonly run: RunScript;
+  /** The same, before all that waits. For what ends sessions. */
+  readonly runFirst: RunScript;
   /** The same, also acknowledged by the configured number of replicas. */
   readonly runDurably: RunScript;
   readonly announcer: Announcer;
@@ -56,7 +58,7 @@ export class RedisSessions {
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
-      inBackground(this.#options.announcer.announce(endingNotices(user, ended), this.#options.run));
+      inBackground(this.#options.announcer.announce(endingNotices(user, ended), this.#options.runFirst));
     };
     for (;;) {
       const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {
@@ -121,20 +123,20 @@ export class RedisSessions {
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
     const { tombstones, cutoff, at, policy, isUnseen = false } = request;
-    const { announcer, run } = this.#options;
+    const { announcer, run, runFirst } = this.#options;
     const call = this.#call(at, policy);
     let missing = 0;
     for (let from = 0; from < tombstones.length; from += RESTORE_BATCH) {
       const batch = tombstones.slice(from, from + RESTORE_BATCH);
       const tell = (tombstones: readonly Tombstone[]): Promise<void> =>
-        announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), run);
+        announcer.announce(isUnseen ? [] : endingNotices(user, tombstones), runFirst);
       const written = await run(RESTORE, this.#keysOf(user), { ...call, tombstones: batch }, (late) =>
         inBackground(tell(late)),
       );
       await tell(written);
       missing += written.length;
     }
-    if (cutoff !== null) await this.#setCutoff(user, cutoff, call, run);
+    if (cutoff !== null) await this.#setCutoff(user, cutoff, call, runFirst);
     return { missing };
   };
 

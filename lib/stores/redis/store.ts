@@ -73,6 +73,7 @@ interface Parts {
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
 class RedisStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
+  readonly settlesInTime = true;
   readonly #target: Target;
   readonly #options: Required<RedisStoreOptions>;
   #configured: Parts | null = null;
@@ -94,14 +95,25 @@ class RedisStore implements SessionStore {
     const connection = { open: () => this.#openChecked(commandConnection(), servers), timeout };
     const commands = new RedisConnection(connection);
     const durable = minReplicas > 0 ? new RedisConnection(connection) : null;
-    const run = scriptRunner(commands, servers);
+    const run = scriptRunner(commands, servers, false);
+    // What ends sessions, and tells of it, does not wait behind sightings.
+    const runFirst = scriptRunner(commands, servers, true);
     // The last quarter of the time is for the reply to arrive.
-    const runDurably = durable === null ? run : durableRunner(durable, servers, minReplicas, Math.ceil(timeout * 0.75));
+    const waitFor = Math.ceil(timeout * 0.75);
+    const runDurably = durable === null ? runFirst : durableRunner(durable, servers, minReplicas, waitFor);
     const { origin } = this;
     const [keys, copies, patience] = [this.#feedKeys(), this.#copies(), timeout / 4];
-    const announcer = new Announcer({ keys, revocationBound, run, elapsed });
-    const globalCutoff = new KnownGlobalCutoff({ keys, copies, announcer, origin, run, runDurably, patience });
-    const sessions = new RedisSessions({ prefix, origin, run, runDurably, announcer, globalCutoff });
+    const announcer = new Announcer({ keys, revocationBound, run: runFirst, elapsed });
+    const globalCutoff = new KnownGlobalCutoff({
+      keys,
+      copies,
+      announcer,
+      origin,
+      run: runFirst,
+      runDurably,
+      patience,
+    });
+    const sessions = new RedisSessions({ prefix, origin, run, runFirst, runDurably, announcer, globalCutoff });
     this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, servers };
   };
 
