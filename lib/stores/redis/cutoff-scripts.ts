@@ -24,7 +24,9 @@ import { BATCH, ENDING, READING, userScript } from './session-prelude.js';
  */
 const SWEEP = `${READING}${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
-  redis.call('SET', cutoffKey, formatCutoff(cutoff), ...)
+  cutoffText = formatCutoff(cutoff)
+  redis.call('SET', cutoffKey, cutoffText, ...)
+  if isIndexed or nextDue then redis.call('HSET', sessions, 'cutoff', cutoffText) end
 end
 
 local function list(ended, handle, expiresAt, keptUntil)
@@ -43,7 +45,7 @@ local function writeTombstoneBatch(cursor)
       list(endedBefore, entry.handle, entry.expiresAt, entry.keptUntil)
     end
     local endedBy = entry and not entry.isTombstone and cutoffOf(entry)
-    if flat[i] ~= 'due' and (not entry or isForgotten(entry)) then drop(flat[i])
+    if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
     elseif endedBy then
       local keptUntil = tombstoneUntil(entry)
       if endedBy == cutoff and decide(entry) == 'live' then

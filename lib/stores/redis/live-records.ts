@@ -7,12 +7,8 @@ import { formatted } from './script.js';
 import type { Call } from './session-prelude.js';
 
 export interface Found {
-  /** Each with the texts of its fields. Undefined: Redis has none. */
-  readonly entries: readonly {
-    readonly handle: string;
-    readonly times: string | undefined;
-    readonly row: string | undefined;
-  }[];
+  /** Each with its fields as Redis returned them. Null: it has none. */
+  readonly entries: readonly { readonly handle: string; readonly times: unknown; readonly row: unknown }[];
   /** The text of the user's cutoff. Empty: none. */
   readonly cutoff: string;
 }
@@ -24,12 +20,12 @@ export function liveRecords(
 ): (KeptRecord & { readonly handle: string })[] {
   const cutoff = CUTOFF.read(found.cutoff) ?? null;
   const ofAll = GLOBAL_CUTOFF.read(globalCutoff) ?? null;
-  return found.entries.flatMap(({ handle, times: text, row }) => {
-    // Not a tombstone.
-    const times = text === undefined ? undefined : TIMES.read(text);
+  return found.entries.flatMap(({ handle, times: kept, row }) => {
+    const times = TIMES.read(kept);
+    // A tombstone, or nothing.
     if (times === undefined || decide(times, policy, at).state !== 'live') return [];
     const { startedAt, survivedCutoffAt } = times;
     if (endingCutoff(cutoff, ofAll, handle, startedAt, survivedCutoffAt, policy) !== null) return [];
-    return [{ handle, ...times, ...(row === undefined ? NO_ROW : formatted(ROW, row)) }];
+    return [{ handle, ...times, ...(row === null ? NO_ROW : formatted(ROW, row)) }];
   });
 }

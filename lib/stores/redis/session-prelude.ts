@@ -4,10 +4,11 @@
  * Everything of one user is in one slot, under the keys of {@link userKeys}, which every script here gets:
  *
  * - `sessions`: a hash. A field's name is a handle, and its value is the times of a session or a tombstone. The field `due` is
- *   when something in the hash, or of the rows, is next to be forgotten, or earlier; or INDEXED.
+ *   when something in the hash, or of the rows, is next to be forgotten, or earlier; or INDEXED. The field `cutoff` is a copy of
+ *   `cutoff`, so that a sighting reads one key less.
  * - `rows`: a hash with the address, user agent and label of each session. Redis itself deletes it, a day after the last
  *   token of the user expired.
- * - `cutoff`: the user's latest cutoff.
+ * - `cutoff`: the user's latest cutoff. It outlives the hash.
  * - `clients`: `key.day` of each noted client, divided by spaces, the last noted first.
  * - `index` and `due`: sorted sets of handles, once the hash has held more than INDEX_FROM of them. From then on no script
  *   reads all sessions. `index` has the sessions that may be live, by `-lastSeenAt` and so in the order of lists. `due` has
@@ -25,7 +26,6 @@ import {
   groupsOf,
   number,
   numberOrNull,
-  packed,
   script,
   string,
   type ParametersOf,
@@ -70,30 +70,19 @@ export const OPENING = openingFor('handle');
 
 function openingFor(handle: string): string {
   return `local sessions, rows, cutoffKey, clients, index, due = unpack(KEYS)
-local keptText, dueText = unpack(redis.call('HMGET', sessions, ${handle}, 'due'))
-local cutoffText = redis.call('GET', cutoffKey)
+local keptText, dueText, cutoffText = unpack(redis.call('HMGET', sessions, ${handle}, 'due', 'cutoff'))
+if not dueText then cutoffText = redis.call('GET', cutoffKey) end
 `;
 }
 
 /**
- * What depends on the time. Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten until both
- * the caller's clock and Redis's agree (`past`).
+ * Finds, judges and writes records. Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten
+ * until both the caller's clock and Redis's agree (`past`).
  */
-export const CLOCKS = `${DIGITS_IN_LUA}
+const PRELUDE = `${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local past = math.min(at, now)
-
--- Keys live until what they hold may be forgotten. Their time to live is never lowered. The others live as long as the first.
-local function keepUntil(moment, key, ...)
-  local ttl = math.max(moment - past, 1)
-  if ttl <= redis.call('PTTL', key) then return end
-  for _, each in ipairs({ key, ... }) do redis.call('PEXPIRE', each, digits(ttl)) end
-end
-`;
-
-/** Finds, judges and writes records. */
-const PRELUDE = `${CLOCKS}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
 local isIndexed, nextDue = dueText == '${INDEXED}', tonumber(dueText or '')
 local cutoff = parseCutoff(cutoffText or '')
 local globalCutoff = parseGlobalCutoff(globalCutoffText)
@@ -102,6 +91,10 @@ local globalCutoff = parseGlobalCutoff(globalCutoffText)
 if isIndexed and redis.call('EXISTS', due) == 0 then
   isIndexed = false
   redis.call('HDEL', sessions, 'due')
+end
+
+local function isHandle(field)
+  return field ~= 'due' and field ~= 'cutoff'
 end
 
 local function parse(handle, text)
@@ -213,7 +206,15 @@ local function noteDue(entry)
   elseif not nextDue or moment < nextDue then
     nextDue = moment
     redis.call('HSET', sessions, 'due', digits(moment))
+    if cutoffText then redis.call('HSET', sessions, 'cutoff', cutoffText) end
   end
+end
+
+-- Keys live until what they hold may be forgotten. Their time to live is never lowered. The others live as long as the first.
+local function keepUntil(moment, key, ...)
+  local ttl = math.max(moment - past, 1)
+  if ttl <= redis.call('PTTL', key) then return end
+  for _, each in ipairs({ key, ... }) do redis.call('PEXPIREAT', each, digits(now + ttl)) end
 end
 
 local function keepSessionsUntil(moment)
@@ -272,7 +273,7 @@ local function readAll()
   redis.call('HDEL', sessions, 'due')
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
-    if flat[i] ~= 'due' and (not entry or isForgotten(entry)) then drop(flat[i])
+    if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
     elseif entry then
       all[#all + 1] = entry
       forgetRow(entry)
@@ -307,7 +308,8 @@ end
 
 -- How many handles the hash has.
 local function count()
-  return redis.call('HLEN', sessions) - ((isIndexed or nextDue) and 1 or 0)
+  if not isIndexed and not nextDue then return 0 end
+  return redis.call('HLEN', sessions) - (cutoffText and 2 or 1)
 end
 
 -- Makes the index if there now are many.
@@ -384,27 +386,19 @@ export function tombstonesOf(flat: unknown): readonly Tombstone[] {
 
 export interface UserScriptDefinition<In, Out> extends ScriptDefinition<Call & In, Out> {
   /**
-   * Lua for the common cases, which has the opening's variables and these parameters. It returns, or leaves the call to the
-   * rest: to define the functions of the prelude costs more than the common cases do.
+   * Lua for the common cases, which runs before the functions of the prelude are defined: that costs more than these cases
+   * do. It returns, or leaves the call to the rest.
    */
-  readonly first?: { readonly parameters: ParametersOf<Call & In>; readonly lua: string };
+  readonly first?: string;
 }
 
 /** A script about one user's sessions. */
 export function userScript<In, Out>(definition: UserScriptDefinition<In, Out>): Script<Call & In, Out> {
-  const { first = { parameters: {}, lua: '' } } = definition;
-  const { handle, ...parameters }: ParametersOf<Call & In> = { ...CALL, ...definition.parameters };
-  const early: ParametersOf<Call & In> = { ...(handle === undefined ? {} : { handle }), ...first.parameters };
-  const late = packed(Object.fromEntries(Object.entries(parameters).filter(([name]) => !Object.hasOwn(early, name))));
+  const { first = '', parameters, lua } = definition;
+  const opening = Object.hasOwn(parameters, 'handle') ? OPENING : openingFor(`''`);
   return script<Call & In, Out>({
     ...definition,
-    parameters: { ...early, late: late.parameter },
-    lua: [
-      handle === undefined ? openingFor(`''`) : OPENING,
-      first.lua,
-      late.unpack('late'),
-      PRELUDE,
-      definition.lua,
-    ].join(''),
+    parameters: { ...CALL, ...parameters },
+    lua: [opening, first, PRELUDE, lua].join(''),
   });
 }

@@ -6,7 +6,7 @@ import { keptLabel, keptText, keptWords } from '../../core/session.js';
 import type { ListCursor, RevokeOutcome, RevokeRequest, Tombstone } from '../store.js';
 import type { Found } from './live-records.js';
 import { ORIGIN_LIMIT, ROW, TIMES, TOMBSTONE, type KeptTombstone } from './records.js';
-import { flag, formatted, groupsOf, listOf, number, numberOrNull, script, string, stringOf } from './script.js';
+import { flag, formatted, listOf, number, numberOrNull, script, string, stringOf } from './script.js';
 import { ENDING, INDEXED, OPENING, READING, tombstonesOf, userScript } from './session-prelude.js';
 
 interface Stretch extends Found {
@@ -21,12 +21,10 @@ const ALL = "return { 'all', cutoffText or '', redis.call('HGETALL', sessions), 
  * `limit`. Redis does not judge them: all processes share its time.
  */
 export const LIST = userScript<{ readonly limit: number; readonly from: ListCursor | null }, Stretch>({
-  first: {
-    parameters: { at: number(({ at }) => at) },
-    lua: `
+  first: `
 if dueText ~= '${INDEXED}' and not (dueText and at >= tonumber(dueText)) then ${ALL} end
 `,
-  },
+  repliesInBytes: true,
   parameters: {
     limit: number(({ limit }) => limit),
     fromSeenAt: numberOrNull(({ from }) => from?.lastSeenAt ?? null),
@@ -54,28 +52,30 @@ return { 'page', cutoffText or '', handles, redis.call('HMGET', sessions, unpack
    * if there may be more.
    */
   decode(reply) {
-    const [extent, cutoffText, ...lists] = listOf(reply);
-    const cutoff = stringOf(cutoffText);
-    if (extent === 'all') {
-      const [all, rows] = lists.slice(0, 2).map((flat) => groupsOf(flat, 2));
-      const rowOf = new Map(rows?.map(([handle = '', row]) => [handle, row]));
-      return {
-        cutoff,
-        entries: all?.map(([handle = '', times]) => ({ handle, times, row: rowOf.get(handle) })) ?? [],
-        next: null,
-      };
+    const [extent, cutoff, first, second, third, score] = listOf(reply);
+    if (stringOf(extent) === 'all') {
+      const rows = new Map(pairsOf(second));
+      const entries = pairsOf(first).map(([handle, times]) => ({ handle, times, row: rows.get(handle) ?? null }));
+      return { cutoff: stringOf(cutoff), entries, next: null };
     }
-    const [handles = [], times = [], rows = []] = lists.slice(0, 3).map(listOf);
-    const entries = handles.map((handle, index) => ({
+    const [times, rows] = [listOf(second), listOf(third)];
+    const entries = listOf(first).map((handle, index) => ({
       handle: stringOf(handle),
-      times: orNothing(times[index]),
-      row: orNothing(rows[index]),
+      times: times[index],
+      row: rows[index],
     }));
     const last = entries.at(-1);
-    const hasMore = last !== undefined && lists[3] !== '';
-    return { cutoff, entries, next: hasMore ? { lastSeenAt: -Number(lists[3]), handle: last.handle } : null };
+    const hasMore = last !== undefined && stringOf(score) !== '';
+    const next = hasMore ? { lastSeenAt: -Number(stringOf(score)), handle: last.handle } : null;
+    return { cutoff: stringOf(cutoff), entries, next };
   },
 });
+
+/** A hash as Redis returns it. */
+function pairsOf(reply: unknown): [string, unknown][] {
+  const flat = listOf(reply);
+  return Array.from({ length: flat.length / 2 }, (_, index) => [stringOf(flat[2 * index]), flat[2 * index + 1]]);
+}
 
 /** What is on record of a session. */
 export const GET = script<{ readonly handle: string }, Found>({
@@ -83,19 +83,12 @@ export const GET = script<{ readonly handle: string }, Found>({
   lua: `${OPENING}
 return { handle, cutoffText or '', keptText, redis.call('HGET', rows, handle) }
 `,
+  repliesInBytes: true,
   decode(reply) {
     const [handle, cutoff, times, row] = listOf(reply);
-    return {
-      cutoff: stringOf(cutoff),
-      entries: [{ handle: stringOf(handle), times: orNothing(times), row: orNothing(row) }],
-    };
+    return { cutoff: stringOf(cutoff), entries: [{ handle: stringOf(handle), times, row }] };
   },
 });
-
-/** Redis has nothing there. */
-function orNothing(value: unknown): string | undefined {
-  return value === null ? undefined : stringOf(value);
-}
 
 /** Labels a live session. */
 export const LABEL = userScript<{ readonly handle: string; readonly label: string | null }, KeptRecord | null>({
@@ -110,6 +103,7 @@ redis.call('HSET', rows, entry.handle, text)
 keepUntil(rowUntil(entry), rows)
 return { entry.text, text }
 `,
+  repliesInBytes: true,
   decode(reply) {
     if (reply === null) return null;
     const [times, row] = listOf(reply);

@@ -4,7 +4,7 @@ import { expiresAt, LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
 import { movedFrom } from '../../core/record.js';
 import type { SightAnswer, SightRequest, Tombstone } from '../store.js';
 import { ROW, TIMES, TOMBSTONE } from './records.js';
-import { flag, formatted, listOf, number, numberOrNull, string } from './script.js';
+import { flag, formatted, listOf, number, numberOrNull, string, stringOf } from './script.js';
 import { BATCH, ENDING, READING, tombstonesOf, userScript } from './session-prelude.js';
 import { COMMON_PARAMETERS, COMMON_SIGHTINGS } from './common-sightings.js';
 
@@ -22,8 +22,10 @@ interface Sighted {
  * is idle by a record that may be old.
  */
 export const SIGHT = userScript<SightRequest, Sighted>({
-  first: { parameters: COMMON_PARAMETERS, lua: COMMON_SIGHTINGS },
+  first: COMMON_SIGHTINGS,
+  repliesInBytes: true,
   parameters: {
+    ...COMMON_PARAMETERS,
     handle: string(({ handle }) => handle),
     beganAt: numberOrNull(({ token }) => token.beganAt),
     lifetime: numberOrNull(({ token }) => token.lifetime),
@@ -96,7 +98,7 @@ local function updateRow()
 end
 ${READING}
 local function live(ended)
-  local isKnownClient = noteClient()
+  local isKnownClient = clientKey == '' and '' or noteClient(redis.call('GET', clients))
   local row = updateRow()
   local text = writeTimes(record)
   -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
@@ -228,38 +230,37 @@ indexIfMany()
 return answer
 `,
   /**
-   * Reply in the common cases: 'same' or 'new', times, '1' if the client is known. Otherwise: state; the times or the
-   * tombstone; the row before and now, if any; what the cap ended; '1' if the client is known.
+   * Reply in the commonest case: the times. In the other common cases: 'same' or 'new', the times, '1' if the client is known.
+   * Otherwise: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is
+   * known.
    */
   decode(reply) {
-    const [state, text, before, row, flat = [], isKnownClient] = listOf(reply);
+    if (Buffer.isBuffer(reply)) return { answer: commonAnswer(reply), ended: [] };
+    const [first, kept, before = '', row = '', flat = [], isKnownClient = ''] = listOf(reply);
+    const state = stringOf(first);
     if (state === 'same' || state === 'new') {
-      const answer = {
-        ...liveAnswer(text),
-        created: state === 'new',
-        knownClient: before === '1',
-        moved: null,
-      } as const;
-      return { answer, ended: [] };
+      const knownClient = stringOf(before) === '1';
+      return { answer: { ...commonAnswer(kept), created: state === 'new', knownClient }, ended: [] };
     }
     const ended = tombstonesOf(flat);
     if (state === 'again' || state === 'unknown') return { answer: state, ended };
     if (state === 'refused') return { answer: { state }, ended };
-    if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };
+    if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, kept) }, ended };
+    const wasThere = stringOf(before) !== '';
     const answer = {
-      ...liveAnswer(text),
-      created: before === '' && row !== '',
-      knownClient: isKnownClient === '1',
-      moved: before === '' ? null : movedFrom(formatted(ROW, before), formatted(ROW, row)),
+      ...commonAnswer(kept),
+      created: !wasThere && stringOf(row) !== '',
+      knownClient: stringOf(isKnownClient) === '1',
+      moved: wasThere ? movedFrom(formatted(ROW, before), formatted(ROW, row)) : null,
     };
     return { answer, ended };
   },
 });
 
-type Live = Extract<SightAnswer, { state: 'live' }>;
-
-function liveAnswer(text: unknown): Pick<Live, 'state' | 'startedAt' | 'endsAt' | 'expiresAt' | 'survivedCutoffAt'> {
-  const times = formatted(TIMES, text);
+/** Of a session that went on unchanged. */
+function commonAnswer(kept: unknown): Extract<SightAnswer, { state: 'live' }> {
+  const times = formatted(TIMES, kept);
   const { startedAt, endsAt, survivedCutoffAt } = times;
-  return { state: 'live', startedAt, endsAt, expiresAt: expiresAt(times), survivedCutoffAt };
+  const answer = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(times), survivedCutoffAt } as const;
+  return { ...answer, created: false, knownClient: false, moved: null };
 }
