@@ -26,7 +26,7 @@ const SWEEP = `${READING}${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
   cutoffText = formatCutoff(cutoff)
   redis.call('SET', cutoffKey, cutoffText, ...)
-  if isIndexed or nextDue then redis.call('HSET', sessions, 'cutoff', cutoffText) end
+  if redis.call('EXISTS', sessions) == 1 then redis.call('HSET', sessions, 'cutoff', cutoffText) end
 end
 
 local function list(ended, handle, expiresAt, keptUntil)
@@ -37,7 +37,7 @@ end
 
 local function writeTombstoneBatch(cursor)
   local scanned, ended, endedBefore = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}, {}
-  local flat, toWrite = scanned[2], {}
+  local flat, toWrite, survivors = scanned[2], {}, {}
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
     if entry and entry.isTombstone and entry.at == ownBeforeAt and entry.origin == origin
@@ -56,9 +56,15 @@ local function writeTombstoneBatch(cursor)
         writeTombstones(toWrite)
         toWrite = {}
       end
+    elseif entry and not entry.isTombstone and entry.survivedCutoffAt < cutoff.at then
+      survivors[#survivors + 1] = entry
     end
   end
   writeTombstones(toWrite)
+  for _, survivor in ipairs(survivors) do
+    survivor.survivedCutoffAt = cutoff.at
+    storeTimes(survivor)
+  end
   if scanned[1] == '0' then
     cutoff.isComplete = true
     writeCutoff('KEEPTTL')

@@ -98,7 +98,7 @@ end
 /** Numbers, of which those marked by `true` may be null. */
 export type NumbersOf<T> = { readonly [Name in keyof T]-?: null extends T[Name] ? true : false };
 
-/** In the order that common-sightings.ts relies on. */
+/** In the order that common-sighting.ts relies on. */
 export const TIMES_FIELDS: NumbersOf<KeptTimes> = {
   lastSeenAt: false,
   startedAt: false,
@@ -138,7 +138,7 @@ export interface KeptCutoff extends StandingCutoff {
   readonly isComplete: boolean;
 }
 
-/** In the order that common-sightings.ts relies on. */
+/** In the order that common-sighting.ts relies on. */
 export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   at: NUMBER,
   except: STRING_OR_NULL,
@@ -188,57 +188,65 @@ end
   };
 }
 
-/** A format of numbers, which are kept as doubles. */
+/** What the times of a session begin with; where there is an index, the other. */
+export const MARK = 'l';
+export const INDEXED_MARK = 'L';
+
+/** A format of numbers, which are kept as doubles after a mark. */
 interface NumberFormat<T> extends Format<T, Buffer> {
   /** In bytes. */
   readonly length: number;
-  /** Lua for which a table takes too long: it declares local variables, and writes them. Null is NONE in them. */
+  /** Lua where a table would take too long: names of variables, and how to read and write them. Null is NONE in them. */
   readonly locals: string;
   readonly fromText: (text: string) => string;
-  readonly toText: string;
+  readonly toText: (mark: string) => string;
 }
 
-function numbersOf<T extends object>(name: string, mark: string, fields: NumbersOf<T>): NumberFormat<T> {
+function numbersOf<T extends object>(name: string, fields: NumbersOf<T>): NumberFormat<T> {
   const names = Object.keys(fields) as (keyof T & string)[];
-  const length = mark.length + 8 * names.length;
+  const length = 1 + 8 * names.length;
   const each = (write: (field: keyof T & string) => string): string => names.map(write).join(', ');
-  const format = `'>c${mark.length}${'d'.repeat(names.length)}', '${mark}'`;
+  const inLua = `'>c1${'d'.repeat(names.length)}'`;
   return {
     length,
     locals: names.join(', '),
-    fromText: (text) => unpackInLua(names.length, text, mark.length + 1),
-    toText: `struct.pack(${format}, ${names.join(', ')})`,
+    fromText: (text) => unpackInLua(names.length, text, 2),
+    toText: (mark) => `struct.pack(${inLua}, ${mark}, ${names.join(', ')})`,
     write: (value) =>
       doubles(
         names.map((field) => Math.trunc((value[field] as number | null) ?? NONE)),
-        mark,
+        MARK,
       ),
     read(kept) {
-      if (!Buffer.isBuffer(kept) || kept.length !== length || kept.toString('latin1', 0, mark.length) !== mark)
-        return undefined;
+      if (!Buffer.isBuffer(kept) || kept.length !== length) return undefined;
       const values = names.map((field, index) => {
-        const value = kept.readDoubleBE(mark.length + 8 * index);
+        const value = kept.readDoubleBE(1 + 8 * index);
         return value === NONE && fields[field] ? null : value;
       });
-      if (!values.every((value) => value === null || Number.isFinite(value))) return undefined;
-      return Object.fromEntries(names.map((field, index) => [field, values[index]])) as T;
+      const isRead = isMark(kept[0]) && values.every((value) => value === null || Number.isFinite(value));
+      return isRead ? (Object.fromEntries(names.map((field, index) => [field, values[index]])) as T) : undefined;
     },
     parser: `
 local function parse${name}(text)
-  if #text ~= ${length} or string.sub(text, 1, ${mark.length}) ~= '${mark}' then return nil end
-  local ${names.join(', ')} = ${unpackInLua(names.length, 'text', mark.length + 1)}
+  local mark = string.sub(text, 1, 1)
+  if #text ~= ${length} or mark ~= '${MARK}' and mark ~= '${INDEXED_MARK}' then return nil end
+  local ${names.join(', ')} = ${unpackInLua(names.length, 'text', 2)}
   return { ${each((field) => `${field} = ${fields[field] ? `${field} ~= ${NONE_IN_LUA} and ${field} or nil` : field}`)} }
 end
 `,
     formatter: `
-local function format${name}(value)
-  return struct.pack(${format}, ${each((field) => `value.${field}${fields[field] ? ` or ${NONE_IN_LUA}` : ''}`)})
+local function format${name}(value, mark)
+  return struct.pack(${inLua}, mark, ${each((field) => `value.${field}${fields[field] ? ` or ${NONE_IN_LUA}` : ''}`)})
 end
 `,
   };
 }
 
-export const TIMES = numbersOf<KeptTimes>('Times', 'l', TIMES_FIELDS);
+function isMark(byte: number | undefined): boolean {
+  return byte === MARK.charCodeAt(0) || byte === INDEXED_MARK.charCodeAt(0);
+}
+
+export const TIMES = numbersOf<KeptTimes>('Times', TIMES_FIELDS);
 export const ROW = formatOf('Row', '', ROW_FIELDS);
 const FLAT_TOMBSTONE = formatOf('Tombstone', 't', TOMBSTONE_FIELDS);
 export const CUTOFF = formatOf('Cutoff', '', CUTOFF_FIELDS);

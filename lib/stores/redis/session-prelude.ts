@@ -19,7 +19,16 @@
 
 import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
-import { CAUSES_IN_LUA, CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, TIMES, TOMBSTONE } from './records.js';
+import {
+  CAUSES_IN_LUA,
+  CUTOFF,
+  DIGITS_IN_LUA,
+  GLOBAL_CUTOFF,
+  INDEXED_MARK,
+  MARK,
+  TIMES,
+  TOMBSTONE,
+} from './records.js';
 import type { Tombstone } from '../store.js';
 import {
   formatted,
@@ -37,8 +46,8 @@ import {
 export const INDEX_FROM = 16;
 /** The most records that one script touches if a user has many. It takes about 2 ms of Redis's time. */
 export const BATCH = 250;
-/** What the field `due` holds once there is an index. */
-export const INDEXED = 'indexed';
+/** What the field `due` holds once there is an index. So long that Redis finds fields by a table from then on, not one by one. */
+export const INDEXED = 'indexed'.padEnd(65, '.');
 
 /** What every script here gets of the call. */
 export interface Call {
@@ -62,14 +71,14 @@ const CALL: ParametersOf<Call> = {
 
 /** In the order in which scripts get them. They have one hash tag, so they are in one slot. */
 export function userKeys(prefix: string, user: SessionUser): string[] {
-  return ['s', 'r', 'c', 'k', 'i', 'd'].map((part) => `${prefix}:{${user.key}}:${part}`);
+  return ['s', 'r', 'i', 'd', 'c', 'k'].map((part) => `${prefix}:{${user.key}}:${part}`);
 }
 
 /** What scripts read first, with the handle that they are about. */
 export const OPENING = openingFor('handle');
 
 function openingFor(handle: string): string {
-  return `local sessions, rows, cutoffKey, clients, index, due = unpack(KEYS)
+  return `local sessions, rows, index, due, cutoffKey, clients = unpack(KEYS)
 local keptText, dueText, cutoffText = unpack(redis.call('HMGET', sessions, ${handle}, 'due', 'cutoff'))
 if not dueText then cutoffText = redis.call('GET', cutoffKey) end
 `;
@@ -87,10 +96,10 @@ local isIndexed, nextDue = dueText == '${INDEXED}', tonumber(dueText or '')
 local cutoff = parseCutoff(cutoffText or '')
 local globalCutoff = parseGlobalCutoff(globalCutoffText)
 
--- Redis has lost it alone, or evicted it: it is made again.
+-- Redis has lost it alone, or evicted it: all is read, and it is made again.
 if isIndexed and redis.call('EXISTS', due) == 0 then
-  isIndexed = false
-  redis.call('HDEL', sessions, 'due')
+  isIndexed, nextDue = false, 0
+  redis.call('HSET', sessions, 'due', '0')
 end
 
 local function isHandle(field)
@@ -247,10 +256,15 @@ local function rowOf(entry)
   return not entry.isTombstone and rowUntil(entry) >= past and redis.call('HGET', rows, entry.handle) or nil
 end
 
--- After the times of a new session, indexIfMany() is due.
-local function writeTimes(record)
-  local text = formatTimes(record)
+local function storeTimes(record)
+  local text = formatTimes(record, isIndexed and '${INDEXED_MARK}' or '${MARK}')
   redis.call('HSET', sessions, record.handle, text)
+  return text
+end
+
+-- Of a live session. After those of a new one, indexIfMany() is due.
+local function writeTimes(record)
+  local text = storeTimes(record)
   if isIndexed and redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) == 1
     and redis.call('ZCARD', index) == 1 then
     redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
@@ -319,8 +333,11 @@ local function indexIfMany()
   if #all <= ${INDEX_FROM} then return end
   isIndexed = true
   redis.call('HSET', sessions, 'due', '${INDEXED}')
-  for _, entry in ipairs(all) do noteDue(entry) end
-  for _, record in ipairs(live) do redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
+  for _, entry in ipairs(all) do
+    noteDue(entry)
+    if not entry.isTombstone then storeTimes(entry) end
+  end
+  for _, record in ipairs(live) do writeTimes(record) end
   local ttl = redis.call('PTTL', sessions)
   redis.call('PEXPIRE', index, ttl)
   redis.call('PEXPIRE', due, ttl)

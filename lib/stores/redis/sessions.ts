@@ -26,6 +26,7 @@ import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { liveRecords } from './live-records.js';
 import { userKeys, type Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE } from './session-scripts.js';
+import { COMMON_SIGHTING, mayBeCommon } from './common-sighting.js';
 import { SIGHT } from './sight-script.js';
 
 /** Users whose unacknowledged cutoffs are remembered. */
@@ -60,6 +61,13 @@ export class RedisSessions {
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
       inBackground(this.#options.announcer.announce(endingNotices(user, ended), this.#options.runFirst));
     };
+    if (mayBeCommon(input)) {
+      const keys = this.#keysOf(user).slice(0, input.clientKey == null ? -1 : undefined);
+      const answer = await this.#options.run(COMMON_SIGHTING, keys, input, (late) => {
+        if (late !== null) onLate?.(late);
+      });
+      if (answer !== null) return answer;
+    }
     for (;;) {
       const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {
         announceEnded(late.ended);

@@ -1,12 +1,13 @@
 /** The script of a sighting: it judges the session, records it, and makes room under the cap. Atomic. */
 
-import { expiresAt, LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
+import { LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
 import { movedFrom } from '../../core/record.js';
+import { IP_LIMIT, keptOrNull, USER_AGENT_LIMIT } from '../../core/session.js';
 import type { SightAnswer, SightRequest, Tombstone } from '../store.js';
-import { ROW, TIMES, TOMBSTONE } from './records.js';
+import { MARK, ROW, TOMBSTONE } from './records.js';
 import { flag, formatted, listOf, number, numberOrNull, string, stringOf } from './script.js';
 import { BATCH, ENDING, READING, tombstonesOf, userScript } from './session-prelude.js';
-import { COMMON_PARAMETERS, COMMON_SIGHTINGS } from './common-sightings.js';
+import { liveAnswer, NOTE_CLIENT, PERSONS_ROW } from './common-sighting.js';
 
 /** For this long after Redis was started, no session that was last seen before the start is ended as idle. In milliseconds. */
 const TOLD_WITHIN = 10_000;
@@ -22,15 +23,19 @@ interface Sighted {
  * is idle by a record that may be old.
  */
 export const SIGHT = userScript<SightRequest, Sighted>({
-  first: COMMON_SIGHTINGS,
   repliesInBytes: true,
   parameters: {
-    ...COMMON_PARAMETERS,
     handle: string(({ handle }) => handle),
     beganAt: numberOrNull(({ token }) => token.beganAt),
     lifetime: numberOrNull(({ token }) => token.lifetime),
     tokensEndAt: number(({ token }) => tokenEndsAt(token)),
     endsAt: numberOrNull(({ token }) => token.sessionEndsAt),
+    ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
+    userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
+    byProgram: flag(({ sighting }) => sighting.byProgram === true),
+    isTracked: flag(({ track }) => track !== false),
+    clientKey: string(({ clientKey }) => clientKey ?? null),
+    maxSessions: number(({ policy }) => Math.min(policy.maxSessions, LAST_MOMENT)),
     isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
     inUseSince: numberOrNull(({ knownUse }) => knownUse?.inUseSince ?? null),
     knownStartedAt: numberOrNull(({ knownUse }) => knownUse?.known?.startedAt ?? null),
@@ -82,23 +87,23 @@ if not wasEnded then
   standing, standingSince = decide(record)
   if before == 'expired' or before == 'idle' then standing = before end
   if standing == 'live' and not endedBy and not isTracked then
-    return { 'live', formatTimes(record), '', '', {}, '' }
+    return { 'live', formatTimes(record, '${MARK}'), '', '', {}, '' }
   end
 end
-${ROW.parser}${ROW.formatter}
+${NOTE_CLIENT}${ROW.parser}${ROW.formatter}
 local function updateRow()
-  if isKeptFromProgram(rowBefore) then return rowBefore end
-  local row, seen = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }, parseRow(sightedRow)
-  if seen.ip ~= '' then row.ip = seen.ip end
-  if seen.userAgent ~= '' then row.userAgent = seen.userAgent end
-  row.byProgram = byProgram or (seen.userAgent == '' and row.byProgram)
+  if byProgram and string.find(rowBefore, '${PERSONS_ROW}') then return rowBefore end
+  local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
+  if ip ~= '' then row.ip = ip end
+  if userAgent ~= '' then row.userAgent = userAgent end
+  row.byProgram = byProgram or (userAgent == '' and row.byProgram)
   local text = formatRow(row)
   if text ~= rowBefore then redis.call('HSET', rows, handle, text) end
   return text
 end
 ${READING}
 local function live(ended)
-  local isKnownClient = clientKey == '' and '' or noteClient(redis.call('GET', clients))
+  local isKnownClient = clientKey == '' and '' or noteClient()
   local row = updateRow()
   local text = writeTimes(record)
   -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
@@ -229,26 +234,23 @@ local answer = live(ended)
 indexIfMany()
 return answer
 `,
-  /**
-   * Reply in the commonest case: the times. In the other common cases: 'same' or 'new', the times, '1' if the client is known.
-   * Otherwise: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is
-   * known.
-   */
+  /** Reply: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is known. */
   decode(reply) {
-    if (Buffer.isBuffer(reply)) return { answer: commonAnswer(reply), ended: [] };
-    const [first, kept, before = '', row = '', flat = [], isKnownClient = ''] = listOf(reply);
-    const state = stringOf(first);
-    if (state === 'same' || state === 'new') {
-      const knownClient = stringOf(before) === '1';
-      return { answer: { ...commonAnswer(kept), created: state === 'new', knownClient }, ended: [] };
-    }
+    const [state, kept, before = '', row = '', flat = [], isKnownClient = ''] = listOf(reply);
     const ended = tombstonesOf(flat);
-    if (state === 'again' || state === 'unknown') return { answer: state, ended };
-    if (state === 'refused') return { answer: { state }, ended };
-    if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, kept) }, ended };
+    switch (stringOf(state)) {
+      case 'again':
+        return { answer: 'again', ended };
+      case 'unknown':
+        return { answer: 'unknown', ended };
+      case 'refused':
+        return { answer: { state: 'refused' }, ended };
+      case 'ended':
+        return { answer: { state: 'ended', ...formatted(TOMBSTONE, kept) }, ended };
+    }
     const wasThere = stringOf(before) !== '';
     const answer = {
-      ...commonAnswer(kept),
+      ...liveAnswer(kept),
       created: !wasThere && stringOf(row) !== '',
       knownClient: stringOf(isKnownClient) === '1',
       moved: wasThere ? movedFrom(formatted(ROW, before), formatted(ROW, row)) : null,
@@ -256,11 +258,3 @@ return answer
     return { answer, ended };
   },
 });
-
-/** Of a session that went on unchanged. */
-function commonAnswer(kept: unknown): Extract<SightAnswer, { state: 'live' }> {
-  const times = formatted(TIMES, kept);
-  const { startedAt, endsAt, survivedCutoffAt } = times;
-  const answer = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(times), survivedCutoffAt } as const;
-  return { ...answer, created: false, knownClient: false, moved: null };
-}
