@@ -93,6 +93,19 @@ describe('endEverywhere()', () => {
     expect(signals.every(({ aborted }) => aborted)).toBe(true);
   });
 
+  test('ends every lease at once, also of the sessions whose turn comes last', async () => {
+    start();
+    const all = people(COUNT);
+    await signIn(all);
+    at += 1;
+    await Promise.all(all.map(ask));
+    const leases = all.map((of) => ledger.lease(of, at, at + MINUTE)!);
+    expect(leases.every((lease) => lease.use(at))).toBe(true);
+    await ledger.endEverywhere(INCIDENT);
+    expect(leases.filter((lease) => lease.use(at))).toEqual([]);
+    await untilTold(COUNT);
+  });
+
   test('shows none of them in a list, and looks none up', async () => {
     start();
     const all = people(COUNT);
