@@ -68,6 +68,9 @@ answerQuestions({
     await pause(AFTERMATH);
     return { ...stopMeter(), took };
   },
+  async endElsewhere() {
+    await instance().revokeAll('user-0');
+  },
   startMeter,
   stopMeter,
 });
@@ -82,11 +85,8 @@ const SCENES = {
         await nextTurn();
       }),
     ),
-  async elsewhere() {
-    const other = instance();
-    await allTold(() => other.revokeAll('user-0'));
-    await other.close();
-  },
+  // Ended by `endElsewhere` of another process.
+  elsewhere: () => allTold(() => undefined),
   // The sessions in use are sighted again.
   gap: () => times('sight', signedIn.length, () => redis((client) => client.del('ms:{feed}:epoch'))),
   async watching() {
@@ -97,12 +97,14 @@ const SCENES = {
     ahead += 40 * DAY;
     await pause(10 * SECOND);
   },
-  // The endings are written back, by user.
-  async loss() {
-    const { size } = new Set(signedIn.map(({ user }) => user.id));
-    await times('restore', size, () => redis((client) => client.flushall()));
-  },
+  loss: () => writtenBack(signedIn.length),
+  lossOfOne: () => writtenBack(1),
 };
+
+/** The known endings, by user. */
+function writtenBack(users) {
+  return times('restore', users, () => redis((client) => client.flushall()));
+}
 
 function instance() {
   return managedSessions({

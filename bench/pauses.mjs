@@ -27,7 +27,7 @@ const SCENES = [
   { name: 'a gap in the feed', scene: 'gap', ...EVERYBODY, only: 'redis' },
   { name: 'known endings run out', scene: 'runOut', ...EVERYBODY, areEnded: true },
   { name: 'Redis lost its data: endings of many users', scene: 'loss', ...EVERYBODY, areEnded: true, only: 'redis' },
-  { name: 'Redis lost its data: endings of one user', scene: 'loss', ...ONE_USER, areEnded: true, only: 'redis' },
+  { name: 'Redis lost its data: endings of one user', scene: 'lossOfOne', ...ONE_USER, areEnded: true, only: 'redis' },
 ];
 
 const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
@@ -47,10 +47,11 @@ console.log(markdownTable(['what', 'store', 'goal', ...pauses, ...requests, 'don
 
 async function measure({ scene, users, perUser, streams = 0, areEnded = false }, store) {
   const redis = store === 'redis' ? await startRedis() : undefined;
-  const dist = join(root, 'dist');
-  const [app, idle, load] = await Promise.all([
-    startProcess('pauses-app.mjs', { core: 1, args: [dist, redis?.url ?? ''] }),
-    startProcess('pauses-app.mjs', { core: 1, args: [dist, ''] }),
+  const args = [join(root, 'dist'), redis?.url ?? ''];
+  const [app, idle, other, load] = await Promise.all([
+    startProcess('pauses-app.mjs', { core: 1, args }),
+    startProcess('pauses-app.mjs', { core: 1, args }),
+    startProcess('pauses-app.mjs', { core: 0, args }),
     startProcess('pauses-load.mjs', { core: 0 }),
   ]);
   try {
@@ -58,12 +59,14 @@ async function measure({ scene, users, perUser, streams = 0, areEnded = false },
     const before = await load.ask({ do: 'ask', port, token, for: 2000 });
     await idle.ask({ do: 'startMeter' });
     await load.ask({ do: 'start', port, token });
-    const measured = await app.ask({ do: 'run', scene });
+    const running = app.ask({ do: 'run', scene });
+    if (scene === 'elsewhere') await other.ask({ do: 'endElsewhere' });
+    const measured = await running;
     const during = await load.ask({ do: 'stop' });
     const { raw } = await idle.ask({ do: 'stopMeter' });
     return { ...measured, before, during, idle: raw };
   } finally {
-    await Promise.all([app.stop(), idle.stop(), load.stop()]);
+    await Promise.all([app, idle, other, load].map((child) => child.stop()));
     await redis?.stop();
   }
 }
