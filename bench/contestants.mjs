@@ -20,9 +20,31 @@ export const contestants = {
 
   'ours-memory': { title: 'managed-sessions, memory', guard: (setup) => ours(setup, {}) },
   'ours-redis': { title: 'managed-sessions, Redis', guard: (setup) => ours(setup, { redis: true }) },
+  'ours-idle': {
+    title: 'managed-sessions, Redis, `idleTimeout`',
+    directOnly: true,
+    guard: (setup) => ours(setup, { redis: true, options: { idleTimeout: '30m' } }),
+  },
+  'ours-cookie': {
+    title: 'managed-sessions, Redis, cookie',
+    directOnly: true,
+    guard: (setup) =>
+      ours(setup, { redis: true, options: { from: { cookie: 'login_token' } }, headersOf: cookieHeader }),
+  },
   'ours-fresh': {
     title: 'managed-sessions, Redis, `fresh: true`',
     guard: (setup) => ours(setup, { redis: true, fresh: true }),
+  },
+
+  floor: {
+    title: 'the floor, written by hand',
+    directOnly: true,
+    guard: (setup) => floor(setup, 'authorization', bearerHeader),
+  },
+  'floor-cookie': {
+    title: 'the floor, with a cookie',
+    directOnly: true,
+    guard: (setup) => floor(setup, 'cookie', cookieHeader),
   },
 
   'fast-jwt': {
@@ -164,13 +186,49 @@ export const contestants = {
   },
 };
 
-async function ours({ issuer, jwksUri, redisUrl }, { redis = false, fresh = false }) {
+/** The least that knows whom it has verified: one look-up, the whole header compared, one look at the clock. */
+function floor({ users }, name, headersOf) {
+  const until = Date.now() + 24 * 3_600_000;
+  const headers = users.map(headersOf);
+  const byTail = new Map(
+    headers.map(({ [name]: header }, index) => [
+      header.slice(-12),
+      { header, until, user: { id: String(index) }, session: { until } },
+    ]),
+  );
+  function floorMiddleware(req, res, next) {
+    const header = req.headers[name];
+    const entry = byTail.get(header.slice(-12));
+    if (entry === undefined || entry.header !== header || Date.now() >= entry.until) {
+      res.sendStatus(401);
+      return;
+    }
+    req.user = entry.user;
+    req.loginSession = entry.session;
+    next();
+  }
+  return { handlers: [floorMiddleware], headers };
+}
+
+function bearerHeader({ token }) {
+  return { authorization: `Bearer ${token}` };
+}
+
+function cookieHeader({ token, index }) {
+  return { cookie: `theme=dark; consent=${String(index)}; login_token=${token}` };
+}
+
+async function ours(
+  { issuer, jwksUri, redisUrl, users },
+  { redis = false, fresh = false, options = {}, headersOf = bearerHeader },
+) {
   const { managedSessions, memoryStore, redisStore } = await import('../dist/esm/index.js');
   const sessions = managedSessions({
     issuer: { issuer, jwksUri, audience: AUDIENCE },
     store: redis ? redisStore(redisUrl) : memoryStore(),
+    ...options,
   });
-  return { handlers: [fresh ? sessions.required({ fresh }) : sessions], sessions };
+  return { handlers: [fresh ? sessions.required({ fresh }) : sessions], headers: users.map(headersOf), sessions };
 }
 
 async function expressJwt({ issuer, jwksUri }, isRevoked) {

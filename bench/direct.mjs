@@ -10,8 +10,12 @@ const WARM_UP = 3;
 /** Slices of 256 requests per round, chosen so that each contestant takes about as long. */
 const NAMES = {
   empty: 64,
+  floor: 64,
+  'floor-cookie': 64,
   'ours-memory': 64,
   'ours-redis': 64,
+  'ours-idle': 64,
+  'ours-cookie': 64,
   'fast-jwt': 64,
   'express-jwt': 4,
   'oauth2-jwt-bearer': 4,
@@ -53,7 +57,7 @@ export function directTable(results) {
   return markdownTable(
     ['own CPU per warm request, direct call', 'µs', 'ours is', "µs with Express's request", 'ours is'],
     results
-      .filter(({ name }) => name !== 'empty')
+      .filter(({ name }) => name !== 'empty' && !name.startsWith('floor'))
       .map(({ name, plain, express }) => [
         contestants[name].title,
         show(plain),
@@ -64,11 +68,24 @@ export function directTable(results) {
   );
 }
 
+/** Against the least that any such middleware must do, with the same header. */
+export function floorTable(results) {
+  const of = (wanted) => results.find(({ name }) => name === wanted);
+  return markdownTable(
+    ['times the floor (goal: 1.8)', 'plain request', "Express's request"],
+    ['ours-memory', 'ours-redis', 'ours-idle', 'ours-cookie'].map((name) => {
+      const [ours, floor] = [of(name), of(name === 'ours-cookie' ? 'floor-cookie' : 'floor')];
+      return [contestants[name].title, show(ours.plain / floor.plain), show(ours.express / floor.express)];
+    }),
+  );
+}
+
 if (process.argv[1] === import.meta.filename) {
   const bench = await createBench();
   console.log(`${machine()}\n`);
   try {
-    console.log(directTable(await measureDirect(bench)));
+    const results = await measureDirect(bench);
+    console.log(`${directTable(results)}\n\n${floorTable(results)}`);
   } finally {
     await bench.close();
   }

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
+import process from 'node:process';
 
 const TICK = 1;
 /** What Linux knows of the main thread. The second number: for how many nanoseconds it has waited for a core. */
@@ -22,15 +23,14 @@ export function startMeter() {
   let last = reading();
   timer = setInterval(() => {
     const now = reading();
-    if (now.at - last.at > 2 * TICK)
-      turns.push({ from: last.at, took: now.at - last.at, waited: now.waited - last.waited });
+    if (now.at - last.at > 2 * TICK) turns.push({ from: last.at, took: now.at - last.at, ran: ranBetween(last, now) });
     last = now;
   }, TICK);
 }
 
 /**
- * In milliseconds. `raw`: the longest pause. `own`: the longest without garbage collection and without the time for which other
- * processes had the core. `gc`: the longest garbage collection.
+ * In milliseconds. `raw`: the longest pause. `own`: the longest without garbage collection and without the time for which the
+ * machine did something else. `gc`: the longest garbage collection.
  */
 export function stopMeter() {
   clearInterval(timer);
@@ -42,16 +42,22 @@ export function stopMeter() {
   };
 }
 
-function ownTime({ from, took, waited }) {
+function ownTime({ from, took, ran }) {
   const inGc = gcs.reduce((sum, { startTime, duration }) => {
     return sum + Math.max(0, Math.min(from + took, startTime + duration) - Math.max(from, startTime));
   }, 0);
   // The garbage collection had its share of the waiting.
-  return Math.max(0, took - waited - TICK) * (1 - Math.min(1, inGc / took));
+  return ran * (1 - Math.min(1, inGc / took));
+}
+
+/** How long the main thread ran at most: it did not run while it waited for a core, and all threads together ran for `cpu`. */
+function ranBetween(last, now) {
+  return Math.max(0, Math.min(now.at - last.at - (now.waited - last.waited) - TICK, now.cpu - last.cpu));
 }
 
 function reading() {
-  return { at: performance.now(), waited: waitedForCore() };
+  const { user, system } = process.cpuUsage();
+  return { at: performance.now(), waited: waitedForCore(), cpu: (user + system) / 1000 };
 }
 
 function waitedForCore() {

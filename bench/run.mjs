@@ -14,7 +14,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { contestants } from './contestants.mjs';
-import { directTable, measureDirect } from './direct.mjs';
+import { directTable, floorTable, measureDirect } from './direct.mjs';
 import { createBench, USERS } from './setup.mjs';
 import {
   commandsSent,
@@ -34,7 +34,9 @@ const SECONDS = 0.5;
 /** `--only express-session,denylist`: these, and the ones with which they are compared. */
 const only = process.argv[process.argv.indexOf('--only') + 1]?.split(',');
 const NAMES = Object.keys(contestants).filter(
-  (name) => !process.argv.includes('--only') || ['bare', 'empty', 'ours-redis', ...only].includes(name),
+  (name) =>
+    contestants[name].directOnly !== true &&
+    (!process.argv.includes('--only') || ['bare', 'empty', 'ours-redis', ...only].includes(name)),
 );
 const FIRST_REQUESTS = QUICK ? 300 : 1000;
 const BURST = 10_000;
@@ -202,6 +204,7 @@ function markdown({ served, first, burst, direct, ...about }) {
     `The bare route against itself: ${itself.toFixed(3)} (${itself >= 0.97 && itself <= 1.03 ? 'the run counts' : 'the machine was too busy: the run does not count'}).`,
     '',
     directTable(direct),
+    floorTable(direct),
     '',
     table,
     '',

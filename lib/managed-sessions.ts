@@ -279,7 +279,7 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
 function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedToken) => UserResult<User> {
   const { user } = options;
   // Without the option, `User` is its default.
-  return user === undefined ? (token) => loginUser(token) as User : ({ claims }) => user(claims);
+  return user === undefined ? (loginUser as (token: VerifiedToken) => User) : ({ claims }) => user(claims);
 }
 
 type Policy = ReturnType<typeof policyOf>;

@@ -8,9 +8,12 @@ import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
 import type { Sighting } from '../core/session.js';
-import type { Ledger, LiveSession } from '../ledger/ledger.js';
+import type { Lease, Ledger, LiveSession } from '../ledger/ledger.js';
+import type { KeySource } from '../tokens/key-source.js';
+import type { VerificationKey } from '../tokens/verification-key.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { ClientOf } from './client.js';
+import { HeaderMemory } from './header-memory.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
 import {
   ownProperty,
@@ -29,9 +32,9 @@ import { existing, type UserResult } from './user-result.js';
 /** Each part is prepared once. */
 export interface AuthenticatorParts<User> {
   readonly handles: Pick<Handles, 'shown'>;
-  readonly verifier: Pick<Verifier, 'verify'>;
-  readonly ledger: Pick<Ledger, 'judge' | 'peek'>;
-  readonly source: Pick<TokenSource, 'read'>;
+  readonly verifier: Verifier;
+  readonly ledger: Pick<Ledger, 'judge' | 'peek' | 'lease'>;
+  readonly source: Pick<TokenSource, 'read' | 'deciding'>;
   readonly refuseForgery: ForgeryCheck;
   /** Returns `req.user`. Called once per request; whatever it throws, or rejects with, goes to `next`. */
   readonly user: (token: VerifiedToken) => UserResult<User>;
@@ -131,6 +134,19 @@ export function loginUser({ user, profile, claims }: VerifiedToken): LoginUser {
 /** A single error for all requests: to capture a stack would be most of the cost of an anonymous request. */
 const NO_TOKEN = new LoginError('no_token', 'A login is required, and no token was sent');
 
+/** What a header turned out to be a moment ago. */
+interface KnownHeader {
+  readonly header: string;
+  readonly sent: SentToken;
+  readonly token: VerifiedToken;
+  /** The key that verified the token, and where it must still be in use. */
+  readonly key: VerificationKey;
+  readonly keys: KeySource;
+  readonly lease: Lease;
+  /** Copied for each request; null if the application makes its own user. */
+  readonly user: LoginUser | null;
+}
+
 type Identified = CurrentSession | Promise<CurrentSession>;
 type Judge = (token: VerifiedToken, sighting: RequestSighting, fresh: boolean) => Identified;
 
@@ -140,10 +156,12 @@ export class Authenticator<User> implements Issuing {
   /** What {@link excuse} found: a second gate must not wait for an unreachable store again. */
   readonly #refusals = new WeakMap<AppRequest, { readonly sent: SentToken | undefined; readonly error: LoginError }>();
   readonly #judge: Judge;
+  readonly #known: HeaderMemory<KnownHeader>;
 
   constructor(parts: AuthenticatorParts<User>) {
     this.handles = parts.handles;
     this.#parts = parts;
+    this.#known = new HeaderMemory(parts.source.deciding);
     this.#judge = (token, sighting, fresh) => {
       const live = parts.ledger.judge(token, sighting, fresh);
       const { method } = sighting;
@@ -151,6 +169,63 @@ export class Authenticator<User> implements Issuing {
       sighting.settle();
       return live.then((session) => new CurrentSession(session, token, this, fresh, method));
     };
+  }
+
+  /**
+   * Puts the user and the live session on a request, if `check` does not throw for its token. Returns a promise only if
+   * something has to be waited for. Throws, or rejects with, `LoginError`, and what `check` and the option `user` throw.
+   */
+  enter(req: AppRequest, fresh: boolean, check?: (token: VerifiedToken) => void): Promise<void> | undefined {
+    const known = fresh || requestsJudged.hasSubscribers ? undefined : this.#recall(req);
+    if (known !== undefined) return this.#enterKnown(req, known, check);
+    const session = this.identify(req, fresh);
+    return isPending(session)
+      ? session.then((found) => this.#enterAs(req, found, check))
+      : this.#enterAs(req, session, check);
+  }
+
+  #enterAs(
+    req: AppRequest,
+    session: CurrentSession,
+    check?: (token: VerifiedToken) => void,
+  ): Promise<void> | undefined {
+    check?.(CurrentSession.tokenOf(session));
+    return this.admit(req, session);
+  }
+
+  /** What is known of the header of a request. Undefined if all of the request has to be looked at. */
+  #recall(req: AppRequest): KnownHeader | undefined {
+    if (Object.hasOwn(req, 'loginSession') || Object.hasOwn(req, 'loginError')) return undefined;
+    const known = this.#known.find(req);
+    if (known === undefined) return undefined;
+    const { refuseForgery, clock } = this.#parts;
+    refuseForgery(req, known.sent);
+    const at = clock.now();
+    return known.keys.holds(known.key, at) && known.lease.use(at) ? known : undefined;
+  }
+
+  #enterKnown(req: AppRequest, known: KnownHeader, check?: (token: VerifiedToken) => void): Promise<void> | undefined {
+    const { token } = known;
+    check?.(token);
+    const session = new CurrentSession(known.lease.session, token, this, false, req.method);
+    if (known.user === null) return this.admit(req, session);
+    req.user = { ...known.user };
+    req.loginSession = session;
+    return undefined;
+  }
+
+  /** Once a minute for each token: what is known holds no longer. */
+  #learn(req: AppRequest, sent: SentToken, token: VerifiedToken, at: number): void {
+    const { verifier, ledger, user } = this.#parts;
+    const { header } = sent;
+    if (header === null) return;
+    const cached = verifier.cached(sent.text);
+    if (cached?.verified !== token) return;
+    const lease = ledger.lease(token, at, cached.until);
+    if (lease === null) return;
+    const isDefault = user === (loginUser as typeof user);
+    const { key, keys } = cached;
+    this.#known.add(req, { header, sent, token, key, keys, lease, user: isDefault ? loginUser(token) : null });
   }
 
   /**
@@ -194,7 +269,11 @@ export class Authenticator<User> implements Issuing {
       sent.others.length === 0
         ? this.#parts.verifier.verify(sent.text)
         : chooseSession([sent.text, ...sent.others], sighting.at, this.#parts);
-    if (!isPending(verified)) return judge(verified, sighting, fresh);
+    if (!isPending(verified)) {
+      const session = judge(verified, sighting, fresh);
+      if (!isPending(session) && origins === undefined) this.#learn(req, sent, verified, sighting.at);
+      return session;
+    }
     sighting.settle();
     return verified.then((checked) => judge(checked, sighting, fresh));
   }

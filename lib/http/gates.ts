@@ -6,7 +6,7 @@ import { aBoolean, checkOptions, neverUndefined, type OptionKinds } from '../cor
 import { isLoginError, LoginError } from '../core/errors.js';
 import { passOn } from '../core/hooks.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import { CurrentSession, isPending, type Authenticator } from './authenticate.js';
+import type { Authenticator } from './authenticate.js';
 import type { AppRequest } from './request.js';
 import type { Handler, Next, Present, Refuse } from './respond.js';
 
@@ -18,7 +18,7 @@ export interface RequiredOptions {
 }
 
 /** What a gate uses of the authenticator. */
-type Gatekeeper = Pick<Authenticator<unknown>, 'identify' | 'admit' | 'dismiss' | 'excuse'>;
+type Gatekeeper = Pick<Authenticator<unknown>, 'enter' | 'dismiss' | 'excuse'>;
 
 /** Answers a `LoginError`; anything else goes to `next`. */
 export type Fail = (error: unknown, req: AppRequest, res: ServerResponse, next: Next, present?: Present) => void;
@@ -43,16 +43,11 @@ export function createFail(authenticator: Pick<Gatekeeper, 'dismiss'>, refuse: R
 /** Refuses a request without a live session. Throws a `TypeError` if an option is invalid. */
 export function createRequired(authenticator: Gatekeeper, fail: Fail, options: RequiredOptions = {}): Handler {
   const { scope, fresh } = checkRequired(options);
-
-  function enter(req: AppRequest, session: CurrentSession): Promise<void> | undefined {
-    if (scope.length > 0) requireScope(CurrentSession.tokenOf(session), scope);
-    return authenticator.admit(req, session);
-  }
+  const check = scope.length === 0 ? undefined : (token: VerifiedToken) => requireScope(token, scope);
 
   return function requiredMiddleware(req, res, next) {
     try {
-      const session = authenticator.identify(req, fresh);
-      const entered = isPending(session) ? session.then((found) => enter(req, found)) : enter(req, session);
+      const entered = authenticator.enter(req, fresh, check);
       if (entered !== undefined) {
         entered.then(
           () => next(),
@@ -91,12 +86,9 @@ export function createOptional(authenticator: Gatekeeper, options: unknown = {})
 
   return function optionalMiddleware(req, _res, next) {
     try {
-      const session = authenticator.identify(req, false);
-      const admitted = isPending(session)
-        ? session.then((found) => authenticator.admit(req, found))
-        : authenticator.admit(req, session);
-      if (admitted !== undefined) {
-        admitted.then(
+      const entered = authenticator.enter(req, false);
+      if (entered !== undefined) {
+        entered.then(
           () => next(),
           (error: unknown) => excuse(error, req, next),
         );

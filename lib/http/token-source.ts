@@ -6,6 +6,8 @@ import { isLoginError, LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
 import { cookieNames, type CookieOptions } from './cookie.js';
 import { memberOf, ownProperty, requireHeaders, type AppRequest } from './request.js';
+import { cacheKey } from '../tokens/token-cache.js';
+import type { DecidingHeader } from './header-memory.js';
 import { createCookieReader } from './sent-cookies.js';
 import {
   checkCookieSource,
@@ -23,6 +25,8 @@ export interface SentToken {
   /** Further cookies of that name, each with another value. */
   readonly others: readonly string[];
   readonly from: 'header' | 'cookie' | 'function';
+  /** The whole header that the token was cut out of; null if something else had a say, such as a function. */
+  readonly header: string | null;
   /** Whether it is in a header that the client sent as it is. If not, an application may have copied a cookie into the header. */
   readonly isHeaderSent: boolean;
 }
@@ -34,6 +38,8 @@ export interface TokenSource {
   all(req: AppRequest): readonly SentToken[];
   /** The names of the cookies among the sources, in their order, as the option `from` has them. */
   readonly cookies: readonly string[];
+  /** In their order, up to the first function, as far as a header alone decides. */
+  readonly deciding: readonly DecidingHeader[];
   /** Whether a function is among the sources: it may read a cookie too. */
   readonly hasFunction: boolean;
 }
@@ -64,6 +70,7 @@ export function createTokenSource(
       return readers.map((reader) => readGood(reader, req)).filter((sent) => sent !== undefined);
     },
     cookies: sources.flatMap((source) => (source.in === 'cookie' ? [source.name] : [])),
+    deciding: decidingHeaders(sources, cookie),
     hasFunction: sources.some((source) => source.in === 'function'),
   };
 }
@@ -116,7 +123,7 @@ function wholeHeader(name: string): Reader {
   return function readHeader(req) {
     const value = headerOf(req, name);
     if (value === undefined) return undefined;
-    return inHeader(value.trim(), isSentAs(memberOf(req, 'rawHeaders'), name, value));
+    return inHeader(value.trim(), value, isSentAs(memberOf(req, 'rawHeaders'), name, value));
   };
 }
 
@@ -126,7 +133,7 @@ function headerOfScheme(name: string, scheme: string, isBareRefused: boolean): R
     const value = headerOf(req, name);
     if (value === undefined) return undefined;
     const isSent = isSentAs(memberOf(req, 'rawHeaders'), name, value);
-    if (hasScheme(value, scheme)) return inHeader(value.slice(scheme.length).trim(), isSent);
+    if (hasScheme(value, scheme)) return inHeader(value.slice(scheme.length).trim(), value, isSent);
     if (isBareRefused && BARE_TOKEN.test(value)) {
       throw malformed('The token in the header has no scheme in front of it, such as Bearer');
     }
@@ -137,9 +144,14 @@ function headerOfScheme(name: string, scheme: string, isBareRefused: boolean): R
 /** Three parts of base64url, of which the first begins as JSON objects do. */
 const BARE_TOKEN = /^\s*e[wy][\w-]*\.[\w-]+\.[\w-]*\s*$/;
 
+/** Requests of test kits and adapters may have none. */
+function headersOf(req: AppRequest): IncomingHttpHeaders | null | undefined {
+  return memberOf(req, 'headers');
+}
+
 /** Undefined if it is absent or empty. */
 function headerOf(req: AppRequest, name: string): string | undefined {
-  const headers = memberOf(req, 'headers') as IncomingHttpHeaders | undefined;
+  const headers = headersOf(req);
   const value = headers?.[name];
   if (typeof value === 'string') return value === '' ? undefined : value;
   // Not of the prototype, as `constructor` would be.
@@ -155,11 +167,11 @@ function hasScheme(value: string, scheme: string): boolean {
   return next === '' || next === ' ' || next === '\t';
 }
 
-function inHeader(text: string, isHeaderSent: boolean): SentToken {
+function inHeader(text: string, header: string, isHeaderSent: boolean): SentToken {
   if (text === '') throw malformed('The header has no token');
   // Not by a regular expression, which takes longer than everything else here.
   if (text.includes(' ') || text.includes('\t')) throw malformed('The header has more than one token');
-  return { text, others: NO_OTHERS, from: 'header', isHeaderSent };
+  return { text, others: NO_OTHERS, from: 'header', header: isHeaderSent ? header : null, isHeaderSent };
 }
 
 /**
@@ -191,7 +203,7 @@ function cookieReader(names: readonly string[]): Reader {
       const text = values[0];
       if (text === undefined) continue;
       const others = values.length === 1 ? NO_OTHERS : values.slice(1);
-      return { text, others, from: 'cookie', isHeaderSent: false };
+      return { text, others, from: 'cookie', header: cookieAlone(req) ?? null, isHeaderSent: false };
     }
     return undefined;
   };
@@ -203,8 +215,53 @@ function functionReader(find: TokenFunction, path: string): Reader {
     if (text === undefined || text === null || text === '') return undefined;
     refusePromise(text, `${path} must return the string itself, not a promise of it`);
     if (typeof text !== 'string') throw malformed('The token is not a string');
-    return { text, others: NO_OTHERS, from: 'function', isHeaderSent: false };
+    return { text, others: NO_OTHERS, from: 'function', header: null, isHeaderSent: false };
   };
+}
+
+// Headers that decide alone
+
+function decidingHeaders(sources: readonly CheckedSource[], options: CookieOptions): readonly DecidingHeader[] {
+  const deciding: DecidingHeader[] = [];
+  for (const source of sources) {
+    if (source.in === 'function') break;
+    deciding.push(source.in === 'header' ? decidingHeader(source.name) : decidingCookie(source.name, options));
+  }
+  return deciding;
+}
+
+function decidingHeader(name: string): DecidingHeader {
+  return {
+    of: (req) => {
+      const value = headersOf(req)?.[name];
+      if (value === undefined || value === '') return undefined;
+      return typeof value === 'string' && isSentAs(memberOf(req, 'rawHeaders'), name, value) ? value : null;
+    },
+    keyOf: cacheKey,
+  };
+}
+
+function decidingCookie(name: string, options: CookieOptions): DecidingHeader {
+  const names = cookieNames(name, options).map((each) => `${each}=`);
+  return {
+    of: cookieAlone,
+    keyOf: (header) => {
+      for (const each of names) {
+        const at = header.indexOf(each);
+        if (at === -1) continue;
+        const end = header.indexOf(';', at);
+        return cacheKey(end === -1 ? header : header.slice(at, end));
+      }
+      return '';
+    },
+  };
+}
+
+/** Null if cookie-parser, or somebody else, has set what is read as well. */
+function cookieAlone(req: AppRequest): string | undefined | null {
+  if (Object.hasOwn(req, 'cookies') || Object.hasOwn(req, 'signedCookies')) return null;
+  const cookie: unknown = headersOf(req)?.cookie;
+  return cookie === undefined || typeof cookie === 'string' ? cookie : null;
 }
 
 function malformed(message: string): LoginError {

@@ -3,6 +3,7 @@
 import { tokenEndsAt } from '../core/policy.js';
 import { ALWAYS } from '../core/record.js';
 import type { Client, Sighting, TokenTimes } from '../core/session.js';
+import type { Lease } from './lease.js';
 
 /** After a program's sighting, this many requests are examined for a person. To examine them all would slow down machines. */
 const EXAMINED = 10;
@@ -14,7 +15,9 @@ export class Activity {
   /** Whether the session is kept on record. If not, nothing of it is written to the store. */
   isTracked = false;
   readonly #idleTimeout: number;
-  lastSeenAt = -Infinity;
+  #lastSeenAt = -Infinity;
+  /** Notes uses of its own. */
+  #lease: Lease | null = null;
   /** See `KnownUse`. */
   #inUseSince = ALWAYS;
   /** The token that expires last. Background sightings present it. */
@@ -41,6 +44,24 @@ export class Activity {
     this.tokensEndAt = tokenEndsAt(token);
   }
 
+  get lastSeenAt(): number {
+    return this.#lease === null ? this.#lastSeenAt : Math.max(this.#lastSeenAt, this.#lease.lastUsedAt);
+  }
+
+  /** There is one at a time: of two tokens, each takes it from the other. */
+  grant(lease: Lease): void {
+    this.endLease();
+    this.#lease = lease;
+  }
+
+  /** Something has changed by which the session is judged. */
+  endLease(): void {
+    if (this.#lease === null) return;
+    this.#lastSeenAt = this.lastSeenAt;
+    this.#lease.end();
+    this.#lease = null;
+  }
+
   get isUnwritten(): boolean {
     return this.isTracked && this.lastSeenAt > this.writtenAt;
   }
@@ -54,9 +75,16 @@ export class Activity {
       at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt) || this.#isPersonAfterProgram(sighting);
     // If the clock went back, background sightings must not stop.
     if (!isDue && at >= this.writtenAt - interval) return false;
-    this.lastSeenAt = at;
+    this.endLease();
+    this.#lastSeenAt = at;
     this.locate(sighting);
     return true;
+  }
+
+  /** Until when a use changes nothing but the last-seen time, because the store will be told of it anyway. */
+  get onlySeenUntil(): number {
+    const isExamined = this.isTracked && this.#examinedNext > 0;
+    return isExamined || (this.isTracked && !this.isUnwritten) ? -Infinity : this.dueAt;
   }
 
   /** Where a server's program always comes first, the browser after it would otherwise never be recorded. */
@@ -79,14 +107,18 @@ export class Activity {
   /** A request with a good token, whether it could be answered or not. */
   usedAt(at: number): void {
     if (at <= this.lastSeenAt) return;
-    this.#inUseSince = this.inUseSince(at);
-    this.lastSeenAt = at;
+    const inUseSince = this.inUseSince(at);
+    // A pause: the store has to be asked.
+    if (inUseSince !== this.#inUseSince) this.endLease();
+    this.#inUseSince = inUseSince;
+    this.#lastSeenAt = at;
   }
 
   /** The store has called it live as of this use. */
   #wasLiveAt(at: number): void {
     this.usedAt(at);
     if (at >= this.#inUseSince) this.#inUseSince = ALWAYS;
+    this.endLease();
     this.writtenAt = Math.max(this.writtenAt, at);
   }
 
@@ -96,6 +128,7 @@ export class Activity {
     if (endsAt <= this.tokensEndAt) return false;
     this.token = token;
     this.tokensEndAt = endsAt;
+    this.endLease();
     return true;
   }
 

@@ -19,6 +19,7 @@ import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
 import type { Backlog } from './backlog.js';
 import type { EndedSessions } from './ended.js';
+import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { timesOf, tombstoneIn, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
 import type { Questions } from './questions.js';
@@ -33,6 +34,7 @@ export interface EndingsOptions {
   readonly origin: string;
   readonly ended: EndedSessions;
   readonly globalCutoff: KnownGlobalCutoff;
+  readonly freshness: Pick<FeedFreshness, 'endLeases'>;
   readonly table: SessionTable;
   readonly watched: WatchedEntries;
   readonly questions: Questions;
@@ -121,8 +123,9 @@ export class Endings implements KnownEndings {
   }
 
   learnGlobalCutoff(cutoff: GlobalCutoff): void {
-    const { globalCutoff, questions, table, watched } = this.#options;
+    const { globalCutoff, freshness, questions, table, watched } = this.#options;
     globalCutoff.learn(cutoff);
+    freshness.endLeases();
     questions.overtakeAll();
     const end = (entry: Entry): void => {
       if (endedByGlobalCutoff(cutoff, entry.startedAt, entry.policy)) this.#cutOff(entry, cutoff, true);
@@ -153,6 +156,7 @@ export class Endings implements KnownEndings {
 
   #learnCutoff({ user, cutoff, ended: batch }: Extract<Notice, { kind: 'cutoff' }>): void {
     const { clock, ended, table, watched } = this.#options;
+    for (const { activity } of table.ofUser(user.key)) activity.endLease();
     const learn = ({ handle, expiresAt, until }: EndedByCutoff): void => {
       this.learnTombstone(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, 'notice');
     };

@@ -33,7 +33,7 @@ export class Entry implements LiveSession {
   readonly handle: string;
   readonly activity: Activity;
   #userSessions: UserSessions;
-  knowledge: Knowledge;
+  #knowledge: Knowledge;
   /** The question about this session that other requests may share. */
   call: Call | null = null;
   #controller: AbortController | null = null;
@@ -46,7 +46,7 @@ export class Entry implements LiveSession {
     this.handle = token.handle;
     this.activity = new Activity(token.times, userSessions.policy.idleTimeout);
     this.#userSessions = userSessions;
-    this.knowledge = { state: 'unasked', facts: factsOf(token.times, now) };
+    this.#knowledge = { state: 'unasked', facts: factsOf(token.times, now) };
     this.#onWatched = onWatched;
   }
 
@@ -56,6 +56,15 @@ export class Entry implements LiveSession {
 
   get policy(): SessionPolicy {
     return this.#userSessions.policy;
+  }
+
+  get knowledge(): Knowledge {
+    return this.#knowledge;
+  }
+
+  set knowledge(knowledge: Knowledge) {
+    this.#knowledge = knowledge;
+    this.activity.endLease();
   }
 
   get startedAt(): number {

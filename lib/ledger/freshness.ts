@@ -8,6 +8,7 @@ export class FeedFreshness implements Freshness {
   readonly #feed: Pick<RevocationFeed, 'age'>;
   readonly #monotonic: () => number;
   #generation = 0;
+  #leaseTerm = 0;
 
   constructor(feed: Pick<RevocationFeed, 'age'>, bound: number, monotonic: () => number) {
     this.#feed = feed;
@@ -17,6 +18,11 @@ export class FeedFreshness implements Freshness {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Counts what ended all leases. */
+  get leaseTerm(): number {
+    return this.#leaseTerm;
   }
 
   get isFeedFresh(): boolean {
@@ -37,6 +43,12 @@ export class FeedFreshness implements Freshness {
   /** Nothing that was learned until now vouches for a session any more. */
   startGeneration(): void {
     this.#generation += 1;
+    this.endLeases();
+  }
+
+  /** Every session has to be judged again at its next request. */
+  endLeases(): void {
+    this.#leaseTerm += 1;
   }
 
   /** How far the answer to a question that is sent now will vouch. */

@@ -12,7 +12,16 @@ import { callAsync, type Availability } from './availability.js';
 import type { EndedSessions } from './ended.js';
 import type { Endings } from './endings.js';
 import type { FeedFreshness } from './freshness.js';
-import { assess, inferEnding, isPastLifetime, judgeAnswer, type LiveAnswer, type Verdict } from './knowledge.js';
+import {
+  assess,
+  inferEnding,
+  isPastLifetime,
+  judgeAnswer,
+  standsUntil,
+  type LiveAnswer,
+  type Verdict,
+} from './knowledge.js';
+import { Lease } from './lease.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import { endedError, outlivedError, refusalOf } from './refusals.js';
@@ -63,6 +72,23 @@ export class Judge {
       return entry;
     }
     return this.#ask(entry, token, sighting, fresh);
+  }
+
+  /**
+   * A lease on a session that was just judged live from memory, at most until `until`; null if its next use has to be looked at.
+   */
+  lease({ handle, times }: VerifiedToken, from: number, until: number): Lease | null {
+    const { table, freshness } = this.#options;
+    const entry = table.peek(handle);
+    if (entry === undefined || assess(entry, times, from, freshness) !== 'vouched') return null;
+    const { knowledge, activity, policy } = entry;
+    const end = Math.min(until, activity.onlySeenUntil, standsUntil(knowledge.facts, activity, policy, times));
+    // If the feed does not vouch for the session, its own age has to be asked each time.
+    const isCovered = knowledge.state === 'live' && knowledge.vouch?.isCovered === true;
+    if (!isCovered || !(from < end)) return null;
+    const lease = new Lease({ session: entry, freshness, from, until: end });
+    activity.grant(lease);
+    return lease;
   }
 
   /** The same judgement without a sighting: nothing is recorded, extended or counted. */

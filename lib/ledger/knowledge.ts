@@ -144,28 +144,38 @@ export function assess(
   if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
   if (token.beganAt !== null && token.beganAt < facts.startedAt) return 'ask';
   if ((token.sessionEndsAt ?? Infinity) < (facts.endsAt ?? Infinity)) return 'ask';
-  if (hasOutlived(facts, activity, policy, token, at)) return 'ask';
+  return at < standsUntil(facts, activity, policy, token) ? 'vouched' : 'ask';
+}
+
+/** Until when the session stands by its own times, if it is not used again. R6. */
+export function standsUntil(
+  facts: SessionFacts,
+  activity: SessionUse,
+  policy: SessionPolicy,
+  token: TokenTimes,
+): number {
+  const { clockTolerance, idleTimeout } = policy;
   // A lapsed session must find a place under the cap again. It lapses unless both its tokens have a lifetime.
   const mayLapse = token.lifetime === null || activity.token.lifetime === null;
-  if (mayLapse && at >= activity.tokensEndAt + policy.clockTolerance) return 'ask';
-  if (policy.idleTimeout === null) return 'vouched';
-  return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';
+  const lapsesAt = mayLapse ? activity.tokensEndAt + clockTolerance : Infinity;
+  const idleAt = activity.lastSeenAt + (idleTimeout ?? Infinity);
+  if (idleTimeout !== null && activity.hasPaused) return -Infinity;
+  return Math.min(lifetimeOver(facts, activity, policy, token), lapsesAt, idleAt);
 }
 
 /** Whether the session is past its lifetime, by this token or by an earlier one. */
 export function isPastLifetime({ knowledge, activity, policy }: KnownSession, token: TokenTimes, at: number): boolean {
-  return hasOutlived(knowledge.facts, activity, policy, token, at);
+  return at >= lifetimeOver(knowledge.facts, activity, policy, token);
 }
 
-function hasOutlived(
+function lifetimeOver(
   { startedAt, endsAt }: SessionFacts,
   { token }: SessionUse,
   { clockTolerance }: SessionPolicy,
   { lifetime, sessionEndsAt }: TokenTimes,
-  at: number,
-): boolean {
+): number {
   const byLifetime = startedAt + Math.min(lifetime ?? Infinity, token.lifetime ?? Infinity);
-  return at >= Math.min(byLifetime, endsAt ?? Infinity, sessionEndsAt ?? Infinity) + clockTolerance;
+  return Math.min(byLifetime, endsAt ?? Infinity, sessionEndsAt ?? Infinity) + clockTolerance;
 }
 
 /** An ending that follows from a cutoff. Its tombstone has not been read yet. */

@@ -9,10 +9,12 @@ import { callAsync } from './availability.js';
 import { withoutVouch } from './knowledge.js';
 import { connect, type LedgerOptions, type Parts } from './parts.js';
 import type { LiveSession } from './entry.js';
+import type { Lease } from './lease.js';
 
 export type { WhenStoreDown } from './judge.js';
 export type { LedgerOptions } from './parts.js';
 export type { LiveSession } from './entry.js';
+export type { Lease } from './lease.js';
 
 /**
  * Times of sessions are read from the option `clock`. Freshness and timeouts are measured on a monotonic clock.
@@ -42,6 +44,11 @@ export class Ledger {
    */
   judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
     return this.#judge.judge(token, sighting, fresh);
+  }
+
+  /** See {@link Judge.lease}. */
+  lease(token: VerifiedToken, from: number, until: number): Lease | null {
+    return this.#judge.lease(token, from, until);
   }
 
   /**

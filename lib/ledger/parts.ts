@@ -110,7 +110,15 @@ export function connect(options: LedgerOptions) {
     confirm: (entry) => judge.confirm(entry),
   });
   const { origin } = store;
-  const endings: Endings = new Endings({ ...options, ...known, origin, globalCutoff, questions, recovery });
+  const endings: Endings = new Endings({
+    ...options,
+    ...known,
+    origin,
+    globalCutoff,
+    freshness,
+    questions,
+    recovery,
+  });
   const answers: Answers = new Answers({ ...known, endings, freshness, recovery });
   const track = options.track ?? (() => true);
   const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });

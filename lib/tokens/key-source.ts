@@ -19,9 +19,9 @@ export interface KeySource {
   candidates(header: KeyRequest): readonly VerificationKey[] | Promise<readonly VerificationKey[]>;
   /**
    * Whether this key is known to be in use; if not, what it verified must be verified again. Cheap: called for every
-   * request. Calling this counts as a use: a fetch that is due begins.
+   * request. Calling this counts as a use: a fetch that is due begins. `now`: by the clock, if it was just read.
    */
-  holds(key: VerificationKey): boolean;
+  holds(key: VerificationKey, now?: number): boolean;
   /**
    * `ok`: tokens can be verified, as far as is known. `age` of the keys in milliseconds, `Infinity` before the first
    * fetch. `lastError` of the last fetch, null if it succeeded. Calling this counts as a use: a fetch that is due begins.

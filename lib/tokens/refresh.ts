@@ -40,9 +40,9 @@ export class Refresh {
     return this.#lastError;
   }
 
-  /** Milliseconds since the last run that succeeded; `Infinity` before it. */
-  age(): number {
-    return this.#sinceSuccess.elapsed();
+  /** Milliseconds since the last run that succeeded; `Infinity` before it. `now`: by the clock, if it was just read. */
+  age(now?: number): number {
+    return this.#sinceSuccess.elapsed(now);
   }
 
   /** When the next run is due after one that failed, at most `longest` later. In milliseconds; 0 or less means now. */
@@ -92,9 +92,8 @@ export class Stopwatch {
   }
 
   /** Milliseconds since the last restart; `Infinity` before the first. */
-  elapsed(): number {
-    const now = this.#clock.now();
-    this.#startedAt = Math.min(this.#startedAt, now);
+  elapsed(now = this.#clock.now()): number {
+    if (now < this.#startedAt) this.#startedAt = now;
     return now - this.#startedAt;
   }
 }

@@ -83,8 +83,8 @@ export class RemoteKeys implements KeySource {
     }
   }
 
-  holds(key: VerificationKey): boolean {
-    return this.#ring.holds(key) && this.#state() === 'usable';
+  holds(key: VerificationKey, now?: number): boolean {
+    return this.#ring.holds(key) && this.#state(now) === 'usable';
   }
 
   health(): PartHealth {
@@ -99,9 +99,9 @@ export class RemoteKeys implements KeySource {
   }
 
   /** Begins a fetch if one is due. */
-  #state(): State {
+  #state(now?: number): State {
     const { keysMaxAge, keysMaxStale } = this.#options;
-    const age = this.#refresh.age();
+    const age = this.#refresh.age(now);
     const hasKeys = age < keysMaxStale;
     const isDue =
       age >= keysMaxAge * 0.75 && this.#refresh.retryIn(hasKeys ? LAST_RETRY : LAST_RETRY_WITHOUT_KEYS) <= 0;

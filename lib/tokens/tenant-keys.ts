@@ -27,8 +27,8 @@ export class TenantKeys implements KeySource {
     return found.finally(() => this.release());
   }
 
-  holds(key: VerificationKey): boolean {
-    return !this.#isRetired && this.#keys.holds(key);
+  holds(key: VerificationKey, now?: number): boolean {
+    return !this.#isRetired && this.#keys.holds(key, now);
   }
 
   health(): PartHealth {

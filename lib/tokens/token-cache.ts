@@ -21,7 +21,7 @@ export interface CachedToken<Verified> {
   readonly key: VerificationKey;
   readonly keys: KeySource;
   readonly verifiedAt: number;
-  /** From this time on, the token is refused. */
+  /** From this time on, the token is refused, or verified again. */
   readonly until: number;
 }
 
@@ -42,13 +42,12 @@ export class TokenCache<Verified> {
     this.#maxAge = maxAge;
   }
 
-  /** The verified token while it is valid. The clock may have been set back. */
-  find(text: string, now: number): Verified | undefined {
+  /** The token while it is valid. The clock may have been set back. */
+  find(text: string, now: number): CachedToken<Verified> | undefined {
     const key = cacheKey(text);
     const entry = this.#entries.get(key);
     if (entry?.text !== text) return undefined;
-    const isValid = entry.verifiedAt <= now && now < entry.until && now < entry.verifiedAt + this.#maxAge;
-    if (isValid && entry.keys.holds(entry.key)) return entry.verified;
+    if (entry.verifiedAt <= now && now < entry.until && entry.keys.holds(entry.key, now)) return entry;
     this.#entries.delete(key);
     return undefined;
   }
@@ -56,12 +55,13 @@ export class TokenCache<Verified> {
   add(token: CachedToken<Verified>): void {
     // A token that was cut out of a header of many cookies would keep all of it in memory.
     const text = ownCopy(token.text);
-    this.#entries.set(cacheKey(text), { ...token, text });
+    const until = Math.min(token.until, token.verifiedAt + this.#maxAge);
+    this.#entries.set(cacheKey(text), { ...token, text, until });
   }
 }
 
 /** 12 characters of a signature are about 70 random bits: two tokens with the same key are rare, and then only slow. */
-function cacheKey(text: string): string {
+export function cacheKey(text: string): string {
   return text.slice(-12);
 }
 

@@ -11,7 +11,7 @@ import type { KeySource } from './key-source.js';
 import { issuerNameOf, OTHER_TYPES } from './precheck.js';
 import { sessionIdBy, type SessionIdOf } from './session-id.js';
 import { isSignedBy, type SignedToken } from './signature.js';
-import { TokenCache, type CacheBounds } from './token-cache.js';
+import { TokenCache, type CacheBounds, type CachedToken } from './token-cache.js';
 import { isAlgorithm, type Algorithm, type VerificationKey } from './verification-key.js';
 
 /** The longest token by default, in characters. */
@@ -39,6 +39,8 @@ export interface Verifier {
    * `tenants`, it also says what is wrong whatever the issuer's options are.
    */
   verify(token: string): VerifiedToken | Promise<VerifiedToken>;
+  /** What is cached of a token that passed a moment ago: it is good until then, as long as its key is in use. */
+  cached(token: string): CachedToken<VerifiedToken> | undefined;
 }
 
 /** One issuer: its claims, its keys, and the types of its tokens. */
@@ -102,11 +104,12 @@ export function createVerifier(options: VerifierOptions): Verifier {
     verify(text) {
       if (typeof text !== 'string') throw malformed('The token is not a string');
       const known = cache.find(text, clock.now());
-      if (known !== undefined) return known;
+      if (known !== undefined) return known.verified;
       requireLength(text, maxTokenLength);
       const token = parseToken(text);
       return byIssuer(token, verifyBy);
     },
+    cached: (text) => cache.find(text, clock.now()),
   };
 
   function verifyBy(issuer: Issuer, token: UnverifiedToken): VerifiedToken | Promise<VerifiedToken> {
@@ -139,7 +142,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       times: Object.freeze(times),
     });
     cache.add({
-      text: copyOf(token.text),
+      text: token.text,
       verified,
       key,
       keys: issuer.keys,
@@ -268,14 +271,11 @@ function decodeObject(part: string): Claims | undefined {
 /** The most levels of objects and lists. With thousands, `JSON.stringify` and other recursive code overflow the stack. */
 const NESTING_LIMIT = 64;
 
-/** Level by level, so that this does not overflow the stack either. */
+/** Never calls itself more often than `limit` says. */
 function isDeeperThan(value: object, limit: number): boolean {
-  let level: object[] = [value];
-  for (let depth = 1; level.length > 0; depth += 1) {
-    if (depth > limit) return true;
-    level = level
-      .flatMap((holder): unknown[] => Object.values(holder))
-      .filter((member) => typeof member === 'object' && member !== null);
+  if (limit === 0) return true;
+  for (const member of Object.values(value) as unknown[]) {
+    if (typeof member === 'object' && member !== null && isDeeperThan(member, limit - 1)) return true;
   }
   return false;
 }
@@ -325,9 +325,4 @@ function deepFreeze<T extends object>(root: T): Readonly<T> {
     Object.freeze(next);
   }
   return root;
-}
-
-/** A copy: the string may be a slice that keeps a whole cookie header in memory. */
-function copyOf(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
 }

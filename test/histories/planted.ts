@@ -77,7 +77,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'memory answers for an idle session',
     file: 'ledger/knowledge.js',
-    text: "return !activity.hasPaused && at < activity.lastSeenAt + policy.idleTimeout ? 'vouched' : 'ask';",
+    text: "return at < standsUntil(facts, activity, policy, token) ? 'vouched' : 'ask';",
     replacement: "return 'vouched';",
     breaks: ['H7'],
     theme: 'idle',

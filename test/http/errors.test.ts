@@ -50,7 +50,7 @@ describeEachFramework((_name, makeApp) => {
     const verify = (): never => {
       throw error;
     };
-    const site = makeSite({ parts: { verifier: { verify } } });
+    const site = makeSite({ parts: { verifier: { verify, cached: verify } } });
     const app = makeApp();
     app.mount('/', site.login.required(), showLogin);
 

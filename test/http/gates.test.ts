@@ -226,6 +226,7 @@ describeEachFramework((name, makeApp) => {
               asked.push('verify');
               return verifier.verify(token);
             },
+            cached: (token) => verifier.cached(token),
           },
           ledger: {
             judge: (token, sighting, fresh) => {

@@ -123,6 +123,7 @@ export function makeSite(options: SiteOptions = {}): Site {
   const judging: AuthenticatorParts<unknown>['ledger'] = {
     judge: (...args) => parts.ledger.judge(...args),
     peek: (...args) => ledger.peek(...args),
+    lease: (...args) => ledger.lease(...args),
   };
   const authenticator = new Authenticator<unknown>({ ...parts, ledger: judging, source, refuseForgery });
   const name = options.cookie?.name ?? source.cookies[0];

@@ -1,8 +1,7 @@
 /** The pure core of the ledger: every state with every event, and the invariants by their names in knowledge.ts. */
 
-import type { SessionPolicy } from '../../lib/core/policy.js';
+import { tokenEndsAt, type SessionPolicy } from '../../lib/core/policy.js';
 import { sessionHandle, sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
-import { Activity } from '../../lib/ledger/activity.js';
 import {
   assess,
   factsOf,
@@ -17,6 +16,7 @@ import {
   type KnownEndings,
   type KnownSession,
   type LiveAnswer,
+  type SessionUse,
   type SightQuestion,
   type Verdict,
 } from '../../lib/ledger/knowledge.js';
@@ -100,9 +100,9 @@ const STATES = {
 } as const satisfies Record<string, Knowledge>;
 type State = keyof typeof STATES;
 
-function session(knowledge: Knowledge, seen: Partial<Activity> = {}, policy = POLICY): KnownSession {
-  const activity = Object.assign(new Activity(TIMES, policy.idleTimeout), { lastSeenAt: NOW, isTracked: true }, seen);
-  return { knowledge, activity, policy };
+function session(knowledge: Knowledge, seen: Partial<SessionUse> = {}, policy = POLICY): KnownSession {
+  const use = { lastSeenAt: NOW, hasPaused: false, token: TIMES, tokensEndAt: tokenEndsAt(TIMES) };
+  return { knowledge, activity: { ...use, ...seen }, policy };
 }
 
 function stateOf(knowledge: Knowledge): State {

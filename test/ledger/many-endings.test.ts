@@ -93,6 +93,19 @@ describe('endEverywhere()', () => {
     expect(signals.every(({ aborted }) => aborted)).toBe(true);
   });
 
+  test('ends every lease at once, also of the sessions whose turn comes last', async () => {
+    start();
+    const all = people(COUNT);
+    await signIn(all);
+    at += 1;
+    await Promise.all(all.map(ask));
+    const leases = all.map((of) => ledger.lease(of, at, at + MINUTE)!);
+    expect(leases.every((lease) => lease.use(at))).toBe(true);
+    await ledger.endEverywhere(INCIDENT);
+    expect(leases.filter((lease) => lease.use(at))).toEqual([]);
+    await untilTold(COUNT);
+  });
+
   test('shows none of them in a list, and looks none up', async () => {
     start();
     const all = people(COUNT);
@@ -195,9 +208,14 @@ test('what only a notice names is refused before its turn, once, and the others 
   const [other, ofBob] = [token('ann', 'other', { beganAt: at }), token('bob', 'b', { beganAt: at })];
   const signals = await signIn(named);
   await signIn([other, ofBob]);
+  at += 1;
+  await Promise.all(named.map(ask));
+  const leases = named.map((of) => ledger.lease(of, at, at + MINUTE)!);
+  expect(leases.every((lease) => lease.use(at))).toBe(true);
   const cutoff = { ...cutoffAt(START, null), isRestored: true };
   const batch = named.map(({ handle }) => ({ handle, expiresAt: at + MINUTE, until: at + MINUTE }));
   hear({ kind: 'cutoff', user: other.user, cutoff, ended: batch });
+  expect(leases.filter((lease) => lease.use(at))).toEqual([]);
   expect(ledger.health().sessions).toBeGreaterThan(COUNT - 50);
   const last = named.slice(-20);
   expect(new Set(await Promise.all(last.map(ask)))).toEqual(new Set(['session_revoked']));
