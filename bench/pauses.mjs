@@ -1,6 +1,6 @@
 /**
  * The longest pause of the event loop while many sessions end, and what another user's requests wait meanwhile. After
- * `npm run build`: `npm run bench:pauses` (`-- --quick`: a tenth of the sessions; `-- --only=gap`: one scene). Through the
+ * `npm run build`: `npm run bench:pauses` (`-- --quick`: a tenth of the sessions; `-- --only=gap`: a part). Through the
  * public API, with the memory store and with Redis. An idle process on the same core shows what the machine adds.
  */
 
@@ -30,10 +30,10 @@ const SCENES = [
   { name: 'Redis lost its data: endings of one user', scene: 'lossOfOne', ...ONE_USER, areEnded: true, only: 'redis' },
 ];
 
-const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
+const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length) ?? '';
 console.log(`${machine()}; ${show(COUNT)} sessions; all times in ms\n`);
 const rows = [];
-for (const what of SCENES.filter(({ scene }) => only === undefined || scene === only)) {
+for (const what of SCENES.filter(({ scene, name }) => `${scene} ${name}`.includes(only))) {
   for (const store of ['memory', 'redis'].filter((name) => (what.only ?? name) === name)) {
     const { own, gc, raw, idle, before, during, took } = await measure(what, store);
     console.error(what.name, store, own, gc, raw, took);
