@@ -113,6 +113,9 @@ function instance() {
     maxSessionsPerUser: Infinity,
     // All sessions are in use, however long it takes to sign in.
     activityInterval: '1h',
+    // While everybody signs in, a busy machine may let Redis wait.
+    storeTimeout: '5s',
+    revocationBound: '10s',
     clock,
   });
 }
