@@ -20,16 +20,8 @@ import {
   type StandingCutoff,
 } from '../core/record.js';
 import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
-import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from './store.js';
-import type {
-  EndedByCutoff,
-  ListCursor,
-  RevokeOutcome,
-  RevokeRequest,
-  SightAnswer,
-  SightRequest,
-  Tombstone,
-} from './store.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED, compareListed } from './store.js';
+import type { EndedByCutoff, RevokeOutcome, RevokeRequest, SightAnswer, SightRequest, Tombstone } from './store.js';
 
 /** A record with its handle. */
 export interface Kept extends KeptRecord {
@@ -311,13 +303,6 @@ class NotedClients {
   isEmpty(): boolean {
     return this.#notedAt.size === 0;
   }
-}
-
-/** Most recently seen first; those seen at the same time, by handle. */
-export function compareListed(a: ListCursor, b: ListCursor): number {
-  if (a.lastSeenAt !== b.lastSeenAt) return b.lastSeenAt - a.lastSeenAt;
-  if (a.handle === b.handle) return 0;
-  return a.handle < b.handle ? -1 : 1;
 }
 
 function isTombstone(known: Kept | Tombstone | undefined): known is Tombstone {

@@ -7,8 +7,8 @@ import { checkOptions } from '../core/check.js';
 import type { SessionPolicy } from '../core/policy.js';
 import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
-import { compareListed, UserSessions, type Call } from './memory-sessions.js';
-import type { FeedListener, Notice, SessionStore } from './store.js';
+import { UserSessions, type Call } from './memory-sessions.js';
+import { compareListed, type FeedListener, type Notice, type SessionStore } from './store.js';
 
 /** How many users are pruned whenever one is added, so that nobody stays for ever. */
 const PRUNED_IN_PASSING = 2;

@@ -133,6 +133,13 @@ export interface ListCursor {
   readonly handle: string;
 }
 
+/** The order of lists: most recently seen first; those seen at the same time, by handle. */
+export function compareListed(a: ListCursor, b: ListCursor): number {
+  if (a.lastSeenAt !== b.lastSeenAt) return b.lastSeenAt - a.lastSeenAt;
+  if (a.handle === b.handle) return 0;
+  return a.handle < b.handle ? -1 : 1;
+}
+
 export interface SessionPage {
   /** Live sessions, most recently seen first; those seen at the same time, by handle. */
   readonly sessions: readonly SessionRecord[];
@@ -217,7 +224,7 @@ export interface SessionStore {
 
   /**
    * Records a sighting, and resolves to whether the session is live. Creates the record, or updates that of a live session.
-   * Never brings back an ended session: a token that expires later only extends the tombstone. Atomic, one round trip.
+   * Never brings back an ended session: a token that expires later only extends the tombstone. Atomic.
    *
    * Judges by the record and by what the caller knows (`knownUse`). If the record is old or lost, a session that the caller
    * knows to be in use is not idle, and needs no new place under the cap. An ending is dated by when it was due. If a

@@ -1,7 +1,7 @@
 /** What Redis holds of a user, read past the store. */
 
 import { TOMBSTONE } from '../../lib/stores/redis/records.js';
-import { sessionUser } from '../../lib/core/session.js';
+import { HANDLE_PATTERN, sessionUser } from '../../lib/core/session.js';
 import type { ManagedSessions } from '../../lib/index.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 import { ISSUER } from './logins.js';
@@ -17,7 +17,7 @@ export interface Kept {
 export async function keptOf(redis: TestRedis, subject = 'ann'): Promise<Kept> {
   const { key } = sessionUser(ISSUER, subject);
   const kept = (await redis.cli('hgetall', `ms:{${key}}:s`)) as Readonly<Record<string, string>>;
-  const fields = Object.entries(kept);
+  const fields = Object.entries(kept).filter(([field]) => HANDLE_PATTERN.test(field));
   const isTombstone = (text: string): boolean => text.startsWith('t');
   return {
     records: fields.flatMap(([handle, text]) => (isTombstone(text) ? [] : [handle])).sort(),

@@ -1,6 +1,8 @@
 /** The table of verdicts, judged by the core's pure functions, by the memory store, and by the Lua in a real Redis. */
 
-import { decide, expiresAt, rowUntil, tombstoneUntil } from '../../lib/core/policy.js';
+import { Redis } from 'ioredis';
+
+import { decide, expiresAt, LAST_MOMENT, rowUntil, tombstoneUntil } from '../../lib/core/policy.js';
 import {
   endedByCutoff,
   endingCutoff,
@@ -13,7 +15,8 @@ import {
 } from '../../lib/core/record.js';
 import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import { CUTOFF, GLOBAL_CUTOFF, ROW, TIMES, TOMBSTONE } from '../../lib/stores/redis/records.js';
+import { CUTOFF, GLOBAL_CUTOFF, INDEXED_MARK, ROW, TIMES, TOMBSTONE } from '../../lib/stores/redis/records.js';
+import { INDEXED } from '../../lib/stores/redis/session-prelude.js';
 import { redisStore } from '../../lib/stores/redis/store.js';
 import type { SessionStore, SightAnswer } from '../../lib/stores/store.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
@@ -172,32 +175,53 @@ async function arrangeByCalls(store: SessionStore, row: VerdictRow): Promise<Ver
 
 describe('the Lua of the Redis store', () => {
   let redis: TestRedis;
+  let client: Redis;
 
   beforeAll(async () => {
     redis = await startRedis();
+    client = new Redis(redis.url);
   });
-  afterAll(() => redis.stop());
+  afterAll(async () => {
+    client.disconnect();
+    await redis.stop();
+  });
 
   test.each(VERDICTS)('$name', async (row) => {
     await redis.cli('flushall');
     const store = redisStore(redis.url);
     store.configure(SETTINGS);
-    await arrangeByWriting(redis, row);
+    await arrangeByWriting(client, row);
     await store.catchUp();
     await expectVerdict(store, row);
     await store.close();
   });
 });
 
-/** Writes the state of a row as the store keeps it. */
-async function arrangeByWriting(redis: TestRedis, row: VerdictRow): Promise<void> {
+/**
+ * Writes the state of a row as the store keeps it: of a user with an index, because only there a cutoff is not applied to
+ * every record at once.
+ */
+async function arrangeByWriting(client: Redis, row: VerdictRow): Promise<void> {
   const { record, tombstone, cutoff, globalCutoff } = row;
   const key = (part: string): string => `ms:{${USER.key}}:${part}`;
-  if (record !== null) await redis.cli('hset', key('s'), HANDLE, TIMES.write(record));
-  if (record !== null) await redis.cli('hset', key('r'), HANDLE, ROW.write(NO_ROW));
-  if (tombstone !== null) await redis.cli('hset', key('s'), HANDLE, TOMBSTONE.write(tombstone));
-  if (cutoff !== null) await redis.cli('set', key('c'), CUTOFF.write({ ...cutoff, isComplete: false }));
-  if (globalCutoff !== null) await redis.cli('set', 'ms:{feed}:global-cutoff', GLOBAL_CUTOFF.write(globalCutoff));
+  if (record !== null) {
+    const times = TIMES.write(record);
+    times.write(INDEXED_MARK);
+    await client.hset(key('s'), HANDLE, times);
+    await client.hset(key('r'), HANDLE, ROW.write(NO_ROW));
+    await client.zadd(key('i'), -record.lastSeenAt, HANDLE);
+  }
+  if (tombstone !== null) await client.hset(key('s'), HANDLE, TOMBSTONE.write(tombstone));
+  if (record !== null || tombstone !== null) {
+    await client.hset(key('s'), 'due', INDEXED);
+    await client.zadd(key('d'), LAST_MOMENT, HANDLE);
+  }
+  if (cutoff !== null) {
+    const text = CUTOFF.write({ ...cutoff, isComplete: false });
+    await client.set(key('c'), text);
+    if (record !== null || tombstone !== null) await client.hset(key('s'), 'cutoff', text);
+  }
+  if (globalCutoff !== null) await client.set('ms:{feed}:global-cutoff', GLOBAL_CUTOFF.write(globalCutoff));
 }
 
 /** Asks a store that is in the state of the row, before, with and after the token. */

@@ -13,7 +13,8 @@ export interface RedisClient extends SlotMap {
   readonly options: object;
   connect(): Promise<unknown>;
   disconnect(): void;
-  call(command: string, ...args: string[]): Promise<unknown>;
+  call(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
+  callBuffer(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
   pipeline(commands: unknown[][]): { exec(): Promise<[Error | null, unknown][] | null> };
   duplicate(overrides?: object, clusterOverrides?: object): RedisClient;
   on(event: string, listener: (error: Error) => void): unknown;
@@ -385,7 +386,9 @@ export function scriptRunner(connection: RedisConnection, admission: Admission, 
     const operands = [String(keys.length), ...keys, ...script.args(input)];
     const send = async (client: RedisClient) => {
       await admission.pass(client);
-      return script.decode(await evaluate(client, script, operands));
+      const send: Send = (...command) =>
+        script.repliesInBytes ? client.callBuffer(...command) : client.call(...command);
+      return script.decode(await evaluate(send, script, operands));
     };
     return connection.run(send, { onLate, key: keys[0], isEnding });
   };
@@ -409,17 +412,20 @@ export function durableRunner(
   };
 }
 
+/** Sends a command. */
+type Send = (command: string, ...args: (string | Buffer)[]) => Promise<unknown>;
+
 /** By the script's digest, or by its source if the server does not have it, because it was restarted or is another node. */
 export async function evaluate(
-  client: Pick<RedisClient, 'call'>,
-  { sha, lua }: { readonly sha: string; readonly lua: string },
-  operands: readonly string[],
+  send: Send,
+  { sha, lua }: Pick<Script<never, unknown>, 'sha' | 'lua'>,
+  operands: readonly (string | Buffer)[],
 ): Promise<unknown> {
   try {
-    return await client.call('evalsha', sha, ...operands);
+    return await send('evalsha', sha, ...operands);
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return client.call('eval', lua, ...operands);
+    return send('eval', lua, ...operands);
   }
 }
 
@@ -429,7 +435,7 @@ export async function evaluate(
  */
 async function evaluateDurably(
   client: RedisClient,
-  evaluation: readonly string[],
+  evaluation: readonly (string | Buffer)[],
   waiting: readonly string[],
   minReplicas: number,
 ): Promise<unknown> {

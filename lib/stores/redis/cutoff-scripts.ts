@@ -15,16 +15,18 @@ import {
   stringOf,
   type ParametersOf,
 } from './script.js';
-import { BATCH, ENDING, userScript } from './session-prelude.js';
+import { BATCH, ENDING, READING, userScript } from './session-prelude.js';
 
 /**
  * Writes the tombstones of a batch of those sessions on record that the standing cutoff ends. A scan that begins at cursor
  * '0' and returns to '0' has met every field that existed throughout: the cutoff is then complete. Sessions that were put
  * on record meanwhile have survived it.
  */
-const SWEEP = `${ENDING}${CUTOFF.formatter}
+const SWEEP = `${READING}${ENDING}${CUTOFF.formatter}
 local function writeCutoff(...)
-  redis.call('SET', cutoffKey, formatCutoff(cutoff), ...)
+  cutoffText = formatCutoff(cutoff)
+  redis.call('SET', cutoffKey, cutoffText, ...)
+  if redis.call('EXISTS', sessions) == 1 then redis.call('HSET', sessions, 'cutoff', cutoffText) end
 end
 
 local function list(ended, handle, expiresAt, keptUntil)
@@ -35,7 +37,7 @@ end
 
 local function writeTombstoneBatch(cursor)
   local scanned, ended, endedBefore = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}, {}
-  local flat = scanned[2]
+  local flat, toWrite, survivors = scanned[2], {}, {}
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
     if entry and entry.isTombstone and entry.at == ownBeforeAt and entry.origin == origin
@@ -43,14 +45,25 @@ local function writeTombstoneBatch(cursor)
       list(endedBefore, entry.handle, entry.expiresAt, entry.keptUntil)
     end
     local endedBy = entry and not entry.isTombstone and cutoffOf(entry)
-    if not entry or isForgotten(entry) then drop(flat[i])
+    if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
     elseif endedBy then
       local keptUntil = tombstoneUntil(entry)
       if endedBy == cutoff and decide(entry) == 'live' then
         list(ended, entry.handle, expiresAtOf(entry), keptUntil)
       end
-      endByCutoff(entry, endedBy, keptUntil)
+      toWrite[#toWrite + 1] = endingByCutoff(entry, endedBy, keptUntil)
+      if #toWrite == ${BATCH} then
+        writeTombstones(toWrite)
+        toWrite = {}
+      end
+    elseif entry and not entry.isTombstone and entry.survivedCutoffAt < cutoff.at then
+      survivors[#survivors + 1] = entry
     end
+  end
+  writeTombstones(toWrite)
+  for _, survivor in ipairs(survivors) do
+    survivor.survivedCutoffAt = cutoff.at
+    storeTimes(survivor)
   end
   if scanned[1] == '0' then
     cutoff.isComplete = true

@@ -25,7 +25,7 @@ import { decodeNotice } from './notices.js';
 
 /** The members of a connection that the feed uses. ioredis's `Redis` and `Cluster` have them. */
 export interface FeedConnection {
-  call(command: string, ...args: string[]): Promise<unknown>;
+  call(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
   on(event: 'error', listener: (error: Error) => void): unknown;
   /** `-node`: a `Cluster` lost its connection to a node. */
   on(event: 'connect' | '-node', listener: () => void): unknown;
@@ -179,7 +179,11 @@ class RedisFeed implements RevocationFeed {
     const sentAt = elapsed();
     const names = keyList(keys);
     const args = READ.args({ lastId, page: PAGE, known: globalCutoff.text });
-    const reply = evaluate(connection, READ, [String(names.length), ...names, ...args]);
+    const reply = evaluate((...command) => connection.call(...command), READ, [
+      String(names.length),
+      ...names,
+      ...args,
+    ]);
     const reading = READ.decode(await this.#inTime(reply, storeTimeout));
     if (this.#waits.isEnded()) return false;
     this.#listener.clock?.(reading.now, elapsed() - sentAt);

@@ -1,16 +1,18 @@
 /**
- * The strings that Redis holds, described as data: the fields of each kind of string, in order. Both the TypeScript and the
- * Lua that write and read these strings are made from these lists.
+ * What Redis holds, described as data: the fields of each kind of value, in order. Both the TypeScript and the Lua that write
+ * and read these values are made from these lists.
  *
- * The parts of a string are divided by line feeds, which no kept value contains. An empty part stands for null.
+ * The times of a session are doubles, one after the other: every sighting reads and writes them. All else is text, with
+ * parts divided by line feeds, which no kept value contains. An empty part stands for null.
  */
 
 import { LAST_MOMENT } from '../../core/policy.js';
 import type { GlobalCutoff, KeptRow, KeptTimes, StandingCutoff } from '../../core/record.js';
 import type { Ending } from '../../core/session.js';
 import type { Tombstone } from '../store.js';
+import { doubles, NONE, NONE_IN_LUA, unpackInLua } from './script.js';
 
-/** How one part of a string is written and read. `undefined`: the part is not of this kind. */
+/** How one part of a text is written and read. `undefined`: the part is not of this kind. */
 interface Kind<T> {
   write(value: T): string;
   read(part: string): T | undefined;
@@ -21,10 +23,10 @@ interface Kind<T> {
 /** One kind for each property: a list that lacks one does not compile. */
 export type FieldsOf<T> = { readonly [Name in keyof T]-?: Kind<T[Name]> };
 
-export interface Format<T> {
-  write(value: T): string;
-  /** Undefined if the string is not of this format. */
-  read(text: string): T | undefined;
+export interface Format<T, Kept extends string | Buffer = string> {
+  write(value: T): Kept;
+  /** Undefined if the value is not of this format. */
+  read(kept: unknown): T | undefined;
   /** Lua that defines `parse<Name>(text)`, which returns a table or nil. */
   readonly parser: string;
   /** Lua that defines `format<Name>(table)`. */
@@ -93,13 +95,17 @@ local function digits(number)
 end
 `;
 
-export const TIMES_FIELDS: FieldsOf<KeptTimes> = {
-  startedAt: NUMBER,
-  lastSeenAt: NUMBER,
-  lifetime: NUMBER_OR_NULL,
-  tokensEndAt: NUMBER,
-  endsAt: NUMBER_OR_NULL,
-  survivedCutoffAt: NUMBER,
+/** Numbers, of which those marked by `true` may be null. */
+export type NumbersOf<T> = { readonly [Name in keyof T]-?: null extends T[Name] ? true : false };
+
+/** In the order that common-sighting.ts relies on. */
+export const TIMES_FIELDS: NumbersOf<KeptTimes> = {
+  lastSeenAt: false,
+  startedAt: false,
+  tokensEndAt: false,
+  survivedCutoffAt: false,
+  lifetime: true,
+  endsAt: true,
 };
 
 export const ROW_FIELDS: FieldsOf<KeptRow> = {
@@ -132,13 +138,14 @@ export interface KeptCutoff extends StandingCutoff {
   readonly isComplete: boolean;
 }
 
+/** In the order that common-sighting.ts relies on. */
 export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   at: NUMBER,
-  isRestored: FLAG,
-  isComplete: FLAG,
-  priorCutoffAt: NUMBER,
-  isPriorRestored: FLAG,
   except: STRING_OR_NULL,
+  priorCutoffAt: NUMBER,
+  isRestored: FLAG,
+  isPriorRestored: FLAG,
+  isComplete: FLAG,
   by: STRING_OR_NULL,
   reason: STRING,
   origin: STRING,
@@ -151,14 +158,15 @@ export const GLOBAL_CUTOFF_FIELDS: FieldsOf<GlobalCutoff> = {
   reason: STRING,
 };
 
-/** Makes a format. Every string of it begins with `mark`. */
+/** Makes a format of text. Every text of it begins with `mark`. */
 function formatOf<T extends object>(name: string, mark: string, fields: FieldsOf<T>): Format<T> {
   // Object.keys and Object.fromEntries forget the names, which FieldsOf has checked.
   const names = Object.keys(fields) as (keyof T & string)[];
   const each = (write: (field: keyof T & string) => string): string => names.map(write).join(', ');
   return {
     write: (value) => mark + names.map((field) => fields[field].write(value[field])).join('\n'),
-    read(text) {
+    read(kept) {
+      const text = typeof kept === 'string' || Buffer.isBuffer(kept) ? kept.toString() : '';
       const parts = text.slice(mark.length).split('\n');
       if (!text.startsWith(mark) || parts.length !== names.length) return undefined;
       const values = names.map((field, index) => fields[field].read(parts[index] ?? ''));
@@ -180,7 +188,65 @@ end
   };
 }
 
-export const TIMES = formatOf('Times', 'l', TIMES_FIELDS);
+/** What the times of a session begin with; where there is an index, the other. */
+export const MARK = 'l';
+export const INDEXED_MARK = 'L';
+
+/** A format of numbers, which are kept as doubles after a mark. */
+interface NumberFormat<T> extends Format<T, Buffer> {
+  /** In bytes. */
+  readonly length: number;
+  /** Lua where a table would take too long: names of variables, and how to read and write them. Null is NONE in them. */
+  readonly locals: string;
+  readonly fromText: (text: string) => string;
+  readonly toText: (mark: string) => string;
+}
+
+function numbersOf<T extends object>(name: string, fields: NumbersOf<T>): NumberFormat<T> {
+  const names = Object.keys(fields) as (keyof T & string)[];
+  const length = 1 + 8 * names.length;
+  const each = (write: (field: keyof T & string) => string): string => names.map(write).join(', ');
+  const inLua = `'>c1${'d'.repeat(names.length)}'`;
+  return {
+    length,
+    locals: names.join(', '),
+    fromText: (text) => unpackInLua(names.length, text, 2),
+    toText: (mark) => `struct.pack(${inLua}, ${mark}, ${names.join(', ')})`,
+    write: (value) =>
+      doubles(
+        names.map((field) => Math.trunc((value[field] as number | null) ?? NONE)),
+        MARK,
+      ),
+    read(kept) {
+      if (!Buffer.isBuffer(kept) || kept.length !== length) return undefined;
+      const values = names.map((field, index) => {
+        const value = kept.readDoubleBE(1 + 8 * index);
+        return value === NONE && fields[field] ? null : value;
+      });
+      const isRead = isMark(kept[0]) && values.every((value) => value === null || Number.isFinite(value));
+      return isRead ? (Object.fromEntries(names.map((field, index) => [field, values[index]])) as T) : undefined;
+    },
+    parser: `
+local function parse${name}(text)
+  local mark = string.sub(text, 1, 1)
+  if #text ~= ${length} or mark ~= '${MARK}' and mark ~= '${INDEXED_MARK}' then return nil end
+  local ${names.join(', ')} = ${unpackInLua(names.length, 'text', 2)}
+  return { ${each((field) => `${field} = ${fields[field] ? `${field} ~= ${NONE_IN_LUA} and ${field} or nil` : field}`)} }
+end
+`,
+    formatter: `
+local function format${name}(value, mark)
+  return struct.pack(${inLua}, mark, ${each((field) => `value.${field}${fields[field] ? ` or ${NONE_IN_LUA}` : ''}`)})
+end
+`,
+  };
+}
+
+function isMark(byte: number | undefined): boolean {
+  return byte === MARK.charCodeAt(0) || byte === INDEXED_MARK.charCodeAt(0);
+}
+
+export const TIMES = numbersOf<KeptTimes>('Times', TIMES_FIELDS);
 export const ROW = formatOf('Row', '', ROW_FIELDS);
 const FLAT_TOMBSTONE = formatOf('Tombstone', 't', TOMBSTONE_FIELDS);
 export const CUTOFF = formatOf('Cutoff', '', CUTOFF_FIELDS);
@@ -189,8 +255,8 @@ const ANY_GLOBAL_CUTOFF = formatOf('GlobalCutoff', '', GLOBAL_CUTOFF_FIELDS);
 export const TOMBSTONE: Format<KeptTombstone> = {
   ...FLAT_TOMBSTONE,
   write: ({ ending, until }) => FLAT_TOMBSTONE.write({ ...ending, keptUntil: until }),
-  read(text) {
-    const flat = FLAT_TOMBSTONE.read(text);
+  read(kept) {
+    const flat = FLAT_TOMBSTONE.read(kept);
     if (flat === undefined) return undefined;
     const { keptUntil, ...ending } = flat;
     return { ending, until: keptUntil };
@@ -199,8 +265,8 @@ export const TOMBSTONE: Format<KeptTombstone> = {
 
 export const GLOBAL_CUTOFF: Format<GlobalCutoff> = {
   ...ANY_GLOBAL_CUTOFF,
-  read(text) {
-    const cutoff = ANY_GLOBAL_CUTOFF.read(text);
+  read(kept) {
+    const cutoff = ANY_GLOBAL_CUTOFF.read(kept);
     return cutoff !== undefined && cutoff.at > 0 && cutoff.at <= LAST_MOMENT ? cutoff : undefined;
   },
 };

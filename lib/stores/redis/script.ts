@@ -6,76 +6,112 @@ import { createHash } from 'node:crypto';
 export interface Script<In, Out> {
   readonly lua: string;
   readonly sha: string;
-  args(input: In): string[];
+  /** The strings of the reply must come as buffers. */
+  readonly repliesInBytes: boolean;
+  args(input: In): (string | Buffer)[];
   /** @throws TypeError if the reply is not what the script returns. */
   decode(reply: unknown): Out;
 }
 
-/** A named argument: which part of the input it is, and how Lua reads it. */
-export interface Parameter<In> {
-  readonly from: (input: In) => string;
-  readonly lua: (argument: string) => string;
-}
+/** A named argument: which part of the input it is, and how Lua makes a value of what it is passed as. */
+export type Parameter<In> =
+  | { readonly type: 'number'; readonly from: (input: In) => number; readonly lua?: (name: string) => string }
+  | { readonly type: 'string'; readonly from: (input: In) => string };
 
-/** In the order in which they are passed to Lua. */
 export type ParametersOf<In> = Readonly<Record<string, Parameter<In>>>;
 
 export interface ScriptDefinition<In, Out> {
   readonly parameters: ParametersOf<In>;
   /** Further arguments, in Lua from `ARGV[firstOfRest]` on. */
-  readonly rest?: (input: In) => readonly string[];
+  readonly rest?: (input: In) => readonly (string | Buffer)[];
   readonly lua: string;
+  readonly repliesInBytes?: boolean;
   readonly decode: (reply: unknown) => Out;
 }
 
-export function number<In>(from: (input: In) => number): Parameter<In> {
-  return { from: (input) => digitsOf(from(input)), lua: (argument) => `tonumber(${argument})` };
-}
+/** Null where there can only be a number: Lua has it as `NONE`. */
+export const NONE = -Infinity;
+export const NONE_IN_LUA = '-math.huge';
 
 /** @throws RangeError for what Lua would not read back as the same number: a clock may return anything. */
-function digitsOf(value: number): string {
-  const whole = Math.trunc(value);
-  if (!Number.isSafeInteger(whole)) throw new RangeError(`A script was to be given ${value} as a number`);
-  return String(whole);
+export function whole(value: number): number {
+  const integer = Math.trunc(value);
+  if (!Number.isSafeInteger(integer)) throw new RangeError(`A script was to be given ${value} as a number`);
+  return integer;
+}
+
+export function number<In>(from: (input: In) => number): Parameter<In> {
+  return { type: 'number', from: (input) => whole(from(input)) };
 }
 
 /** Null is nil in Lua. */
 export function numberOrNull<In>(from: (input: In) => number | null): Parameter<In> {
   return {
-    from(input) {
-      const value = from(input);
-      return value === null ? '' : digitsOf(value);
-    },
-    lua: (argument) => `tonumber(${argument})`,
+    type: 'number',
+    from: (input) => wholeOrNone(from(input)),
+    lua: (name) => `${name} ~= ${NONE_IN_LUA} and ${name} or nil`,
   };
+}
+
+/** Null stays NONE in Lua. */
+export function numberOrNone<In>(from: (input: In) => number | null): Parameter<In> {
+  return { type: 'number', from: (input) => wholeOrNone(from(input)) };
+}
+
+function wholeOrNone(value: number | null): number {
+  return value === null ? NONE : whole(value);
 }
 
 /** Null is the empty string in Lua. */
 export function string<In>(from: (input: In) => string | null): Parameter<In> {
-  return { from: (input) => from(input) ?? '', lua: (argument) => argument };
+  return { type: 'string', from: (input) => from(input) ?? '' };
 }
 
 export function flag<In>(from: (input: In) => boolean): Parameter<In> {
-  return { from: (input) => (from(input) ? '1' : ''), lua: (argument) => `${argument} == '1'` };
+  return { type: 'number', from: (input) => (from(input) ? 1 : 0), lua: (name) => `${name} == 1` };
 }
 
-/** Makes a script. Its Lua begins with a local variable for each parameter. */
+/**
+ * Makes a script. Its Lua begins with a local variable for each parameter. All numbers are passed in one argument, as
+ * doubles: to make a Lua string of each argument, and a number of the string, takes more of Redis's time than most scripts do.
+ */
 export function script<In, Out>(definition: ScriptDefinition<In, Out>): Script<In, Out> {
-  const { parameters, rest, decode } = definition;
-  const names = Object.keys(parameters);
-  const all = Object.values(parameters);
-  const values = all.map(({ lua }, index) => lua(`ARGV[${index + 1}]`));
+  const { parameters, rest, decode, repliesInBytes = false } = definition;
+  const all = Object.entries(parameters);
+  const numbers = all.flatMap(([name, parameter]) => (parameter.type === 'number' ? [{ name, ...parameter }] : []));
+  const strings = all.flatMap(([name, parameter]) => (parameter.type === 'string' ? [{ name, ...parameter }] : []));
+  const names = numbers.map(({ name }) => name).join(', ');
+  const argument = (index: number): string => `ARGV[${index + 2}]`;
   const lua = [
-    `local ${names.join(', ')} = ${values.join(', ')}`,
-    ...(rest === undefined ? [] : [`local firstOfRest = ${all.length + 1}`]),
+    ...(numbers.length === 0 ? [] : [`local ${names} = ${unpackInLua(numbers.length, 'ARGV[1]')}`]),
+    ...numbers.flatMap(({ name, lua }) => (lua === undefined ? [] : [`${name} = ${lua(name)}`])),
+    ...strings.map(({ name }, index) => `local ${name} = ${argument(index)}`),
+    ...(rest === undefined ? [] : [`local firstOfRest = ${strings.length + 2}`]),
     definition.lua,
   ].join('\n');
   return {
     lua,
     sha: createHash('sha1').update(lua).digest('hex'),
-    args: (input) => [...all.map(({ from }) => from(input)), ...(rest?.(input) ?? [])],
+    repliesInBytes,
+    args: (input) => [
+      doubles(numbers.map(({ from }) => from(input))),
+      ...strings.map(({ from }) => from(input)),
+      ...(rest?.(input) ?? []),
+    ],
     decode,
   };
+}
+
+/** Numbers as bytes: big-endian doubles, after a mark of one byte if there is one. Lua reads them by `struct.unpack`. */
+export function doubles(values: readonly number[], mark = ''): Buffer {
+  const bytes = Buffer.alloc(mark.length + 8 * values.length, mark);
+  for (const [index, value] of values.entries()) bytes.writeDoubleBE(value, mark.length + 8 * index);
+  return bytes;
+}
+
+/** `from`: the position of the first, counted from 1 as Lua does. */
+export function unpackInLua(count: number, argument: string, from = 1): string {
+  return `struct.unpack('>${'d'.repeat(count)}', ${argument}${from === 1 ? '' : `, ${from}`})`;
 }
 
 /** Checks of replies. */
@@ -85,12 +121,13 @@ export function listOf(value: unknown): readonly unknown[] {
 }
 
 export function stringOf(value: unknown): string {
+  if (Buffer.isBuffer(value)) return value.toString();
   if (typeof value !== 'string') throw new TypeError('Redis answered with something other than a string');
   return value;
 }
 
-export function formatted<T>(format: { read(text: string): T | undefined }, value: unknown): T {
-  const read = format.read(stringOf(value));
+export function formatted<T>(format: { read(text: unknown): T | undefined }, value: unknown): T {
+  const read = format.read(value);
   if (read === undefined) throw new TypeError('Redis answered with a string of another format');
   return read;
 }

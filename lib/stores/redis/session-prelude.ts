@@ -1,21 +1,34 @@
 /**
  * What the scripts about the sessions of one user have in common. For Redis 6.2 and later, and Valkey.
  *
- * Everything of one user is in one slot, under five keys, which every script here gets:
+ * Everything of one user is in one slot, under the keys of {@link userKeys}, which every script here gets:
  *
- * - `sessions`: a hash. A field's name is a handle, and its value is the times of a session or a tombstone.
+ * - `sessions`: a hash. A field's name is a handle, and its value is the times of a session or a tombstone. The field `due` is
+ *   when something in the hash, or of the rows, is next to be forgotten, or earlier; or INDEXED. The field `cutoff` is a copy of
+ *   `cutoff`, so that a sighting reads one key less.
  * - `rows`: a hash with the address, user agent and label of each session. Redis itself deletes it, a day after the last
  *   token of the user expired.
- * - `cutoff`: the user's latest cutoff.
- * - `index`: a sorted set of the handles of sessions that have not ended, by `-lastSeenAt` and so in the order of lists. It exists only
- *   once the hash has held more than INDEX_FROM fields. From then on every script maintains it.
+ * - `cutoff`: the user's latest cutoff. It outlives the hash.
  * - `clients`: `key.day` of each noted client, divided by spaces, the last noted first.
+ * - `index` and `due`: sorted sets of handles, once the hash has held more than INDEX_FROM of them. From then on no script
+ *   reads all sessions. `index` has the sessions that may be live, by `-lastSeenAt` and so in the order of lists. `due` has
+ *   all handles, by when each is next to be looked at: see `dueOf`.
  *
  * What the values hold is defined in records.ts. The rules are those of core/policy.ts and core/record.ts.
  */
 
 import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
-import { CAUSES_IN_LUA, CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, TIMES, TOMBSTONE } from './records.js';
+import type { SessionUser } from '../../core/session.js';
+import {
+  CAUSES_IN_LUA,
+  CUTOFF,
+  DIGITS_IN_LUA,
+  GLOBAL_CUTOFF,
+  INDEXED_MARK,
+  MARK,
+  TIMES,
+  TOMBSTONE,
+} from './records.js';
 import type { Tombstone } from '../store.js';
 import {
   formatted,
@@ -29,10 +42,12 @@ import {
   type ScriptDefinition,
 } from './script.js';
 
-/** With more fields than this, a user's sessions are found through the index instead of by reading them all. */
-export const INDEX_FROM = 256;
+/** With more sessions and tombstones than this, a user's sessions are found through the index instead of by reading them all. */
+export const INDEX_FROM = 16;
 /** The most records that one script touches if a user has many. It takes about 2 ms of Redis's time. */
 export const BATCH = 250;
+/** What the field `due` holds once there is an index. So long that Redis finds fields by a table from then on, not one by one. */
+export const INDEXED = 'indexed'.padEnd(65, '.');
 
 /** What every script here gets of the call. */
 export interface Call {
@@ -54,20 +69,42 @@ const CALL: ParametersOf<Call> = {
   origin: string(({ origin }) => origin),
 };
 
+/** In the order in which scripts get them. They have one hash tag, so they are in one slot. */
+export function userKeys(prefix: string, user: SessionUser): string[] {
+  return ['s', 'r', 'i', 'd', 'c', 'k'].map((part) => `${prefix}:{${user.key}}:${part}`);
+}
+
+/** What scripts read first, with the handle that they are about. */
+export const OPENING = openingFor('handle');
+
+function openingFor(handle: string): string {
+  return `local sessions, rows, index, due, cutoffKey, clients = unpack(KEYS)
+local keptText, dueText, cutoffText = unpack(redis.call('HMGET', sessions, ${handle}, 'due', 'cutoff'))
+if not dueText then cutoffText = redis.call('GET', cutoffKey) end
+`;
+}
+
 /**
- * Finds, judges and writes records: what every script here begins with.
- *
- * Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten until both the caller's clock and
- * Redis's agree (`past`).
+ * Finds, judges and writes records. Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten
+ * until both the caller's clock and Redis's agree (`past`).
  */
 const PRELUDE = `${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
-local sessions, rows, cutoffKey, index, clients = unpack(KEYS)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local past = math.min(at, now)
-local isIndexed = redis.call('EXISTS', index) == 1
-local cutoff = parseCutoff(redis.call('GET', cutoffKey) or '')
+local isIndexed, nextDue = dueText == '${INDEXED}', tonumber(dueText or '')
+local cutoff = parseCutoff(cutoffText or '')
 local globalCutoff = parseGlobalCutoff(globalCutoffText)
+
+-- Redis has lost it alone, or evicted it: all is read, and it is made again.
+if isIndexed and redis.call('EXISTS', due) == 0 then
+  isIndexed, nextDue = false, 0
+  redis.call('HSET', sessions, 'due', '0')
+end
+
+local function isHandle(field)
+  return field ~= 'due' and field ~= 'cutoff'
+end
 
 local function parse(handle, text)
   local entry = text and (parseTimes(text) or parseTombstone(text))
@@ -91,14 +128,19 @@ local function expiresAtOf(times)
   return earliest(times.tokensEndAt, times.endsAt)
 end
 
+-- When it expires and when it lapses, each nil if never.
+local function endsOf(times)
+  local latest = latestEnd(times)
+  return latest and latest + clockTolerance, not times.lifetime and times.tokensEndAt + clockTolerance or nil
+end
+
 -- Whether a session is live, and if not, since when. inUseSince is nil unless the session is being used.
 local function decide(record, inUseSince)
-  local latest = latestEnd(record)
-  if latest and at >= latest + clockTolerance then return 'expired', latest + clockTolerance end
+  local expiredAt, lapsedAt = endsOf(record)
+  if expiredAt and at >= expiredAt then return 'expired', expiredAt end
   local idleAt = idleTimeout and record.lastSeenAt + idleTimeout
   if idleAt and (inUseSince or at) >= idleAt then return 'idle', idleAt end
-  local lapsedAt = record.tokensEndAt + clockTolerance
-  if not record.lifetime and at >= lapsedAt then return 'lapsed', lapsedAt end
+  if lapsedAt and at >= lapsedAt then return 'lapsed', lapsedAt end
   return 'live'
 end
 
@@ -117,8 +159,12 @@ local function rowUntil(times)
   return earliest(keptFor(duration, times), latest and latest + clockTolerance + duration)
 end
 
+local function entryUntil(entry)
+  return entry.isTombstone and entry.keptUntil or tombstoneUntil(entry)
+end
+
 local function isForgotten(entry)
-  return (entry.isTombstone and entry.keptUntil or tombstoneUntil(entry)) < past
+  return entryUntil(entry) < past
 end
 
 local function secondOf(moment)
@@ -151,12 +197,37 @@ local function isLive(entry)
   return not entry.isTombstone and not cutoffOf(entry) and decide(entry) == 'live'
 end
 
--- A key lives until both clocks agree that what it holds may be forgotten. Its time to live is never lowered.
-local function keepUntil(key, moment)
+-- When an entry is next to be looked at: when its row may go, and when it may be forgotten. With an index also when the
+-- session may be over. 'past' is then as far behind 'at' as it is now.
+local function dueOf(entry)
+  if isIndexed and not entry.isTombstone then
+    local overAt = earliest(endsOf(entry))
+    if overAt and overAt > at then return overAt end
+  end
+  local hasRow = not entry.isTombstone and rowUntil(entry) >= past
+  return (hasRow and rowUntil(entry) or entryUntil(entry)) + 1 + at - past
+end
+
+-- Of what has just been written.
+local function noteDue(entry)
+  local moment = dueOf(entry)
+  if isIndexed then redis.call('ZADD', due, digits(moment), entry.handle)
+  elseif not nextDue or moment < nextDue then
+    nextDue = moment
+    redis.call('HSET', sessions, 'due', digits(moment))
+    if cutoffText then redis.call('HSET', sessions, 'cutoff', cutoffText) end
+  end
+end
+
+-- Keys live until what they hold may be forgotten. Their time to live is never lowered. The others live as long as the first.
+local function keepUntil(moment, key, ...)
   local ttl = math.max(moment - past, 1)
   if ttl <= redis.call('PTTL', key) then return end
-  redis.call('PEXPIRE', key, digits(ttl))
-  if key == sessions and isIndexed then redis.call('PEXPIRE', index, digits(ttl)) end
+  for _, each in ipairs({ key, ... }) do redis.call('PEXPIREAT', each, digits(now + ttl)) end
+end
+
+local function keepSessionsUntil(moment)
+  if isIndexed then keepUntil(moment, sessions, index, due) else keepUntil(moment, sessions) end
 end
 
 local function unlist(handle)
@@ -167,10 +238,12 @@ local function drop(handle)
   redis.call('HDEL', sessions, handle)
   redis.call('HDEL', rows, handle)
   unlist(handle)
+  if isIndexed then redis.call('ZREM', due, handle) end
 end
 
-local function find(handle)
-  local entry = parse(handle, redis.call('HGET', sessions, handle))
+-- What HGET has read.
+local function found(handle, text)
+  local entry = parse(handle, text)
   if entry and isForgotten(entry) then
     drop(handle)
     return nil
@@ -183,125 +256,143 @@ local function rowOf(entry)
   return not entry.isTombstone and rowUntil(entry) >= past and redis.call('HGET', rows, entry.handle) or nil
 end
 
--- After the times of a new session, indexIfMany() is due.
-local function writeTimes(record)
-  local text = formatTimes(record)
+local function storeTimes(record)
+  local text = formatTimes(record, isIndexed and '${INDEXED_MARK}' or '${MARK}')
   redis.call('HSET', sessions, record.handle, text)
-  if isIndexed then redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
+  return text
+end
+
+-- Of a live session. After those of a new one, indexIfMany() is due.
+local function writeTimes(record)
+  local text = storeTimes(record)
+  if isIndexed and redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) == 1
+    and redis.call('ZCARD', index) == 1 then
+    redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
+  end
   return text
 end
 `;
 
-/** Ends sessions, and reads all sessions of a user. Separate, because a function costs time even if it is not called. */
-export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
--- Makes the index if the hash now has many fields. Prunes while it reads them. Only live sessions are put into it: there
--- may be more sessions that lapsed than the cap looks through.
-local function indexIfMany()
-  if isIndexed or redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
-  local records, flat = {}, redis.call('HGETALL', sessions)
-  for i = 1, #flat, 2 do
-    local entry = parse(flat[i], flat[i + 1])
-    if not entry or isForgotten(entry) then drop(flat[i])
-    elseif isLive(entry) then records[#records + 1] = entry end
-  end
-  if redis.call('HLEN', sessions) <= ${String(INDEX_FROM)} then return end
-  -- A member without a session keeps the index in existence while no session is live.
-  redis.call('ZADD', index, '+inf', '')
-  for _, record in ipairs(records) do redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) end
-  redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
-  isIndexed = true
+/** Reads what is due, or all sessions of a user, and forgets what is over. Separate, because a function costs time even if it is not called. */
+export const READING = `
+-- What people were shown of a session goes before the times by which it is judged.
+local function forgetRow(entry)
+  if not entry.isTombstone and rowUntil(entry) < past then redis.call('HDEL', rows, entry.handle) end
 end
 
-local function writeTombstone(handle, tombstone)
-  local text = formatTombstone(tombstone)
-  redis.call('HSET', sessions, handle, text)
-  redis.call('HDEL', rows, handle)
-  unlist(handle)
-  keepUntil(sessions, tombstone.keptUntil)
+-- Without an index. Returns all entries, and those that are live.
+local function readAll()
+  local all, live, flat = {}, {}, redis.call('HGETALL', sessions)
+  nextDue = nil
+  redis.call('HDEL', sessions, 'due')
+  for i = 1, #flat, 2 do
+    local entry = parse(flat[i], flat[i + 1])
+    if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
+    elseif entry then
+      all[#all + 1] = entry
+      forgetRow(entry)
+      if isLive(entry) then live[#live + 1] = entry end
+    end
+  end
+  for _, entry in ipairs(all) do
+    local moment = dueOf(entry)
+    if not nextDue or moment < nextDue then nextDue = moment end
+  end
+  if nextDue then redis.call('HSET', sessions, 'due', digits(nextDue)) end
+  return all, live
+end
+
+-- With an index: looks at what is due. Afterwards the index has the sessions that are live, and those that are idle.
+-- Returns false if more than a batch was due.
+local function readDue()
+  local handles = redis.call('ZRANGEBYSCORE', due, '-inf', digits(at), 'LIMIT', 0, ${BATCH})
+  if #handles == 0 then return true end
+  local texts = redis.call('HMGET', sessions, unpack(handles))
+  for i, handle in ipairs(handles) do
+    local entry = found(handle, texts[i])
+    if not entry then drop(handle)
+    else
+      if not isLive(entry) then unlist(handle) end
+      forgetRow(entry)
+      noteDue(entry)
+    end
+  end
+  return #handles < ${BATCH}
+end
+
+-- How many handles the hash has.
+local function count()
+  if not isIndexed and not nextDue then return 0 end
+  return redis.call('HLEN', sessions) - (cutoffText and 2 or 1)
+end
+
+-- Makes the index if there now are many.
+local function indexIfMany()
+  if isIndexed or count() <= ${INDEX_FROM} then return end
+  local all, live = readAll()
+  if #all <= ${INDEX_FROM} then return end
+  isIndexed = true
+  redis.call('HSET', sessions, 'due', '${INDEXED}')
+  for _, entry in ipairs(all) do
+    noteDue(entry)
+    if not entry.isTombstone then storeTimes(entry) end
+  end
+  for _, record in ipairs(live) do writeTimes(record) end
+  local ttl = redis.call('PTTL', sessions)
+  redis.call('PEXPIRE', index, ttl)
+  redis.call('PEXPIRE', due, ttl)
+end
+
+local function forgetDue()
+  if isIndexed then readDue() elseif nextDue and at >= nextDue then readAll() end
+end
+`;
+
+/** Ends sessions. Needs READING. */
+export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
+-- Of at most a batch. Each tombstone has its handle, and gets its text.
+local function writeTombstones(tombstones)
+  if #tombstones == 0 then return end
+  local handles, fields, latest = {}, {}, tombstones[1]
+  for i, tombstone in ipairs(tombstones) do
+    tombstone.isTombstone, tombstone.text = true, formatTombstone(tombstone)
+    handles[i], fields[2 * i - 1], fields[2 * i] = tombstone.handle, tombstone.handle, tombstone.text
+    if tombstone.keptUntil > latest.keptUntil then latest = tombstone end
+  end
+  redis.call('HSET', sessions, unpack(fields))
+  redis.call('HDEL', rows, unpack(handles))
+  if isIndexed then redis.call('ZREM', index, unpack(handles)) end
+  for _, tombstone in ipairs(tombstones) do noteDue(tombstone) end
+  keepSessionsUntil(latest.keptUntil)
   indexIfMany()
-  return text
+end
+
+local function writeTombstone(tombstone)
+  writeTombstones({ tombstone })
+  return tombstone.text
 end
 
 local function endingByCutoff(record, endedBy, keptUntil)
-  return { cause = CAUSES.revoked, at = endedBy.at, keptUntil = keptUntil, expiresAt = expiresAtOf(record),
-    by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin }
-end
-
-local function endByCutoff(record, endedBy, keptUntil)
-  return writeTombstone(record.handle, endingByCutoff(record, endedBy, keptUntil))
+  return { handle = record.handle, cause = CAUSES.revoked, at = endedBy.at, keptUntil = keptUntil,
+    expiresAt = expiresAtOf(record), by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin }
 end
 
 -- An ending by the caller; by is empty if nobody is named.
-local function revocationOf(times, by, reason, keptUntil)
-  return { cause = CAUSES.revoked, at = at, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = by,
-    reason = reason, origin = origin }
+local function revocationOf(record, by, reason, keptUntil)
+  return { handle = record.handle, cause = CAUSES.revoked, at = at, keptUntil = keptUntil,
+    expiresAt = expiresAtOf(record), by = by, reason = reason, origin = origin }
 end
 
 -- The ending of a session that has run out.
-local function runOutOf(times, cause, since, keptUntil)
-  return { cause = CAUSES[cause], at = since, keptUntil = keptUntil, expiresAt = expiresAtOf(times), by = '',
-    reason = cause, origin = origin }
+local function runOutOf(record, cause, since, keptUntil)
+  return { handle = record.handle, cause = CAUSES[cause], at = since, keptUntil = keptUntil,
+    expiresAt = expiresAtOf(record), by = '', reason = cause, origin = origin }
 end
 
 local function extendTombstone(tombstone, keptUntil)
   if keptUntil <= tombstone.keptUntil then return tombstone.text end
   tombstone.keptUntil = keptUntil
-  return writeTombstone(tombstone.handle, tombstone)
-end
-
--- Byte by byte: Lua compares strings by the server's locale.
-local function isListedBefore(a, b)
-  if a.lastSeenAt ~= b.lastSeenAt then return a.lastSeenAt > b.lastSeenAt end
-  for i = 1, math.max(#a.handle, #b.handle) do
-    local x, y = string.byte(a.handle, i) or 0, string.byte(b.handle, i) or 0
-    if x ~= y then return x < y end
-  end
-  return false
-end
-
--- The session ran out and nothing ended it: what people were shown of it goes before the times by which it is judged.
-local function dropRowIfOver(record)
-  if rowUntil(record) < past then redis.call('HDEL', rows, record.handle) end
-end
-
--- Without an index: every live session in the order of lists. Prunes while it reads them.
-local function allLive()
-  local all, flat = {}, redis.call('HGETALL', sessions)
-  for i = 1, #flat, 2 do
-    local entry = parse(flat[i], flat[i + 1])
-    if not entry or isForgotten(entry) then drop(flat[i])
-    elseif isLive(entry) then all[#all + 1] = entry
-    elseif not entry.isTombstone then dropRowIfOver(entry) end
-  end
-  table.sort(all, isListedBefore)
-  return all
-end
-
--- With an index: removes what is over from it, so that its length stays the number of live sessions.
-local function retire(entry)
-  if isForgotten(entry) then return drop(entry.handle) end
-  if entry.isTombstone then return unlist(entry.handle) end
-  local endedBy = cutoffOf(entry)
-  if endedBy then return endByCutoff(entry, endedBy, tombstoneUntil(entry)) end
-  local standing, since = decide(entry)
-  if standing == 'expired' then
-    return writeTombstone(entry.handle, runOutOf(entry, standing, since, tombstoneUntil(entry)))
-  end
-  -- A process may know of a later use of an idle session: only a sighting of the session ends it.
-  if standing ~= 'live' then
-    dropRowIfOver(entry)
-    return unlist(entry.handle)
-  end
-end
-
--- With an index no script reads all sessions: a few at random are looked at whenever a session is added.
-local function retireSome(added)
-  if not isIndexed then return end
-  local sample = redis.call('HRANDFIELD', sessions, 16, 'WITHVALUES')
-  for i = 1, #sample, 2 do
-    local entry = parse(sample[i], sample[i + 1])
-    if entry and entry.handle ~= added then retire(entry) end
-  end
+  return writeTombstone(tombstone)
 end
 `;
 
@@ -310,8 +401,21 @@ export function tombstonesOf(flat: unknown): readonly Tombstone[] {
   return groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
 }
 
+export interface UserScriptDefinition<In, Out> extends ScriptDefinition<Call & In, Out> {
+  /**
+   * Lua for the common cases, which runs before the functions of the prelude are defined: that costs more than these cases
+   * do. It returns, or leaves the call to the rest.
+   */
+  readonly first?: string;
+}
+
 /** A script about one user's sessions. */
-export function userScript<In, Out>(definition: ScriptDefinition<Call & In, Out>): Script<Call & In, Out> {
-  const { parameters, lua } = definition;
-  return script<Call & In, Out>({ ...definition, parameters: { ...CALL, ...parameters }, lua: PRELUDE + lua });
+export function userScript<In, Out>(definition: UserScriptDefinition<In, Out>): Script<Call & In, Out> {
+  const { first = '', parameters, lua } = definition;
+  const opening = Object.hasOwn(parameters, 'handle') ? OPENING : openingFor(`''`);
+  return script<Call & In, Out>({
+    ...definition,
+    parameters: { ...CALL, ...parameters },
+    lua: [opening, first, PRELUDE, lua].join(''),
+  });
 }

@@ -1,42 +1,38 @@
 /** The scripts that list, show, label, end and restore the sessions of one user. Each is atomic. */
 
 import { tokenEndsAt } from '../../core/policy.js';
-import { NO_ROW, sessionRecord, type KeptRecord } from '../../core/record.js';
-import { keptLabel, keptText, keptWords, type SessionRecord } from '../../core/session.js';
+import type { KeptRecord } from '../../core/record.js';
+import { keptLabel, keptText, keptWords } from '../../core/session.js';
 import type { ListCursor, RevokeOutcome, RevokeRequest, Tombstone } from '../store.js';
+import type { Found } from './live-records.js';
 import { ORIGIN_LIMIT, ROW, TIMES, TOMBSTONE, type KeptTombstone } from './records.js';
-import { flag, formatted, groupsOf, listOf, number, numberOrNull, string, stringOf } from './script.js';
-import { BATCH, ENDING, tombstonesOf, userScript } from './session-prelude.js';
+import { flag, formatted, listOf, number, numberOrNull, script, string, stringOf } from './script.js';
+import { ENDING, INDEXED, OPENING, READING, tombstonesOf, userScript } from './session-prelude.js';
 
-interface Stretch {
-  readonly sessions: readonly SessionRecord[];
-  /** Where to go on; null at the end. */
+interface Stretch extends Found {
+  /** Where to go on. Null at the end. */
   readonly next: ListCursor | null;
 }
 
-/** The live sessions after `from`, most recently seen first, at most a batch. */
+const ALL = "return { 'all', cutoffText or '', redis.call('HGETALL', sessions), redis.call('HGETALL', rows) }";
+
+/**
+ * What is on record of a user. If there is an index, only the sessions that follow `from` in the order of lists, at most
+ * `limit`. Redis does not judge them: all processes share its time.
+ */
 export const LIST = userScript<{ readonly limit: number; readonly from: ListCursor | null }, Stretch>({
+  first: `
+if dueText ~= '${INDEXED}' and not (dueText and at >= tonumber(dueText)) then ${ALL} end
+`,
+  repliesInBytes: true,
   parameters: {
     limit: number(({ limit }) => limit),
     fromSeenAt: numberOrNull(({ from }) => from?.lastSeenAt ?? null),
     fromHandle: string(({ from }) => from?.handle ?? null),
   },
-  lua: `${ENDING}
-local page = {}
-local function add(entry)
-  page[#page + 1] = entry.handle
-  page[#page + 1] = entry.text
-  page[#page + 1] = rowOf(entry) or ''
-end
-
-if not isIndexed then
-  for _, entry in ipairs(allLive()) do
-    if #page == limit * 3 then break end
-    if not fromSeenAt or isListedBefore({ lastSeenAt = fromSeenAt, handle = fromHandle }, entry) then add(entry) end
-  end
-  return { page, '', '' }
-end
-
+  lua: `${READING}
+forgetDue()
+if not isIndexed then ${ALL} end
 local first = 0
 if fromSeenAt then
   -- That session may have moved or gone: a member that sorts just after it finds the position.
@@ -45,61 +41,74 @@ if fromSeenAt then
   first = redis.call('ZRANK', index, member)
   redis.call('ZREM', index, member)
 end
-local members = redis.call('ZRANGE', index, first, first + ${BATCH - 1}, 'WITHSCORES')
-for i = 1, #members, 2 do
-  local entry = parse(members[i], redis.call('HGET', sessions, members[i]))
-  if entry and isLive(entry) then add(entry) end
-  if #page == limit * 3 then return { page, '', '' } end
-end
-if #members < ${BATCH * 2} or members[#members - 1] == '' then return { page, '', '' } end
-return { page, digits(-tonumber(members[#members])), members[#members - 1] }
+local handles = redis.call('ZRANGE', index, first, first + limit - 1)
+if #handles == 0 then return { 'page', cutoffText or '', {}, {}, {}, '' } end
+local last = #handles == limit and redis.call('ZSCORE', index, handles[limit]) or ''
+return { 'page', cutoffText or '', handles, redis.call('HMGET', sessions, unpack(handles)),
+  redis.call('HMGET', rows, unpack(handles)), last }
 `,
-  /** Reply: handles, times and rows; where to go on, both empty at the end. */
+  /**
+   * Reply: 'all', the cutoff, the two hashes; or 'page', the cutoff, handles, times, rows, and the score of the last handle
+   * if there may be more.
+   */
   decode(reply) {
-    const [flat, seenAt, handle] = listOf(reply);
-    const sessions = groupsOf(flat, 3).map(([of = '', times, row]) => sessionRecord(of, recordOf(times, row)));
-    return {
-      sessions,
-      next: seenAt === '' ? null : { lastSeenAt: Number(stringOf(seenAt)), handle: stringOf(handle) },
-    };
+    const [extent, cutoff, first, second, third, score] = listOf(reply);
+    if (stringOf(extent) === 'all') {
+      const rows = new Map(pairsOf(second));
+      const entries = pairsOf(first).map(([handle, times]) => ({ handle, times, row: rows.get(handle) ?? null }));
+      return { cutoff: stringOf(cutoff), entries, next: null };
+    }
+    const [times, rows] = [listOf(second), listOf(third)];
+    const entries = listOf(first).map((handle, index) => ({
+      handle: stringOf(handle),
+      times: times[index],
+      row: rows[index],
+    }));
+    const last = entries.at(-1);
+    const hasMore = last !== undefined && stringOf(score) !== '';
+    const next = hasMore ? { lastSeenAt: -Number(stringOf(score)), handle: last.handle } : null;
+    return { cutoff: stringOf(cutoff), entries, next };
   },
 });
 
-/** An empty row: Redis has lost it. */
-function recordOf(times: unknown, row: unknown): KeptRecord {
-  return { ...formatted(TIMES, times), ...(row === '' ? NO_ROW : formatted(ROW, row)) };
+/** A hash as Redis returns it. */
+function pairsOf(reply: unknown): [string, unknown][] {
+  const flat = listOf(reply);
+  return Array.from({ length: flat.length / 2 }, (_, index) => [stringOf(flat[2 * index]), flat[2 * index + 1]]);
 }
 
-function decodeFound(reply: unknown): KeptRecord | null {
-  if (reply === null) return null;
-  const [times, row] = listOf(reply);
-  return recordOf(times, row);
-}
-
-/** The record of a live session. */
-export const GET = userScript<{ readonly handle: string }, KeptRecord | null>({
+/** What is on record of a session. */
+export const GET = script<{ readonly handle: string }, Found>({
   parameters: { handle: string(({ handle }) => handle) },
-  lua: `
-local entry = find(handle)
-return entry and isLive(entry) and { entry.text, rowOf(entry) or '' } or false
+  lua: `${OPENING}
+return { handle, cutoffText or '', keptText, redis.call('HGET', rows, handle) }
 `,
-  decode: decodeFound,
+  repliesInBytes: true,
+  decode(reply) {
+    const [handle, cutoff, times, row] = listOf(reply);
+    return { cutoff: stringOf(cutoff), entries: [{ handle: stringOf(handle), times, row }] };
+  },
 });
 
 /** Labels a live session. */
 export const LABEL = userScript<{ readonly handle: string; readonly label: string | null }, KeptRecord | null>({
   parameters: { handle: string(({ handle }) => handle), label: string(({ label }) => keptLabel(label)) },
   lua: `${ROW.parser}${ROW.formatter}
-local entry = find(handle)
+local entry = found(handle, keptText)
 if not entry or not isLive(entry) then return false end
 local row = parseRow(rowOf(entry) or '') or { ip = '', userAgent = '' }
 row.label = label
 local text = formatRow(row)
 redis.call('HSET', rows, entry.handle, text)
-keepUntil(rows, rowUntil(entry))
+keepUntil(rowUntil(entry), rows)
 return { entry.text, text }
 `,
-  decode: decodeFound,
+  repliesInBytes: true,
+  decode(reply) {
+    if (reply === null) return null;
+    const [times, row] = listOf(reply);
+    return { ...formatted(TIMES, times), ...formatted(ROW, row) };
+  },
 });
 
 interface Revoked {
@@ -119,21 +128,21 @@ export const REVOKE = userScript<RevokeRequest, Revoked>({
     tokensEndAt: numberOrNull(({ token }) => (token === undefined ? null : tokenEndsAt(token))),
     endsAt: numberOrNull(({ token }) => token?.sessionEndsAt ?? null),
   },
-  lua: `${ENDING}
+  lua: `${READING}${ENDING}
 local fromToken = hasToken
-  and { startedAt = beganAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt } or nil
-local known = find(handle)
+  and { handle = handle, startedAt = beganAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt } or nil
+local known = found(handle, keptText)
 if not known and not fromToken then return { 'unknown', '' } end
-if not known then retireSome(handle) end
+forgetDue()
 
 local keptUntil = fromToken and tombstoneUntil(fromToken) or 0
 if known and known.isTombstone then return { 'already', extendTombstone(known, keptUntil) } end
 if known then
   keptUntil = math.max(keptUntil, tombstoneUntil(known))
   local endedBy = cutoffOf(known)
-  if endedBy then return { 'already', endByCutoff(known, endedBy, keptUntil) } end
+  if endedBy then return { 'already', writeTombstone(endingByCutoff(known, endedBy, keptUntil)) } end
 end
-return { 'ended', writeTombstone(handle, revocationOf(known or fromToken, by, reason, keptUntil)) }
+return { 'ended', writeTombstone(revocationOf(known or fromToken, by, reason, keptUntil)) }
 `,
   /** Reply: outcome; the tombstone, if any. */
   decode(reply) {
@@ -150,17 +159,20 @@ return { 'ended', writeTombstone(handle, revocationOf(known or fromToken, by, re
 export const RESTORE = userScript<{ readonly tombstones: readonly Tombstone[] }, readonly Tombstone[]>({
   parameters: {},
   rest: ({ tombstones }) => tombstones.flatMap((tombstone) => [tombstone.handle, TOMBSTONE.write(kept(tombstone))]),
-  lua: `${ENDING}
-local missing = {}
+  lua: `${READING}${ENDING}
+forgetDue()
+local missing, toWrite = {}, {}
 for i = firstOfRest, #ARGV, 2 do
-  local lost, known = parse(ARGV[i], ARGV[i + 1]), find(ARGV[i])
+  local lost, known = parse(ARGV[i], ARGV[i + 1]), found(ARGV[i], redis.call('HGET', sessions, ARGV[i]))
   if known and known.isTombstone then extendTombstone(known, lost.keptUntil)
   elseif lost.keptUntil >= past then
     lost.keptUntil = math.max(lost.keptUntil, known and tombstoneUntil(known) or 0)
+    toWrite[#toWrite + 1] = lost
     missing[#missing + 1] = lost.handle
-    missing[#missing + 1] = writeTombstone(lost.handle, lost)
+    missing[#missing + 1] = formatTombstone(lost)
   end
 end
+writeTombstones(toWrite)
 return missing
 `,
   decode: tombstonesOf,

@@ -3,8 +3,15 @@
 import { LRUCache } from 'lru-cache';
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
-import type { SessionRecord, SessionUser } from '../../core/session.js';
-import { CannotTellYet, type EndedByCutoff, type Notice, type SessionStore, type Tombstone } from '../store.js';
+import type { SessionUser } from '../../core/session.js';
+import {
+  CannotTellYet,
+  compareListed,
+  type EndedByCutoff,
+  type Notice,
+  type SessionStore,
+  type Tombstone,
+} from '../store.js';
 import type { Announcer } from './announcer.js';
 import type { RunScript } from './connection.js';
 import {
@@ -16,8 +23,10 @@ import {
   type CutoffToSet,
 } from './cutoff-scripts.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import type { Call } from './session-prelude.js';
+import { liveRecords } from './live-records.js';
+import { userKeys, type Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE } from './session-scripts.js';
+import { COMMON_SIGHTING, mayBeCommon } from './common-sighting.js';
 import { SIGHT } from './sight-script.js';
 
 /** Users whose unacknowledged cutoffs are remembered. */
@@ -52,6 +61,13 @@ export class RedisSessions {
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
       inBackground(this.#options.announcer.announce(endingNotices(user, ended), this.#options.runFirst));
     };
+    if (mayBeCommon(input)) {
+      const keys = this.#keysOf(user).slice(0, input.clientKey == null ? -1 : undefined);
+      const answer = await this.#options.run(COMMON_SIGHTING, keys, input, (late) => {
+        if (late !== null) onLate?.(late);
+      });
+      if (answer !== null) return answer;
+    }
     for (;;) {
       const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {
         announceEnded(late.ended);
@@ -65,23 +81,27 @@ export class RedisSessions {
   };
 
   readonly list: SessionStore['list'] = async (user, { limit, cursor, at, policy }) => {
-    const found: SessionRecord[] = [];
+    const call = this.#call(at, policy);
+    const found: ReturnType<typeof liveRecords> = [];
     let from = cursor;
     do {
-      const input = { ...this.#call(at, policy), limit: limit + 1 - found.length, from };
-      const stretch = await this.#options.run(LIST, this.#keysOf(user), input);
-      found.push(...stretch.sessions);
+      const stretch = await this.#options.run(LIST, this.#keysOf(user), { ...call, limit: limit + 1, from });
+      found.push(
+        ...liveRecords(stretch, call).filter((record) => cursor === null || compareListed(cursor, record) < 0),
+      );
       from = stretch.next;
     } while (from !== null && found.length <= limit);
-    const sessions = found.slice(0, limit);
-    const last = sessions.at(-1);
+    const page = found.sort(compareListed).slice(0, limit);
+    const sessions = page.map((record) => sessionRecord(record.handle, record));
+    const last = page.at(-1);
     const hasMore = found.length > limit && last !== undefined;
     return { sessions, next: hasMore ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null };
   };
 
   readonly get: SessionStore['get'] = async (user, handle, at, policy) => {
-    const record = await this.#options.run(GET, this.#keysOf(user), { ...this.#call(at, policy), handle });
-    return record === null ? null : sessionRecord(handle, record);
+    const found = await this.#options.run(GET, this.#keysOf(user), { handle });
+    const [record] = liveRecords(found, this.#call(at, policy));
+    return record === undefined ? null : sessionRecord(handle, record);
   };
 
   readonly label: SessionStore['label'] = async (user, handle, label, at, policy) => {
@@ -173,9 +193,8 @@ export class RedisSessions {
     }
   }
 
-  /** The keys of a user's scripts. They have one hash tag, so they are in one slot. */
   #keysOf(user: SessionUser): string[] {
-    return ['s', 'r', 'c', 'i', 'k'].map((part) => `${this.#options.prefix}:{${user.key}}:${part}`);
+    return userKeys(this.#options.prefix, user);
   }
 
   #call(at: number, policy: SessionPolicy): Call {

@@ -1,14 +1,14 @@
 /** The script of a sighting: it judges the session, records it, and makes room under the cap. Atomic. */
 
-import { expiresAt, LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
+import { LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
 import { movedFrom } from '../../core/record.js';
 import { IP_LIMIT, keptOrNull, USER_AGENT_LIMIT } from '../../core/session.js';
-import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type SightAnswer, type SightRequest, type Tombstone } from '../store.js';
-import { ROW, TIMES, TOMBSTONE } from './records.js';
-import { flag, formatted, listOf, number, numberOrNull, string } from './script.js';
-import { BATCH, ENDING, tombstonesOf, userScript } from './session-prelude.js';
+import type { SightAnswer, SightRequest, Tombstone } from '../store.js';
+import { MARK, ROW, TOMBSTONE } from './records.js';
+import { flag, formatted, listOf, number, numberOrNull, string, stringOf } from './script.js';
+import { BATCH, ENDING, READING, tombstonesOf, userScript } from './session-prelude.js';
+import { liveAnswer, NOTE_CLIENT, PERSONS_ROW } from './common-sighting.js';
 
-const DAY = 24 * 3600 * 1000;
 /** For this long after Redis was started, no session that was last seen before the start is ended as idle. In milliseconds. */
 const TOLD_WITHIN = 10_000;
 
@@ -23,6 +23,7 @@ interface Sighted {
  * is idle by a record that may be old.
  */
 export const SIGHT = userScript<SightRequest, Sighted>({
+  repliesInBytes: true,
   parameters: {
     handle: string(({ handle }) => handle),
     beganAt: numberOrNull(({ token }) => token.beganAt),
@@ -32,18 +33,18 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
     userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
     byProgram: flag(({ sighting }) => sighting.byProgram === true),
-    maxSessions: numberOrNull(({ policy }) => (Number.isFinite(policy.maxSessions) ? policy.maxSessions : null)),
-    isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
     isTracked: flag(({ track }) => track !== false),
     clientKey: string(({ clientKey }) => clientKey ?? null),
-    inUseSince: number(({ knownUse, sighting }) => knownUse?.inUseSince ?? sighting.at),
+    maxSessions: number(({ policy }) => Math.min(policy.maxSessions, LAST_MOMENT)),
+    isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
+    inUseSince: numberOrNull(({ knownUse }) => knownUse?.inUseSince ?? null),
     knownStartedAt: numberOrNull(({ knownUse }) => knownUse?.known?.startedAt ?? null),
     knownTokensEndAt: numberOrNull(({ knownUse }) => knownUse?.known?.tokensEndAt ?? null),
     knownEndsAt: numberOrNull(({ knownUse }) => knownUse?.known?.endsAt ?? null),
     knownSurvivedCutoffAt: numberOrNull(({ knownUse }) => knownUse?.known?.survivedCutoffAt ?? null),
   },
   lua: `
-local kept = find(handle)
+local kept = found(handle, keptText)
 local wasEnded = kept and kept.isTombstone
 local known, record, keptUntil, cutoffBefore, endedBy, before, beforeSince, standing, standingSince
 local isKeptLonger = not kept
@@ -86,40 +87,12 @@ if not wasEnded then
   standing, standingSince = decide(record)
   if before == 'expired' or before == 'idle' then standing = before end
   if standing == 'live' and not endedBy and not isTracked then
-    return { 'live', formatTimes(record), '', '', {}, '' }
+    return { 'live', formatTimes(record, '${MARK}'), '', '', {}, '' }
   end
 end
-
--- The client on record is a person's: a program does not take its place.
-local isKeptFromProgram = byProgram and string.find(rowBefore, '^\\n[^\\n]*\\n[^\\n]') ~= nil
-
--- The common case: nothing has changed but the time.
-if before == 'live' and standing == 'live' and not endedBy and not isKeptLonger and clientKey == '' then
-  local row = (byProgram and '1' or '') .. '\\n' .. ip .. '\\n' .. userAgent .. '\\n'
-  if isKeptFromProgram or (ip ~= '' and userAgent ~= '' and string.sub(rowBefore, 1, #row) == row) then
-    return { 'live', writeTimes(record), rowBefore, rowBefore, {}, '' }
-  end
-end
-${ROW.parser}${ROW.formatter}
-
-local function noteClient()
-  local today, notes, isKnown = math.floor(at / ${DAY}), {}, ''
-  local noted = redis.call('GET', clients) or ''
-  for note in string.gmatch(noted, '%S+') do
-    local key, day = string.match(note, '^(.*)%.(%d+)$')
-    if day and today - tonumber(day) <= ${CLIENT_NOTED_FOR / DAY} then
-      if key == clientKey then isKnown = '1'
-      elseif #notes < ${CLIENTS_NOTED - 1} then notes[#notes + 1] = note end
-    end
-  end
-  table.insert(notes, 1, clientKey .. '.' .. digits(today))
-  local text = table.concat(notes, ' ')
-  if text ~= noted then redis.call('SET', clients, text, 'PX', ${CLIENT_NOTED_FOR}) end
-  return isKnown
-end
-
+${NOTE_CLIENT}${ROW.parser}${ROW.formatter}
 local function updateRow()
-  if isKeptFromProgram then return rowBefore end
+  if byProgram and string.find(rowBefore, '${PERSONS_ROW}') then return rowBefore end
   local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
   if ip ~= '' then row.ip = ip end
   if userAgent ~= '' then row.userAgent = userAgent end
@@ -128,25 +101,16 @@ local function updateRow()
   if text ~= rowBefore then redis.call('HSET', rows, handle, text) end
   return text
 end
-
--- Rows that are over, of other sessions of this user. Few have any: two at random are looked at with each refreshed token.
-local function dropSomeRows()
-  for _, other in ipairs(redis.call('HRANDFIELD', rows, 2)) do
-    local entry = parse(other, redis.call('HGET', sessions, other))
-    if other ~= handle and not (entry and rowOf(entry)) then redis.call('HDEL', rows, other) end
-  end
-end
-
+${READING}
 local function live(ended)
-  local isKnownClient = clientKey ~= '' and noteClient() or ''
+  local isKnownClient = clientKey == '' and '' or noteClient()
   local row = updateRow()
   local text = writeTimes(record)
   -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
-  if isKeptLonger or rowBefore == '' then keepUntil(rows, rowUntil(record)) end
-  if isKeptLonger then
-    keepUntil(sessions, keptUntil)
-    dropSomeRows()
-  end
+  if isKeptLonger or rowBefore == '' then keepUntil(rowUntil(record), rows) end
+  if isKeptLonger then keepSessionsUntil(keptUntil) end
+  noteDue(record)
+  forgetDue()
   return { 'live', text, rowBefore, row, ended, isKnownClient }
 end
 
@@ -175,11 +139,12 @@ ${ENDING}
 local tombstone = wasEnded and kept
 -- A session that was over before this sighting gets the tombstone that it would have got when it was due.
 if cutoffBefore then
-  tombstone = parse(handle, endByCutoff(known, cutoffBefore, tombstoneUntil(known)))
+  tombstone = endingByCutoff(known, cutoffBefore, tombstoneUntil(known))
 elseif before == 'expired' or before == 'idle' then
-  tombstone = parse(handle, writeTombstone(handle, runOutOf(known, before, beforeSince, tombstoneUntil(known))))
+  tombstone = runOutOf(known, before, beforeSince, tombstoneUntil(known))
 end
 if tombstone then
+  if not wasEnded then writeTombstone(tombstone) end
   local text, needed = tombstone.text, tombstoneUntil({ tokensEndAt = tokensEndAt })
   if needed > tombstone.keptUntil then
     text = extendTombstone(tombstone, math.min(needed + tombstoneFor, ${LAST_MOMENT}))
@@ -197,51 +162,71 @@ if endedBy then
     return endedUnkept(endingByCutoff(record, endedBy, keptUntil))
   end
   -- Otherwise kept even if it was not on record: a token refreshed later would not show when it began.
-  return { 'ended', endByCutoff(record, endedBy, keptUntil) }
+  return { 'ended', writeTombstone(endingByCutoff(record, endedBy, keptUntil)) }
 end
 if standing == 'expired' and known then
-  return { 'ended', writeTombstone(handle, runOutOf(record, standing, standingSince, keptUntil)) }
+  return { 'ended', writeTombstone(runOutOf(record, standing, standingSince, keptUntil)) }
 end
 if standing ~= 'live' then return endedUnkept(runOutOf(record, 'expired', standingSince, keptUntil)) end
 
 local ended = {}
 local function endForRoom(oldest)
-  local tombstone = revocationOf(oldest, '', 'session_limit', tombstoneUntil(oldest))
-  ended[#ended + 1] = oldest.handle
-  ended[#ended + 1] = writeTombstone(oldest.handle, tombstone)
+  local tombstones = {}
+  for i, session in ipairs(oldest) do
+    tombstones[i] = revocationOf(session, '', 'session_limit', tombstoneUntil(session))
+  end
+  writeTombstones(tombstones)
+  for _, tombstone in ipairs(tombstones) do
+    ended[#ended + 1] = tombstone.handle
+    ended[#ended + 1] = tombstone.text
+  end
+end
+
+-- Byte by byte: Lua compares strings by the server's locale.
+local function isListedBefore(a, b)
+  if a.lastSeenAt ~= b.lastSeenAt then return a.lastSeenAt > b.lastSeenAt end
+  for i = 1, math.max(#a.handle, #b.handle) do
+    local x, y = string.byte(a.handle, i) or 0, string.byte(b.handle, i) or 0
+    if x ~= y then return x < y end
+  end
+  return false
 end
 
 local function makeRoom()
-  local all = allLive()
+  if count() < maxSessions then return 'room' end
+  local _, all = readAll()
   if #all < maxSessions then return 'room' end
   if isRefusing then return 'refused' end
-  for i = #all, math.max(maxSessions, 1), -1 do endForRoom(all[i]) end
+  table.sort(all, isListedBefore)
+  endForRoom({ unpack(all, math.max(maxSessions, 1)) })
   return 'room'
 end
 
--- Those seen longest ago come first. In an index longer than a batch, sessions further up that are over count as live
--- until a script meets them.
-local function makeRoomByIndex()
-  -- The member without a session stands for the new one.
-  local excess = redis.call('ZCARD', index) - maxSessions
-  if excess <= 0 then return 'room' end
-  local oldest = {}
-  for _, member in ipairs(redis.call('ZREVRANGE', index, 1, ${BATCH})) do
-    local entry = parse(member, redis.call('HGET', sessions, member))
-    if entry and isLive(entry) then oldest[#oldest + 1] = entry
-    else
-      if entry then retire(entry) else unlist(member) end
-      excess = excess - 1
-    end
+local function liveOf(members)
+  local texts, found = redis.call('HMGET', sessions, unpack(members)), {}
+  for i, member in ipairs(members) do
+    local entry = parse(member, texts[i])
+    if entry and isLive(entry) then found[#found + 1] = entry else unlist(member) end
   end
-  if excess > 0 and isRefusing then return 'refused' end
-  for i = 1, math.min(excess, #oldest) do endForRoom(oldest[i]) end
+  return found
+end
+
+-- Those seen longest ago come first. Among them are those that are idle, and those that a cutoff ended whose tombstones are
+-- not written yet.
+local function makeRoomByIndex()
+  if not readDue() then return 'again' end
+  local excess = redis.call('ZCARD', index) - maxSessions + 1
+  if excess <= 0 then return 'room' end
+  local members = redis.call('ZREVRANGE', index, 0, math.min(excess, ${BATCH}) - 1)
+  local oldest = liveOf(members)
+  if #oldest < #members then return 'again' end
+  if isRefusing then return 'refused' end
+  endForRoom(oldest)
   return excess > #oldest and 'again' or 'room'
 end
 
 if kept then unlist(handle) end
-retireSome(handle)
-if maxSessions and before ~= 'live' then
+if before ~= 'live' then
   local outcome = isIndexed and makeRoomByIndex() or makeRoom()
   if outcome ~= 'room' then return { outcome, '', '', '', ended, '' } end
 end
@@ -251,23 +236,25 @@ return answer
 `,
   /** Reply: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is known. */
   decode(reply) {
-    const [state, text, before, row, flat = [], isKnownClient] = listOf(reply);
+    const [state, kept, before = '', row = '', flat = [], isKnownClient = ''] = listOf(reply);
     const ended = tombstonesOf(flat);
-    if (state === 'again' || state === 'unknown') return { answer: state, ended };
-    if (state === 'refused') return { answer: { state }, ended };
-    if (state === 'ended') return { answer: { state, ...formatted(TOMBSTONE, text) }, ended };
-    const times = formatted(TIMES, text);
-    const { startedAt, endsAt, survivedCutoffAt } = times;
+    switch (stringOf(state)) {
+      case 'again':
+        return { answer: 'again', ended };
+      case 'unknown':
+        return { answer: 'unknown', ended };
+      case 'refused':
+        return { answer: { state: 'refused' }, ended };
+      case 'ended':
+        return { answer: { state: 'ended', ...formatted(TOMBSTONE, kept) }, ended };
+    }
+    const wasThere = stringOf(before) !== '';
     const answer = {
-      state: 'live',
-      startedAt,
-      endsAt,
-      expiresAt: expiresAt(times),
-      created: before === '' && row !== '',
-      knownClient: isKnownClient === '1',
-      moved: before === '' ? null : movedFrom(formatted(ROW, before), formatted(ROW, row)),
-      survivedCutoffAt,
-    } as const;
+      ...liveAnswer(kept),
+      created: !wasThere && stringOf(row) !== '',
+      knownClient: stringOf(isKnownClient) === '1',
+      moved: wasThere ? movedFrom(formatted(ROW, before), formatted(ROW, row)) : null,
+    };
     return { answer, ended };
   },
 });

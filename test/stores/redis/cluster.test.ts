@@ -104,7 +104,8 @@ describe('a Cluster', () => {
       expect(await sight(store, of, 1)).toMatchObject({ state: 'ended' });
       // The durable connection is another, which has not heard of the move.
       expect(await revoke(durable, of, 2)).toBe('ended');
-      expect(await target.cli('hlen', key)).toBe(2);
+      // With the field `due`.
+      expect(await target.cli('hlen', key)).toBe(3);
       await expect(source.cli('hlen', key)).rejects.toThrow(/MOVED/);
       expect(await sight(store, of, 3)).toMatchObject({ state: 'live' });
       expect(

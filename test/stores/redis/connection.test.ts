@@ -27,6 +27,7 @@ class SlowServer {
       connect: async () => undefined,
       disconnect: () => undefined,
       call: () => this.#ask(),
+      callBuffer: () => this.#ask(),
       pipeline: () => ({ exec: async () => null }),
       duplicate: () => this.open(),
       on: () => undefined,

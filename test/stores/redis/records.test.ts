@@ -9,6 +9,8 @@ import {
   CUTOFF,
   DIGITS_IN_LUA,
   GLOBAL_CUTOFF,
+  INDEXED_MARK,
+  MARK,
   ROW,
   TIMES,
   TOMBSTONE,
@@ -89,7 +91,6 @@ const format = <T>(name: string, of: Format<T>, values: fc.Arbitrary<T>): Stored
 });
 
 const ROWS: readonly StoredFormat<unknown>[] = [
-  format('Times', TIMES, times),
   format('Row', ROW, row),
   format('Tombstone', TOMBSTONE, tombstone),
   format('Cutoff', CUTOFF, cutoff),
@@ -143,6 +144,39 @@ describe.each(ROWS)('$name', ({ name, format, values }) => {
         // Whether it is one that can be in force, both ask besides.
         if (isRead || name !== 'GlobalCutoff') expect(await client.eval(lua, 0, text)).toBe(isRead ? 1 : 0);
         if (isRead) expect(format.read(format.write(format.read(text)))).toEqual(format.read(text));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('the times of a session', () => {
+  const ofLua = `${TIMES.parser}${TIMES.formatter}
+local times = parseTimes(ARGV[1])
+return times and formatTimes(times, string.sub(ARGV[1], 1, 1))`;
+
+  test('are read as they were written, by Lua as by TypeScript', async () => {
+    await fc.assert(
+      fc.asyncProperty(times, fc.constantFrom(MARK, INDEXED_MARK), async (value, mark) => {
+        const bytes = TIMES.write(value);
+        bytes.write(mark);
+        expect(TIMES.read(bytes)).toEqual(value);
+        expect(await client.callBuffer('eval', ofLua, '0', bytes)).toEqual(bytes);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('are nothing else', async () => {
+    const bytes = fc.uint8Array({ maxLength: 60 }).map((array) => Buffer.from(array));
+    const texts = hostile.map((text) => Buffer.from(`${MARK}${text}`));
+    const others = tombstone.map((value) => Buffer.from(TOMBSTONE.write(value).padEnd(TIMES.length, 'x')));
+    const marked = (kept: Buffer): boolean => [MARK, INDEXED_MARK].includes(kept.toString('latin1', 0, 1));
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(bytes, texts, others), async (kept) => {
+        fc.pre(kept.length !== TIMES.length || !marked(kept));
+        expect(TIMES.read(kept)).toBeUndefined();
+        expect(await client.callBuffer('eval', ofLua, '0', kept)).toBeNull();
       }),
       { numRuns: 500 },
     );
