@@ -208,13 +208,18 @@ local function dueOf(entry)
   return (hasRow and rowUntil(entry) or entryUntil(entry)) + 1 + at - past
 end
 
--- Of what has just been written.
-local function noteDue(entry)
-  local moment = dueOf(entry)
-  if isIndexed then redis.call('ZADD', due, digits(moment), entry.handle)
-  elseif not nextDue or moment < nextDue then
-    nextDue = moment
-    redis.call('HSET', sessions, 'due', digits(moment))
+-- Of what has just been written: at most a batch.
+local function noteDue(...)
+  local moments, first = {}, nil
+  for i, entry in ipairs({ ... }) do
+    local moment = dueOf(entry)
+    moments[2 * i - 1], moments[2 * i] = digits(moment), entry.handle
+    first = earliest(first, moment)
+  end
+  if isIndexed then redis.call('ZADD', due, unpack(moments))
+  elseif not nextDue or first < nextDue then
+    nextDue = first
+    redis.call('HSET', sessions, 'due', digits(first))
     if cutoffText then redis.call('HSET', sessions, 'cutoff', cutoffText) end
   end
 end
@@ -362,7 +367,7 @@ local function writeTombstones(tombstones)
   redis.call('HSET', sessions, unpack(fields))
   redis.call('HDEL', rows, unpack(handles))
   if isIndexed then redis.call('ZREM', index, unpack(handles)) end
-  for _, tombstone in ipairs(tombstones) do noteDue(tombstone) end
+  noteDue(unpack(tombstones))
   keepSessionsUntil(latest.keptUntil)
   indexIfMany()
 end
