@@ -61,7 +61,7 @@ function newOverAt(sight: Sight): number {
   return Math.min(times.lifetime === null ? times.tokensEndAt : NEVER, latestEnd(times)) + sight.policy.clockTolerance;
 }
 
-/** How long a key must live that holds something until `moment`, by the caller's clock and by the machine's. */
+/** How long a key must live that holds something until `moment`, by the caller's clock and by the machine's. In milliseconds. */
 function lifeUntil(moment: number, at: number): number {
   return moment - Math.min(at, Date.now());
 }
@@ -90,7 +90,6 @@ const NUMBERS: ParametersOf<Sight> = {
   newOverAt: number(newOverAt),
   newLife: number((sight) => lifeUntil(tombstoneUntil(newTimes(sight), sight.policy), sight.at)),
   newRowLife: number((sight) => lifeUntil(rowUntil(newTimes(sight), sight.policy), sight.at)),
-  systemTime: number(() => Date.now()),
   maxSessions: number(({ policy }) => Math.min(policy.maxSessions, NEVER)),
 };
 
@@ -119,7 +118,7 @@ export const PERSONS_ROW = '^\\n[^\\n]*\\n[^\\n]';
 const KEEP_FOR = `
 local function keepFor(life, key, ...)
   if life <= redis.call('PTTL', key) then return end
-  for _, each in ipairs({ key, ... }) do redis.call('PEXPIREAT', each, systemTime + life) end
+  for _, each in ipairs({ key, ... }) do redis.call('PEXPIRE', each, life) end
 end
 `;
 
@@ -204,8 +203,8 @@ else
   else redis.call('HSET', sessions, handle, written, 'due', string.format('%.0f', lookAt)) end
   redis.call('HSET', rows, handle, sightedRow)
   if isNewUser then
-    redis.call('PEXPIREAT', sessions, systemTime + newLife)
-    redis.call('PEXPIREAT', rows, systemTime + newRowLife)
+    redis.call('PEXPIRE', sessions, newLife)
+    redis.call('PEXPIRE', rows, newRowLife)
   else
     ${KEEP_FOR}
     keepFor(newRowLife, rows)
