@@ -1,14 +1,15 @@
 /** The application whose pauses are measured, in a process of its own: `node pauses-app.mjs dist redis-url`. */
 
 import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
+import { subscribe } from 'node:diagnostics_channel';
+import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import process from 'node:process';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
+import { startMeter, stopMeter } from './pause-meter.mjs';
 import { answerQuestions } from './support.mjs';
 
 const [, , dist, redisUrl] = process.argv;
@@ -17,121 +18,137 @@ const { managedSessions, memoryStore, redisStore } = await import(pathToFileURL(
 const ISSUER = 'https://id.example.com/';
 const SECRET = 'a secret for a benchmark, 32 bytes';
 const AT_ONCE = 200;
-const LIVES = 36_000_000;
-const RESOLUTION = 1;
-
-const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
-let longestGc = 0;
-new PerformanceObserver((list) => {
-  for (const { duration } of list.getEntries()) longestGc = Math.max(longestGc, duration);
-}).observe({ entryTypes: ['gc'] });
+const SECOND = 1000;
+const DAY = 24 * 3600 * SECOND;
+/** Of the last event, of the feed that reads it, and of the garbage that is left. */
+const AFTERMATH = 2 * SECOND;
 
 /** The clock of the sessions: endings run out when it is set ahead. */
 let ahead = 0;
 const clock = { now: () => Date.now() + ahead };
 let app;
-let told = 0;
+let signedIn;
+/** Emits the names of events, and of store calls that succeeded. */
+const happened = new EventEmitter();
+subscribe('managed-sessions:store', ({ operation, ok }) => {
+  if (ok) happened.emit(operation);
+});
 
 answerQuestions({
-  /** Signs everybody in, and the one whose requests are measured. */
-  async prepare({ scene, users, perUser, streams }) {
+  /** Signs everybody in. The last one is the one whose requests are measured. */
+  async prepare({ users, perUser, streams, areEnded }) {
     app = instance();
-    app.on('sessionEnded', () => (told += 1));
-    const all = Array.from({ length: users * perUser }, (_, index) => index);
-    const signedIn = [];
-    for (let from = 0; from < all.length; from += AT_ONCE) {
-      const some = all.slice(from, from + AT_ONCE);
-      signedIn.push(...(await Promise.all(some.map((index) => signIn(index, perUser)))));
-    }
-    for (const { session } of signedIn.slice(0, streams)) session.signal.addEventListener('abort', () => undefined);
+    app.on('sessionEnded', () => happened.emit('told'));
     const server = createServer((req, res) => {
       app.optional()(req, res, () => res.end(req.user?.id ?? ''));
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    if (scene === 'runOut' || scene === 'loss') await endAll();
-    if (scene === 'loss') await Promise.all(all.slice(0, AT_ONCE).map((index) => signIn(index, perUser, 'again')));
-    prepared = { signedIn, perUser };
-    told = 0;
-    await pause(500);
-    return { port: server.address().port, token: tokenOf('somebody-else', 'their-session', 60) };
+    // Without an entry, the feed has nothing to lose.
+    await app.revokeAll('nobody');
+    await signIn(users, perUser);
+    for (const { session } of signedIn.slice(0, streams)) session.signal.addEventListener('abort', () => undefined);
+    if (areEnded) {
+      await allTold(() => app.endEverywhere());
+      // Those who sign in now begin after the cutoff, whatever the tolerance.
+      ahead += 2 * 60 * SECOND;
+      const { length } = signedIn;
+      await signIn(AT_ONCE, 1, 'again');
+      signedIn.length = length;
+    }
+    await pause(AFTERMATH);
+    return { port: server.address().port, token: tokenOf('somebody-else', 'their-session') };
   },
+  /** Resolves when everything that the scene causes is done. */
   async run({ scene }) {
-    watch();
+    startMeter();
     const startedAt = performance.now();
     await SCENES[scene]();
     const took = performance.now() - startedAt;
-    await pause(500);
-    return { ...watched(), took };
+    await pause(AFTERMATH);
+    return { ...stopMeter(), took };
   },
-  watch,
-  watched,
+  async endElsewhere() {
+    await instance().revokeAll('user-0');
+  },
+  startMeter,
+  stopMeter,
 });
 
-let prepared;
-
 const SCENES = {
-  async endEverywhere() {
-    await app.endEverywhere();
-    await allTold();
+  endEverywhere: () => allTold(() => app.endEverywhere()),
+  revokeAll: () => allTold(() => app.revokeAll('user-0')),
+  oneByOne: () =>
+    allTold(() =>
+      atOnce(signedIn, AT_ONCE / 20, async ({ session }) => {
+        await app.revoke('user-0', session.handle);
+        await nextTurn();
+      }),
+    ),
+  // Ended by `endElsewhere` of another process.
+  elsewhere: () => allTold(() => undefined),
+  // The sessions in use are sighted again.
+  gap: () => times('sight', signedIn.length, () => redis((client) => client.del('ms:{feed}:epoch'))),
+  async watching() {
+    await pause(10 * SECOND);
   },
-  async revokeAll() {
-    await app.revokeAll('user-0');
-    await allTold();
-  },
-  async oneByOne() {
-    for (let from = 0; from < prepared.signedIn.length; from += AT_ONCE) {
-      const some = prepared.signedIn.slice(from, from + AT_ONCE);
-      await Promise.all(some.map(({ session }) => app.revoke('user-0', session.handle)));
-    }
-    await allTold();
-  },
-  async elsewhere() {
-    const other = instance();
-    await other.revokeAll('user-0');
-    await allTold();
-    await other.close();
-  },
-  async gap() {
-    await redis((client) => client.del('ms:{feed}:epoch'));
-    await pause(15_000);
-  },
+  // Nothing tells of what is forgotten. It happens once a second, which is waited for ten times.
   async runOut() {
-    ahead = 40 * 24 * 3600 * 1000;
-    await pause(15_000);
-    ahead = 0;
+    ahead += 40 * DAY;
+    await pause(10 * SECOND);
   },
-  async loss() {
-    await redis((client) => client.flushall());
-    await pause(20_000);
-  },
+  loss: () => writtenBack(signedIn.length),
+  lossOfOne: () => writtenBack(1),
 };
+
+/** The known endings, by user. */
+function writtenBack(users) {
+  return times('restore', users, () => redis((client) => client.flushall()));
+}
 
 function instance() {
   return managedSessions({
     issuer: { issuer: ISSUER, secret: SECRET, audience: 'shop' },
     store: redisUrl === '' ? memoryStore() : redisStore(redisUrl),
     maxSessionsPerUser: Infinity,
+    // All sessions are in use, however long it takes to sign in.
+    activityInterval: '1h',
+    // While everybody signs in, a busy machine may let Redis wait.
+    storeTimeout: '5s',
+    revocationBound: '10s',
     clock,
   });
 }
 
-function signIn(index, perUser, again = '') {
-  return app.verify(tokenOf(`user-${String(Math.floor(index / perUser))}`, `${again}${String(index)}`, 60));
+async function signIn(users, perUser, prefix = '') {
+  signedIn ??= [];
+  const all = Array.from({ length: users * perUser }, (_, index) => index);
+  await atOnce(all, AT_ONCE, async (index) => {
+    const user = `user-${String(Math.floor(index / perUser))}`;
+    signedIn.push(await app.verify(tokenOf(user, `${prefix}${String(index)}`)));
+  });
 }
 
-async function endAll() {
-  const before = told;
-  for (const index of new Set(prepared?.signedIn ?? [])) void index;
-  await app.endEverywhere();
-  while (told === before) await pause(10);
-  await pause(5000);
-  // Sessions that begin after the cutoff and its tolerance.
-  ahead += 10_000;
+async function atOnce(items, count, act) {
+  for (let from = 0; from < items.length; from += count) await Promise.all(items.slice(from, from + count).map(act));
 }
 
-async function allTold() {
-  while (told < prepared.signedIn.length) await pause(5);
+function allTold(act) {
+  return times('told', signedIn.length, act);
+}
+
+/** Resolves when `act` is done and the event has happened that often. */
+async function times(name, count, act) {
+  const reached = new Promise((resolve) => {
+    let seen = 0;
+    happened.on(name, function note() {
+      seen += 1;
+      if (seen < count) return;
+      happened.off(name, note);
+      resolve();
+    });
+  });
+  await Promise.all([act(), reached]);
 }
 
 async function redis(act) {
@@ -140,21 +157,9 @@ async function redis(act) {
   await client.quit();
 }
 
-function watch() {
-  delay.enable();
-  delay.reset();
-  longestGc = 0;
-}
-
-/** The longest pauses since `watch`, in milliseconds. */
-function watched() {
-  delay.disable();
-  return { pause: delay.max / 1e6 - RESOLUTION, gc: longestGc };
-}
-
-function tokenOf(sub, sid, age) {
-  const iat = Math.floor((clock.now() - age) / 1000);
-  const claims = { iss: ISSUER, aud: 'shop', sub, sid, iat, exp: iat + LIVES / 1000 };
+function tokenOf(sub, sid) {
+  const iat = Math.floor((clock.now() - 60 * SECOND) / SECOND);
+  const claims = { iss: ISSUER, aud: 'shop', sub, sid, iat, exp: iat + DAY / SECOND };
   const input = [{ alg: 'HS256', typ: 'JWT' }, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
     .join('.');

@@ -184,7 +184,7 @@ function isSentAs(rawHeaders: readonly string[] | undefined, name: string, value
   let isSame = false;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const sent = rawHeaders[index] ?? '';
-    if (sent.length !== name.length || sent.toLowerCase() !== name) continue;
+    if (sent.length !== name.length || (sent !== name && sent.toLowerCase() !== name)) continue;
     count += 1;
     isSame = rawHeaders[index + 1] === value;
   }

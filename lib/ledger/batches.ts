@@ -1,7 +1,7 @@
 /** Store calls for many things, a few at a time. */
 
-/** How many calls are in progress at one time. */
-const BATCH = 128;
+/** In progress at one time. Their answers may arrive together, and other requests wait while these are read. */
+const BATCH = 32;
 
 /**
  * Calls the store for each item, in batches, one after the other. Resolves to the items for which it failed. If all of a

@@ -13,7 +13,7 @@ import {
   type GlobalCutoff,
 } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
-import type { Notice, Tombstone } from '../stores/store.js';
+import type { EndedByCutoff, Notice, Tombstone } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
 import { Attribution } from './attribution.js';
@@ -47,8 +47,8 @@ export interface EndingsOptions {
 export class Endings implements KnownEndings {
   readonly #options: EndingsOptions;
   readonly #attribution: Attribution;
-  /** Global cutoffs of which some sessions are not ended yet, the earliest first. */
-  readonly #pending: GlobalCutoff[] = [];
+  /** What ends a session by a cutoff that has not ended all of its sessions yet, the earliest first. */
+  readonly #pending = new Set<(entry: Entry) => void>();
 
   constructor(options: EndingsOptions) {
     this.#options = options;
@@ -86,12 +86,12 @@ export class Endings implements KnownEndings {
 
   /** Whether a session in use may have to be ended first: see {@link settle}. */
   get isBehind(): boolean {
-    return this.#pending.length > 0;
+    return this.#pending.size > 0;
   }
 
-  /** Ends the session now, if a global cutoff ends it and its turn has not come. */
+  /** Ends the session now, if a cutoff ends it and its turn has not come. */
   settle(entry: Entry | undefined): void {
-    if (entry !== undefined) for (const cutoff of this.#pending) this.#cutOffEverywhere(entry, cutoff);
+    if (entry !== undefined) for (const end of this.#pending) end(entry);
   }
 
   onNotice(notice: Notice): void {
@@ -123,19 +123,14 @@ export class Endings implements KnownEndings {
   }
 
   learnGlobalCutoff(cutoff: GlobalCutoff): void {
-    const { globalCutoff, freshness, questions, table, watched, backlog } = this.#options;
+    const { globalCutoff, freshness, questions, table, watched } = this.#options;
     globalCutoff.learn(cutoff);
     freshness.endLeases();
     questions.overtakeAll();
-    this.#pending.push(cutoff);
-    // As of now: the table may let go of a session before its turn comes.
-    const entries = [...table.all(), ...watched.held()];
-    const isWorkedOff = backlog.work(entries, (entry) => this.#cutOffEverywhere(entry, cutoff));
-    void isWorkedOff
-      .catch(() => undefined)
-      .then(() => {
-        this.#pending.splice(this.#pending.indexOf(cutoff), 1);
-      });
+    const end = (entry: Entry): void => {
+      if (endedByGlobalCutoff(cutoff, entry.startedAt, entry.policy)) this.#cutOff(entry, cutoff, true);
+    };
+    this.#endInSlices(oneAfterTheOther(table.all(), watched.held()), end, end);
   }
 
   /** Asks again who ended the sessions of which that is not known yet. */
@@ -161,22 +156,38 @@ export class Endings implements KnownEndings {
 
   #learnCutoff({ user, cutoff, ended: batch }: Extract<Notice, { kind: 'cutoff' }>): void {
     const { clock, ended, table, watched } = this.#options;
-    for (const { handle, expiresAt, until } of batch) {
+    for (const { activity } of table.ofUser(user.key)) activity.endLease();
+    const learn = ({ handle, expiresAt, until }: EndedByCutoff): void => {
       this.learnTombstone(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, 'notice');
-    }
+    };
+    this.#endInSlices(batch, learn, ({ handle }) => {
+      const named = batch.find((one) => one.handle === handle);
+      if (named !== undefined) learn(named);
+    });
     const now = clock.now();
     // An earlier one that is heard later may end what the later one excepted.
     if (ended.cutoffOf(user.key)?.at === cutoff.at) return;
     ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now);
-    for (const entry of new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)])) {
+    // As of now: the store knows which later logins survive it, and this process may not.
+    const known = new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)]);
+    const end = (entry: Entry): void => {
       const { facts } = entry.knowledge;
       if (endedByCutoff(cutoff, entry.handle, facts.startedAt, facts.survivedCutoffAt))
         this.#cutOff(entry, cutoff, false);
-    }
+    };
+    this.#endInSlices(known, end, (entry) => {
+      if (known.has(entry)) end(entry);
+    });
   }
 
-  #cutOffEverywhere(entry: Entry, cutoff: GlobalCutoff): void {
-    if (endedByGlobalCutoff(cutoff, entry.startedAt, entry.policy)) this.#cutOff(entry, cutoff, true);
+  /** `settle` ends a session whose turn has not come. */
+  #endInSlices<Item>(items: Iterable<Item>, end: (item: Item) => void, settle: (entry: Entry) => void): void {
+    const pending = (entry: Entry): void => settle(entry);
+    this.#pending.add(pending);
+    void this.#options.backlog
+      .work(items, end)
+      .catch(() => undefined)
+      .then(() => this.#pending.delete(pending));
   }
 
   #cutOff(entry: Entry, cutoff: GlobalCutoff, isByGlobalCutoff: boolean): void {
@@ -209,4 +220,9 @@ export class Endings implements KnownEndings {
     unwritten.delete(entry);
     entry.end();
   }
+}
+
+function* oneAfterTheOther<Item>(first: Iterable<Item>, second: Iterable<Item>): Generator<Item> {
+  yield* first;
+  yield* second;
 }

@@ -26,6 +26,7 @@ export class Ledger {
   readonly #timer: NodeJS.Timeout;
   #closing: Promise<void> | null = null;
   #isAskingAgain = false;
+  #isReviewing = false;
   #wasDown = false;
 
   constructor(options: LedgerOptions) {
@@ -197,19 +198,30 @@ export class Ledger {
   }
 
   #tick(): void {
-    const { unwritten, watched, runOut, ended, endings, freshness, feed, availability } = this.#parts;
+    const { unwritten, ended, endings, freshness, feed, availability } = this.#parts;
     const now = this.#options.clock.now();
     const isDown = availability.isDown('commands');
     if (this.#wasDown && !isDown) unwritten.flushAll();
     else unwritten.flush(now);
     this.#wasDown = isDown;
-    for (const entry of watched.held()) runOut.check(entry, now);
+    void this.#reviewWatched(now);
     endings.retryAttribution();
     ended.forgetRunOut(now);
     const error = feed.lastError();
     if (freshness.isFeedFresh) availability.noteUp('feed');
     else if (error !== null) availability.noteDown('feed', error);
     if (availability.isLeftAlone) void this.#askAgain();
+  }
+
+  async #reviewWatched(now: number): Promise<void> {
+    if (this.#isReviewing) return;
+    this.#isReviewing = true;
+    const { watched, runOut, backlog } = this.#parts;
+    await backlog.work(watched.held(), (entry) => {
+      watched.review(entry);
+      runOut.check(entry, now);
+    });
+    this.#isReviewing = false;
   }
 
   /** Whatever comes of it is noted. */

@@ -60,14 +60,16 @@ export type Parts = ReturnType<typeof connect>;
 export function connect(options: LedgerOptions) {
   const { store, revocationBound } = options;
   const monotonic = options.monotonic ?? elapsedClock(Date, performance);
+  const backlog = new Backlog(monotonic);
   const known = {
     ...knownOf(options, monotonic),
+    backlog,
     table: new SessionTable(options.entryLimit ?? ENTRY_LIMIT, options.policyOf, (entry) => {
       endings.settle(entry);
       if (entry.activity.isUnwritten) judge.confirmInBackground(entry);
       else if (entry.call === null) answers.releaseIfUnused(entry);
     }),
-    unwritten: new UnwrittenActivity((entry): Promise<void> => judge.confirm(entry)),
+    unwritten: new UnwrittenActivity((entry): Promise<void> => judge.confirm(entry), backlog),
   };
   const { availability, watched } = known;
   const clocks = new ClockComparison({ clockTolerance: 0, ...options });
@@ -147,6 +149,5 @@ function knownOf(options: LedgerOptions, monotonic: () => number) {
       emit('tombstonesDropped', { count });
     }),
     watched: new WatchedEntries(),
-    backlog: new Backlog(monotonic),
   };
 }

@@ -47,8 +47,9 @@ export class SessionTable {
     return this.#entries.peek(entry.handle) === entry;
   }
 
-  all(): Entry[] {
-    return [...this.#entries.values()];
+  /** Also those that are about to be let go of. Sessions may come and go between two steps. */
+  *all(): Generator<Entry> {
+    for (const { entries } of this.#users.values()) yield* entries;
   }
 
   ofUser(userKey: string): Iterable<Entry> {

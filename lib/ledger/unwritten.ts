@@ -1,16 +1,19 @@
 /** Sessions whose last-seen time the store does not know yet. */
 
+import type { Backlog } from './backlog.js';
 import { inBatches } from './batches.js';
 import type { Entry } from './entry.js';
 
 export class UnwrittenActivity {
   readonly #entries = new Set<Entry>();
   readonly #confirm: (entry: Entry) => Promise<void>;
+  readonly #backlog: Pick<Backlog, 'work' | 'soon'>;
   #isFlushing = false;
 
   /** `confirm` sights the session again. Rejects if the store did not take it. */
-  constructor(confirm: (entry: Entry) => Promise<void>) {
+  constructor(confirm: (entry: Entry) => Promise<void>, backlog: Pick<Backlog, 'work' | 'soon'>) {
     this.#confirm = confirm;
+    this.#backlog = backlog;
   }
 
   add(entry: Entry): void {
@@ -49,11 +52,15 @@ export class UnwrittenActivity {
   /** In batches, one after the other: after an outage there may be many. */
   #write(isDue: (entry: Entry) => boolean): void {
     if (this.#isFlushing) return;
-    const due = [...this.#entries].filter((entry) => entry.call === null && isDue(entry));
-    if (due.length === 0) return;
     this.#isFlushing = true;
-    void inBatches(due, this.#confirm).finally(() => {
-      this.#isFlushing = false;
+    const due: Entry[] = [];
+    void this.#backlog.work(this.#entries, (entry) => {
+      if (entry.call === null && isDue(entry)) due.push(entry);
+    });
+    this.#backlog.soon(() => {
+      void inBatches(due, this.#confirm).finally(() => {
+        this.#isFlushing = false;
+      });
     });
   }
 }

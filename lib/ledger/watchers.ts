@@ -6,6 +6,8 @@ import type { Entry } from './entry.js';
 
 /** The most entries without a listener that are held anyway, because `AbortSignal.any()` does not show as a listener. */
 const HELD_UNHEARD = 10_000;
+/** The share of them that is held when there are too many. */
+const KEPT = 0.99;
 
 /**
  * Also finds those that the table has evicted. An entry with a listener is held until its session ends. Of the others, the
@@ -14,12 +16,14 @@ const HELD_UNHEARD = 10_000;
 export class WatchedEntries {
   readonly #byHandle = new Map<string, WeakRef<Entry>>();
   readonly #byUser = new Map<string, Set<string>>();
-  readonly #kept = new Set<Entry>();
+  readonly #heard = new Set<Entry>();
+  /** Oldest first. */
+  readonly #unheard = new Set<Entry>();
 
   add(entry: Entry): void {
     const { user } = entry;
     this.#byHandle.set(entry.handle, new WeakRef(entry));
-    this.#kept.add(entry);
+    this.#holdUnheard(entry);
     const handles = this.#byUser.get(user.key);
     if (handles === undefined) this.#byUser.set(user.key, new Set([entry.handle]));
     else handles.add(entry.handle);
@@ -37,28 +41,41 @@ export class WatchedEntries {
 
   remove({ handle, user }: Entry): void {
     const entry = this.find(handle);
-    if (entry !== undefined) this.#kept.delete(entry);
+    if (entry !== undefined) {
+      this.#heard.delete(entry);
+      this.#unheard.delete(entry);
+    }
     this.#forget(handle, user.key);
   }
 
-  /** The entries that somebody still holds. Forgets the others, and decides again which are held here. */
-  held(): Entry[] {
-    const held: Entry[] = [];
+  /** The entries that somebody still holds. Forgets the others. Entries may come and go between two steps. */
+  *held(): Generator<Entry> {
     for (const [userKey, handles] of this.#byUser) {
       for (const handle of handles) {
         const entry = this.find(handle);
         if (entry === undefined) this.#forget(handle, userKey);
-        else held.push(entry);
+        else yield entry;
       }
     }
-    for (const entry of held) if (isListenedTo(entry)) this.#kept.add(entry);
-    let unheard = this.#kept.size - HELD_UNHEARD;
-    for (const entry of this.#kept) {
-      if (unheard <= 0) break;
-      if (!isListenedTo(entry)) this.#kept.delete(entry);
-      unheard -= 1;
+  }
+
+  /** Notes whether it has a listener by now. */
+  review(entry: Entry): void {
+    if (isListenedTo(entry)) {
+      this.#unheard.delete(entry);
+      this.#heard.add(entry);
+    } else if (this.#heard.delete(entry)) this.#holdUnheard(entry);
+  }
+
+  #holdUnheard(entry: Entry): void {
+    this.#unheard.add(entry);
+    if (this.#unheard.size <= HELD_UNHEARD) return;
+    // Many at once: a Set keeps the slots of deleted values for a while, and a search for its first value passes over them.
+    for (const oldest of this.#unheard) {
+      if (this.#unheard.size <= KEPT * HELD_UNHEARD) break;
+      this.#unheard.delete(oldest);
+      if (isListenedTo(oldest)) this.#heard.add(oldest);
     }
-    return held;
   }
 
   #forget(handle: string, userKey: string): void {

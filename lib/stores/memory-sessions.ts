@@ -38,6 +38,8 @@ export interface Call {
 }
 
 const PRUNE_AT_LEAST = 32;
+/** How many sessions one step of a cutoff looks at: other work has its turn between two steps. */
+const CUTOFF_BATCH = 250;
 
 /** The sessions of one user. */
 export class UserSessions {
@@ -46,6 +48,9 @@ export class UserSessions {
   #cutoff: (StandingCutoff & { readonly until: number }) | null = null;
   /** The number of sessions at which expired ones are pruned again. */
   #pruneAt = PRUNE_AT_LEAST;
+
+  /** Settled when the cutoff has ended all of its sessions. Null: it has. */
+  cuttingOff: Promise<unknown> | null = null;
 
   get cutoff(): StandingCutoff | null {
     return this.#cutoff;
@@ -127,22 +132,32 @@ export class UserSessions {
     return { outcome: cutoff === null ? 'ended' : 'already', tombstone };
   }
 
-  /** Makes tombstones of the sessions that a new cutoff ends. Returns those that were live. */
-  setCutoff(cutoff: Cutoff, call: Call): EndedByCutoff[] {
+  /**
+   * Sets a cutoff, which is in force from the first step on. Then makes tombstones of the sessions that it ends, a batch in
+   * each step, and yields those that were live. Another cutoff must wait until the last step.
+   */
+  *setCutoff(cutoff: Cutoff, call: Call): Generator<EndedByCutoff[]> {
     const { at, policy } = call;
-    this.#cutoff = { ...standingCutoff(this.#cutoff, cutoff), until: at + CUTOFF_FOR };
-    this.prune(call);
-    const ended: EndedByCutoff[] = [];
-    for (const session of this.#byHandle.values()) {
-      const endedBy = isTombstone(session) ? null : this.#cutoffOf(session, call);
-      if (isTombstone(session) || endedBy === null) continue;
-      const { handle } = session;
-      const until = tombstoneUntil(session, policy);
-      const wasLive = endedBy === this.#cutoff && decide(session, policy, at).state === 'live';
-      if (wasLive) ended.push({ handle, expiresAt: expiresAt(session), until });
-      this.#writeTombstone({ handle, ending: endingByCutoff(endedBy, expiresAt(session)), until });
+    const standing = { ...standingCutoff(this.#cutoff, cutoff), until: at + CUTOFF_FOR };
+    this.#cutoff = standing;
+    let [ended, count]: [EndedByCutoff[], number] = [[], 0];
+    for (const [handle, session] of this.#byHandle) {
+      if (count === CUTOFF_BATCH) {
+        yield ended;
+        [ended, count] = [[], 0];
+      }
+      count += 1;
+      const kept = stillKept(session, call);
+      if (kept === undefined) this.#byHandle.delete(handle);
+      if (kept === undefined || isTombstone(kept)) continue;
+      const endedBy = this.#cutoffOf(kept, call);
+      if (endedBy === null) continue;
+      const until = tombstoneUntil(kept, policy);
+      const wasLive = endedBy === standing && decide(kept, policy, at).state === 'live';
+      if (wasLive) ended.push({ handle, expiresAt: expiresAt(kept), until });
+      this.#writeTombstone({ handle, ending: endingByCutoff(endedBy, expiresAt(kept)), until });
     }
-    return ended;
+    yield ended;
   }
 
   /** Writes a tombstone back. Returns it if it was missing. */

@@ -1,10 +1,11 @@
-/** Sessions in the memory of one process: the simplest implementation of the contract. Methods never wait, so each is atomic. */
+/** Sessions in the memory of one process: the simplest implementation of the contract. Methods are atomic, except cutoffs. */
 
 import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { checkOptions } from '../core/check.js';
 import type { SessionPolicy } from '../core/policy.js';
-import { sessionRecord, type GlobalCutoff } from '../core/record.js';
+import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
 import { UserSessions, type Call } from './memory-sessions.js';
 import { compareListed, type FeedListener, type Notice, type SessionStore } from './store.js';
@@ -82,16 +83,14 @@ class MemoryStore implements SessionStore {
     const { at, policy, except } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
-    const cutoff = {
+    const ended = await this.#cutOff(user, sessions, call, () => ({
       at: laterThan(at, sessions.cutoff, this.#globalCutoff),
       except,
       ...keptWords(request),
       origin: this.origin,
       isRestored: false,
-    };
-    const ended = sessions.setCutoff(cutoff, call);
-    this.#announce({ kind: 'cutoff', user, cutoff, ended });
-    return { ended: ended.length };
+    }));
+    return { ended };
   };
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
@@ -100,9 +99,10 @@ class MemoryStore implements SessionStore {
     const sessions = this.#sessionsOf(user, call);
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
     if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
-    if (cutoff !== null && cutoff.at > (sessions.cutoff?.at ?? 0)) {
-      const restored = { ...cutoff, isRestored: true };
-      this.#announce({ kind: 'cutoff', user, cutoff: restored, ended: sessions.setCutoff(restored, call) });
+    if (cutoff !== null) {
+      await this.#cutOff(user, sessions, call, () =>
+        cutoff.at > (sessions.cutoff?.at ?? 0) ? { ...cutoff, isRestored: true } : null,
+      );
     }
     return { missing: missing.length };
   };
@@ -134,6 +134,34 @@ class MemoryStore implements SessionStore {
 
   #call(at: number, policy: SessionPolicy): Call {
     return { at, policy, globalCutoff: this.#globalCutoff, origin: this.origin };
+  }
+
+  /** Not atomic if there are many sessions. The cutoff is in force at once. Resolves to how many live sessions it ended. */
+  async #cutOff(
+    user: SessionUser,
+    sessions: UserSessions,
+    call: Call,
+    cutoffNow: () => Cutoff | null,
+  ): Promise<number> {
+    while (sessions.cuttingOff !== null) await sessions.cuttingOff;
+    const cutoff = cutoffNow();
+    if (cutoff === null) return 0;
+    let isDone = (): void => undefined;
+    sessions.cuttingOff = new Promise<void>((resolve) => (isDone = resolve));
+    let count = 0;
+    let isFirst = true;
+    try {
+      for (const ended of sessions.setCutoff(cutoff, call)) {
+        if (!isFirst) await nextTurn();
+        isFirst = false;
+        this.#announce({ kind: 'cutoff', user, cutoff, ended });
+        count += ended.length;
+      }
+    } finally {
+      sessions.cuttingOff = null;
+      isDone();
+    }
+    return count;
   }
 
   #announce(notice: Notice): void {

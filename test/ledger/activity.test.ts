@@ -2,6 +2,7 @@
 
 import { sessionHandle, sessionUser, type TokenTimes } from '../../lib/core/session.js';
 import { Activity } from '../../lib/ledger/activity.js';
+import { Backlog } from '../../lib/ledger/backlog.js';
 import { Entry } from '../../lib/ledger/entry.js';
 import { UnwrittenActivity } from '../../lib/ledger/unwritten.js';
 import { POLICY } from './simulation.js';
@@ -159,6 +160,7 @@ describe('what the store knows', () => {
 });
 
 describe('the timer', () => {
+  const AT_ONCE = new Backlog(() => 0);
   const USER = sessionUser('https://id.example.com/', 'ann');
 
   function entryDueAt(dueAt: number): Entry {
@@ -175,7 +177,7 @@ describe('the timer', () => {
     const unwritten = new UnwrittenActivity(async (entry) => {
       await Promise.resolve();
       wrote.push(entry);
-    });
+    }, AT_ONCE);
     const [sooner, later] = [entryDueAt(NOW + 1), entryDueAt(NOW + 2)] as const;
     unwritten.add(later);
     unwritten.add(sooner);
@@ -190,6 +192,21 @@ describe('the timer', () => {
     expect(wrote).toEqual([sooner, later, sooner]);
   });
 
+  test('looks for what is due among many in slices', async () => {
+    const [wrote, all] = [new Set<Entry>(), Array.from({ length: 500 }, (_, index) => entryDueAt(NOW + index))];
+    let elapsed = 0;
+    const confirm = async (entry: Entry): Promise<void> => void wrote.add(entry);
+    const unwritten = new UnwrittenActivity(confirm, new Backlog(() => (elapsed += 1)));
+    for (const entry of all) unwritten.add(entry);
+    unwritten.flush(NOW + all.length);
+    expect(elapsed).toBeLessThan(10);
+    for (let turns = 0; wrote.size < all.length; turns += 1) {
+      expect(turns).toBeLessThan(all.length);
+      await new Promise(setImmediate);
+    }
+    expect([...wrote]).toEqual(all);
+  });
+
   test('writes nothing about which the store is being asked, nor twice at one time', async () => {
     const wrote: Entry[] = [];
     let finish = (): void => undefined;
@@ -198,7 +215,7 @@ describe('the timer', () => {
       return new Promise((resolve) => {
         finish = resolve;
       });
-    });
+    }, AT_ONCE);
     const [due, asked] = [entryDueAt(NOW + 1), entryDueAt(NOW + 2)] as const;
     const question = {
       generation: 0,

@@ -184,23 +184,49 @@ test('revokeAll() of a user with many sessions: all are refused at once, and tol
   const signals = await signIn(all);
   await ledger.revokeAll(all[0]!.user, { except: null, reason: 'incident', by: null });
   expect(ended.length).toBeLessThan(50);
+  expect(ledger.health().sessions).toBeGreaterThan(COUNT - 50);
   expect(new Set(await Promise.all(all.map(ask)))).toEqual(new Set(['session_revoked']));
   expect(await untilTold(COUNT)).toBeLessThanOrEqual(50);
   expect(handlesOf(ended)).toEqual(handlesOf(all));
   expect(signals.every(({ aborted }) => aborted)).toBe(true);
 });
 
-describe('a cutoff of one user that is heard after a later one', () => {
-  const SECOND = 1000;
-  const cutoffAt = (moment: number, except: string | null): Cutoff => ({
-    at: moment,
-    except,
-    reason: 'incident',
-    by: null,
-    origin: 'another-store',
-    isRestored: false,
-  });
+const SECOND = 1000;
+const cutoffAt = (moment: number, except: string | null): Cutoff => ({
+  at: moment,
+  except,
+  reason: 'incident',
+  by: null,
+  origin: 'another-store',
+  isRestored: false,
+});
 
+test('what only a notice names is refused before its turn, once, and the others of its user go on', async () => {
+  start();
+  // They began after the cutoff, so it does not show that they ended.
+  const named = Array.from({ length: COUNT }, (_, index) => token('ann', `a${String(index)}`, { beganAt: at }));
+  const [other, ofBob] = [token('ann', 'other', { beganAt: at }), token('bob', 'b', { beganAt: at })];
+  const signals = await signIn(named);
+  await signIn([other, ofBob]);
+  at += 1;
+  await Promise.all(named.map(ask));
+  const leases = named.map((of) => ledger.lease(of, at, at + MINUTE)!);
+  expect(leases.every((lease) => lease.use(at))).toBe(true);
+  const cutoff = { ...cutoffAt(START, null), isRestored: true };
+  const batch = named.map(({ handle }) => ({ handle, expiresAt: at + MINUTE, until: at + MINUTE }));
+  hear({ kind: 'cutoff', user: other.user, cutoff, ended: batch });
+  expect(leases.filter((lease) => lease.use(at))).toEqual([]);
+  expect(ledger.health().sessions).toBeGreaterThan(COUNT - 50);
+  const last = named.slice(-20);
+  expect(new Set(await Promise.all(last.map(ask)))).toEqual(new Set(['session_revoked']));
+  expect(await Promise.all([other, ofBob].map(ask))).toEqual(['live', 'live']);
+  await untilTold(COUNT);
+  expect(handlesOf(ended)).toEqual(handlesOf(named));
+  expect(signals.every(({ aborted }) => aborted)).toBe(true);
+  expect(await Promise.all([other, ofBob].map(ask))).toEqual(['live', 'live']);
+});
+
+describe('a cutoff of one user that is heard after a later one', () => {
   test('ends a session that the later one excepted', async () => {
     start();
     const [old, between] = [token('ann', 'old'), token('ann', 'between', { beganAt: START + 10 * SECOND })];

@@ -116,3 +116,62 @@ describe('a warning that sessions are not shared', () => {
     warn.mockRestore();
   });
 });
+
+describe('a cutoff of a user with many sessions', () => {
+  const COUNT = 1000;
+  const AT = Date.now();
+  let store: SessionStore;
+  let batches: { readonly reason: string; readonly handles: string[] }[];
+
+  beforeEach(async () => {
+    store = memoryStore();
+    batches = [];
+    for (let number = 0; number < COUNT; number += 1) await sight(store, user(1), number, AT);
+    store.feed({
+      notice: (notice) => {
+        if (notice.kind !== 'cutoff') return;
+        batches.push({ reason: notice.cutoff.reason, handles: notice.ended.map((ended) => ended.handle) });
+      },
+      globalCutoff: () => undefined,
+      gap: () => undefined,
+    });
+  });
+
+  const cutOff = (reason: string): ReturnType<SessionStore['revokeAll']> =>
+    store.revokeAll(user(1), { except: null, reason, by: null, at: AT + MINUTE / 2, policy: POLICY });
+  const all = Array.from({ length: COUNT }, (_, number) => handle(number));
+
+  test('is in force at once, and tells of a few sessions in each turn of the event loop', async () => {
+    const state = { isDone: false };
+    const cutting = cutOff('incident').finally(() => (state.isDone = true));
+    const last = await sight(store, user(1), COUNT - 1, AT + MINUTE / 2 + 1);
+    expect(last).toMatchObject({ state: 'ended', ending: { reason: 'incident' } });
+    const request = { limit: 10, cursor: null, at: AT + MINUTE / 2 + 1, policy: POLICY };
+    expect((await store.list(user(1), request)).sessions).toEqual([]);
+    for (let turns = 0; !state.isDone; turns += 1) {
+      const before = batches.length;
+      await new Promise(setImmediate);
+      expect(batches.length - before).toBeLessThanOrEqual(1);
+      expect(turns).toBeLessThan(COUNT);
+    }
+    await cutting;
+    for (const { handles } of batches) expect(handles.length).toBeLessThanOrEqual(COUNT / 4);
+    expect(batches.flatMap(({ handles }) => handles)).toEqual(all.slice(0, -1));
+  });
+
+  test('a later one waits for it, so that each session has one ending', async () => {
+    const ended = await Promise.all([cutOff('first'), cutOff('second')]);
+    expect(ended).toEqual([{ ended: COUNT }, { ended: 0 }]);
+    const first = batches.filter(({ reason }) => reason === 'first');
+    expect(batches.slice(0, first.length)).toEqual(first);
+    expect(first.flatMap(({ handles }) => handles)).toEqual(all);
+  });
+
+  test('a login meanwhile goes on', async () => {
+    const cutting = cutOff('incident');
+    const at = AT + MINUTE / 2 + 1;
+    expect(await sight(store, user(1), COUNT, at)).toMatchObject({ state: 'live' });
+    await cutting;
+    expect(await sight(store, user(1), COUNT, at + 1)).toMatchObject({ state: 'live' });
+  });
+});

@@ -219,19 +219,25 @@ local function dueOf(entry)
   return (hasRow and rowUntil(entry) or entryUntil(entry)) + 1 + at - past
 end
 
-local function addTo(set, score, handle)
-  local isNew = redis.call('ZADD', set, digits(score), handle) == 1
+-- Scores, each with its handle.
+local function addTo(set, ...)
+  local added = redis.call('ZADD', set, ...)
   -- Redis deletes an empty set, with its time to live.
-  if isNew and redis.call('ZCARD', set) == 1 then redis.call('PEXPIRE', set, redis.call('PTTL', sessions)) end
+  if added > 0 and redis.call('ZCARD', set) == added then redis.call('PEXPIRE', set, redis.call('PTTL', sessions)) end
 end
 
--- Of what has just been written.
-local function noteDue(entry)
-  local moment = dueOf(entry)
-  if isIndexed then addTo(due, moment, entry.handle)
-  elseif not nextDue or moment < nextDue then
-    nextDue = moment
-    redis.call('HSET', sessions, 'due', digits(moment))
+-- Of what has just been written: at most a batch.
+local function noteDue(...)
+  local moments, first = {}, nil
+  for i, entry in ipairs({ ... }) do
+    local moment = dueOf(entry)
+    moments[2 * i - 1], moments[2 * i] = digits(moment), entry.handle
+    first = earliest(first, moment)
+  end
+  if isIndexed then addTo(due, unpack(moments))
+  elseif not nextDue or first < nextDue then
+    nextDue = first
+    redis.call('HSET', sessions, 'due', digits(first))
     if cutoffText then redis.call('HSET', sessions, 'cutoff', cutoffText) end
   end
 end
@@ -275,7 +281,7 @@ end
 -- Of a live session. After those of a new one, indexIfMany() is due.
 local function writeTimes(record)
   local text = storeTimes(record)
-  if isIndexed then addTo(index, -record.lastSeenAt, record.handle) end
+  if isIndexed then addTo(index, digits(-record.lastSeenAt), record.handle) end
   return text
 end
 `;
@@ -369,7 +375,7 @@ local function writeTombstones(tombstones)
   redis.call('HSET', sessions, unpack(fields))
   redis.call('HDEL', rows, unpack(handles))
   if isIndexed then redis.call('ZREM', index, unpack(handles)) end
-  for _, tombstone in ipairs(tombstones) do noteDue(tombstone) end
+  noteDue(unpack(tombstones))
   keepSessionsUntil(latest.keptUntil)
   indexIfMany()
 end

@@ -37,7 +37,7 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     clientKey: string(({ clientKey }) => clientKey ?? null),
     maxSessions: number(({ policy }) => Math.min(policy.maxSessions, LAST_MOMENT)),
     isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
-    inUseSince: numberOrNull(({ knownUse }) => knownUse?.inUseSince ?? null),
+    inUseSince: number(({ knownUse, sighting }) => knownUse?.inUseSince ?? sighting.at),
     knownStartedAt: numberOrNull(({ knownUse }) => knownUse?.known?.startedAt ?? null),
     knownTokensEndAt: numberOrNull(({ knownUse }) => knownUse?.known?.tokensEndAt ?? null),
     knownEndsAt: numberOrNull(({ knownUse }) => knownUse?.known?.endsAt ?? null),
