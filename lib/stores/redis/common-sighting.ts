@@ -21,7 +21,7 @@ import {
   stringOf,
   type ParametersOf,
 } from './script.js';
-import { INDEX_FROM, INDEXED, type Call } from './session-prelude.js';
+import { INDEX_FROM, INDEXED, KEEPING, type Call } from './session-prelude.js';
 
 type Sight = Call & SightRequest;
 
@@ -61,11 +61,6 @@ function newOverAt(sight: Sight): number {
   return Math.min(times.lifetime === null ? times.tokensEndAt : NEVER, latestEnd(times)) + sight.policy.clockTolerance;
 }
 
-/** How long a key must live that holds something until `moment`, by the caller's clock and by the machine's. In milliseconds. */
-function lifeUntil(moment: number, at: number): number {
-  return moment - Math.min(at, Date.now());
-}
-
 /** A new row. Without the label, it is the beginning of any row with this client. */
 function newRow({ sighting }: Sight): string {
   const ip = keptOrNull(sighting.ip, IP_LIMIT);
@@ -88,8 +83,8 @@ const NUMBERS: ParametersOf<Sight> = {
   byProgram: flag(({ sighting }) => sighting.byProgram === true),
   beginsAt: number((sight) => newTimes(sight).startedAt),
   newOverAt: number(newOverAt),
-  newLife: number((sight) => lifeUntil(tombstoneUntil(newTimes(sight), sight.policy), sight.at)),
-  newRowLife: number((sight) => lifeUntil(rowUntil(newTimes(sight), sight.policy), sight.at)),
+  newUntil: number((sight) => tombstoneUntil(newTimes(sight), sight.policy)),
+  newRowUntil: number((sight) => rowUntil(newTimes(sight), sight.policy)),
   maxSessions: number(({ policy }) => Math.min(policy.maxSessions, NEVER)),
 };
 
@@ -113,14 +108,6 @@ end
 
 /** A Lua pattern of the rows that have a person's client: a program does not take its place. */
 export const PERSONS_ROW = '^\\n[^\\n]*\\n[^\\n]';
-
-/** The time to live of a key is never lowered. The others live as long as the first. */
-const KEEP_FOR = `
-local function keepFor(life, key, ...)
-  if life <= redis.call('PTTL', key) then return end
-  for _, each in ipairs({ key, ... }) do redis.call('PEXPIRE', each, life) end
-end
-`;
 
 /** The answer, or null: it is none of the common cases, and nothing was written. */
 export const COMMON_SIGHTING = script<Sight, SightAnswer | null>({
@@ -169,9 +156,9 @@ if kept then
     if isIndexed and redis.call('ZADD', index, 'XX', 'CH', -at, handle) == 0 then return false end
     lastSeenAt = math.max(lastSeenAt, at)
     if isRefreshed then
-      ${KEEP_FOR}
-      keepFor(newLife, sessions)
-      keepFor(newRowLife, rows)
+      ${KEEPING}
+      keepUntil(newUntil, sessions)
+      keepUntil(newRowUntil, rows)
       tokensEndAt = lastTokenEnd
     end
     written = ${TIMES.toText('mark')}
@@ -182,7 +169,7 @@ else
   if not mayBeNew or beginsAt <= endedIfBegunBy then return false end
   local dueText, cutoffText = unpack(redis.call('HMGET', sessions, 'due', 'cutoff'))
   local isNewUser = not dueText
-  if isNewUser then cutoffText = redis.call('GET', cutoffKey) end
+  if isNewUser then cutoffText = redis.call('GET', cutoffKey) or cutoffText end
   local cutoffAt = cutoffText and tonumber(string.match(cutoffText, '^(%d+)\\n')) or 0
   if beginsAt < cutoffAt or isNewUser and cutoffText then return false end
 
@@ -190,7 +177,9 @@ else
   if isIndexed then
     local live = redis.call('ZCARD', index)
     if live == 0 or live >= maxSessions then return false end
-    if #redis.call('ZRANGEBYSCORE', due, '-inf', at, 'LIMIT', 0, 1) > 0 then return false end
+    local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+    -- Something is due, or Redis has lost it alone.
+    if not first[2] or tonumber(first[2]) <= at then return false end
   elseif dueAt then
     local count = redis.call('HLEN', sessions) - (cutoffText and 2 or 1)
     if at >= dueAt or count >= maxSessions or count >= ${INDEX_FROM} then return false end
@@ -198,21 +187,21 @@ else
 
   local ${TIMES.locals} = at, beginsAt, lastTokenEnd, cutoffAt, lifetimeOrNone, endsAtOrNone
   state, written = 'new', ${TIMES.toText(`isIndexed and '${INDEXED_MARK}' or '${MARK}'`)}
-  local lookAt = at + newRowLife + 1
+  ${KEEPING}
+  local lookAt = newRowUntil + 1 + at - past
   if isIndexed or dueAt and dueAt <= lookAt then redis.call('HSET', sessions, handle, written)
   else redis.call('HSET', sessions, handle, written, 'due', string.format('%.0f', lookAt)) end
   redis.call('HSET', rows, handle, sightedRow)
   if isNewUser then
-    redis.call('PEXPIRE', sessions, newLife)
-    redis.call('PEXPIRE', rows, newRowLife)
+    redis.call('PEXPIREAT', sessions, now + newUntil - past)
+    redis.call('PEXPIREAT', rows, now + newRowUntil - past)
   else
-    ${KEEP_FOR}
-    keepFor(newRowLife, rows)
+    keepUntil(newRowUntil, rows)
     if isIndexed then
       redis.call('ZADD', index, -at, handle)
       redis.call('ZADD', due, newOverAt, handle)
-      keepFor(newLife, sessions, index, due)
-    else keepFor(newLife, sessions) end
+      keepUntil(newUntil, sessions, index, due)
+    else keepUntil(newUntil, sessions) end
   end
   if clientKey == '' then return { state, written, '' } end
 end

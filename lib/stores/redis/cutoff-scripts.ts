@@ -23,9 +23,9 @@ import { BATCH, ENDING, READING, userScript } from './session-prelude.js';
  * on record meanwhile have survived it.
  */
 const SWEEP = `${READING}${ENDING}${CUTOFF.formatter}
-local function writeCutoff(...)
+local function writeCutoff()
   cutoffText = formatCutoff(cutoff)
-  redis.call('SET', cutoffKey, cutoffText, ...)
+  redis.call('SET', cutoffKey, cutoffText, 'PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
   if redis.call('EXISTS', sessions) == 1 then redis.call('HSET', sessions, 'cutoff', cutoffText) end
 end
 
@@ -67,7 +67,7 @@ local function writeTombstoneBatch(cursor)
   end
   if scanned[1] == '0' then
     cutoff.isComplete = true
-    writeCutoff('KEEPTTL')
+    writeCutoff()
   end
   return scanned[1], ended, endedBefore
 end
@@ -164,7 +164,7 @@ local earliest = math.max(before and before.at or 0, globalCutoff and globalCuto
 cutoff = { at = newAt or math.max(math.min(now, at), earliest), isRestored = newAt ~= nil, isComplete = false,
   priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, except = newExcept, by = newBy, reason = newReason,
   origin = newOrigin }
-writeCutoff('PX', digits(math.max(${CUTOFF_FOR}, redis.call('PTTL', sessions))))
+writeCutoff()
 ownBeforeAt = isRepeated and before and before.origin == origin and before.at or 0
 local goesOn, ended, endedBefore = writeTombstoneBatch('0')
 return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBeforeAt),

@@ -80,18 +80,29 @@ export const OPENING = openingFor('handle');
 function openingFor(handle: string): string {
   return `local sessions, rows, index, due, cutoffKey, clients = unpack(KEYS)
 local keptText, dueText, cutoffText = unpack(redis.call('HMGET', sessions, ${handle}, 'due', 'cutoff'))
-if not dueText then cutoffText = redis.call('GET', cutoffKey) end
+if not dueText then cutoffText = redis.call('GET', cutoffKey) or cutoffText end
 `;
 }
 
 /**
- * Finds, judges and writes records. Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten
- * until both the caller's clock and Redis's agree (`past`).
+ * What is forgotten when. Whether a session is over is judged by the caller's clock (`at`). Nothing is forgotten until both
+ * the caller's clock and Redis's agree (`past`).
  */
-const PRELUDE = `${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
+export const KEEPING = `
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local past = math.min(at, now)
+
+-- Keys live until what they hold may be forgotten. Their time to live is never lowered. The others live as long as the first.
+local function keepUntil(moment, key, ...)
+  local ttl = math.max(moment - past, 1)
+  if ttl <= redis.call('PTTL', key) then return end
+  for _, each in ipairs({ key, ... }) do redis.call('PEXPIREAT', each, now + ttl) end
+end
+`;
+
+/** Finds, judges and writes records. */
+const PRELUDE = `${KEEPING}${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
 local isIndexed, nextDue = dueText == '${INDEXED}', tonumber(dueText or '')
 local cutoff = parseCutoff(cutoffText or '')
 local globalCutoff = parseGlobalCutoff(globalCutoffText)
@@ -208,6 +219,13 @@ local function dueOf(entry)
   return (hasRow and rowUntil(entry) or entryUntil(entry)) + 1 + at - past
 end
 
+-- Scores, each with its handle.
+local function addTo(set, ...)
+  local added = redis.call('ZADD', set, ...)
+  -- Redis deletes an empty set, with its time to live.
+  if added > 0 and redis.call('ZCARD', set) == added then redis.call('PEXPIRE', set, redis.call('PTTL', sessions)) end
+end
+
 -- Of what has just been written: at most a batch.
 local function noteDue(...)
   local moments, first = {}, nil
@@ -216,19 +234,12 @@ local function noteDue(...)
     moments[2 * i - 1], moments[2 * i] = digits(moment), entry.handle
     first = earliest(first, moment)
   end
-  if isIndexed then redis.call('ZADD', due, unpack(moments))
+  if isIndexed then addTo(due, unpack(moments))
   elseif not nextDue or first < nextDue then
     nextDue = first
     redis.call('HSET', sessions, 'due', digits(first))
     if cutoffText then redis.call('HSET', sessions, 'cutoff', cutoffText) end
   end
-end
-
--- Keys live until what they hold may be forgotten. Their time to live is never lowered. The others live as long as the first.
-local function keepUntil(moment, key, ...)
-  local ttl = math.max(moment - past, 1)
-  if ttl <= redis.call('PTTL', key) then return end
-  for _, each in ipairs({ key, ... }) do redis.call('PEXPIREAT', each, digits(now + ttl)) end
 end
 
 local function keepSessionsUntil(moment)
@@ -270,10 +281,7 @@ end
 -- Of a live session. After those of a new one, indexIfMany() is due.
 local function writeTimes(record)
   local text = storeTimes(record)
-  if isIndexed and redis.call('ZADD', index, digits(-record.lastSeenAt), record.handle) == 1
-    and redis.call('ZCARD', index) == 1 then
-    redis.call('PEXPIRE', index, redis.call('PTTL', sessions))
-  end
+  if isIndexed then addTo(index, digits(-record.lastSeenAt), record.handle) end
   return text
 end
 `;

@@ -170,6 +170,7 @@ end
 if standing ~= 'live' then return endedUnkept(runOutOf(record, 'expired', standingSince, keptUntil)) end
 
 local ended = {}
+-- Beginning with the one seen longest ago.
 local function endForRoom(oldest)
   local tombstones = {}
   for i, session in ipairs(oldest) do
@@ -183,11 +184,11 @@ local function endForRoom(oldest)
 end
 
 -- Byte by byte: Lua compares strings by the server's locale.
-local function isListedBefore(a, b)
-  if a.lastSeenAt ~= b.lastSeenAt then return a.lastSeenAt > b.lastSeenAt end
+local function isListedAfter(a, b)
+  if a.lastSeenAt ~= b.lastSeenAt then return a.lastSeenAt < b.lastSeenAt end
   for i = 1, math.max(#a.handle, #b.handle) do
     local x, y = string.byte(a.handle, i) or 0, string.byte(b.handle, i) or 0
-    if x ~= y then return x < y end
+    if x ~= y then return x > y end
   end
   return false
 end
@@ -197,8 +198,8 @@ local function makeRoom()
   local _, all = readAll()
   if #all < maxSessions then return 'room' end
   if isRefusing then return 'refused' end
-  table.sort(all, isListedBefore)
-  endForRoom({ unpack(all, math.max(maxSessions, 1)) })
+  table.sort(all, isListedAfter)
+  endForRoom({ unpack(all, 1, #all + 1 - math.max(maxSessions, 1)) })
   return 'room'
 end
 
