@@ -154,15 +154,14 @@ if kept then
   -- A sighting may be older than the last one.
   if at > lastSeenAt or isRefreshed then
     if isIndexed and redis.call('ZADD', index, 'XX', 'CH', -at, handle) == 0 then return false end
-    lastSeenAt = math.max(lastSeenAt, at)
+    lastSeenAt, tokensEndAt = math.max(lastSeenAt, at), math.max(tokensEndAt, lastTokenEnd)
+    written = ${TIMES.toText('mark')}
+    redis.call('HSET', sessions, handle, written)
     if isRefreshed then
       ${KEEPING}
       keepUntil(newUntil, sessions)
       keepUntil(newRowUntil, rows)
-      tokensEndAt = lastTokenEnd
     end
-    written = ${TIMES.toText('mark')}
-    redis.call('HSET', sessions, handle, written)
   end
   if clientKey == '' then return written end
 else

@@ -297,7 +297,6 @@ end
 local function readAll()
   local all, live, flat = {}, {}, redis.call('HGETALL', sessions)
   nextDue = nil
-  redis.call('HDEL', sessions, 'due')
   for i = 1, #flat, 2 do
     local entry = parse(flat[i], flat[i + 1])
     if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
@@ -311,7 +310,9 @@ local function readAll()
     local moment = dueOf(entry)
     if not nextDue or moment < nextDue then nextDue = moment end
   end
-  if nextDue then redis.call('HSET', sessions, 'due', digits(nextDue)) end
+  -- Redis refuses a script when its memory is full only until the script has written something. So nothing is deleted before
+  -- something is set, unless it has to be forgotten.
+  if nextDue then redis.call('HSET', sessions, 'due', digits(nextDue)) else redis.call('HDEL', sessions, 'due') end
   return all, live
 end
 
