@@ -129,6 +129,7 @@ describe('events', () => {
     await from('203.0.113.1');
     clock.advance(2 * MINUTE);
     await from('203.0.113.2');
+    await eventually('each is told', () => Promise.resolve(moved.length >= 20));
     // Behind what is written in the background.
     await Promise.all(at.each.map((sessions) => sessions.list('ann')));
     expect(moved).toHaveLength(20);
