@@ -4,15 +4,13 @@
 export interface SlotMap {
   /** The nodes of each slot, the master first, as `host:port`. */
   readonly slots?: readonly (readonly string[] | undefined)[];
-  nodes?(role: 'master'): readonly Node[];
-}
-
-interface Node {
-  readonly options: { readonly host?: string | undefined; readonly port?: number | undefined };
-  /** The socket, once there is one. */
-  readonly stream?: { destroy(): unknown };
-  call(command: string, ...args: string[]): Promise<unknown>;
-  disconnect(): void;
+  nodes?(role: 'master'): readonly {
+    readonly options: { readonly host?: string | undefined; readonly port?: number | undefined };
+    /** The socket, once there is one. */
+    readonly stream?: { destroy(): unknown };
+    call(command: string, ...args: string[]): Promise<unknown>;
+    disconnect(): void;
+  }[];
 }
 
 /** The slot of a key by its hash tag: CRC16 (XMODEM), as the Cluster specification has it. */
