@@ -51,11 +51,26 @@ export class RedisSessions {
   /** Users of whom a cutoff was begun, and its end is not known here: the reply may have been lost. */
   readonly #unacknowledged = new LRUCache<string, true>({ max: UNACKNOWLEDGED });
 
+  /** Sightings without an answer, by user. */
+  readonly #openSightings = new Map<string, Set<Promise<unknown>>>();
+
   constructor(options: SessionsOptions) {
     this.#options = options;
   }
 
-  readonly sight: SessionStore['sight'] = async (user, request, onLate) => {
+  readonly sight: SessionStore['sight'] = (user, request, onLate) => {
+    const sighted = this.#sight(user, request, onLate);
+    const open = this.#openSightings.get(user.key) ?? new Set();
+    this.#openSightings.set(user.key, open.add(sighted));
+    const settle = (): void => {
+      open.delete(sighted);
+      if (open.size === 0) this.#openSightings.delete(user.key);
+    };
+    sighted.then(settle, settle);
+    return sighted;
+  };
+
+  readonly #sight: SessionStore['sight'] = async (user, request, onLate) => {
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
@@ -81,6 +96,7 @@ export class RedisSessions {
   };
 
   readonly list: SessionStore['list'] = async (user, { limit, cursor, at, policy }) => {
+    await this.#behindSightings(user);
     const call = this.#call(at, policy);
     const found: ReturnType<typeof liveRecords> = [];
     let from = cursor;
@@ -99,6 +115,7 @@ export class RedisSessions {
   };
 
   readonly get: SessionStore['get'] = async (user, handle, at, policy) => {
+    await this.#behindSightings(user);
     const found = await this.#options.run(GET, this.#keysOf(user), { handle });
     const [record] = liveRecords(found, this.#call(at, policy));
     return record === undefined ? null : sessionRecord(handle, record);
@@ -195,6 +212,12 @@ export class RedisSessions {
 
   #keysOf(user: SessionUser): string[] {
     return userKeys(this.#options.prefix, user);
+  }
+
+  /** What is read of a user after a sighting of this process is read behind it, also if that takes two scripts. */
+  async #behindSightings(user: SessionUser): Promise<void> {
+    const open = this.#openSightings.get(user.key);
+    if (open !== undefined) await Promise.allSettled(open);
   }
 
   #call(at: number, policy: SessionPolicy): Call {
