@@ -292,8 +292,8 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'the last use is not written',
     file: 'stores/redis/common-sighting.js',
-    text: 'lastSeenAt = math.max(lastSeenAt, at)',
-    replacement: 'lastSeenAt = lastSeenAt',
+    text: 'math.max(lastSeenAt, at), math.max(tokensEndAt',
+    replacement: 'lastSeenAt, math.max(tokensEndAt',
     breaks: ['H4', 'H6'],
     theme: 'idle',
   },
