@@ -38,7 +38,7 @@ export interface TokenSource {
   all(req: AppRequest): readonly SentToken[];
   /** The names of the cookies among the sources, in their order, as the option `from` has them. */
   readonly cookies: readonly string[];
-  /** In their order, up to the first function, as far as a header alone decides. */
+  /** The headers that decide by themselves which token counts, in the order of the sources. Those after a function are left out. */
   readonly deciding: readonly DecidingHeader[];
   /** Whether a function is among the sources: it may read a cookie too. */
   readonly hasFunction: boolean;

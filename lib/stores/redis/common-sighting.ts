@@ -109,7 +109,7 @@ end
 /** A Lua pattern of the rows that have a person's client: a program does not take its place. */
 export const PERSONS_ROW = '^\\n[^\\n]*\\n[^\\n]';
 
-/** The answer, or null: it is none of the common cases, and nothing was written. */
+/** Decides the common cases. Returns null for all others, and has then written nothing. */
 export const COMMON_SIGHTING = script<Sight, SightAnswer | null>({
   parameters: {
     ...NUMBERS,

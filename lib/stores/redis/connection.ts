@@ -71,7 +71,7 @@ function isOfReplica({ message }: Error): boolean {
 
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
-/** How many commands are in progress at one time, as far as Redis keeps up with them. */
+/** The limits of how many commands are in progress at the same time: more while Redis keeps up, fewer while it does not. */
 const FEWEST = 8;
 const MOST = 128;
 const DURABLE_ATTEMPTS = 3;

@@ -1,8 +1,9 @@
 /**
  * The global cutoff as one store object knows it: what it was told, what it asks, and what it passes to scripts.
  *
- * One copy is beside the feed. In a Cluster there are more, in slots of other masters: any copy in reach tells of it. Which
- * of two is later decides, wherever it was read, so copies may differ. A copy that is asked also learns what is known here.
+ * One copy is beside the feed. In a Cluster, other masters have copies too, because the master of the feed may be lost. Any one
+ * copy is enough to learn of the cutoff. Copies may differ: the latest cutoff that was read counts. Whoever asks a copy also
+ * writes to it the cutoff that is known here, if that is later.
  */
 
 import { keptWords } from '../../core/session.js';
@@ -54,7 +55,7 @@ export class KnownGlobalCutoff {
     await this.#askCopies([keys.globalCutoff, ...copies]);
   }
 
-  /** For who has read the copy beside the feed: none of the others is required. */
+  /** For a caller who has read the copy beside the feed. It does not matter if no other copy answers. */
   async askElsewhere(): Promise<void> {
     await this.#askCopies(this.#options.copies).catch(() => undefined);
   }

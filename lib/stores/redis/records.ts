@@ -12,7 +12,7 @@ import type { Ending } from '../../core/session.js';
 import type { Tombstone } from '../store.js';
 import { doubles, NONE, NONE_IN_LUA, unpackInLua } from './script.js';
 
-/** How one part of a text is written and read. `undefined`: the part is not of this kind. */
+/** How one part of a text is written and read. `read` returns undefined if the part is not of this kind. */
 interface Kind<T> {
   write(value: T): string;
   read(part: string): T | undefined;
