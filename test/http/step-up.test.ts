@@ -1,7 +1,7 @@
 /** Step-up (RFC 9470): `required({ maxAge, acr })` and `router({ maxAge })`. */
 
 import supertest from 'supertest';
-import { LoginError } from '../../lib/core/errors.js';
+import type { LoginError } from '../../lib/core/errors.js';
 import { sessionUser } from '../../lib/core/session.js';
 import type { RequiredOptions } from '../../lib/http/gates.js';
 import { describeEachFramework } from '../support/frameworks.js';
