@@ -1,6 +1,5 @@
 /** Applies the store's answers to what this process knows. */
 
-import type { Sighting } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
@@ -18,7 +17,7 @@ import {
   type Verdict,
 } from './knowledge.js';
 import type { Recovery } from './recovery.js';
-import type { Entry } from './entry.js';
+import type { Entry, Seen } from './entry.js';
 import type { SessionTable } from './table.js';
 
 export interface AnswersOptions {
@@ -39,7 +38,7 @@ export class Answers {
   }
 
   /** Applies the answer to a sighting, however late it comes. */
-  applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void {
+  applyAnswer(entry: Entry, question: SightQuestion, sighting: Seen, answer: SightAnswer): void {
     const { ended, endings, freshness, unwritten } = this.#options;
     const { user, handle, policy, activity } = entry;
     const token = { user, handle, times: question.token };
@@ -49,14 +48,15 @@ export class Answers {
     entry.knowledge = knowledge;
     if (verdict.as === 'live') {
       ended.revived(handle);
-      activity.written(sighting.at, question.token);
+      const { at, isUse = true } = sighting;
+      activity.written(at, question.token, isUse ? at : verdict.answer.lastSeenAt);
     }
     if (verdict.as !== 'live' || !activity.isUnwritten) unwritten.delete(entry);
     for (const effect of effects) this.#carryOut(effect, entry, sighting);
   }
 
   /** Nobody waits for the answer any more: it is not believed, but what it tells of was done. */
-  applyLateAnswer(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
+  applyLateAnswer(entry: Entry, sighting: Seen, answer: SightAnswer): void {
     const { user, handle } = entry;
     if (answer.state === 'live' && answer.created) {
       this.#carryOut(meaningOfCreated(entry, answer, sighting.at), entry, sighting);
@@ -81,7 +81,7 @@ export class Answers {
     unwritten.delete(entry);
   }
 
-  #carryOut(effect: Effect, entry: Entry, sighting: Sighting): void {
+  #carryOut(effect: Effect, entry: Entry, sighting: Seen): void {
     const { announcements, recovery } = this.#options;
     switch (effect.kind) {
       case 'recover':

@@ -33,6 +33,8 @@ type Operation =
       readonly userAgent: string | null;
       readonly byProgram: boolean;
       readonly track: boolean;
+      /** How many minutes ago the session was last used, as far as the caller knows; null if the sighting is a use. */
+      readonly usedAgo: number | null;
       readonly clientKey: string | null;
       readonly knownUse: 'nothing' | 'in use' | 'refused for an hour';
     }
@@ -91,6 +93,7 @@ function operation(now: number): fc.Arbitrary<Operation> {
         userAgent: fc.constantFrom(null, 'one', 'two'),
         byProgram: fc.boolean(),
         track: fc.constantFrom(true, true, true, false),
+        usedAgo: fc.constantFrom(null, null, null, 0, 30, 100, Infinity),
         clientKey: fc.constantFrom(null, 'a', 'b', 'c'),
         knownUse: fc.constantFrom(
           'nothing' as const,
@@ -157,10 +160,11 @@ async function act(
   const exception = (number: number | null): string | null => (number === null ? null : handle(number));
   switch (operation.kind) {
     case 'sight': {
-      const { of, userAgent, byProgram, knownUse, ...others } = operation;
+      const { of, userAgent, byProgram, knownUse, usedAgo, ...others } = operation;
       const sighting = { at, ip: byProgram ? '198.51.100.9' : '203.0.113.7', userAgent, byProgram };
+      const used = usedAgo === null ? {} : { usedAt: Math.max(0, at - usedAgo * MINUTE) };
       const use = knownUse === 'nothing' ? {} : { knownUse: knownUseOf(operation.token, at, knownUse === 'in use') };
-      return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use });
+      return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use, ...used });
     }
     case 'revoke': {
       const request = { handle: handle(operation.of), reason: 'ended', by: 'somebody', at, policy: rules };

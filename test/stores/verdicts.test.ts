@@ -241,6 +241,7 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
     expect(answer).toEqual({
       startedAt,
       ...facts,
+      lastSeenAt: Math.max(at, record?.lastSeenAt ?? at),
       created: before === 'new' || before === 'stub',
       knownClient: false,
       moved: null,

@@ -78,7 +78,8 @@ const NUMBERS: ParametersOf<Sight> = {
   knownCutoffAt: number(({ knownUse }) => knownUse?.known?.survivedCutoffAt ?? 0),
   lifetimeOrNone: numberOrNone(({ token }) => token.lifetime),
   endsAtOrNone: numberOrNone(({ token }) => token.sessionEndsAt),
-  isTracked: flag(({ track }) => track !== false),
+  // A request that is no use changes nothing of a session on record, as if it were not tracked.
+  isTracked: flag(({ track, usedAt }) => track !== false && usedAt === undefined),
   mayBeNew: flag(({ track, knownUse }) => track !== false && (knownUse?.known ?? null) === null),
   byProgram: flag(({ sighting }) => sighting.byProgram === true),
   beginsAt: number((sight) => newTimes(sight).startedAt),
@@ -225,7 +226,7 @@ return { state, written, noteClient() }
 /** Of a session that went on, as it was. */
 export function liveAnswer(kept: unknown): Extract<SightAnswer, { state: 'live' }> {
   const times = formatted(TIMES, kept);
-  const { startedAt, endsAt, survivedCutoffAt } = times;
-  const answer = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(times), survivedCutoffAt } as const;
-  return { ...answer, created: false, knownClient: false, moved: null };
+  const { startedAt, endsAt, lastSeenAt, survivedCutoffAt } = times;
+  const answer = { startedAt, endsAt, expiresAt: expiresAt(times), lastSeenAt, survivedCutoffAt };
+  return { state: 'live', ...answer, created: false, knownClient: false, moved: null };
 }

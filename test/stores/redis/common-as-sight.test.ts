@@ -59,6 +59,7 @@ interface Seen {
   readonly userAgent: string | null;
   readonly byProgram: boolean;
   readonly track: boolean;
+  readonly isUse: boolean;
   readonly clientKey: string | null;
   readonly known: { startedAt: number; tokensEndAt: number; endsAt: number | null; survivedCutoffAt: number } | null;
 }
@@ -72,6 +73,7 @@ const seen = (now: number): fc.Arbitrary<Seen> =>
     userAgent: mostly<string | null>('one', 'two', null),
     byProgram: mostly(false, true),
     track: fc.constantFrom(true, true, true, false),
+    isUse: mostly(true, false),
     clientKey: fc.constantFrom(null, 'a', 'b'),
     known: fc.option(
       fc.record({
@@ -114,9 +116,9 @@ const policies: fc.Arbitrary<SessionPolicy> = fc.record({
 });
 
 function requestOf(one: Seen, now: number, policy: SessionPolicy): SightRequest {
-  const { of, minutes, ip, userAgent, byProgram, known, ...others } = one;
+  const { of, minutes, ip, userAgent, byProgram, known, isUse, ...others } = one;
   const sighting = { at: now + minutes * MINUTE, ip, userAgent, byProgram };
-  const request = { ...others, handle: handle(of), sighting, policy };
+  const request = { ...others, handle: handle(of), sighting, policy, ...(!isUse && { usedAt: 0 }) };
   return known === null ? request : { ...request, knownUse: { inUseSince: 0, known } };
 }
 
