@@ -19,6 +19,7 @@ import { Authenticator, loginUser, type AuthenticateOptions, type Login } from '
 import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
+import { createDoorEndings } from './http/doors/endings.js';
 import { createForgeryCheck } from './http/forgery.js';
 import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
@@ -220,9 +221,10 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
+  const endings = createDoorEndings(ledger);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
-  return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
+  return { ...http, endings, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {

@@ -129,6 +129,18 @@ export class Ledger {
     await this.#parts.availability.observed(callAsync(() => store.endEverywhere({ ...request, at })));
   }
 
+  /** Whether a message of a provider was acknowledged before, by any process. Rejects with `store_unavailable`. */
+  async isMessageUsed(id: string): Promise<boolean> {
+    const { store, clock } = this.#options;
+    return this.#parts.availability.withTimeout(callAsync(() => store.isMessageUsed(id, clock.now())));
+  }
+
+  /** Notes that it was acknowledged, until then. Rejects with `store_unavailable`. */
+  async useMessage(id: string, until: number): Promise<void> {
+    const { store, clock } = this.#options;
+    await this.#parts.availability.observed(callAsync(() => store.useMessage(id, until, clock.now())));
+  }
+
   health(): { readonly store: PartHealth; readonly feed: PartHealth; readonly sessions: number } {
     const { feed, freshness, table } = this.#parts;
     return {

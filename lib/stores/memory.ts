@@ -7,6 +7,7 @@ import { checkOptions } from '../core/check.js';
 import type { SessionPolicy } from '../core/policy.js';
 import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
+import { UsedMessages } from './memory-messages.js';
 import { UserSessions, type Call } from './memory-sessions.js';
 import { compareListed, type FeedListener, type Notice, type SessionStore } from './store.js';
 
@@ -37,6 +38,7 @@ export function memoryStore(options: unknown = {}): SessionStore {
 class MemoryStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly #users = new Map<string, UserSessions>();
+  readonly #messages = new UsedMessages();
   readonly #listeners = new Set<FeedListener>();
   #globalCutoff: GlobalCutoff | null = null;
   #passing = this.#users.entries();
@@ -115,6 +117,12 @@ class MemoryStore implements SessionStore {
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
     // Every listener is told at once.
+  };
+
+  readonly isMessageUsed: SessionStore['isMessageUsed'] = async (id, at) => this.#messages.isUsed(id, at);
+
+  readonly useMessage: SessionStore['useMessage'] = async (id, until) => {
+    this.#messages.use(id, until);
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {

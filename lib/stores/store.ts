@@ -295,6 +295,18 @@ export interface SessionStore {
    */
   catchUp(): Promise<void>;
 
+  /**
+   * Whether a message of a provider was noted by {@link useMessage}, by any process that uses the store, and is to be
+   * remembered yet. `id`: 43 base64url characters. `at`: now, by the caller's clock.
+   */
+  isMessageUsed(id: string, at: number): Promise<boolean>;
+
+  /**
+   * Notes that a message was acknowledged, until `until`, in milliseconds since 1970. Resolves once that is kept as a
+   * revocation is. Safe to repeat; a later `until` counts. A store in memory may forget the oldest of more than 100,000.
+   */
+  useMessage(id: string, until: number, at: number): Promise<void>;
+
   /** Starts to read revocations. One feed per store object. */
   feed(listener: FeedListener): RevocationFeed;
 
@@ -316,6 +328,8 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'set
   restore: true,
   endEverywhere: true,
   catchUp: true,
+  isMessageUsed: true,
+  useMessage: true,
   feed: true,
   health: true,
   close: true,

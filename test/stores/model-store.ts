@@ -117,6 +117,7 @@ export function modelStore(): SessionStore {
   const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, User>();
   const listeners = new Set<FeedListener>();
+  const messages = new Map<string, number>();
   let globalCutoff: GlobalCutoff | null = null;
 
   /** The user, without what may be forgotten by now. */
@@ -421,6 +422,10 @@ export function modelStore(): SessionStore {
       for (const listener of listeners) listener.globalCutoff(cutoff);
     },
     catchUp: () => Promise.resolve(),
+    isMessageUsed: async (id, at) => Math.min(at, Date.now()) < (messages.get(id) ?? 0),
+    async useMessage(id, until) {
+      messages.set(id, Math.max(until, messages.get(id) ?? 0));
+    },
     feed(listener) {
       listeners.add(listener);
       return {
