@@ -3,7 +3,7 @@
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
-import type { ListCursor, SessionPage } from '../stores/store.js';
+import type { ListCursor, RevokeAllRequest, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
 import { withoutVouch } from './knowledge.js';
@@ -101,6 +101,8 @@ export class Ledger {
       readonly reason: string;
       readonly by: string | null;
       readonly token?: TokenTimes;
+      /** See `RevokeRequest`. */
+      readonly evenUnseen?: boolean;
     },
   ): Promise<'ended' | 'already' | 'unknown'> {
     const { store, clock } = this.#options;
@@ -115,7 +117,7 @@ export class Ledger {
 
   async revokeAll(
     user: SessionUser,
-    request: { readonly except: string | null; readonly reason: string; readonly by: string | null },
+    request: Pick<RevokeAllRequest, 'except' | 'reason' | 'by' | 'upTo'>,
   ): Promise<{ readonly ended: number }> {
     const { store, clock } = this.#options;
     const at = clock.now();

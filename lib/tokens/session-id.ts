@@ -59,7 +59,8 @@ function byFunction(session: (claims: Claims) => unknown, path: string): Find {
   };
 }
 
-function countedId(value: unknown): string | undefined {
+/** What counts as a session id, as the string that it stands for. Undefined for anything else. */
+export function countedId(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' ? undefined : value;
   return Number.isSafeInteger(value) ? String(value) : undefined;
 }

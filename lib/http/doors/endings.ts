@@ -1,5 +1,6 @@
 /** What the doors do: end what a message of a provider names, and accept each message once. */
 
+import { sessionHandle, sessionUser } from '../../core/session.js';
 import type { Ledger } from '../../ledger/ledger.js';
 
 /** A session by the provider's own id. Without a subject, whoever it belongs to. */
@@ -31,9 +32,18 @@ export interface DoorEndings {
 }
 
 export function createDoorEndings(
-  ledger: Pick<Ledger, 'isMessageUsed' | 'useMessage'>,
-): Pick<DoorEndings, 'isUsed' | 'use'> {
+  ledger: Pick<Ledger, 'revoke' | 'revokeAll' | 'isMessageUsed' | 'useMessage'>,
+): DoorEndings {
   return {
+    async endSession({ issuer, subject, sessionId }, words) {
+      if (subject === null)
+        throw new TypeError('A session without a subject can be ended only with sessionIndex: true');
+      const user = sessionUser(issuer, subject);
+      await ledger.revoke(user, { handle: sessionHandle(user, sessionId), ...words, evenUnseen: true });
+    },
+    async endUser({ issuer, subject }, upTo, words) {
+      await ledger.revokeAll(sessionUser(issuer, subject), { except: null, upTo, ...words });
+    },
     isUsed: (id) => ledger.isMessageUsed(id),
     use: (id, until) => ledger.useMessage(id, until),
   };
