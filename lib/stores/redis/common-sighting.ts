@@ -162,7 +162,8 @@ if kept then
       keepUntil(newUntil, sessions)
       keepUntil(newRowUntil, rows)
     end
-  end
+  -- A clock that was ahead may have taken the session out of the index.
+  elseif isIndexed and not redis.call('ZSCORE', index, handle) then return false end
   if clientKey == '' then return written end
 else
   if not mayBeNew or beginsAt <= endedIfBegunBy then return false end
