@@ -1,12 +1,12 @@
 /** From a string to a verified token: format, header, key, signature, claims, in this order. */
 
 import { isUtf8 } from 'node:buffer';
-import { claimOf, isClaims, type Claims, type Profile } from '../core/claims.js';
+import { claimOf, isClaims, partiesOf, type Claims, type Profile } from '../core/claims.js';
 import { checkClaims, type ClaimRules } from '../core/claim-checks.js';
 import { diagnosed, namesDiffer } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
-import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
+import { sessionHandle, sessionUser, type SessionUser, type TokenParties, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
 import { issuerNameOf, OTHER_TYPES } from './precheck.js';
 import { sessionIdBy, type SessionIdOf } from './session-id.js';
@@ -21,7 +21,7 @@ export const MAX_TOKEN_LENGTH = 8192;
 export const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
 
 /** A token that passed every check. Frozen: all requests with this token share the object. */
-export interface VerifiedToken {
+export interface VerifiedToken extends TokenParties {
   readonly user: SessionUser;
   /** The handle of the token's session. */
   readonly handle: string;
@@ -136,6 +136,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const verified = Object.freeze({
       user,
       handle: sessionHandle(user, id),
+      ...partiesOf(claims),
       claims,
       profile: deepFreeze(profile),
       scopes: Object.freeze(scopes),

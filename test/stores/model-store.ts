@@ -106,7 +106,8 @@ function recordOf(session: Session): SessionRecord {
   const counted = sightings.filter(({ sighting }, index) => person < 0 || index < person || !sighting.byProgram);
   const ip = newest(counted.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
   const userAgent = newest(counted.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
-  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, label };
+  const { app = null, actor = null } = counted.at(-1)?.sighting ?? {};
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, app, actor, label };
 }
 
 function endsAll(cutoff: GlobalCutoff | null, startedAt: number, { clockTolerance }: SessionPolicy): boolean {
