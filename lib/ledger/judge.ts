@@ -111,10 +111,10 @@ export class Judge {
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, client, clientAt, token } = entry.activity;
-    // A first request that could not be answered may have left nothing but its client.
-    const at = Math.max(lastSeenAt, clientAt);
-    // Or only requests have come that were no use.
-    const seen = at === -Infinity ? { at: entry.startedAt, ...client, isUse: false } : { at, ...client };
+    // Without a client, only requests have come that were no use. A first request that could not be answered may have left
+    // nothing but its client.
+    const isUse = clientAt > -Infinity;
+    const seen = { at: Math.max(lastSeenAt, isUse ? clientAt : entry.startedAt), ...client, isUse };
     await this.#send(entry, seen, token).outcome;
   }
 
@@ -125,14 +125,14 @@ export class Judge {
     });
   }
 
-  #recordActivity(entry: Entry, { times }: VerifiedToken, sighting: Seen): void {
+  #recordActivity(entry: Entry, token: VerifiedToken, sighting: Seen): void {
     const { activity } = entry;
     if (sighting.isUse === false) {
-      this.#noteToken(entry, times, sighting.at);
+      this.#noteToken(entry, token.times, sighting.at);
       return;
     }
     const wasWritten = activity.lastSeenAt <= activity.writtenAt;
-    const isDue = activity.note(times, sighting, this.#options.activityInterval);
+    const isDue = activity.note(token, sighting, this.#options.activityInterval);
     if (wasWritten && activity.isUnwritten) this.#options.unwritten.add(entry);
     if (isDue) this.confirmInBackground(entry);
   }
@@ -167,8 +167,8 @@ export class Judge {
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
-    if (isUse) activity.locate({ at, ip, userAgent, byProgram });
-    const client = isUse ? activity.client : { ip, userAgent, byProgram };
+    if (isUse) activity.locate(token, { at, ip, userAgent, byProgram });
+    const client = isUse ? activity.client : { ip, userAgent, byProgram, app: token.app, actor: token.actor };
     const call = this.#send(asked, { at, ...client, isUse }, token.times);
     return this.#answered(asked, call, token, sighting, fresh);
   }

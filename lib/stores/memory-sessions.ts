@@ -1,7 +1,16 @@
 /** What the memory store keeps of one user. */
 
-import { decide, expiresAt, extendedUntil, rowUntil, tombstoneUntil, type SessionPolicy } from '../core/policy.js';
 import {
+  decide,
+  expiresAt,
+  extendedUntil,
+  rowUntil,
+  tombstoneUntil,
+  unseenUntil,
+  type SessionPolicy,
+} from '../core/policy.js';
+import {
+  beganUpTo,
   CUTOFF_FOR,
   endingByCutoff,
   endingCutoff,
@@ -9,9 +18,11 @@ import {
   mergeSighting,
   movedFrom,
   NO_ROW,
+  rowOf,
   standingCutoff,
   timesOf,
   withKnown,
+  withoutException,
   type Cutoff,
   type GlobalCutoff,
   type KeptRecord,
@@ -74,8 +85,9 @@ export class UserSessions {
     const wasLive = known !== undefined && decide(known, policy, at, knownUse.inUseSince).state === 'live';
     // A request that is no use says nothing of the client, unless it is the first.
     const keepsRow = usedAt !== undefined && (rowBefore !== null || (kept !== undefined && wasLive));
-    const seen = keepsRow ? { at, ip: null, userAgent: null } : sighting;
-    const merged = { ...mergeSighting(known, rowBefore ?? NO_ROW, seen, token, this.#cutoff, usedAt), handle };
+    const row = rowBefore ?? NO_ROW;
+    const seen = mergeSighting(known, row, sighting, token, this.#cutoff, usedAt);
+    const merged = { ...seen, ...(keepsRow && rowOf(row)), handle };
     const ending = this.#endingOf(known, merged, knownUse.inUseSince, call);
     if (ending !== null) {
       const until = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
@@ -120,19 +132,21 @@ export class UserSessions {
   }
 
   revoke(request: RevokeRequest, call: Call): { outcome: RevokeOutcome; tombstone: Tombstone | null } {
-    const { handle, token } = request;
+    const { handle, token, evenUnseen = false } = request;
     const { at, policy, origin } = call;
     const known = this.#find(handle, call);
     const fromToken = token === undefined ? undefined : timesOf(token, at);
     const untilByToken = fromToken === undefined ? 0 : tombstoneUntil(fromToken, policy);
-    if (isTombstone(known)) return { outcome: 'already', tombstone: this.#extendTombstone(known, untilByToken) };
+    const needed = Math.max(untilByToken, evenUnseen ? unseenUntil(at, policy) : 0);
+    if (isTombstone(known)) return { outcome: 'already', tombstone: this.#extendTombstone(known, needed) };
     const times = known ?? fromToken;
-    if (times === undefined) return { outcome: 'unknown', tombstone: null };
+    if (times === undefined && !evenUnseen) return { outcome: 'unknown', tombstone: null };
 
     const cutoff = known === undefined ? null : this.#cutoffOf(known, call);
-    const revoked = { cause: 'revoked', ...keptWords(request), at, expiresAt: expiresAt(times), origin } as const;
-    const ending = cutoff === null ? revoked : endingByCutoff(cutoff, expiresAt(times));
-    const until = Math.max(untilByToken, tombstoneUntil(times, policy));
+    const endsAt = times === undefined ? null : expiresAt(times);
+    const revoked = { cause: 'revoked', ...keptWords(request), at, expiresAt: endsAt, origin } as const;
+    const ending = cutoff === null ? revoked : endingByCutoff(cutoff, endsAt);
+    const until = Math.max(needed, times === undefined ? 0 : tombstoneUntil(times, policy));
     const tombstone = this.#writeTombstone({ handle, ending, until });
     return { outcome: cutoff === null ? 'ended' : 'already', tombstone };
   }
@@ -163,6 +177,20 @@ export class UserSessions {
       this.#writeTombstone({ handle, ending: endingByCutoff(endedBy, expiresAt(kept)), until });
     }
     yield ended;
+  }
+
+  /** For a message of an earlier time than the cutoff that stands: see `withoutException`. Returns what it ended. */
+  endExcepted(message: Cutoff, call: Call): { readonly tombstone: Tombstone; readonly wasLive: boolean } | null {
+    const standing = this.#cutoff;
+    const changed = standing === null ? null : withoutException(standing, message.at);
+    if (standing === null || changed === null) return null;
+    this.#cutoff = { ...changed, until: standing.until };
+    const known = this.#find(standing.except ?? '', call);
+    if (known === undefined || isTombstone(known) || !beganUpTo(known.startedAt, message.at)) return null;
+    const ending = endingByCutoff(message, expiresAt(known));
+    const wasLive = decide(known, call.policy, call.at).state === 'live';
+    const tombstone = { handle: known.handle, ending, until: tombstoneUntil(known, call.policy) };
+    return { tombstone: this.#writeTombstone(tombstone), wasLive };
   }
 
   /** Writes a tombstone back. Returns it if it was missing. */
