@@ -7,7 +7,16 @@ import type { SessionStore } from './stores/store.js';
 /** Message of the channel `managed-sessions:store`. */
 export interface StoreCall {
   readonly operation:
-    'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore' | 'endEverywhere' | 'catchUp';
+    | 'sight'
+    | 'list'
+    | 'get'
+    | 'label'
+    | 'revoke'
+    | 'revokeAll'
+    | 'expireTokens'
+    | 'restore'
+    | 'endEverywhere'
+    | 'catchUp';
   /** In milliseconds. */
   readonly duration: number;
   readonly ok: boolean;
@@ -66,6 +75,7 @@ export function measured(store: SessionStore): SessionStore {
     label: (user, handle, label, at, policy) => measure('label', () => store.label(user, handle, label, at, policy)),
     revoke: (user, request) => measure('revoke', () => store.revoke(user, request)),
     revokeAll: (user, request) => measure('revokeAll', () => store.revokeAll(user, request)),
+    expireTokens: (user, request) => measure('expireTokens', () => store.expireTokens(user, request)),
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
     endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),
     catchUp: () => measure('catchUp', () => store.catchUp()),

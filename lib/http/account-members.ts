@@ -4,6 +4,7 @@ import { aNumber, aString, checkOptions, kindOf, stringOrNull, type OptionKinds 
 import type {
   Account,
   EndEverywhereOptions,
+  ExpireTokensOptions,
   ListOptions,
   RevokeAllOptions,
   RevokeOptions,
@@ -24,6 +25,7 @@ export interface AccountMembers {
   label(user: UserReference, handle: string, text: string | null): Promise<SessionView>;
   revoke(user: UserReference, handle: string, options?: Ending): Promise<void>;
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  expireTokens(user: UserReference, options?: ExpireTokensOptions): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -46,6 +48,10 @@ export function accountMembers(account: Account, names: readonly string[] | null
     revokeAll: async (user, options = {}) => {
       checkOptions<RevokeAllOptions>(options, 'revokeAll()', REVOKE_ALL_OPTIONS);
       return account.revokeAll(userReferred(user, names), options);
+    },
+    expireTokens: async (user, options = {}) => {
+      checkOptions<ExpireTokensOptions>(options, 'expireTokens()', ENDING_OPTIONS);
+      await account.expireTokens(userReferred(user, names), options);
     },
     endEverywhere: async (options = {}) => {
       checkOptions<EndEverywhereOptions>(options, 'endEverywhere()', ENDING_OPTIONS);
