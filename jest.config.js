@@ -8,6 +8,8 @@ export default {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['ts-jest', { tsconfig }] },
   globalSetup: '<rootDir>/test/support/global-setup.cjs',
+  setupFiles: ['<rootDir>/test/support/fixed-seed.cjs'],
+  testSequencer: '<rootDir>/test/support/longest-first.cjs',
   // A hang ends here; a busy machine must not.
   testTimeout: 300_000,
   maxWorkers: '100%',

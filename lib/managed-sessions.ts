@@ -51,7 +51,8 @@ export interface ManagedSessions<User = LoginUser> {
 
   /**
    * Refuses a request without a live session: 401, 403 or 503. `scope`: the scopes that the token must all have. `fresh: true`
-   * asks the store on this request, whatever this process knows. Throws a `TypeError` if an option is invalid.
+   * asks the store on this request, whatever this process knows. `maxAge: '10m'` and `acr`: how recent, and how strong, the
+   * sign-in must be (step-up, RFC 9470). Throws a `TypeError` if an option is invalid.
    */
   required(options?: RequiredOptions): Handler;
   /** Never refuses: `req.user` is set, or `req.loginError` says why not. */
@@ -229,7 +230,18 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
   const { whenStoreDown, maxTokenLength } = settings;
-  const http = { handles, source, cookie, clientOf, refuseForgery, authenticator, fail, account, loginUrlFor };
+  const http = {
+    handles,
+    policyOf,
+    source,
+    cookie,
+    clientOf,
+    refuseForgery,
+    authenticator,
+    fail,
+    account,
+    loginUrlFor,
+  };
   return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
 }
 
@@ -272,10 +284,10 @@ function cookieNameOf({ cookies, hasFunction }: TokenSource, written: string | u
 type HandlerName = 'required' | 'optional' | 'router' | 'logout' | 'handoff' | 'introspection';
 
 function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pick<Members<User>, HandlerName> {
-  const { authenticator, fail } = parts;
+  const { authenticator } = parts;
   const withHints = clientHints ? askForHints : (handler: Handler) => handler;
   return {
-    required: (options) => withHints(createRequired(authenticator, fail, options)),
+    required: (options) => withHints(createRequired(parts, options)),
     optional: (options?: unknown) => withHints(createOptional(authenticator, options)),
     router: (options) => withHints(createRouter(parts, options)),
     logout: (options) => createLogout(parts, options),

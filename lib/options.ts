@@ -112,7 +112,8 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   onRefused?: (error: LoginError, req: IncomingMessage, res: ServerResponse, next: Next) => unknown;
   /**
    * Where browsers are redirected (303) instead of a 401, and after a form has signed them out: a path or an absolute http(s)
-   * URL. Or a function `(req) => url`, so that people return to where they were. It is called for each redirect. If it throws,
+   * URL. Or a function `(req, error?) => url`, so that people return to where they were: `error` is the refusal, absent after a
+   * sign-out. It is called for each redirect, and for the policy of the page. If it throws,
    * returns a promise or an invalid URL, `next` gets the error. Put nothing of the request into the URL without
    * `encodeURIComponent`, and let the login page redirect only within its own site.
    */

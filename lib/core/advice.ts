@@ -6,6 +6,7 @@ export type Advice = Readonly<Record<string, string>>;
 /** By the name that an option has here: what it is called elsewhere. The first that there is counts. */
 const ALIASES: Readonly<Record<string, string>> = {
   activityInterval: 'disableTouch touchAfter',
+  acr: 'acr_values acrValues acrs',
   algorithms: 'alg algorithm tokenSigningAlg',
   audience: 'aud audiences clientId client_id',
   claims: 'validators',
@@ -91,6 +92,7 @@ export const TOP_ADVICE: Advice = {
     'the sessions are kept in the option store: store: redisStore(url)',
   ),
   ...all('scope scopeRequired requiredScopes', 'it is an option of required(): required({ scope })'),
+  ...all('acr acr_values', 'it is an option of required(): required({ acr })'),
   ...all('fresh', 'it is an option of required(): required({ fresh: true })'),
   ...all('parameter state tokenQueryParameterName', 'it is an option of handoff(): handoff({ state, parameter })'),
   ...all('authorize', 'it is an option of introspection(): introspection({ authorize })'),

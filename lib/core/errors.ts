@@ -1,12 +1,12 @@
 /**
  * What can be wrong with the login of a request: one table of codes, with the status and the challenge (RFC 6750,
- * section 3) of each.
+ * section 3; RFC 9470, section 3) of each.
  */
 
 interface Kind {
   readonly status: number;
   readonly title: string;
-  readonly challenge?: 'bare' | 'invalid_token' | 'insufficient_scope';
+  readonly challenge?: 'bare' | 'invalid_token' | 'insufficient_scope' | 'insufficient_user_authentication';
 }
 
 const invalidToken = (title: string): Kind => ({ status: 401, title, challenge: 'invalid_token' });
@@ -34,6 +34,11 @@ const KINDS = {
   session_expired: invalidToken('The session expired'),
   session_idle: invalidToken('The session was idle for too long'),
 
+  insufficient_user_authentication: {
+    status: 401,
+    title: 'A new sign-in is required',
+    challenge: 'insufficient_user_authentication',
+  },
   session_limit: { status: 403, title: 'Too many sessions' },
   scope_missing: { status: 403, title: 'Scope missing', challenge: 'insufficient_scope' },
   cross_site: { status: 403, title: 'Cross-site request refused' },
@@ -53,6 +58,10 @@ export const LOGIN_ERROR_CODES = Object.keys(KINDS) as readonly LoginErrorCode[]
 export interface LoginErrorDetails {
   /** The scopes that the route requires, for the challenge of `scope_missing`. */
   readonly scope?: readonly string[];
+  /** For `insufficient_user_authentication`: how long ago the user may have signed in, in whole seconds. */
+  readonly maxAge?: number;
+  /** For `insufficient_user_authentication`: the values of the claim `acr` that the route accepts. */
+  readonly acr?: readonly string[];
   /** For `Retry-After`, in seconds, at least 1. Default 1. Used only by the 503 codes. */
   readonly retryAfter?: number;
   /**
@@ -67,8 +76,9 @@ export interface LoginErrorDetails {
  * A refused login. Never contains a token, a key or the value of a claim.
  *
  * `code` says what is wrong. `status` is the HTTP status. `headers` are those of the response (`WWW-Authenticate` by RFC
- * 6750, `Retry-After` by RFC 9110). `expose` says whether `message` may be shown to the client (as in http-errors: if the
- * status is below 500). `statusCode` is the status under the name that Nest and Koa read.
+ * 6750 and RFC 9470, `Retry-After` by RFC 9110). `expose` says whether `message` may be shown to the client (as in http-errors: if the
+ * status is below 500). `statusCode` is the status under the name that Nest and Koa read. `maxAge` and `acr` say what sign-in
+ * is required, for `insufficient_user_authentication`: pass them to your provider as `max_age` and `acr_values`.
  */
 export class LoginError extends Error {
   readonly code: LoginErrorCode;
@@ -78,6 +88,9 @@ export class LoginError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   readonly expose: boolean;
   readonly reason: string | undefined;
+  /** In seconds. */
+  readonly maxAge: number | undefined;
+  readonly acr: readonly string[] | undefined;
 
   constructor(code: LoginErrorCode, message: string, details: LoginErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -89,6 +102,8 @@ export class LoginError extends Error {
     this.title = kind.title;
     this.expose = kind.status < 500;
     this.reason = details.reason;
+    this.maxAge = details.maxAge;
+    this.acr = details.acr;
     this.headers = headersOf(kind, message, details);
     made.add(this);
   }
@@ -105,10 +120,16 @@ function headersOf(kind: Kind, message: string, details: LoginErrorDetails): Rec
   if (kind.status === 503) return { 'Retry-After': String(Math.max(1, Math.ceil(details.retryAfter ?? 1))) };
   if (kind.challenge === undefined) return {};
   if (kind.challenge === 'bare') return { 'WWW-Authenticate': 'Bearer realm="login"' };
-  const scope = details.scope === undefined ? '' : `, scope="${quotable(details.scope.join(' '))}"`;
-  return {
-    'WWW-Authenticate': `Bearer realm="login", error="${kind.challenge}", error_description="${quotable(message)}"${scope}`,
+  const attributes = {
+    error: kind.challenge,
+    error_description: message,
+    scope: details.scope?.join(' '),
+    max_age: details.maxAge?.toFixed(),
+    acr_values: details.acr?.join(' '),
   };
+  const given = Object.entries(attributes).filter((attribute) => attribute[1] !== undefined);
+  const quoted = given.map(([name, value = '']) => `, ${name}="${quotable(value)}"`);
+  return { 'WWW-Authenticate': `Bearer realm="login"${quoted.join('')}` };
 }
 
 /** RFC 6750 allows printable ASCII without `"` and `\` in its attributes. */

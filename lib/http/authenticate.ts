@@ -337,9 +337,12 @@ export class Authenticator<User> implements Issuing {
     return existing(await (resultInTime(result, 'user') ?? result));
   }
 
-  /** Reports a refusal. After a 401, it takes back what an earlier gate put on the request. */
+  /**
+   * Reports a refusal. After a 401, it takes back what an earlier gate put on the request, unless the session is good: where
+   * the user has to sign in again, `loginUrl` may want to know who that is.
+   */
   dismiss(req: AppRequest, error: LoginError): void {
-    if (error.status === 401) this.#takeBack(req);
+    if (error.status === 401 && error.code !== 'insufficient_user_authentication') this.#takeBack(req);
     this.#report(error);
   }
 

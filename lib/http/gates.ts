@@ -3,8 +3,10 @@
 import type { ServerResponse } from 'node:http';
 import { REQUIRED_ADVICE } from '../core/advice.js';
 import { aBoolean, checkOptions, neverUndefined, type OptionKinds } from '../core/check.js';
+import type { Duration } from '../core/duration.js';
 import { isLoginError, LoginError } from '../core/errors.js';
 import { passOn } from '../core/hooks.js';
+import { ACR, MAX_AGE, requireSignIn, stepUpOf, type StepUp } from '../core/step-up.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import type { Authenticator } from './authenticate.js';
 import type { AppRequest } from './request.js';
@@ -15,10 +17,35 @@ export interface RequiredOptions {
   readonly scope?: string | readonly string[];
   /** Asks the store on this request, whatever this process knows. Default false. */
   readonly fresh?: boolean;
+  /**
+   * How long ago the user may have signed in, by the token's `auth_time`, at least a second: `'10m'`. A token without a valid
+   * `auth_time` never passes. Otherwise 401 `insufficient_user_authentication`, with `max_age` in the challenge (RFC 9470).
+   * The issuer's `clockTolerance` applies. Default: any time.
+   */
+  readonly maxAge?: Duration;
+  /**
+   * How the user must have signed in: the token's `acr` must equal this value, or one of a list. Otherwise 401
+   * `insufficient_user_authentication`, with `acr_values` in the challenge (RFC 9470). Default: in any way.
+   */
+  readonly acr?: string | readonly string[];
 }
 
 /** What a gate uses of the authenticator. */
 type Gatekeeper = Pick<Authenticator<unknown>, 'enter' | 'dismiss' | 'excuse'>;
+
+/** What says whether a sign-in is recent. */
+export interface SignInParts {
+  readonly clock: { now(): number };
+  readonly policyOf: (issuer: string) => { readonly clockTolerance: number };
+}
+
+export interface RequiredParts extends SignInParts {
+  readonly authenticator: Gatekeeper;
+  readonly fail: Fail;
+}
+
+/** Throws `LoginError`, or passes. */
+export type TokenCheck = (token: VerifiedToken) => void;
 
 /** Answers a `LoginError`; anything else goes to `next`. */
 export type Fail = (error: unknown, req: AppRequest, res: ServerResponse, next: Next, present?: Present) => void;
@@ -41,9 +68,10 @@ export function createFail(authenticator: Pick<Gatekeeper, 'dismiss'>, refuse: R
 }
 
 /** Refuses a request without a live session. Throws a `TypeError` if an option is invalid. */
-export function createRequired(authenticator: Gatekeeper, fail: Fail, options: RequiredOptions = {}): Handler {
-  const { scope, fresh } = checkRequired(options);
-  const check = scope.length === 0 ? undefined : (token: VerifiedToken) => requireScope(token, scope);
+export function createRequired(parts: RequiredParts, options: RequiredOptions = {}): Handler {
+  const { authenticator, fail } = parts;
+  const { scope, fresh, stepUp } = checkRequired(options);
+  const check = both(scopeCheck(scope), signInCheck(stepUp, parts));
 
   return function requiredMiddleware(req, res, next) {
     try {
@@ -117,18 +145,49 @@ const REQUIRED_OPTIONS: OptionKinds<RequiredOptions> = {
     'leave it out if no scope is needed',
   ),
   fresh: aBoolean,
+  maxAge: MAX_AGE,
+  acr: ACR,
 };
 
-function checkRequired(value: unknown): { readonly scope: readonly string[]; readonly fresh: boolean } {
-  const { scope, fresh } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS, {
+interface CheckedRequired {
+  readonly scope: readonly string[];
+  readonly fresh: boolean;
+  readonly stepUp: StepUp | undefined;
+}
+
+function checkRequired(value: unknown): CheckedRequired {
+  const { scope, fresh, ...asked } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS, {
     advice: REQUIRED_ADVICE,
   });
-  return { scope: scope === undefined ? [] : wordsOf(scope).map(String), fresh: fresh === true };
+  return {
+    scope: scope === undefined ? [] : wordsOf(scope).map(String),
+    fresh: fresh === true,
+    stepUp: stepUpOf(asked, 'required()'),
+  };
 }
 
 function wordsOf(scope: unknown): readonly unknown[] {
   if (typeof scope === 'string') return scope.split(' ').filter((word) => word !== '');
   return Array.isArray(scope) ? scope : [];
+}
+
+/** The first first: to sign in again does not help if the token lacks a scope. */
+function both(first: TokenCheck | undefined, second: TokenCheck | undefined): TokenCheck | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return (token) => {
+    first(token);
+    second(token);
+  };
+}
+
+/** Undefined if nothing is asked. */
+export function signInCheck(stepUp: StepUp | undefined, { clock, policyOf }: SignInParts): TokenCheck | undefined {
+  if (stepUp === undefined) return undefined;
+  return ({ claims, user }) => requireSignIn(claims, stepUp, clock.now(), policyOf(user.issuer).clockTolerance);
+}
+
+function scopeCheck(scope: readonly string[]): TokenCheck | undefined {
+  return scope.length === 0 ? undefined : (token) => requireScope(token, scope);
 }
 
 function requireScope({ scopes }: VerifiedToken, scope: readonly string[]): void {

@@ -10,7 +10,7 @@ export const DONE = ['ended', 'others', 'renamed'] as const;
 export type Done = (typeof DONE)[number];
 
 /** What went wrong, as far as the reader can act on it. */
-export type Problem = 'not_found' | 'invalid' | 'refused' | 'unavailable' | 'signed_out';
+export type Problem = 'not_found' | 'invalid' | 'refused' | 'sign_in_again' | 'unavailable' | 'signed_out';
 
 /** Every text of the page. Plain text, not HTML: it is escaped. `device` is "Firefox on Windows", for example, or a label. */
 export interface Messages extends ClientWords {
@@ -48,6 +48,7 @@ export interface Messages extends ClientWords {
   readonly first: string;
   readonly tryAgain: string;
   readonly back: string;
+  readonly signInAgain: string;
 
   readonly done: Readonly<Record<Done, string>>;
   readonly problems: Readonly<Record<Problem, string>>;
@@ -94,6 +95,7 @@ export const englishMessages: Messages = {
   first: 'Back to the most recent',
   tryAgain: 'Try again',
   back: 'Back to your devices',
+  signInAgain: 'Sign in again',
 
   clientOn: (client, device) => `${client} on ${device}`,
   appUsing: (library) => `App using ${library}`,
@@ -118,6 +120,7 @@ export const englishMessages: Messages = {
     not_found: 'That device is already signed out.',
     invalid: 'That didn’t work: a name can have up to 64 characters.',
     refused: 'That request did not come from this page, so nothing was changed.',
+    sign_in_again: 'Nothing was changed yet: to do this, please sign in again first.',
     unavailable: 'Your devices can’t be shown right now. Nothing was lost: please try again in a moment.',
     signed_out: 'You’re signed out. Sign in again to see your devices.',
   },
@@ -202,6 +205,8 @@ export function problemOf(code: LoginErrorCode): Problem {
     case 'cross_site':
     case 'scope_missing':
       return 'refused';
+    case 'insufficient_user_authentication':
+      return 'sign_in_again';
     case 'store_unavailable':
     case 'keys_unavailable':
       return 'unavailable';

@@ -32,6 +32,8 @@ export interface PageView {
   readonly firstPage: boolean;
   readonly done: Done | null;
   readonly problem: LoginErrorCode | null;
+  /** Where to sign in again, if that is what the problem asks for. */
+  readonly loginUrl?: string | null;
   /** URL or path of the site's own stylesheet, linked after ours. */
   readonly stylesheet?: string | null;
 }
@@ -140,9 +142,11 @@ function noticeOf({ messages, problem, done }: PageView): Notice | null {
 }
 
 function wayOut(view: PageView): Html {
+  const { messages, loginUrl = null } = view;
   const unavailable = view.problem !== null && problemOf(view.problem) === 'unavailable';
   return markup`<p class="ms-more">
-    <a href="${pageUrl(view)}">${unavailable ? view.messages.tryAgain : view.messages.back}</a>
+    ${loginUrl === null ? null : markup`<a href="${loginUrl}">${messages.signInAgain}</a>`}
+    <a href="${pageUrl(view)}">${unavailable ? messages.tryAgain : messages.back}</a>
   </p>`;
 }
 

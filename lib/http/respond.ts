@@ -62,7 +62,7 @@ export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse
         catchLater(onRefused(error, req, res, next), next);
         return;
       }
-      const loginUrl = error.status === 401 && isNavigation(req) ? loginUrlFor?.(req) : undefined;
+      const loginUrl = error.status === 401 && isNavigation(req) ? loginUrlFor?.(req, error) : undefined;
       if (loginUrl !== undefined && !leadsTo(loginUrl, req)) redirect(res, loginUrl);
       else catchLater(present(error, req, res), next);
     } catch (failure) {

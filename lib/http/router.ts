@@ -13,7 +13,9 @@ import { createLocations, type Account, type Locate, type LocateAll, type Viewer
 import { CurrentSession, type Authenticator } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
-import type { Fail } from './gates.js';
+import type { Duration } from '../core/duration.js';
+import { MAX_AGE, stepUpOf } from '../core/step-up.js';
+import { signInCheck, type Fail, type SignInParts, type TokenCheck } from './gates.js';
 import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest } from './request.js';
@@ -31,11 +33,17 @@ import {
 import { createPage, mountOf, queryOf, type Page, type PageOptions } from './serve-page.js';
 
 export interface RouterOptions extends PageOptions {
+  /**
+   * How long ago the user may have signed in, by the token's `auth_time`, before another session is ended or any is renamed,
+   * at least a second: `'10m'`. Otherwise 401 `insufficient_user_authentication` (RFC 9470); the page says so, and leads to
+   * `loginUrl`. To read needs no recent sign-in, nor does ending one's own session. Default: any time.
+   */
+  readonly maxAge?: Duration;
   /** The location of an address in words. If it throws, or takes longer than a second, the location is null. */
   readonly locate?: Locate;
 }
 
-export interface RouterParts {
+export interface RouterParts extends SignInParts {
   readonly handles: Handles;
   readonly authenticator: Pick<Authenticator<unknown>, 'identify' | 'admit'>;
   readonly account: Account;
@@ -43,7 +51,6 @@ export interface RouterParts {
   readonly cookie: Pick<LoginCookie, 'sent' | 'clear'> | null;
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly fail: Fail;
-  readonly clock: { now(): number };
   readonly loginUrlFor?: LoginUrlFor | undefined;
 }
 
@@ -53,6 +60,7 @@ const timeZone: Kind = {
 };
 
 const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
+  maxAge: MAX_AGE,
   locate: aFunction('that takes an address and returns its location'),
   messages: anything,
   stylesheet: aString,
@@ -67,12 +75,14 @@ const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
 /** The router requires a login by itself. Throws a `TypeError` if an option is invalid. */
 export function createRouter(parts: RouterParts, options: RouterOptions = {}): Handler {
   checkOptions<RouterOptions>(options, 'router()', ROUTER_OPTIONS);
+  const requireSignIn = signInCheck(stepUpOf({ maxAge: options.maxAge }, 'router()'), parts) ?? (() => undefined);
   const page = createPage(parts, options);
   const locate = options.locate === undefined ? undefined : createLocations(options.locate);
   const endpoint = createEndpoint(parts, page);
 
   const routes = Router();
-  for (const [path, methods] of Object.entries(routesOf({ ...parts, page, locate, bodyOf: createBodyOf(parts) }))) {
+  const context = { ...parts, requireSignIn, page, locate, bodyOf: createBodyOf(parts) };
+  for (const [path, methods] of Object.entries(routesOf(context))) {
     const route = routes.route(path);
     if (methods.get !== undefined) route.get(endpoint(methods.get));
     if (methods.post !== undefined) route.post(endpoint(methods.post));
@@ -106,6 +116,8 @@ type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answ
 interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'loginUrlFor'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
+  /** Called before another session is ended, or any is renamed. */
+  readonly requireSignIn: TokenCheck;
   readonly bodyOf: BodyOf;
 }
 
@@ -121,7 +133,7 @@ function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): Bo
 }
 
 function routesOf(context: Context): Readonly<Record<string, Methods>> {
-  const { account, handles } = context;
+  const { account, handles, requireSignIn } = context;
   const clearCookie = createClearing(context);
   const form = createForm(context);
   const sessionIn = sessionNaming(handles);
@@ -129,6 +141,8 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
   async function endOne(req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<'ended' | null> {
     const named = handleIn(req);
     const isOwn = named === CURRENT || handles.meant(named).includes(caller.handle);
+    // People can always sign out.
+    if (!isOwn) requireSignIn(caller);
     const handle = isOwn ? handles.shown(caller.handle) : named;
     const signedOut = { reason: 'signed_out', by: caller.user.subject };
     await account.revoke(caller.user, handle, isOwn ? { ...signedOut, token: caller.times } : signedOut);
@@ -136,15 +150,19 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     return isOwn ? null : 'ended';
   }
 
-  async function endOthers({ user, handle }: VerifiedToken): Promise<{ readonly ended: number }> {
+  async function endOthers(caller: VerifiedToken): Promise<{ readonly ended: number }> {
+    const { user, handle } = caller;
+    requireSignIn(caller);
     return account.revokeAll(user, { except: handles.shown(handle), reason: 'signed_out_others', by: user.subject });
   }
 
   async function endAll(
     req: AppRequest,
     res: ServerResponse,
-    { user }: VerifiedToken,
+    caller: VerifiedToken,
   ): Promise<{ readonly ended: number }> {
+    const { user } = caller;
+    requireSignIn(caller);
     const outcome = await account.revokeAll(user, { reason: 'signed_out_everywhere', by: user.subject });
     await clearCookie(req, res, (login) => login.user.key === user.key);
     return outcome;
@@ -169,6 +187,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     '/:handle/end': { post: endingOne(form(endOne)) },
     '/:handle/label': {
       post: form(async (req, _res, caller, fields) => {
+        requireSignIn(caller);
         await account.label(caller.user, sessionIn(req, caller), ownProperty(fields, 'label'));
         return 'renamed';
       }),
@@ -199,13 +218,20 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
-function createOne({ account, locate, handles, bodyOf }: Context): Required<Pick<Methods, 'get' | 'patch'>> {
+function createOne({
+  account,
+  locate,
+  handles,
+  requireSignIn,
+  bodyOf,
+}: Context): Required<Pick<Methods, 'get' | 'patch'>> {
   const sessionIn = sessionNaming(handles);
   return {
     async get(req, res, caller) {
       sendJson(res, await account.get(caller.user, sessionIn(req, caller), viewer(caller, locate)));
     },
     async patch(req, res, caller) {
+      requireSignIn(caller);
       const label = ownProperty(await bodyOf(req, jsonOf), 'label');
       sendJson(res, await account.label(caller.user, sessionIn(req, caller), label, viewer(caller, locate)));
     },

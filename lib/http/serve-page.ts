@@ -6,7 +6,7 @@ import type { SessionList } from './account.js';
 import type { LoginUrlFor } from './login-url.js';
 import { resultInTime } from './in-time.js';
 import { setPagePolicy } from './framing.js';
-import { doneFrom, languageFor, messagesOffered, type MessagesOverride } from './messages.js';
+import { doneFrom, languageFor, messagesOffered, problemOf, type MessagesOverride } from './messages.js';
 import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
 import { redirect, sendHtml, type Present } from './respond.js';
@@ -88,12 +88,16 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
     },
 
     async showProblem(error, req, res) {
-      if (error.status === 401 && loginUrlFor !== undefined) {
-        redirect(res, loginUrlFor(req));
+      const loginUrl = error.status === 401 ? loginUrlFor?.(req, error) : undefined;
+      // Somebody who is signed in would not know why to sign in again: the page says so first.
+      const isSignedIn = problemOf(error.code) === 'sign_in_again';
+      if (loginUrl !== undefined && !isSignedIn) {
+        redirect(res, loginUrl);
         return;
       }
       for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-      await send(req, res, error.status, { ...viewOf(req), sessions: null, problem: error.code });
+      const view = { ...viewOf(req), sessions: null, problem: error.code };
+      await send(req, res, error.status, { ...view, loginUrl: loginUrl ?? null });
     },
   };
 }

@@ -161,17 +161,32 @@ export class Judge {
 
   #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
     const { questions, answers } = this.#options;
-    if (entry.knowledge.state === 'unasked') this.#confirmOverdue(entry.user, sighting.at);
-    return questions.send(entry, sighting, token, answers);
+    const overdue = entry.knowledge.state === 'unasked' ? this.#overdue(entry, sighting.at) : [];
+    return questions.send(entry, sighting, token, answers, overdue.length === 0 ? null : this.#written(overdue));
   }
 
-  /** A new session may end the one that was seen longest ago: what this process knows of the others is sent before it. */
-  #confirmOverdue({ key }: SessionUser, at: number): void {
+  /**
+   * A new session may end the one that was seen longest ago. These are the sessions of which this process knows a use that the
+   * store should know by now.
+   */
+  #overdue({ user, policy }: Entry, at: number): readonly Entry[] {
     const { table, activityInterval } = this.#options;
-    for (const entry of table.ofUser(key)) {
-      const { isUnwritten, writtenAt } = entry.activity;
-      const isOverdue = isUnwritten && at >= writtenAt + 2 * activityInterval;
-      if (isOverdue && entry.knowledge.state === 'live') this.confirmInBackground(entry);
+    if (policy.maxSessions === Infinity) return [];
+    return [...table.ofUser(user.key)].filter(({ activity, knowledge }) => {
+      return knowledge.state === 'live' && activity.isUnwritten && at >= activity.writtenAt + 2 * activityInterval;
+    });
+  }
+
+  /** Resolves once the store knows these uses. Rejects if it does not take one. */
+  async #written(overdue: readonly Entry[]): Promise<void> {
+    const asked = overdue.map((entry) => {
+      const { call } = entry;
+      const isAsked = call !== null && !call.question.isOvertaken;
+      return isAsked ? call.outcome : this.confirm(entry);
+    });
+    for (const outcome of await Promise.allSettled(asked)) {
+      // Of a session that the store cannot judge yet, nothing can be told to it.
+      if (outcome.status === 'rejected' && !(outcome.reason instanceof CannotTellYet)) throw outcome.reason;
     }
   }
 

@@ -86,8 +86,16 @@ export class Questions {
     this.#open.overtakeAll();
   }
 
-  /** Sends a sighting. The next questions about this session may share the call. */
-  send(entry: Entry, sighting: Sighting, token: TokenTimes, listener: AnswerListener): Call {
+  /**
+   * Sends a sighting, once `before` has resolved. The next questions about this session may share the call.
+   */
+  send(
+    entry: Entry,
+    sighting: Sighting,
+    token: TokenTimes,
+    listener: AnswerListener,
+    before: Promise<void> | null = null,
+  ): Call {
     const { store, availability, freshness, globalCutoff, activityInterval, random } = this.#options;
     const { handle, user, policy, activity } = entry;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
@@ -101,7 +109,11 @@ export class Questions {
     const onLate = (answer: SightAnswer): void => {
       listener.applyLateAnswer(entry, sighting, answer);
     };
-    const answered = callAsync(() => store.sight(user, request, onLate)).then(async (answer) => {
+    const asked = callAsync(async () => {
+      if (before !== null) await before;
+      return store.sight(user, request, onLate);
+    });
+    const answered = asked.then(async (answer) => {
       try {
         await caughtUp;
       } catch (error) {

@@ -16,7 +16,9 @@ export class SessionTable {
   constructor(limit: number, policyOf: (issuer: string) => SessionPolicy, onEvict: (entry: Entry) => void) {
     this.#policyOf = policyOf;
     this.#entries = new LRUCache({
-      max: limit,
+      // Not `max`, with which it makes room for all of them at once: that takes longer than everything else at startup.
+      maxSize: limit,
+      sizeCalculation: () => 1,
       // Afterwards: while it is disposed of, the entry still counts as held.
       disposeAfter: (entry, _handle, why) => {
         if (why !== 'evict') return;

@@ -27,6 +27,10 @@ const TABLE: Readonly<Record<LoginErrorCode, readonly [status: number, challenge
   session_revoked: [401, INVALID],
   session_expired: [401, INVALID],
   session_idle: [401, INVALID],
+  insufficient_user_authentication: [
+    401,
+    `${BARE}, error="insufficient_user_authentication", error_description="what is wrong", max_age="600", acr_values="mfa phr"`,
+  ],
   session_limit: [403, undefined],
   scope_missing: [403, `${BARE}, error="insufficient_scope", error_description="what is wrong", scope="a b"`],
   cross_site: [403, undefined],
@@ -45,6 +49,7 @@ describeEachFramework((_name, makeApp) => {
     const [status, challenge] = TABLE[code];
     const error = new LoginError(code, 'what is wrong', {
       ...(code === 'scope_missing' && { scope: ['a', 'b'] }),
+      ...(code === 'insufficient_user_authentication' && { maxAge: 600, acr: ['mfa', 'phr'] }),
       retryAfter: 2,
       cause: new Error('secret cause'),
     });

@@ -36,6 +36,7 @@ export const germanMessages: Messages = {
   first: 'Zurück zu den neuesten',
   tryAgain: 'Noch einmal versuchen',
   back: 'Zurück zu Ihren Geräten',
+  signInAgain: 'Neu anmelden',
 
   clientOn: (client, device) => `${client} auf ${device}`,
   appUsing: (library) => `App mit ${library}`,
@@ -60,6 +61,7 @@ export const germanMessages: Messages = {
     not_found: 'Dieses Gerät ist schon abgemeldet.',
     invalid: 'Das ging nicht: Ein Name hat höchstens 64 Zeichen.',
     refused: 'Diese Anfrage kam nicht von dieser Seite. Es wurde nichts geändert.',
+    sign_in_again: 'Es wurde noch nichts geändert: Bitte melden Sie sich dafür zuerst neu an.',
     unavailable:
       'Ihre Geräte lassen sich gerade nicht anzeigen. Es ging nichts verloren: Bitte versuchen Sie es gleich noch einmal.',
     signed_out: 'Sie sind abgemeldet. Melden Sie sich wieder an, um Ihre Geräte zu sehen.',

@@ -117,6 +117,7 @@ export function makeSite(options: SiteOptions = {}): Site {
       if (name === 'tokenRefused' && 'code' in event) refused.push(event.code);
     },
   };
+  const policyOf = (): SessionPolicy => policy;
   const others = typeof options.parts === 'function' ? options.parts(real) : options.parts;
   const parts = { ...real, ...others };
   const refuseForgery = createForgeryCheck(parts.hostOf, options.origins ?? []);
@@ -132,7 +133,8 @@ export function makeSite(options: SiteOptions = {}): Site {
   const cookie = name === undefined ? null : createLoginCookie(name, options.cookie ?? {}, cookieParts);
   const loginUrlFor = createLoginUrl(options.loginUrl);
   const login: SiteLogin = {
-    required: (requiredOptions) => createRequired(authenticator, login.fail, requiredOptions),
+    required: (requiredOptions) =>
+      createRequired({ ...parts, policyOf, authenticator, fail: login.fail }, requiredOptions),
     optional: () => createOptional(authenticator),
     logout: () =>
       createLogout({ ...parts, ...cookieParts, source, refuseForgery, cookie, fail: login.fail, loginUrlFor }),
@@ -149,7 +151,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     refused,
     router: (routerOptions) =>
       createRouter(
-        { ...parts, handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor },
+        { ...parts, policyOf, handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor },
         routerOptions,
       ),
     close: () => ledger.close(),

@@ -130,6 +130,8 @@ describe('a Cluster of three masters', () => {
     /** The sites' clock is ahead, so that a session can begin after a cutoff that was set a moment ago. */
     const AHEAD = { clock: { now: () => Date.now() + HOUR } };
     const PLACES = [0, 1, 2] as const;
+    /** Of each master: more than the commands that may be in progress on it at once. */
+    const PERSONS = 200;
     let lost: TestRedis;
     let lostPlace: number;
     /** Persons of each master, by its place in the list. */
@@ -160,7 +162,7 @@ describe('a Cluster of three masters', () => {
       lostPlace = placeOf(slotOf('{feed}'));
       lost = cluster.masters[lostPlace]!;
       persons = PLACES.map(() => []);
-      for (let n = 0; persons.some((some) => some.length < 400); n += 1) {
+      for (let n = 0; persons.some((some) => some.length < PERSONS); n += 1) {
         const person = `person-${String(n)}`;
         persons[placeOf(slotOf(hashTagOf(person)))]!.push(person);
       }

@@ -42,8 +42,7 @@ async function askInVain(process: Process, of = ANN, fresh = false): Promise<str
   return outcome === 'live' ? 'live' : outcome.code;
 }
 
-async function revokeElsewhere(of = ANN): Promise<void> {
-  const other = new Process(1, server, time);
+async function revokeElsewhere(of = ANN, other = new Process(1, server, time)): Promise<void> {
   const done = other.ledger.revoke(of.user, { handle: of.handle, reason: 'signed_out', by: null, token: of.times });
   await other.settle();
   await done;
@@ -779,50 +778,62 @@ describe('once ended, ended', () => {
     expect(await ask(new Process(2, server, time))).toBe('session_revoked');
   });
 
-  test('a token that is good for longer prolongs the tombstone, here and in the store', async () => {
-    await here.round();
-    const short = token('ann', 's', { expiresAt: START + 3_600_000 });
-    await ask(here, short);
-    await revokeElsewhere(short);
-    await here.round();
-    const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
-    expect(await ask(here, long)).toBe('session_revoked');
-    await here.settle();
-    await time.advance(3 * 86_400_000);
-    expect(await ask(new Process(2, server, time), long)).toBe('session_revoked');
-  }, 300_000);
+  describe('a token that is good for longer', () => {
+    const HOUR = 3_600_000;
+    /** A tombstone stands for as long as the tokens that are known of. */
+    const another = (): Process => started({ policyOf: () => ({ ...POLICY, tombstoneFor: 0 }) });
+    const short = token('ann', 's', { expiresAt: START + HOUR });
+    const long = token('ann', 's', { expiresAt: START + 90 * 24 * HOUR });
 
-  test('what a token is good for longer is told to the store again if that failed', async () => {
-    await here.round();
-    const short = token('ann', 's', { expiresAt: START + 3_600_000 });
-    await ask(here, short);
-    await revokeElsewhere(short);
-    await here.round();
-    const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
-    expect(await askInVain(here, long)).toBe('session_revoked');
-    here.wire.cut();
-    // Of no later token: what is known here is long enough, but the store does not know it.
-    expect(await ask(here, long)).toBe('session_revoked');
-    await here.settle();
-    expect(await ask(here, long)).toBe('session_revoked');
-    expect(here.wire.messages).toHaveLength(0);
-    await time.advance(3 * 86_400_000);
-    expect(await ask(new Process(2, server, time), long)).toBe('session_revoked');
-  }, 300_000);
+    beforeEach(() => {
+      here = another();
+    });
 
-  test('a token that shares the answer to one that expires earlier prolongs the tombstone too', async () => {
-    const short = token('ann', 's', { expiresAt: START + 3_600_000 });
-    const long = token('ann', 's', { expiresAt: START + 90 * 86_400_000 });
-    await ask(new Process(2, server, time), short);
-    await revokeElsewhere(short);
-    await here.round();
-    const answers = [short, long].map((of) => here.request(of, time.clock.now()));
-    expect(here.wire.messages).toHaveLength(1);
-    await here.settle();
-    expect(await Promise.all(answers)).not.toContain('live');
-    await time.advance(3 * 86_400_000);
-    expect(await ask(new Process(3, server, time), long)).toBe('session_revoked');
-  }, 300_000);
+    async function endShort(): Promise<void> {
+      await ask(another(), short);
+      await revokeElsewhere(short, another());
+    }
+
+    async function expectEndedAfterShort(): Promise<void> {
+      await time.advance(2 * HOUR);
+      expect(await ask(another(), long)).toBe('session_revoked');
+    }
+
+    test('prolongs the tombstone, here and in the store', async () => {
+      await here.round();
+      await ask(here, short);
+      await endShort();
+      await here.round();
+      expect(await ask(here, long)).toBe('session_revoked');
+      await here.settle();
+      await expectEndedAfterShort();
+    });
+
+    test('is told to the store again if that failed', async () => {
+      await here.round();
+      await ask(here, short);
+      await endShort();
+      await here.round();
+      expect(await askInVain(here, long)).toBe('session_revoked');
+      here.wire.cut();
+      // Of no later token: what is known here is long enough, but the store does not know it.
+      expect(await ask(here, long)).toBe('session_revoked');
+      await here.settle();
+      expect(await ask(here, long)).toBe('session_revoked');
+      expect(here.wire.messages).toHaveLength(0);
+      await expectEndedAfterShort();
+    });
+
+    test('prolongs the tombstone too if it shares the answer to one that expires earlier', async () => {
+      await endShort();
+      await here.round();
+      const answers = [short, long].map((of) => here.request(of, time.clock.now()));
+      expect(here.wire.messages).toHaveLength(1);
+      await here.settle();
+      expect(await Promise.all(answers)).not.toContain('live');
+      await expectEndedAfterShort();
+    });
+  });
 
   test.each<[string, () => Promise<void>]>([
     ['a cutoff', () => revokeAllElsewhere()],

@@ -29,6 +29,9 @@ const TOKENS = PEOPLE.map((person) => tokenOf(person, {}, '4h'));
 
 const handleOf = (person: string, sid = 's'): string => sessionHandle(sessionUser(ISSUER, person), sid);
 
+/** Without a fault the store is in time, and the feed fresh, on a busy machine too. */
+const PATIENT: Options = { revocationBound: '5s', storeTimeout: '2s' };
+
 interface World {
   readonly redis: TestRedis;
   readonly clock: TestClock;
@@ -42,7 +45,7 @@ interface World {
 async function begin(started: Started, options: Options, sites = 2): Promise<World> {
   const redis = await started.redis();
   const clock = createTestClock();
-  const world: World = { redis, clock, options: { revocationBound: '1s', ...options }, sites: [], usedAt: 0, started };
+  const world: World = { redis, clock, options: { ...PATIENT, ...options }, sites: [], usedAt: 0, started };
   for (let count = 0; count < sites; count += 1) world.sites.push(await another(world));
   await Promise.all(world.sites.map(untilFresh));
   // Before the first notice there is nothing in the feed by which a loss could be noticed.

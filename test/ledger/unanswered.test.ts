@@ -158,3 +158,43 @@ test('what only the asking process knew to be ended is told to the others', asyn
   await there.settle();
   expect(await again).toMatchObject({ code: 'session_revoked' });
 });
+
+test('a new session gets no place before the store knows of the uses of the others', async () => {
+  const process = started({ policyOf: () => ({ ...policy, maxSessions: 2 }) });
+  await process.round();
+  const [first, second, third] = ['a1', 'a2', 'a3'].map((session) => token('ann', session)) as [
+    VerifiedToken,
+    VerifiedToken,
+    VerifiedToken,
+  ];
+  const outcomeOf = async (session: VerifiedToken): Promise<unknown> => {
+    const asked = process.request(session, time.clock.now());
+    await process.settle();
+    return asked;
+  };
+  for (const session of [first, second]) {
+    expect(await outcomeOf(session)).toBe('live');
+    await time.advance(1000);
+  }
+
+  const { sight } = server.store;
+  const sighted: unknown[] = [];
+  let isFull = true;
+  jest.spyOn(server.store, 'sight').mockImplementation((user, request, ...others) => {
+    sighted.push(request.handle);
+    if (isFull && request.handle === first.handle) return Promise.reject(new Error('OOM'));
+    return sight.call(server.store, user, request, ...others);
+  });
+  await time.advance(10 * MINUTE);
+  await process.round();
+  // The one that the store saw longest ago is used again.
+  expect(await outcomeOf(first)).toBe('live');
+  expect(await outcomeOf(third)).toMatchObject({ code: 'store_unavailable' });
+  expect(sighted).not.toContain(third.handle);
+  isFull = false;
+  expect(await outcomeOf(third)).toBe('live');
+  expect(await outcomeOf(first)).toBe('live');
+  await time.advance(10 * MINUTE);
+  await process.round();
+  expect(await outcomeOf(second)).toMatchObject({ code: 'session_revoked' });
+});

@@ -26,7 +26,7 @@ beforeEach(async () => {
   child = fork(script, [JSON.stringify({ redis: redis.url, options: OPTIONS })], { execArgv: [] });
   const [{ port }] = (await once(child, 'message')) as [{ readonly port: number }];
   site = `http://127.0.0.1:${String(port)}`;
-}, 60_000);
+});
 
 afterEach(async () => {
   child.kill('SIGKILL');
@@ -60,7 +60,7 @@ test('a process that is told to stop ends its streams, writes the last uses, and
   expect(await exited).toEqual([0, null]);
   expect(before).toBeLessThanOrEqual(asked);
   expect(await lastSeenOf(handle)).toBeGreaterThanOrEqual(asked);
-}, 60_000);
+});
 
 test('a process that stood still refuses what was ended meanwhile, with its first request', async () => {
   const headers = headersOf('a1');
@@ -73,4 +73,4 @@ test('a process that stood still refuses what was ended meanwhile, with its firs
   await wait(BOUND + 1);
   child.kill('SIGCONT');
   expect((await asked).status).toBe(401);
-}, 60_000);
+});

@@ -82,6 +82,7 @@ const DURATIONS = [null, 'ages', -1, NaN, {}, true];
 const FUNCTIONS = [null, {}, 'x'];
 const WORDS = [null, 'x', 7, true];
 const BOOLEANS = [null, 'true', 1];
+const MAX_AGES = [null, '', 'x', '600', 0, -1, NaN, '500ms', '20y', {}, undefined];
 const STRINGS = [null, 7, {}];
 
 const TYPES = [null, 'JWT', [], [7]];
@@ -218,9 +219,12 @@ const OWNERS: readonly Owner[] = [
   owner<RequiredOptions>('required()', (o: never) => sessions.required(o), {
     scope: [null, '', [], [7], 7, undefined],
     fresh: BOOLEANS,
+    maxAge: MAX_AGES,
+    acr: [null, '', [], [7], 7, 'a b', ['"'], undefined],
   }),
   owner<NoOptions>('optional()', (o: never) => Reflect.apply(sessions.optional, sessions, [o]), {}),
   owner<RouterOptions>('router()', (o: never) => sessions.router(o), {
+    maxAge: MAX_AGES,
     locate: FUNCTIONS,
     messages: [
       null,

@@ -88,15 +88,30 @@ async function bound(wanted: number): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
+/** What the suite's setup found; elsewhere it is looked for once. */
 function binary(): string {
-  const candidates = [process.env['REDIS_SERVER'], 'redis-server', 'valkey-server'];
-  const found = candidates.find((name) => name !== undefined && spawnSync(name, ['--version']).status === 0);
+  const candidates = ['redis-server', 'valkey-server'];
+  const found = process.env['REDIS_SERVER'] ?? candidates.find((name) => spawnSync(name, ['--version']).status === 0);
   if (found === undefined) throw new Error('The tests need redis-server or valkey-server on PATH, or in REDIS_SERVER');
+  process.env['REDIS_SERVER'] = found;
   return found;
 }
 
+let root: string | undefined;
+
+/** One for each server, in one for all of this process. */
 function temporaryDirectory(): string {
-  return mkdtempSync(join(tmpdir(), 'managed-sessions-redis-'));
+  root ??= guarded(mkdtempSync(join(tmpdir(), 'managed-sessions-redis-')));
+  return mkdtempSync(join(root, 'server-'));
+}
+
+/** However this process ends, its end of the pipe is closed by it, and the guard does what no handler here could. */
+function guarded(folder: string): string {
+  const clearUp = 'cat; for file in "$0"/*/pid; do read -r pid <"$file" && kill -9 "$pid"; done; rm -rf "$0"';
+  const guard = spawn('sh', ['-c', clearUp, folder], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  guard.unref();
+  if (guard.stdin instanceof Socket) guard.stdin.unref();
+  return folder;
 }
 
 /** One command on a connection of its own. */
@@ -122,14 +137,9 @@ async function ask(port: number, command: readonly string[], password?: string):
 
 function launch(directory: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const child = spawn(binary(), args, { stdio: 'ignore', cwd: directory, env: { ...process.env, ...env } });
-  // However this process ends, its end of the pipe is closed by it, and the guard does what no handler here could.
-  const guard = spawn('sh', ['-c', 'cat; kill -9 "$0"; rm -rf "$1"', String(child.pid), directory], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-  });
-  guard.unref();
-  if (guard.stdin instanceof Socket) guard.stdin.unref();
-  child.once('exit', () => guard.kill('SIGKILL'));
+  const file = join(directory, 'pid');
+  writeFileSync(file, `${String(child.pid)}\n`);
+  child.once('exit', () => rmSync(file, { force: true }));
   return child;
 }
 

@@ -1,5 +1,6 @@
 /** A small site in this process, for tests that disturb what lies between it and its Redis. */
 
+import { createSecretKey } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
@@ -11,6 +12,8 @@ import { eventually } from './redis.js';
 
 export const ISSUER = 'https://id.example.com/';
 const SECRET = 'a secret for tests, 32 bytes long';
+/** jsonwebtoken would first try to read a string as a private key, at each call. */
+const KEY = createSecretKey(SECRET, 'utf8');
 /** What a site accepts, unless its options say otherwise. */
 export const SITE_ISSUER = { issuer: ISSUER, secret: SECRET };
 
@@ -50,7 +53,7 @@ interface Body {
 
 /** A token for session `s` of this subject, good for an hour. */
 export function tokenOf(subject: string, claims: object = {}, expiresIn: '1h' | '4h' = '1h'): string {
-  return jwt.sign({ sub: subject, sid: 's', iss: ISSUER, ...claims }, SECRET, { expiresIn });
+  return jwt.sign({ sub: subject, sid: 's', iss: ISSUER, ...claims }, KEY, { expiresIn });
 }
 
 /** With short times: {@link BOUND}, {@link STORE_TIMEOUT}, {@link ACTIVITY_INTERVAL}. */
