@@ -31,6 +31,8 @@ const RECORD: KeptRecord = {
   ip: null,
   userAgent: null,
   byProgram: false,
+  app: null,
+  actor: null,
   label: null,
 };
 
