@@ -16,7 +16,9 @@ export interface StoreCall {
     | 'expireTokens'
     | 'restore'
     | 'endEverywhere'
-    | 'catchUp';
+    | 'catchUp'
+    | 'isMessageUsed'
+    | 'useMessage';
   /** In milliseconds. */
   readonly duration: number;
   readonly ok: boolean;
@@ -79,6 +81,8 @@ export function measured(store: SessionStore): SessionStore {
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
     endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),
     catchUp: () => measure('catchUp', () => store.catchUp()),
+    isMessageUsed: (id, at) => measure('isMessageUsed', () => store.isMessageUsed(id, at)),
+    useMessage: (id, until, at) => measure('useMessage', () => store.useMessage(id, until, at)),
     feed: (listener) => store.feed(listener),
     health: () => store.health(),
     close: () => store.close(),

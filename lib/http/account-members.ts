@@ -1,16 +1,19 @@
 /** What administrators and jobs call: the account, with every argument checked. */
 
 import { aNumber, aString, checkOptions, kindOf, stringOrNull, type OptionKinds } from '../core/check.js';
-import type {
-  Account,
-  EndEverywhereOptions,
-  ExpireTokensOptions,
-  ListOptions,
-  RevokeAllOptions,
-  RevokeOptions,
-  SessionList,
-  SessionView,
+import {
+  endedBy,
+  type Account,
+  type EndEverywhereOptions,
+  type ExpireTokensOptions,
+  type ListOptions,
+  type RevokeAllOptions,
+  type RevokeOptions,
+  type SessionList,
+  type SessionView,
 } from './account.js';
+import type { DoorEndings } from './doors/endings.js';
+import { sessionReferred, type SessionReference } from './named-session.js';
 import { userReferred, type UserReference } from './user-reference.js';
 
 type Ending = Pick<RevokeOptions, 'reason' | 'by'>;
@@ -26,6 +29,7 @@ export interface AccountMembers {
   revoke(user: UserReference, handle: string, options?: Ending): Promise<void>;
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   expireTokens(user: UserReference, options?: ExpireTokensOptions): Promise<void>;
+  revokeSession(session: SessionReference, options?: Ending): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -33,7 +37,11 @@ export interface AccountMembers {
  * The account, as administrators call it. Each rejects with a `TypeError` if an argument is invalid. `names` are the
  * configured issuers; null if any may be named.
  */
-export function accountMembers(account: Account, names: readonly string[] | null): AccountMembers {
+export function accountMembers(
+  account: Account,
+  endings: Pick<DoorEndings, 'endSession'>,
+  names: readonly string[] | null,
+): AccountMembers {
   return {
     list: async (user, options = {}) => {
       checkOptions<ListOptions>(options, 'list()', LIST_OPTIONS);
@@ -52,6 +60,10 @@ export function accountMembers(account: Account, names: readonly string[] | null
     expireTokens: async (user, options = {}) => {
       checkOptions<ExpireTokensOptions>(options, 'expireTokens()', ENDING_OPTIONS);
       await account.expireTokens(userReferred(user, names), options);
+    },
+    revokeSession: async (session, options = {}) => {
+      checkOptions<Ending>(options, 'revokeSession()', ENDING_OPTIONS);
+      await endings.endSession(sessionReferred(session, names), endedBy(options.reason, options.by));
     },
     endEverywhere: async (options = {}) => {
       checkOptions<EndEverywhereOptions>(options, 'endEverywhere()', ENDING_OPTIONS);

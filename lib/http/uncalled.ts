@@ -21,6 +21,7 @@ const USAGES = {
   revoke: 'await sessions.revoke(user, handle)',
   revokeAll: 'await sessions.revokeAll(user)',
   expireTokens: 'await sessions.expireTokens(user)',
+  revokeSession: 'await sessions.revokeSession({ subject, sessionId })',
   endEverywhere: 'await sessions.endEverywhere()',
   health: 'res.json(sessions.health())',
   close: 'await sessions.close()',
