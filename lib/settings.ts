@@ -28,7 +28,7 @@ import type { Clock, ManagedSessionsOptions } from './options.js';
 import { checkStore } from './stores/store.js';
 import type { IssuerOptions } from './tokens/issuer.js';
 import type { IssuerFunction } from './tokens/tenants.js';
-import { MAX_TOKEN_LENGTH } from './tokens/verify.js';
+import { MAX_TOKEN_LENGTH } from './tokens/token-form.js';
 
 /** The options as the parts use them, in milliseconds. */
 export interface Settings {

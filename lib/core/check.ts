@@ -23,6 +23,13 @@ export const aFilledString: Kind = {
   accepts: (value) => typeof value === 'string' && value !== '',
   words: 'a non-empty string',
 };
+export const filledStrings: Kind = {
+  accepts: (value) => {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    return list.length > 0 && list.every(aFilledString.accepts);
+  },
+  words: 'a non-empty string or a list of them',
+};
 export const stringOrNull: Kind = {
   accepts: (value) => value === null || typeof value === 'string',
   words: 'a string or null',

@@ -90,6 +90,14 @@ function validDate(name: string): Check<[]> {
 
 const VALID_DATES = ['exp', 'nbf', 'iat', 'session_expiry'].map(validDate);
 
+const AUDIENCE: Check<[Pick<ClaimRules, 'audience'>]> = {
+  code: 'audience_refused',
+  says: 'The token is for another audience',
+  holds: hasAudience,
+  diagnose: (claims, { audience = [] }) =>
+    namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
+};
+
 const CHECKS: readonly Check[] = [
   NO_LOGOUT_TOKEN,
   {
@@ -99,13 +107,7 @@ const CHECKS: readonly Check[] = [
     diagnose: (claims, { issuer, withoutIssuer }) =>
       namesDiffer('iss', claimOf(claims, 'iss'), withoutIssuer === true ? [] : [issuer]),
   },
-  {
-    code: 'audience_refused',
-    says: 'The token is for another audience',
-    holds: hasAudience,
-    diagnose: (claims, { audience = [] }) =>
-      namesDiffer('aud', claimOf(claims, 'aud'), typeof audience === 'string' ? [audience] : audience),
-  },
+  AUDIENCE,
   ...VALID_DATES,
   {
     ...validDate('auth_time'),
@@ -159,6 +161,16 @@ export function checkFixed(claims: Claims): void {
   refuseFailed(claims, [NO_LOGOUT_TOKEN, ...VALID_DATES]);
 }
 
+/** Whether `exp`, `nbf` and `iat` are valid dates, if they are there. Throws `LoginError` `claim_invalid`. */
+export function checkDates(claims: Claims): void {
+  refuseFailed(claims, VALID_DATES);
+}
+
+/** Whether one of these names is in `aud`. Throws `LoginError` `audience_refused`. */
+export function checkAudience(claims: Claims, audience: readonly string[]): void {
+  refuseFailed(claims, [AUDIENCE], { audience });
+}
+
 function refuseFailed<Given extends readonly unknown[]>(
   claims: Claims,
   checks: readonly Check<Given>[],
@@ -169,8 +181,8 @@ function refuseFailed<Given extends readonly unknown[]>(
   }
 }
 
-/** OpenID Connect Back-Channel Logout 1.0, section 2.4. Its `typ` does not matter. */
-function isLogoutToken(claims: Claims): boolean {
+/** Whether it has the event of a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.4). Its `typ` does not matter. */
+export function isLogoutToken(claims: Claims): boolean {
   const events = claimOf(claims, 'events');
   return isClaims(events) && Object.hasOwn(events, LOGOUT_EVENT);
 }
@@ -179,7 +191,7 @@ function hasIssuer(claims: Claims, rules: ClaimRules): boolean {
   return rules.withoutIssuer === true ? !Object.hasOwn(claims, 'iss') : claimOf(claims, 'iss') === rules.issuer;
 }
 
-function hasAudience(claims: Claims, rules: ClaimRules): boolean {
+function hasAudience(claims: Claims, rules: Pick<ClaimRules, 'audience'>): boolean {
   if (rules.audience === undefined) return true;
   const audience = claimOf(claims, 'aud');
   const meant: readonly unknown[] = Array.isArray(audience) ? audience : [audience];
@@ -309,7 +321,8 @@ export function momentOf(claims: Claims, name: string): number | null {
   return typeof value === 'number' ? Math.round(value * 1000) + 0 : null;
 }
 
-function seconds(milliseconds: number): string {
+/** A duration in milliseconds, as words: `12 s`. */
+export function seconds(milliseconds: number): string {
   return `${Math.ceil(milliseconds / 1000)} s`;
 }
 

@@ -7,10 +7,12 @@ import { expiresAt, tokenEndsAt, type SessionPolicy, type SessionTimes } from '.
 import {
   IP_LIMIT,
   keptOrNull,
+  PARTY_LIMIT,
   USER_AGENT_LIMIT,
   type Ending,
   type SessionRecord,
   type Sighting,
+  type TokenParties,
   type TokenTimes,
 } from './session.js';
 
@@ -21,7 +23,7 @@ export interface KeptTimes extends SessionTimes {
 }
 
 /** The part of a record that people are shown. It is not kept for as long: see `rowUntil` in policy.ts. */
-export interface KeptRow {
+export interface KeptRow extends TokenParties {
   readonly ip: string | null;
   readonly userAgent: string | null;
   /** Whether the client on record is a program without a person. Then any other client takes its place. */
@@ -57,7 +59,7 @@ export interface KnownUse {
 export const ALWAYS = 0;
 
 /** The row of a session of which only the times are kept. */
-export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, label: null };
+export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, app: null, actor: null, label: null };
 
 /** A cutoff ends every session of its user that began before it, except one. */
 export interface Cutoff {
@@ -70,6 +72,11 @@ export interface Cutoff {
   readonly origin: string;
   /** Written back after a loss of data: a record that does not know of it may still be newer. */
   readonly isRestored: boolean;
+  /**
+   * It was set after its own time, by a message that says when. Sessions on record may have begun between the two, so each is
+   * judged by when it began. Means nothing if it is restored.
+   */
+  readonly isBackdated: boolean;
 }
 
 /** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */
@@ -86,8 +93,9 @@ export interface GlobalCutoff {
 export interface StandingCutoff extends Cutoff {
   /** The earlier cutoff that still applies to the excepted session. 0: none. */
   readonly priorCutoffAt: number;
-  /** The same as `isRestored`, for the earlier cutoff. */
+  /** The same as `isRestored` and `isBackdated`, for the earlier cutoff. */
   readonly isPriorRestored: boolean;
+  readonly isPriorBackdated: boolean;
 }
 
 /** How long a cutoff is kept, in milliseconds: a year. */
@@ -143,19 +151,32 @@ export function mergeSighting(
   };
 }
 
-function mergeRow(known: KeptRow, { ip, userAgent, byProgram = false }: Sighting): KeptRow {
-  if (byProgram && isByPerson(known)) return rowOf(known);
-  const sent = keptOrNull(userAgent, USER_AGENT_LIMIT);
+function mergeRow(known: KeptRow, sighting: Sighting): KeptRow {
+  const seen = seenRow(sighting);
+  if (seen.byProgram && isByPerson(known)) return rowOf(known);
   return {
-    ip: keptOrNull(ip, IP_LIMIT) ?? known.ip,
-    userAgent: sent ?? known.userAgent,
-    byProgram: byProgram || (sent === null && known.byProgram),
+    ...seen,
+    ip: seen.ip ?? known.ip,
+    userAgent: seen.userAgent ?? known.userAgent,
+    byProgram: seen.byProgram || (seen.userAgent === null && known.byProgram),
     label: known.label,
   };
 }
 
-function rowOf({ ip, userAgent, byProgram, label }: KeptRow): KeptRow {
-  return { ip, userAgent, byProgram, label };
+/** What a sighting alone says, as it is kept. */
+export function seenRow({ ip, userAgent, byProgram = false, app = null, actor = null }: Sighting): KeptRow {
+  return {
+    ip: keptOrNull(ip, IP_LIMIT),
+    userAgent: keptOrNull(userAgent, USER_AGENT_LIMIT),
+    byProgram,
+    app: keptOrNull(app, PARTY_LIMIT),
+    actor: keptOrNull(actor, PARTY_LIMIT),
+    label: null,
+  };
+}
+
+function rowOf({ ip, userAgent, byProgram, app, actor, label }: KeptRow): KeptRow {
+  return { ip, userAgent, byProgram, app, actor, label };
 }
 
 function isByPerson({ userAgent, byProgram }: KeptRow): boolean {
@@ -186,8 +207,8 @@ export function movedFrom(known: KeptRow, merged: KeptRow): Pick<KeptRow, 'ip' |
 
 /** A record as a store returns it. */
 export function sessionRecord(handle: string, record: KeptRecord): SessionRecord {
-  const { startedAt, lastSeenAt, ip, userAgent, label } = record;
-  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ip, userAgent, label };
+  const { startedAt, lastSeenAt, ip, userAgent, app, actor, label } = record;
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ip, userAgent, app, actor, label };
 }
 
 /**
@@ -196,6 +217,8 @@ export function sessionRecord(handle: string, record: KeptRecord): SessionRecord
  * Tokens count whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
  * those first seen after it are live. Records cannot tell this of a cutoff that was written back. The tombstones that are
  * written back with it do.
+ *
+ * A backdated cutoff ends no session that began in a later second, on record or not.
  */
 export function endedByCutoff(
   cutoff: Cutoff,
@@ -204,8 +227,10 @@ export function endedByCutoff(
   survivedCutoffAt: number | undefined,
 ): boolean {
   if (handle === cutoff.except) return false;
-  if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at && !cutoff.isRestored) return true;
-  return secondOf(startedAt) < secondOf(cutoff.at);
+  const [began, ends] = [secondOf(startedAt), secondOf(cutoff.at)];
+  const isOlder = survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at;
+  if (isOlder && !cutoff.isRestored) return !cutoff.isBackdated || began <= ends;
+  return began < ends;
 }
 
 /**
@@ -229,8 +254,8 @@ export function endedByStandingCutoff(
 ): boolean {
   if (cutoff === null) return false;
   if (handle === cutoff.except) {
-    const { priorCutoffAt, isPriorRestored } = cutoff;
-    const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored: isPriorRestored };
+    const { priorCutoffAt, isPriorRestored: isRestored, isPriorBackdated: isBackdated } = cutoff;
+    const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored, isBackdated };
     return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, startedAt, survivedCutoffAt);
   }
   return endedByCutoff(cutoff, handle, startedAt, survivedCutoffAt);
@@ -271,14 +296,31 @@ export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff): 
   return { ...cutoff, ...priorOf(earlier, cutoff) };
 }
 
-function priorOf(
-  earlier: StandingCutoff | null,
-  { except }: Cutoff,
-): Pick<StandingCutoff, 'priorCutoffAt' | 'isPriorRestored'> {
-  if (earlier === null || except === null) return { priorCutoffAt: 0, isPriorRestored: false };
-  if (earlier.except !== except) return { priorCutoffAt: earlier.at, isPriorRestored: earlier.isRestored };
-  const { priorCutoffAt, isPriorRestored } = earlier;
-  return { priorCutoffAt, isPriorRestored };
+function priorOf(earlier: StandingCutoff | null, { except }: Cutoff): Omit<StandingCutoff, keyof Cutoff> {
+  if (earlier === null || except === null) return NO_PRIOR;
+  const { at, isRestored, isBackdated, ...prior } = earlier;
+  if (earlier.except !== except) return asPrior(at, isRestored, isBackdated);
+  return asPrior(prior.priorCutoffAt, prior.isPriorRestored, prior.isPriorBackdated);
+}
+
+function asPrior(priorCutoffAt: number, isPriorRestored: boolean, isPriorBackdated: boolean) {
+  return { priorCutoffAt, isPriorRestored, isPriorBackdated };
+}
+
+const NO_PRIOR = asPrior(0, false, false);
+
+/**
+ * What becomes of a cutoff that stands, if a message comes for an earlier time: it ends the same sessions, and the one that it
+ * excepts is then judged by the message's time. Null if nothing changes.
+ */
+export function withoutException(standing: StandingCutoff, messageAt: number): StandingCutoff | null {
+  if (standing.except === null || standing.priorCutoffAt >= messageAt) return null;
+  return { ...standing, ...asPrior(messageAt, false, true) };
+}
+
+/** Whether it takes the exception from a session on record, which is then ended. */
+export function beganUpTo(startedAt: number, messageAt: number): boolean {
+  return secondOf(startedAt) <= secondOf(messageAt);
 }
 
 /** The ending of a session that a cutoff ended. */

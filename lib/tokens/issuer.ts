@@ -8,6 +8,7 @@ import {
   anything,
   checkKind,
   checkOptions,
+  filledStrings,
   isObject,
   kindOf,
   isPlain,
@@ -104,11 +105,6 @@ export interface IssuerOptions {
   /** True if its tokens have no `iss`; `issuer` is then only its name here, and a token with `iss` is refused. Default false. */
   readonly withoutIssuer?: boolean;
 }
-
-const filledStrings: Kind = {
-  words: 'a non-empty string or a list of them',
-  accepts: (value) => listOf(value).every(aFilledString.accepts) && listOf(value).length > 0,
-};
 
 /** For an option that has a check of its own; null is not an option that was left out. */
 function unlessNull(words: string): Kind {

@@ -31,7 +31,13 @@ export function issuerNameOf({ type, payload }: UncheckedToken, now: number, isE
     throw new LoginError('type_refused', 'Tokens of this type are not accepted as login tokens');
   }
   checkFixed(payload);
-  const name = claimOf(payload, 'iss');
+  const name = nameToLookUp(claimOf(payload, 'iss'));
+  refuseLongPast(payload, now, isExpRequired);
+  return name;
+}
+
+/** An `iss` that a function may be asked for. Throws `LoginError` `issuer_refused`. */
+export function nameToLookUp(name: unknown): string {
   if (typeof name !== 'string' || name === '' || name.length > ISSUER_NAME_LIMIT || !name.isWellFormed()) {
     throw diagnosed(new LoginError('issuer_refused', 'The issuer is not configured'), {
       claim: 'iss',
@@ -39,7 +45,6 @@ export function issuerNameOf({ type, payload }: UncheckedToken, now: number, isE
       expected: `a well-formed string of 1 to ${ISSUER_NAME_LIMIT} characters`,
     });
   }
-  refuseLongPast(payload, now, isExpRequired);
   return name;
 }
 

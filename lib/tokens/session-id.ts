@@ -59,7 +59,8 @@ function byFunction(session: (claims: Claims) => unknown, path: string): Find {
   };
 }
 
-function countedId(value: unknown): string | undefined {
+/** A non-empty string, or a safe integer as its decimal digits. Undefined for anything else. */
+export function countedId(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' ? undefined : value;
   return Number.isSafeInteger(value) ? String(value) : undefined;
 }

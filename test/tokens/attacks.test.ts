@@ -4,7 +4,8 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { LoginError, type LoginErrorCode } from '../../lib/core/errors.js';
 import { staticKeys } from '../../lib/tokens/static-keys.js';
-import { createVerifier, MAX_TOKEN_LENGTH, type VerifiedToken } from '../../lib/tokens/verify.js';
+import { MAX_TOKEN_LENGTH } from '../../lib/tokens/token-form.js';
+import { createVerifier, type VerifiedToken } from '../../lib/tokens/verify.js';
 import { encode, forge, resigned, type Forgery } from './forge.js';
 
 const NOW = 1_700_000_000_000;

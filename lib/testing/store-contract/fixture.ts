@@ -1,6 +1,7 @@
 /** What each test of the contract gets: a new store, its own user, and every call with the usual arguments filled in. */
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 
 import type { SessionPolicy } from '../../core/policy.js';
@@ -37,6 +38,8 @@ export interface SightOptions {
   readonly ip?: string | null;
   readonly userAgent?: string | null;
   readonly byProgram?: boolean;
+  readonly app?: string | null;
+  readonly actor?: string | null;
   readonly token?: Partial<TokenTimes>;
   readonly policy?: Partial<SessionPolicy>;
   readonly user?: SessionUser;
@@ -94,11 +97,12 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function sight(of: string, options: SightOptions = {}): Promise<SightAnswer> {
-    const { at = now, ip = '203.0.113.7', userAgent = 'Mozilla/5.0', byProgram = false, ...others } = options;
+    const { at = now, ip = '203.0.113.7', userAgent = 'Mozilla/5.0', byProgram = false, ...more } = options;
+    const { app = null, actor = null, ...others } = more;
     const { token: times, policy, user: seenUser = user, ...flags } = others;
     return store.sight(seenUser, {
       handle: of,
-      sighting: { at, ip, userAgent, byProgram },
+      sighting: { at, ip, userAgent, byProgram, app, actor },
       token: token(times),
       policy: { ...POLICY, ...policy },
       ...flags,
@@ -164,6 +168,11 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return { handle: handle(number), ending, until };
   }
 
+  /** The id of a message that no other test has. */
+  function messageId(): string {
+    return randomBytes(32).toString('base64url');
+  }
+
   function cutoffNotices(): Extract<Notice, { kind: 'cutoff' }>[] {
     return notices.filter((notice) => notice.kind === 'cutoff');
   }
@@ -215,6 +224,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     listed,
     restore,
     tombstone,
+    messageId,
     endEverywhere,
     close,
   };

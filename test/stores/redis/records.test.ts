@@ -47,6 +47,8 @@ const row: fc.Arbitrary<KeptRow> = fc.record({
   ip: keptOrNone,
   userAgent: keptOrNone,
   byProgram: fc.boolean(),
+  app: keptOrNone,
+  actor: keptOrNone,
   label: keptOrNone,
 });
 const tombstone: fc.Arbitrary<KeptTombstone> = fc.record({
@@ -69,6 +71,8 @@ const cutoff: fc.Arbitrary<KeptCutoff> = fc.record({
   priorCutoffAt: moment,
   isPriorRestored: fc.boolean(),
   isRestored: fc.boolean(),
+  isBackdated: fc.boolean(),
+  isPriorBackdated: fc.boolean(),
   isComplete: fc.boolean(),
 });
 const globalCutoff: fc.Arbitrary<GlobalCutoff> = fc.record({
