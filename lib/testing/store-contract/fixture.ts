@@ -9,6 +9,7 @@ import type { Cutoff, GlobalCutoff, KnownUse } from '../../core/record.js';
 import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } from '../../core/session.js';
 import type {
   EndEverywhereRequest,
+  ExpireTokensRequest,
   ListRequest,
   Notice,
   RestoreRequest,
@@ -131,6 +132,11 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return store.revokeAll(user, { ...usual, ...more, policy: policyOf(more) });
   }
 
+  function expireTokens(more: Request<ExpireTokensRequest> = {}): Promise<void> {
+    const usual = { reason: 'role_removed', by: 'admin', at: now };
+    return store.expireTokens(user, { ...usual, ...more, policy: policyOf(more) });
+  }
+
   function get(of: string, more: Judging = {}): Promise<SessionRecord | null> {
     return store.get(user, of, more.at ?? now, policyOf(more));
   }
@@ -156,7 +162,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function restore(
-    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'isUnseen'>> & Judging,
+    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'staleTokens' | 'isUnseen'>> & Judging,
   ): ReturnType<SessionStore['restore']> {
     return store.restore(user, { tombstones: [], cutoff: null, at: now, ...known, policy: policyOf(known) });
   }
@@ -218,6 +224,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     ended,
     revoke,
     revokeAll,
+    expireTokens,
     get,
     label,
     page,
