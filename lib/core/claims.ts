@@ -1,5 +1,7 @@
 /** How claims are read, and what of them is shown to the application. */
 
+import { keptOrNull, PARTY_LIMIT, type TokenParties } from './session.js';
+
 /** A token's payload. Read it with `claimOf`: names come from outside, such as `__proto__` and `constructor`. */
 export type Claims = Readonly<Record<string, unknown>>;
 
@@ -38,6 +40,14 @@ export function claimOf(claims: Claims, name: string): unknown {
 export function textOf(claims: Claims, name: string): string | undefined {
   const value = claimOf(claims, name);
   return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** `client_id`, or else `azp`; and `act.sub`, which is the current actor even if others are nested in it. As they are kept. */
+export function partiesOf(claims: Claims): TokenParties {
+  const app = textOf(claims, 'client_id') ?? textOf(claims, 'azp') ?? null;
+  const act = claimOf(claims, 'act');
+  const actor = isClaims(act) ? (textOf(act, 'sub') ?? null) : null;
+  return { app: keptOrNull(app, PARTY_LIMIT), actor: keptOrNull(actor, PARTY_LIMIT) };
 }
 
 /** The profile from OpenID Connect Core, section 5.1: `name`, `preferred_username`, `email`. */

@@ -18,6 +18,10 @@ export interface SessionStarted {
   readonly at: Date;
   readonly ip: string | null;
   readonly userAgent: string | null;
+  /** The app of the token: `client_id`, or else `azp`. Null: none is named. */
+  readonly app: string | null;
+  /** Who acts for the user: `act.sub` (RFC 8693). Null: nobody else. */
+  readonly actor: string | null;
   /**
    * Whether this user was seen with such a client before: the same kind, name and system, within the last year and among the
    * last 20. False for a user's first session, and if the client says nothing about itself.

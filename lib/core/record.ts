@@ -7,10 +7,12 @@ import { expiresAt, tokenEndsAt, type SessionPolicy, type SessionTimes } from '.
 import {
   IP_LIMIT,
   keptOrNull,
+  PARTY_LIMIT,
   USER_AGENT_LIMIT,
   type Ending,
   type SessionRecord,
   type Sighting,
+  type TokenParties,
   type TokenTimes,
 } from './session.js';
 
@@ -21,7 +23,7 @@ export interface KeptTimes extends SessionTimes {
 }
 
 /** The part of a record that people are shown. It is not kept for as long: see `rowUntil` in policy.ts. */
-export interface KeptRow {
+export interface KeptRow extends TokenParties {
   readonly ip: string | null;
   readonly userAgent: string | null;
   /** Whether the client on record is a program without a person. Then any other client takes its place. */
@@ -57,7 +59,7 @@ export interface KnownUse {
 export const ALWAYS = 0;
 
 /** The row of a session of which only the times are kept. */
-export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, label: null };
+export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, app: null, actor: null, label: null };
 
 /** A cutoff ends every session of its user that began before it, except one. */
 export interface Cutoff {
@@ -149,19 +151,32 @@ export function mergeSighting(
   };
 }
 
-function mergeRow(known: KeptRow, { ip, userAgent, byProgram = false }: Sighting): KeptRow {
-  if (byProgram && isByPerson(known)) return rowOf(known);
-  const sent = keptOrNull(userAgent, USER_AGENT_LIMIT);
+function mergeRow(known: KeptRow, sighting: Sighting): KeptRow {
+  const seen = seenRow(sighting);
+  if (seen.byProgram && isByPerson(known)) return rowOf(known);
   return {
-    ip: keptOrNull(ip, IP_LIMIT) ?? known.ip,
-    userAgent: sent ?? known.userAgent,
-    byProgram: byProgram || (sent === null && known.byProgram),
+    ...seen,
+    ip: seen.ip ?? known.ip,
+    userAgent: seen.userAgent ?? known.userAgent,
+    byProgram: seen.byProgram || (seen.userAgent === null && known.byProgram),
     label: known.label,
   };
 }
 
-function rowOf({ ip, userAgent, byProgram, label }: KeptRow): KeptRow {
-  return { ip, userAgent, byProgram, label };
+/** What a sighting alone says, as it is kept. */
+export function seenRow({ ip, userAgent, byProgram = false, app = null, actor = null }: Sighting): KeptRow {
+  return {
+    ip: keptOrNull(ip, IP_LIMIT),
+    userAgent: keptOrNull(userAgent, USER_AGENT_LIMIT),
+    byProgram,
+    app: keptOrNull(app, PARTY_LIMIT),
+    actor: keptOrNull(actor, PARTY_LIMIT),
+    label: null,
+  };
+}
+
+function rowOf({ ip, userAgent, byProgram, app, actor, label }: KeptRow): KeptRow {
+  return { ip, userAgent, byProgram, app, actor, label };
 }
 
 function isByPerson({ userAgent, byProgram }: KeptRow): boolean {
@@ -192,8 +207,8 @@ export function movedFrom(known: KeptRow, merged: KeptRow): Pick<KeptRow, 'ip' |
 
 /** A record as a store returns it. */
 export function sessionRecord(handle: string, record: KeptRecord): SessionRecord {
-  const { startedAt, lastSeenAt, ip, userAgent, label } = record;
-  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ip, userAgent, label };
+  const { startedAt, lastSeenAt, ip, userAgent, app, actor, label } = record;
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ip, userAgent, app, actor, label };
 }
 
 /**

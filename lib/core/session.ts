@@ -10,8 +10,19 @@ export interface SessionUser {
   readonly subject: string;
 }
 
-/** One request in a session. */
-export interface Sighting {
+/** For whom a token was issued. */
+export interface TokenParties {
+  /** The app, by its id: the claim `client_id` (RFC 9068), or else `azp` (OpenID Connect Core, section 2). Null: none is named. */
+  readonly app: string | null;
+  /** Who acts for the person at present: `sub` of the claim `act` (RFC 8693, section 4.1). Null: nobody else. */
+  readonly actor: string | null;
+}
+
+/**
+ * One request in a session. `app` and `actor` are those of its token, at most 255 characters of each. They replace those on
+ * record; left out, they count as null.
+ */
+export interface Sighting extends Partial<TokenParties> {
   /** In milliseconds since 1970. */
   readonly at: number;
   /** The client's address. Null if it is not known: the one on record is then kept. */
@@ -20,13 +31,13 @@ export interface Sighting {
   readonly userAgent: string | null;
   /**
    * A program without a person sent the request, such as a server that fetches. It counts as use of the session, but the
-   * user agent of a person that is on record stays, and so does its address. Default false.
+   * user agent of a person that is on record stays, and so do its address, app and actor. Default false.
    */
   readonly byProgram?: boolean;
 }
 
-/** Who sent a request: what a sighting says of it, apart from when. */
-export type Client = Required<Omit<Sighting, 'at'>>;
+/** Who sent a request. */
+export type Client = Required<Pick<Sighting, 'ip' | 'userAgent' | 'byProgram'>>;
 
 /** What a verified token says about the time of its session. In milliseconds since 1970. */
 export interface TokenTimes {
@@ -40,7 +51,7 @@ export interface TokenTimes {
 }
 
 /** What the store keeps of a live session. Times in milliseconds since 1970. */
-export interface SessionRecord {
+export interface SessionRecord extends TokenParties {
   readonly handle: string;
   /** The earliest start that its tokens showed, by the issuer's option `began`. Under `'first-seen'`, the first sighting. */
   readonly startedAt: number;
@@ -74,6 +85,9 @@ export const USER_AGENT_LIMIT = 512;
 export const LABEL_LIMIT = 64;
 /** Longest `reason` and `by`, in characters. */
 export const REASON_LIMIT = 200;
+
+/** Longest `app` and `actor` kept, in characters: the longest `sub` of OpenID Connect Core, section 2. */
+export const PARTY_LIMIT = 255;
 
 /** Longest address kept, in characters. */
 export const IP_LIMIT = 64;

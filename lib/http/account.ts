@@ -26,6 +26,10 @@ export interface SessionView {
   readonly expiresAt: string;
   readonly ip: string | null;
   readonly location: string | null;
+  /** The app, by its id: `client_id` of the token that was seen last, or else `azp`. Null: none is named. */
+  readonly app: string | null;
+  /** Who acts for the person: `act.sub` of that token (RFC 8693). Null: nobody else. */
+  readonly actor: string | null;
   readonly client: ClientDescription;
 }
 
@@ -184,6 +188,8 @@ function viewing({ shown }: Handles): View {
     expiresAt: new Date(session.expiresAt).toISOString(),
     ip: session.ip,
     location: session.ip === null ? null : (locations?.get(session.ip) ?? null),
+    app: session.app,
+    actor: session.actor,
     client: describeClient(session.userAgent),
   });
 }

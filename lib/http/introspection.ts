@@ -29,7 +29,10 @@ export interface ActiveToken {
   readonly sub: string;
   readonly username?: string;
   readonly aud?: unknown;
+  /** The claim, or else `azp`. */
   readonly client_id?: unknown;
+  /** Who acts for the person (RFC 8693, section 4.1). */
+  readonly act?: unknown;
   readonly jti?: unknown;
   readonly scope?: string;
   readonly iat?: number;
@@ -122,7 +125,8 @@ function described({ user, claims, profile, scopes, times }: VerifiedToken): Omi
     iss: user.issuer,
     sub: user.subject,
     ...(username === undefined ? {} : { username }),
-    ...membersOf(claims, ['aud', 'client_id', 'jti']),
+    ...(Object.hasOwn(claims, 'azp') ? { client_id: claims['azp'] } : {}),
+    ...membersOf(claims, ['aud', 'client_id', 'act', 'jti']),
     ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
     ...(typeof issuedAt === 'number' ? { iat: Math.floor(issuedAt) } : {}),
     ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),

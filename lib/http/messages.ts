@@ -14,6 +14,11 @@ export type Problem = 'not_found' | 'invalid' | 'refused' | 'sign_in_again' | 'u
 
 /** Every text of the page. Plain text, not HTML: it is escaped. `device` is "Firefox on Windows", for example, or a label. */
 export interface Messages extends ClientWords {
+  /** The name of an app by the id that its tokens have. Empty: it is not shown. By default, ids that people can read. */
+  appName(id: string): string;
+  /** That somebody else acts for the reader: an assistant, or support. `actor` is the id that the tokens have (`act.sub`). */
+  actingForYou(actor: string): string;
+
   /** BCP 47 tag of the language of these texts. Dates follow the reader's region within that language. */
   readonly language: string;
   readonly direction: 'ltr' | 'rtl';
@@ -99,6 +104,8 @@ export const englishMessages: Messages = {
 
   clientOn: (client, device) => `${client} on ${device}`,
   appUsing: (library) => `App using ${library}`,
+  appName: readableApp,
+  actingForYou: () => 'An assistant, acting for you',
   kinds: {
     phone: 'Phone',
     tablet: 'Tablet',
@@ -125,6 +132,15 @@ export const englishMessages: Messages = {
     signed_out: 'You’re signed out. Sign in again to see your devices.',
   },
 };
+
+/** Numbers, and words that no person has chosen. */
+const UNREADABLE = /^\d+$|(?=[\w-]*\d)[\w-]{16,}/;
+
+/** The id itself, if people can read it; of a URL the host; otherwise empty. */
+export function readableApp(id: string): string {
+  if (/^https?:/i.test(id) && URL.canParse(id)) return new URL(id).host;
+  return UNREADABLE.test(id) ? '' : id;
+}
 
 /**
  * The languages of the option `messages`: one override or a list. The first is the default.

@@ -9,7 +9,7 @@ import { localeWithin, problemOf, type Done, type Messages } from './messages.js
 import { MomentsInWords } from './moments.js';
 import { KIND_ICONS } from './kind-icons.js';
 import { PAGE_STYLE } from './page-style.js';
-import { clientInWords, type ClientKind } from './user-agent.js';
+import { clientInWords, namesItself, type ClientKind } from './user-agent.js';
 
 /** Everything that the page shows. Every string in it is treated as hostile. */
 export interface PageView {
@@ -182,11 +182,14 @@ function list(
 
 function item(view: PageView, session: SessionView, headings: Headings, words: MomentsInWords): Html {
   const { messages } = view;
-  const client = clientInWords(session.client, messages);
+  const app = session.app === null ? '' : messages.appName(session.app);
+  const client = clientOf(session, messages);
   const name = session.label ?? client;
   const device = session.client.device;
   const details = [
     session.label === null ? null : client,
+    session.actor === null ? null : messages.actingForYou(session.actor),
+    namesItself(session.client) ? app : programOf(session, messages),
     device === null || client.includes(device) ? null : device,
     session.location,
     session.ip,
@@ -207,6 +210,18 @@ function item(view: PageView, session: SessionView, headings: Headings, words: M
   </li>`;
 }
 
+/** What the session runs on. An app stands for a client that does not say what it is called. */
+function clientOf({ client, app }: SessionView, messages: Messages): string {
+  const name = app === null || namesItself(client) ? '' : messages.appName(app);
+  return clientInWords(name === '' ? client : { ...client, name, version: null }, messages);
+}
+
+/** What an app is made with, if its name stands in place of that. */
+function programOf(session: SessionView, messages: Messages): string | null {
+  const program = session.client.name === null ? null : clientInWords(session.client, messages);
+  return program === clientOf(session, messages) ? null : program;
+}
+
 function icon(kind: ClientKind): Html {
   return markup`<svg class="ms-icon" ${DRAWN}>${new Html(KIND_ICONS[kind])}</svg>`;
 }
@@ -216,7 +231,7 @@ function icon(kind: ClientKind): Html {
 function rename(view: PageView, session: SessionView, name: string, times: string): Html {
   const { messages } = view;
   const hint = session.label === null ? null : markup`<p class="ms-hint">${messages.removeNameHint}</p>`;
-  const fields = markup`<label>${messages.nameFor(clientInWords(session.client, messages))}
+  const fields = markup`<label>${messages.nameFor(clientOf(session, messages))}
     <input name="label" value="${session.label ?? ''}" maxlength="${LABEL_LIMIT}" autocomplete="off" spellcheck="false" /></label>${hint}`;
   const form = post(view, `/${encodeURIComponent(session.handle)}/label`, messages.save, fields);
   return disclosure(messages, '', { text: messages.rename, spoken: messages.renameDevice(name), times }, form);

@@ -121,6 +121,11 @@ export function clientInWords(client: ClientDescription, words: ClientWords): st
   return client.kind === 'app' ? words.clientOn(words.kinds.app, where) : where;
 }
 
+/** Whether the client itself says what it is called. Programs say what they are made with. */
+export function namesItself({ kind, name }: ClientDescription): boolean {
+  return kind !== 'robot' && name !== null && !LIBRARIES.has(name);
+}
+
 /** People do not know build numbers or a browser's major version: only the `1.2` of a longer version is shown. */
 function nameInWords(client: ClientDescription, name: string, words: ClientWords): string {
   if (LIBRARIES.has(name)) return words.appUsing(name);

@@ -2,13 +2,21 @@
 
 import { tokenEndsAt } from '../core/policy.js';
 import { ALWAYS } from '../core/record.js';
-import type { Client, Sighting, TokenTimes } from '../core/session.js';
+import type { Client, Sighting, TokenParties, TokenTimes } from '../core/session.js';
 import type { Lease } from './lease.js';
 
 /** After a program's sighting, this many requests are examined for a person. To examine them all would slow down machines. */
 const EXAMINED = 10;
 
-const NOBODY: Client = { ip: null, userAgent: null, byProgram: false };
+/** Who uses a session: the client of a request, and those whom its token names. */
+type SeenClient = Client & TokenParties;
+
+const NOBODY: SeenClient = { ip: null, userAgent: null, byProgram: false, app: null, actor: null };
+
+/** The token of a request. */
+interface UsedToken extends TokenParties {
+  readonly times: TokenTimes;
+}
 
 /** The use of one session. Small and mutable: it changes with every request. */
 export class Activity {
@@ -24,7 +32,7 @@ export class Activity {
   token: TokenTimes;
   tokensEndAt: number;
   /** What background sightings say of the client. */
-  client: Client = NOBODY;
+  client: SeenClient = NOBODY;
   /** When the client was seen. */
   clientAt = 0;
   /** How many of the next requests are examined for a person. */
@@ -67,17 +75,17 @@ export class Activity {
   }
 
   /** Notes a use. Returns whether a background sighting is due. */
-  note(token: TokenTimes, sighting: Sighting, interval: number): boolean {
+  note(token: UsedToken, sighting: Sighting, interval: number): boolean {
     const { at } = sighting;
     this.usedAt(at);
-    const isExtended = this.extend(token);
+    const isExtended = this.extend(token.times);
     const isDue =
       at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt) || this.#isPersonAfterProgram(sighting);
     // If the clock went back, background sightings must not stop.
     if (!isDue && at >= this.writtenAt - interval) return false;
     this.endLease();
     this.#lastSeenAt = at;
-    this.locate(sighting);
+    this.locate(token, sighting);
     return true;
   }
 
@@ -133,11 +141,11 @@ export class Activity {
   }
 
   /** A program does not take the place of a person of whom the store does not know yet. */
-  locate({ at, ip, userAgent, byProgram = false }: Sighting): void {
+  locate({ app, actor }: TokenParties, { at, ip, userAgent, byProgram = false }: Sighting): void {
     const { client } = this;
     const isPerson = client.userAgent !== null && !client.byProgram;
     if (byProgram && isPerson && this.clientAt > this.writtenAt) return;
-    this.client = { ip, userAgent, byProgram };
+    this.client = { ip, userAgent, byProgram, app, actor };
     this.clientAt = at;
     this.#examinedNext = byProgram ? EXAMINED : 0;
   }

@@ -19,8 +19,9 @@ export class Announcements {
     this.#handles = handles;
   }
 
-  started(of: Subject, { at, ip, userAgent }: Sighting, knownClient: boolean): void {
-    this.#emit('sessionStarted', { ...this.#named(of), at: new Date(at), ip, userAgent, knownClient });
+  started(of: Subject, sighting: Sighting, knownClient: boolean): void {
+    const { at, ip, userAgent, app = null, actor = null } = sighting;
+    this.#emit('sessionStarted', { ...this.#named(of), at: new Date(at), ip, userAgent, app, actor, knownClient });
   }
 
   moved(of: Subject, from: { ip: string | null; userAgent: string | null }, { at, ip, userAgent }: Sighting): void {

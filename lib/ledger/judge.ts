@@ -123,10 +123,10 @@ export class Judge {
     });
   }
 
-  #recordActivity(entry: Entry, { times }: VerifiedToken, sighting: Sighting): void {
+  #recordActivity(entry: Entry, token: VerifiedToken, sighting: Sighting): void {
     const { activity } = entry;
     const wasWritten = activity.lastSeenAt <= activity.writtenAt;
-    const isDue = activity.note(times, sighting, this.#options.activityInterval);
+    const isDue = activity.note(token, sighting, this.#options.activityInterval);
     if (wasWritten && activity.isUnwritten) this.#options.unwritten.add(entry);
     if (isDue) this.confirmInBackground(entry);
   }
@@ -153,7 +153,7 @@ export class Judge {
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
-    activity.locate({ at, ip, userAgent, byProgram });
+    activity.locate(token, { at, ip, userAgent, byProgram });
     const call = this.#send(asked, { at, ...activity.client }, token.times);
     return this.#answered(asked, call, token, sighting, fresh);
   }

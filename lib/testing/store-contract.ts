@@ -13,6 +13,7 @@ import { lifetimes } from './store-contract/lifetimes.js';
 import { lists } from './store-contract/lists.js';
 import { messages } from './store-contract/messages.js';
 import { origins } from './store-contract/origins.js';
+import { parties } from './store-contract/parties.js';
 import { programs } from './store-contract/programs.js';
 import { restoring } from './store-contract/restoring.js';
 import { revocation } from './store-contract/revocation.js';
@@ -29,6 +30,7 @@ declare const afterEach: (body: () => Promise<void>) => void;
 const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareTest) => void])[] = [
   ['a sighting', sightings],
   ['a sighting of a program', programs],
+  ['the app and the actor of a sighting', parties],
   ['an untracked sighting', untracked],
   ['the time of a session', lifetimes],
   ['a client', clients],

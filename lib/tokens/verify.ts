@@ -1,11 +1,11 @@
 /** From a string to a verified token: format, header, key, signature, claims, in this order. */
 
-import { claimOf, type Claims, type Profile } from '../core/claims.js';
+import { claimOf, partiesOf, type Claims, type Profile } from '../core/claims.js';
 import { checkClaims, type ClaimRules } from '../core/claim-checks.js';
 import { diagnosed, namesDiffer } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
-import { sessionHandle, sessionUser, type SessionUser, type TokenTimes } from '../core/session.js';
+import { sessionHandle, sessionUser, type SessionUser, type TokenParties, type TokenTimes } from '../core/session.js';
 import type { KeySource } from './key-source.js';
 import { issuerNameOf, OTHER_TYPES } from './precheck.js';
 import { sessionIdBy, type SessionIdOf } from './session-id.js';
@@ -25,7 +25,7 @@ import type { Algorithm, VerificationKey } from './verification-key.js';
 export const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
 
 /** A token that passed every check. Frozen: all requests with this token share the object. */
-export interface VerifiedToken {
+export interface VerifiedToken extends TokenParties {
   readonly user: SessionUser;
   /** The handle of the token's session. */
   readonly handle: string;
@@ -132,6 +132,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const verified = Object.freeze({
       user,
       handle: sessionHandle(user, id),
+      ...partiesOf(claims),
       claims,
       profile: deepFreeze(profile),
       scopes: Object.freeze(scopes),

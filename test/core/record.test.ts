@@ -32,6 +32,8 @@ const RECORD: KeptRecord = {
   ip: null,
   userAgent: null,
   byProgram: false,
+  app: null,
+  actor: null,
   label: null,
 };
 

@@ -40,6 +40,8 @@ export const germanMessages: Messages = {
 
   clientOn: (client, device) => `${client} auf ${device}`,
   appUsing: (library) => `App mit ${library}`,
+  appName: (id) => id,
+  actingForYou: () => 'Ein Assistent, der für Sie handelt',
   kinds: {
     phone: 'Telefon',
     tablet: 'Tablet',

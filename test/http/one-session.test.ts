@@ -30,7 +30,7 @@ function tokenOf(name: Name): VerifiedToken | LoginErrorCode {
   const { session: handle, expiresAt } = cookie;
   const user = sessionUser('https://id.example.com/', 'ann');
   const times = { expiresAt, beganAt: 0, lifetime: null, sessionEndsAt: null } as VerifiedToken['times'];
-  return { user, handle, claims: { name }, profile: {}, scopes: [], times };
+  return { user, handle, app: null, actor: null, claims: { name }, profile: {}, scopes: [], times };
 }
 
 let peeked: number;

@@ -28,6 +28,8 @@ function session(handle: string, more: Partial<SessionView> = {}): SessionView {
     expiresAt: at(22 * HOUR),
     ip: '203.0.113.7',
     location: null,
+    app: null,
+    actor: null,
     client: describeClient(FIREFOX),
     ...more,
   };
@@ -110,6 +112,48 @@ describe('the page', () => {
     );
     const text = read(renderPage(view({ sessions: [session('galaxy', { client: galaxy })] })));
     expect(text).toContain('Chrome on Android Samsung SM-S911B · 203.0.113.7');
+  });
+
+  const CURL = describeClient('curl/8.9.1');
+  const NOBODY = describeClient(null);
+  it.each<[string, Partial<SessionView>, string]>([
+    ['of a browser', { app: 'Acme Shop' }, 'Firefox on Windows Acme Shop · 203.0.113.7'],
+    ['of a program', { app: 'Acme CLI', client: CURL }, 'Acme CLI curl · 203.0.113.7'],
+    ['of a client that says nothing', { app: 'Acme CLI', client: NOBODY }, 'Acme CLI 203.0.113.7'],
+    [
+      'of an app that names only its library',
+      { app: 'Acme', client: describeClient('okhttp/4.9.3') },
+      'Acme App using okhttp · 203.0.113.7',
+    ],
+    ['with a label', { app: 'Acme CLI', client: CURL, label: 'build' }, 'build Acme CLI · curl · 203.0.113.7'],
+    [
+      'of an assistant',
+      { actor: 'aide', app: 'Acme CLI', client: CURL },
+      'Acme CLI An assistant, acting for you · curl ·',
+    ],
+    [
+      'by the host of its document',
+      { app: 'https://app.example.com/client.json', client: CURL },
+      'app.example.com curl',
+    ],
+    ['unless nobody can read it', { app: '3n4b5urk1ft4fl3mg5e62d9ado', client: CURL }, 'curl 203.0.113.7'],
+    ['unless it is a UUID', { app: '6f8f57a0-9d2e-4c1b-8f3e-2b7f4f1f0c11' }, 'Firefox on Windows 203.0.113.7'],
+    ['unless it is a number', { app: '1234567890', client: CURL }, 'curl 203.0.113.7'],
+  ])('names the app %s', (_name, more, expected) => {
+    expect(read(renderPage(view({ sessions: [session('one', more)] })))).toContain(expected);
+  });
+
+  it('names apps and actors as the site does', () => {
+    const messages = {
+      ...englishMessages,
+      appName: () => 'The “shop”',
+      actingForYou: (actor: string) => `by ${actor}`,
+    };
+    const sessions = [session('one', { app: 'x', actor: HOSTILE, client: CURL })];
+    const text = read(renderPage(view({ messages, sessions })));
+    expect(text).toContain('The “shop” by ');
+    expect(text).toContain('Name for The “shop”');
+    expect(renderPage(view({ messages, sessions }))).not.toContain('<script');
   });
 
   it('has forms for exactly the routes there are', () => {

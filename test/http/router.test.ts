@@ -69,6 +69,8 @@ describeEachFramework((_name, makeApp) => {
         expiresAt: new Date(START + 3_600_000).toISOString(),
         ip: expect.stringMatching(/^(?:127\.0\.0\.1|::1)$/),
         location: null,
+        app: null,
+        actor: null,
         client: {
           kind: 'desktop',
           name: 'Firefox',

@@ -1,6 +1,6 @@
 /** What a request moves on, and when the store is told. */
 
-import { sessionHandle, sessionUser, type TokenTimes } from '../../lib/core/session.js';
+import { sessionHandle, sessionUser, type TokenParties, type TokenTimes } from '../../lib/core/session.js';
 import { Activity } from '../../lib/ledger/activity.js';
 import { Backlog } from '../../lib/ledger/backlog.js';
 import { Entry } from '../../lib/ledger/entry.js';
@@ -14,11 +14,16 @@ const LONGER: TokenTimes = { beganAt: NOW, expiresAt: NOW + 9 * INTERVAL, lifeti
 const HOME = { ip: '192.0.2.1', userAgent: 'Home' };
 const AWAY = { ip: '192.0.2.2', userAgent: 'Away' };
 
+const NOBODY: TokenParties = { app: null, actor: null };
+
+/** The token of a request. */
+const used = (times: TokenTimes, parties = NOBODY) => ({ times, ...parties });
+
 /** Written just now, and due in an interval. */
 function written(token = TOKEN): Activity {
   const activity = new Activity(token, null);
   activity.isTracked = true;
-  activity.locate({ at: 0, ...HOME });
+  activity.locate(NOBODY, { at: 0, ...HOME });
   activity.written(NOW, token);
   activity.dueAt = NOW + INTERVAL;
   return activity;
@@ -30,18 +35,31 @@ describe('a program', () => {
 
   test('does not take the place of a person of whom the store does not know yet', () => {
     const activity = written();
-    activity.note(TOKEN, { at: NOW + INTERVAL, ...person }, INTERVAL);
-    activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...program }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + INTERVAL, ...person }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + INTERVAL + 1, ...program }, INTERVAL);
     expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL + 1, client: person });
   });
 
   test('is told to the store otherwise: what this process knew of the person may be out of date', () => {
     const activity = written();
-    activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + INTERVAL, ...program }, INTERVAL);
     expect(activity).toMatchObject({ client: program });
-    activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...person }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + INTERVAL + 1, ...person }, INTERVAL);
     expect(activity).toMatchObject({ client: person });
   });
+});
+
+test('the app and the actor that are told to the store are those of the token that was used', () => {
+  const activity = written();
+  const [web, aide] = [
+    { app: 'web', actor: null },
+    { app: 'web', actor: 'aide' },
+  ];
+  activity.note(used(TOKEN, web), { at: NOW + INTERVAL, ...HOME }, INTERVAL);
+  expect(activity.client).toEqual({ ...HOME, byProgram: false, ...web });
+  activity.dueAt = NOW + 2 * INTERVAL;
+  activity.note(used(LONGER, aide), { at: NOW + 2 * INTERVAL, ...HOME }, INTERVAL);
+  expect(activity.client).toEqual({ ...HOME, byProgram: false, ...aide });
 });
 
 describe('a person after a program', () => {
@@ -49,14 +67,14 @@ describe('a person after a program', () => {
 
   test('is told to the store at once, and then no more often than before', () => {
     const activity = written();
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL)).toBe(true);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL, ...program }, INTERVAL)).toBe(true);
     activity.dueAt = NOW + 2 * INTERVAL;
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...program }, INTERVAL)).toBe(false);
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 2, ip: null, userAgent: null }, INTERVAL)).toBe(false);
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 3, ...HOME }, INTERVAL)).toBe(true);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL + 1, ...program }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL + 2, ip: null, userAgent: null }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL + 3, ...HOME }, INTERVAL)).toBe(true);
     expect(activity).toMatchObject({ client: HOME });
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 4, ...HOME }, INTERVAL)).toBe(false);
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 5, ...program }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL + 4, ...HOME }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL + 5, ...program }, INTERVAL)).toBe(false);
     expect(activity).toMatchObject({ client: HOME });
   });
 
@@ -70,11 +88,11 @@ describe('a person after a program', () => {
         return program.userAgent;
       },
     };
-    activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + INTERVAL, ...program }, INTERVAL);
     activity.dueAt = NOW + 2 * INTERVAL;
     for (let count = 1; count <= 50; count += 1) {
       const sighting = Object.assign(Object.create(machine) as typeof machine, { at: NOW + INTERVAL + count });
-      expect(activity.note(TOKEN, sighting, INTERVAL)).toBe(false);
+      expect(activity.note(used(TOKEN), sighting, INTERVAL)).toBe(false);
     }
     expect(found).toBe(10);
   });
@@ -82,47 +100,47 @@ describe('a person after a program', () => {
   test('is not told if the session is not on record', () => {
     const activity = written();
     activity.isTracked = false;
-    activity.note(TOKEN, { at: NOW + INTERVAL, ...program }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + INTERVAL, ...program }, INTERVAL);
     activity.dueAt = NOW + 2 * INTERVAL;
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL + 1, ...HOME }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL + 1, ...HOME }, INTERVAL)).toBe(false);
   });
 });
 
 describe('a use', () => {
   test('is written once it is due, from where it then is', () => {
     const activity = written();
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL - 1, ...AWAY }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL - 1, ...AWAY }, INTERVAL)).toBe(false);
     expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL - 1, isUnwritten: true, client: HOME });
-    expect(activity.note(TOKEN, { at: NOW + INTERVAL, ...AWAY }, INTERVAL)).toBe(true);
+    expect(activity.note(used(TOKEN), { at: NOW + INTERVAL, ...AWAY }, INTERVAL)).toBe(true);
     expect(activity).toMatchObject({ lastSeenAt: NOW + INTERVAL, client: AWAY });
   });
 
   test('earlier than the latest does not take that back', () => {
     const activity = written();
-    activity.note(TOKEN, { at: NOW + 10, ...HOME }, INTERVAL);
-    activity.note(TOKEN, { at: NOW + 5, ...HOME }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + 10, ...HOME }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + 5, ...HOME }, INTERVAL);
     expect(activity.lastSeenAt).toBe(NOW + 10);
   });
 
   test('is written at once where a longer token comes, and the store would forget the session before it is due', () => {
     const activity = written({ ...TOKEN, expiresAt: NOW + INTERVAL });
-    expect(activity.note(TOKEN, { at: NOW + 1, ...HOME }, INTERVAL)).toBe(true);
+    expect(activity.note(used(TOKEN), { at: NOW + 1, ...HOME }, INTERVAL)).toBe(true);
     activity.written(NOW + 1, TOKEN);
-    expect(activity.note(LONGER, { at: NOW + 2, ...HOME }, INTERVAL)).toBe(false);
+    expect(activity.note(used(LONGER), { at: NOW + 2, ...HOME }, INTERVAL)).toBe(false);
     expect(activity.token).toBe(LONGER);
   });
 
   test('is written after a clock was set back by more than the interval, and counts from there', () => {
     const activity = written();
-    expect(activity.note(TOKEN, { at: NOW - INTERVAL, ...HOME }, INTERVAL)).toBe(false);
-    expect(activity.note(TOKEN, { at: NOW - INTERVAL - 1, ...HOME }, INTERVAL)).toBe(true);
+    expect(activity.note(used(TOKEN), { at: NOW - INTERVAL, ...HOME }, INTERVAL)).toBe(false);
+    expect(activity.note(used(TOKEN), { at: NOW - INTERVAL - 1, ...HOME }, INTERVAL)).toBe(true);
     expect(activity.lastSeenAt).toBe(NOW - INTERVAL - 1);
   });
 
   test('of a session that is not on record is never unwritten', () => {
     const activity = written();
     activity.isTracked = false;
-    activity.note(TOKEN, { at: NOW + 1, ...HOME }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + 1, ...HOME }, INTERVAL);
     expect(activity.isUnwritten).toBe(false);
   });
 
@@ -145,7 +163,7 @@ describe('what the store knows', () => {
 
   test('a use elsewhere counts, unless this process saw a later one', () => {
     const activity = written();
-    activity.note(TOKEN, { at: NOW + 10, ...HOME }, INTERVAL);
+    activity.note(used(TOKEN), { at: NOW + 10, ...HOME }, INTERVAL);
     activity.usedElsewhere(NOW + 5, LONGER.expiresAt ?? 0);
     expect(activity).toMatchObject({ lastSeenAt: NOW + 10, writtenAt: NOW + 5, tokensEndAt: LONGER.expiresAt });
     activity.usedElsewhere(NOW + 20, NOW);

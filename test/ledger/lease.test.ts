@@ -91,6 +91,6 @@ test('it is not to be had while a use has to be looked at', () => {
   activity.written(NOW + 1, TOKEN);
   expect(activity.onlySeenUntil).toBe(-Infinity);
   activity.usedAt(NOW + 2);
-  activity.locate({ at: NOW + 2, ip: null, userAgent: 'curl', byProgram: true });
+  activity.locate({ app: null, actor: null }, { at: NOW + 2, ip: null, userAgent: 'curl', byProgram: true });
   expect(activity.onlySeenUntil).toBe(-Infinity);
 });

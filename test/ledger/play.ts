@@ -264,7 +264,7 @@ class Run {
     const issuedAt = Math.floor(at / 1000) * 1000;
     const beganAt = began === 'iat' ? issuedAt : null;
     const times = { beganAt, expiresAt: Math.max(issuedAt, START) + tokenFor, lifetime, sessionEndsAt: null };
-    return { user, handle, claims: {}, profile: {}, scopes: [], times };
+    return { user, handle, app: null, actor: null, claims: {}, profile: {}, scopes: [], times };
   }
 
   /** The newest token that the process finds good, or an older one. */

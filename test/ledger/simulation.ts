@@ -472,6 +472,8 @@ export function token(
   return {
     user,
     handle: sessionHandle(user, session),
+    app: null,
+    actor: null,
     claims: { sub: subject, sid: session },
     profile: {},
     scopes: [],

@@ -133,6 +133,24 @@ describe('knownClient', () => {
   });
 });
 
+test('sessionStarted names the app and the actor, and a later token of the session changes what is on record', async () => {
+  const claims = { exp: at.clock.now() / 1000 + 86_400 };
+  const client = { ip: '203.0.113.7', userAgent: FIREFOX };
+  const first = tokenOf(at.clock, { ...claims, client_id: 'Acme CLI' });
+  const { session } = await at.here.verify(first, client);
+  expect(started).toMatchObject([{ app: 'Acme CLI', actor: null }]);
+
+  const second = tokenOf(at.clock, { ...claims, client_id: 'Acme CLI', act: { sub: 'assistant' } });
+  at.clock.advance(2 * MINUTE);
+  await at.here.verify(second, client);
+  await at.here.list('ann');
+  const shown = { app: 'Acme CLI', actor: 'assistant' };
+  expect(await at.there.get('ann', session.handle)).toMatchObject(shown);
+  expect((await at.there.list('ann')).sessions).toMatchObject([shown]);
+  expect(started).toHaveLength(1);
+  expect(moved).toEqual([]);
+});
+
 describe('sessionMoved', () => {
   it('is told at most once per activity interval, however often the address changes', async () => {
     const token = tokenOf(at.clock, { exp: at.clock.now() / 1000 + 86_400 });

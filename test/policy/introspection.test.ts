@@ -59,6 +59,15 @@ describeEachFramework((_name, makeApp) => {
     });
   });
 
+  test.each<[object, object]>([
+    [{ azp: 'web' }, { client_id: 'web' }],
+    [{ azp: 'web', client_id: 'cli' }, { client_id: 'cli' }],
+    [{ act: { sub: 'assistant' } }, { act: { sub: 'assistant' } }],
+  ])('for whom a token was issued: %j', async (claims, expected) => {
+    const { body } = await introspect(tokenOf(clock, { ...claims }));
+    expect(body).toMatchObject({ active: true, ...expected });
+  });
+
   test('a token as long as maxTokenLength allows', async () => {
     const long = tokenOf(clock, { groups: ['x'.repeat(30_000)] });
     expect((await introspect(long)).status).toBe(400);

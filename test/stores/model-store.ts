@@ -12,6 +12,7 @@ import {
   IP_LIMIT,
   keptLabel,
   keptOrNull,
+  PARTY_LIMIT,
   keptText,
   REASON_LIMIT,
   USER_AGENT_LIMIT,
@@ -106,7 +107,9 @@ function recordOf(session: Session): SessionRecord {
   const counted = sightings.filter(({ sighting }, index) => person < 0 || index < person || !sighting.byProgram);
   const ip = newest(counted.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
   const userAgent = newest(counted.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
-  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, label };
+  const { app: sentApp = null, actor: sentActor = null } = counted.at(-1)?.sighting ?? {};
+  const [app, actor] = [keptOrNull(sentApp, PARTY_LIMIT), keptOrNull(sentActor, PARTY_LIMIT)];
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, app, actor, label };
 }
 
 function endsAll(cutoff: GlobalCutoff | null, startedAt: number, { clockTolerance }: SessionPolicy): boolean {

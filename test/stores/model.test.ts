@@ -32,6 +32,8 @@ type Operation =
       readonly token: TokenTimes;
       readonly userAgent: string | null;
       readonly byProgram: boolean;
+      readonly app: string | null;
+      readonly actor: string | null;
       readonly track: boolean;
       readonly clientKey: string | null;
       readonly knownUse: 'nothing' | 'in use' | 'refused for an hour';
@@ -96,6 +98,8 @@ function operation(now: number): fc.Arbitrary<Operation> {
         token: token(now),
         userAgent: fc.constantFrom(null, 'one', 'two'),
         byProgram: fc.boolean(),
+        app: fc.constantFrom(null, 'web', 'cli'),
+        actor: fc.constantFrom(null, null, 'assistant'),
         track: fc.constantFrom(true, true, true, false),
         clientKey: fc.constantFrom(null, 'a', 'b', 'c'),
         knownUse: fc.constantFrom(
@@ -172,8 +176,9 @@ async function act(
   const exception = (number: number | null): string | null => (number === null ? null : handle(number));
   switch (operation.kind) {
     case 'sight': {
-      const { of, userAgent, byProgram, knownUse, ...others } = operation;
-      const sighting = { at, ip: byProgram ? '198.51.100.9' : '203.0.113.7', userAgent, byProgram };
+      const { of, userAgent, byProgram, app, actor, knownUse, ...others } = operation;
+      const ip = byProgram ? '198.51.100.9' : '203.0.113.7';
+      const sighting = { at, ip, userAgent, byProgram, app, actor };
       const use = knownUse === 'nothing' ? {} : { knownUse: knownUseOf(operation.token, at, knownUse === 'in use') };
       return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use });
     }

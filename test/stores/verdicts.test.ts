@@ -255,6 +255,8 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
       lastSeenAt,
       expiresAt: facts.expiresAt,
       ...NOWHERE,
+      app: null,
+      actor: null,
       label: null,
     });
     return;

@@ -86,6 +86,8 @@ const RECORD: KeptRecord = {
   ip: null,
   userAgent: null,
   byProgram: false,
+  app: null,
+  actor: null,
   label: null,
 };
 const TOMBSTONE: Omit<Tombstone, 'handle'> = {

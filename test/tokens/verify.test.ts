@@ -63,11 +63,38 @@ describe('a verified token', () => {
     expect(setUp().verify(forge({ alg: 'HS256', key: secret, payload }))).toStrictEqual({
       user,
       handle: sessionHandle(user, 'kss_1'),
+      app: null,
+      actor: null,
       claims: payload,
       profile: { name: 'Ann', email: 'ann@example.com' },
       scopes: ['a', 'b'],
       times: { beganAt: NOW - 10_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null },
     });
+  });
+
+  test.each<[string, object, string | null, string | null]>([
+    ['client_id', { client_id: 'Acme CLI' }, 'Acme CLI', null],
+    ['azp', { azp: 'web' }, 'web', null],
+    ['client_id before azp', { client_id: 'cli', azp: 'web' }, 'cli', null],
+    ['azp if client_id is empty, or not a string', { client_id: '', azp: 'web' }, 'web', null],
+    ['azp if client_id is a number', { client_id: 7, azp: 'web' }, 'web', null],
+    ['neither, if both are something else', { client_id: ['cli'], azp: { id: 'web' } }, null, null],
+    ['act.sub', { act: { sub: 'assistant' } }, null, 'assistant'],
+    ['the outermost act.sub', { act: { sub: 'b', act: { sub: 'a' } } }, null, 'b'],
+    ['no nested act alone', { act: { act: { sub: 'a' } } }, null, null],
+    ['no act that is a string', { act: 'assistant' }, null, null],
+    ['no act that is a list', { act: [{ sub: 'assistant' }] }, null, null],
+    ['no act.sub that is a number, or null', { act: { sub: 7 } }, null, null],
+    ['no inherited name', { act: { client_id: 'x' }, azp: null }, null, null],
+    ['one line of well-formed text', { client_id: 'a\nb\ud800', act: { sub: '\u0000' } }, 'a b\ufffd', ' '],
+    [
+      'at most 255 characters',
+      { azp: 'x'.repeat(256), act: { sub: 'y'.repeat(300) } },
+      'x'.repeat(255),
+      'y'.repeat(255),
+    ],
+  ])('names its app and actor: %s', (_name, changes, app, actor) => {
+    expect(setUp().verify(token(changes))).toMatchObject({ app, actor });
   });
 
   test('is frozen to its depths', () => {

@@ -5,8 +5,7 @@
  */
 
 import { expiresAt, latestEnd, LAST_MOMENT, rowUntil, tokenEndsAt, tombstoneUntil } from '../../core/policy.js';
-import { timesOf } from '../../core/record.js';
-import { IP_LIMIT, keptOrNull, USER_AGENT_LIMIT } from '../../core/session.js';
+import { seenRow, timesOf } from '../../core/record.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type SightAnswer, type SightRequest } from '../store.js';
 import { GLOBAL_CUTOFF, INDEXED_MARK, MARK, ROW, TIMES } from './records.js';
 import {
@@ -61,11 +60,9 @@ function newOverAt(sight: Sight): number {
   return Math.min(times.lifetime === null ? times.tokensEndAt : NEVER, latestEnd(times)) + sight.policy.clockTolerance;
 }
 
-/** A new row. Without the label, it is the beginning of any row with this client. */
+/** A new row. Without a label, it is the beginning of any row with this client, app and actor. */
 function newRow({ sighting }: Sight): string {
-  const ip = keptOrNull(sighting.ip, IP_LIMIT);
-  const userAgent = keptOrNull(sighting.userAgent, USER_AGENT_LIMIT);
-  return ROW.write({ byProgram: sighting.byProgram === true, ip, userAgent, label: null });
+  return ROW.write(seenRow(sighting));
 }
 
 const NUMBERS: ParametersOf<Sight> = {

@@ -108,10 +108,13 @@ export const TIMES_FIELDS: NumbersOf<KeptTimes> = {
   endsAt: true,
 };
 
+/** In the order that common-sighting.ts relies on. */
 export const ROW_FIELDS: FieldsOf<KeptRow> = {
   byProgram: FLAG,
   ip: STRING_OR_NULL,
   userAgent: STRING_OR_NULL,
+  app: STRING_OR_NULL,
+  actor: STRING_OR_NULL,
   label: STRING_OR_NULL,
 };
 

@@ -96,7 +96,7 @@ export const LABEL = userScript<{ readonly handle: string; readonly label: strin
   lua: `${ROW.parser}${ROW.formatter}
 local entry = found(handle, keptText)
 if not entry or not isLive(entry) then return false end
-local row = parseRow(rowOf(entry) or '') or { ip = '', userAgent = '' }
+local row = parseRow(rowOf(entry) or '') or { ip = '', userAgent = '', app = '', actor = '' }
 row.label = label
 local text = formatRow(row)
 redis.call('HSET', rows, entry.handle, text)

@@ -1,8 +1,7 @@
 /** The script of a sighting: it judges the session, records it, and makes room under the cap. Atomic. */
 
 import { LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
-import { movedFrom } from '../../core/record.js';
-import { IP_LIMIT, keptOrNull, USER_AGENT_LIMIT } from '../../core/session.js';
+import { movedFrom, seenRow } from '../../core/record.js';
 import type { SightAnswer, SightRequest, Tombstone } from '../store.js';
 import { MARK, ROW, TOMBSTONE } from './records.js';
 import { flag, formatted, listOf, number, numberOrNull, string, stringOf } from './script.js';
@@ -30,8 +29,10 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     lifetime: numberOrNull(({ token }) => token.lifetime),
     tokensEndAt: number(({ token }) => tokenEndsAt(token)),
     endsAt: numberOrNull(({ token }) => token.sessionEndsAt),
-    ip: string(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)),
-    userAgent: string(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)),
+    ip: string(({ sighting }) => seenRow(sighting).ip),
+    userAgent: string(({ sighting }) => seenRow(sighting).userAgent),
+    app: string(({ sighting }) => seenRow(sighting).app),
+    actor: string(({ sighting }) => seenRow(sighting).actor),
     byProgram: flag(({ sighting }) => sighting.byProgram === true),
     isTracked: flag(({ track }) => track !== false),
     clientKey: string(({ clientKey }) => clientKey ?? null),
@@ -94,6 +95,7 @@ ${NOTE_CLIENT}${ROW.parser}${ROW.formatter}
 local function updateRow()
   if byProgram and string.find(rowBefore, '${PERSONS_ROW}') then return rowBefore end
   local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
+  row.app, row.actor = app, actor
   if ip ~= '' then row.ip = ip end
   if userAgent ~= '' then row.userAgent = userAgent end
   row.byProgram = byProgram or (userAgent == '' and row.byProgram)

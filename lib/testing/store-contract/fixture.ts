@@ -38,6 +38,8 @@ export interface SightOptions {
   readonly ip?: string | null;
   readonly userAgent?: string | null;
   readonly byProgram?: boolean;
+  readonly app?: string | null;
+  readonly actor?: string | null;
   readonly token?: Partial<TokenTimes>;
   readonly policy?: Partial<SessionPolicy>;
   readonly user?: SessionUser;
@@ -95,11 +97,12 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function sight(of: string, options: SightOptions = {}): Promise<SightAnswer> {
-    const { at = now, ip = '203.0.113.7', userAgent = 'Mozilla/5.0', byProgram = false, ...others } = options;
+    const { at = now, ip = '203.0.113.7', userAgent = 'Mozilla/5.0', byProgram = false, ...more } = options;
+    const { app = null, actor = null, ...others } = more;
     const { token: times, policy, user: seenUser = user, ...flags } = others;
     return store.sight(seenUser, {
       handle: of,
-      sighting: { at, ip, userAgent, byProgram },
+      sighting: { at, ip, userAgent, byProgram, app, actor },
       token: token(times),
       policy: { ...POLICY, ...policy },
       ...flags,

@@ -23,6 +23,8 @@ export function sightings(test: DeclareTest): void {
       expiresAt: now + HOUR,
       ip: '203.0.113.7',
       userAgent: 'Mozilla/5.0',
+      app: null,
+      actor: null,
       label: null,
     });
   });

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 
 import type { SessionPolicy } from '../../../lib/core/policy.js';
-import { sessionUser, type SessionUser, type TokenTimes } from '../../../lib/core/session.js';
+import { sessionUser, type SessionUser, type TokenParties, type TokenTimes } from '../../../lib/core/session.js';
 import { COMMON_SIGHTING, mayBeCommon } from '../../../lib/stores/redis/common-sighting.js';
 import { GLOBAL_CUTOFF } from '../../../lib/stores/redis/records.js';
 import type { Script } from '../../../lib/stores/redis/script.js';
@@ -58,6 +58,7 @@ interface Seen {
   readonly ip: string | null;
   readonly userAgent: string | null;
   readonly byProgram: boolean;
+  readonly parties: TokenParties;
   readonly track: boolean;
   readonly clientKey: string | null;
   readonly known: { startedAt: number; tokensEndAt: number; endsAt: number | null; survivedCutoffAt: number } | null;
@@ -71,6 +72,11 @@ const seen = (now: number): fc.Arbitrary<Seen> =>
     ip: mostly<string | null>('203.0.113.7', '203.0.113.8', null),
     userAgent: mostly<string | null>('one', 'two', null),
     byProgram: mostly(false, true),
+    parties: mostly<TokenParties>(
+      { app: null, actor: null },
+      { app: 'web', actor: null },
+      { app: null, actor: 'aide' },
+    ),
     track: fc.constantFrom(true, true, true, false),
     clientKey: fc.constantFrom(null, 'a', 'b'),
     known: fc.option(
@@ -114,8 +120,8 @@ const policies: fc.Arbitrary<SessionPolicy> = fc.record({
 });
 
 function requestOf(one: Seen, now: number, policy: SessionPolicy): SightRequest {
-  const { of, minutes, ip, userAgent, byProgram, known, ...others } = one;
-  const sighting = { at: now + minutes * MINUTE, ip, userAgent, byProgram };
+  const { of, minutes, ip, userAgent, byProgram, parties, known, ...others } = one;
+  const sighting = { at: now + minutes * MINUTE, ip, userAgent, byProgram, ...parties };
   const request = { ...others, handle: handle(of), sighting, policy };
   return known === null ? request : { ...request, knownUse: { inUseSince: 0, known } };
 }
@@ -234,7 +240,7 @@ test('what the short script decides, it decides as the full one does', async () 
           else expect(Number(after.dueAt)).toBeLessThanOrEqual(Number(expected.dueAt) + 2 * HOUR);
           // The full one also looks at what is due, and forgets some of it.
           const wasDue = Object.entries(before.hashes[3]).flatMap(([of, at]) => (Number(at) <= input.at ? [of] : []));
-          for (const of of wasDue) if (of !== request.handle) delete expected.hashes[3][of];
+          for (const of of wasDue) if (of !== request.handle) Reflect.deleteProperty(expected.hashes[3], of);
           for (const [at, fields] of after.hashes.entries()) {
             const others = expected.hashes[at] ?? {};
             expect(fields).toMatchObject(others);

@@ -47,6 +47,8 @@ const row: fc.Arbitrary<KeptRow> = fc.record({
   ip: keptOrNone,
   userAgent: keptOrNone,
   byProgram: fc.boolean(),
+  app: keptOrNone,
+  actor: keptOrNone,
   label: keptOrNone,
 });
 const tombstone: fc.Arbitrary<KeptTombstone> = fc.record({
