@@ -286,7 +286,6 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     ...http,
     ...doors,
     sessionIndex: false,
-    expireTokens: () => Promise.resolve(),
     isSecure,
     whenStoreDown,
     maxTokenLength,

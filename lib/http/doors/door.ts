@@ -8,16 +8,13 @@ import { passOn } from '../../core/hooks.js';
 import type { FindIssuer, MessageForm, MessageVerifier, SignedMessage } from '../../tokens/message.js';
 import { LARGEST_TOLERANCE } from '../../tokens/precheck.js';
 import { sendNotAllowed, sendNothing, type Handler } from '../respond.js';
-import type { DoorEndings, EndingWords } from './endings.js';
-import type { MeantUser } from './user.js';
+import type { DoorEndings } from './endings.js';
 import { messageId, refuseOutOfTime } from './message.js';
 
 export interface DoorParts {
   readonly findIssuer: FindIssuer;
   readonly verifyMessage: MessageVerifier;
   readonly endings: DoorEndings;
-  /** Makes the tokens stale that the user was issued up to `upTo`, in milliseconds since 1970. As safe as {@link endings}. */
-  readonly expireTokens: (user: MeantUser, upTo: number, words: EndingWords) => Promise<void>;
   /** Whether a session can be ended by its id alone. */
   readonly sessionIndex: boolean;
   readonly clock: { now(): number };

@@ -57,7 +57,7 @@ export function createWorkOf(parts: DoorParts, { isSeparate, onlyIssuer }: Event
     }
     if (user === null) return null;
     return wanted.kind === 'expireTokens'
-      ? () => parts.expireTokens(user, wanted.upTo, words)
+      ? () => endings.expireTokens(user, wanted.upTo, words)
       : () => endings.endUser(user, wanted.upTo, words);
   };
 }
