@@ -9,6 +9,7 @@ export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
   EndedByCutoff,
+  ExpireTokensRequest,
   FeedListener,
   ListCursor,
   ListRequest,
@@ -58,9 +59,11 @@ export type {
 export type { SessionPolicy } from './core/policy.js';
 export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
+export type { StaleTokens } from './core/stale.js';
 
 export type {
   EndEverywhereOptions,
+  ExpireTokensOptions,
   ListOptions,
   Locate,
   RevokeAllOptions,

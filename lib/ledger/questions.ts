@@ -16,6 +16,8 @@ export interface Question {
   isOvertaken: boolean;
   /** The user's cutoff that this process knew when it asked. 0: none. */
   readonly cutoffAt: number;
+  /** The same for what was known of stale tokens. */
+  readonly staleAt: number;
 }
 
 /** Questions without an answer, by user: few at any time, while users are many. */
@@ -48,7 +50,8 @@ export interface QuestionsOptions {
   readonly availability: Availability;
   readonly freshness: FeedFreshness;
   readonly globalCutoff: KnownGlobalCutoff;
-  readonly ended: Pick<EndedSessions, 'cutoffOf'>;
+  readonly clock: { now(): number };
+  readonly ended: Pick<EndedSessions, 'cutoffOf' | 'staleTokensOf'>;
   readonly activityInterval: number;
   readonly monotonic: () => number;
   /** From 0 to 1. */
@@ -97,7 +100,7 @@ export class Questions {
     const { handle, user, policy, activity } = entry;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
     const { isTracked } = activity;
-    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#cutoffOf(user) };
+    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#knownOf(user) };
     const clientKey = this.#newClientKey(entry, sighting);
     const knownUse = entry.knownUse(sighting.at);
     const request = { handle, sighting, token, policy, knownUse, track: isTracked, clientKey };
@@ -153,8 +156,11 @@ export class Questions {
     // A token may show that the session began before a cutoff, or that it ends earlier.
     const isOlder = token.beganAt !== null && (asked.beganAt === null || token.beganAt < asked.beganAt);
     const endsEarlier = (token.sessionEndsAt ?? Infinity) < (asked.sessionEndsAt ?? Infinity);
+    // The asked one may be stale, and this one good.
+    const isIssuedLater = asked.issuedAt !== undefined && (token.issuedAt ?? -Infinity) > (asked.issuedAt ?? -Infinity);
     return (
       !isOlder &&
+      !isIssuedLater &&
       !endsEarlier &&
       !question.isOvertaken &&
       question.generation === freshness.generation &&
@@ -180,7 +186,7 @@ export class Questions {
 
   /** Asks anything about a user. */
   async ask<Answer>(user: SessionUser, call: () => Promise<Answer>): Promise<{ answer: Answer; question: Question }> {
-    const question: Question = { isOvertaken: false, ...this.#cutoffOf(user) };
+    const question: Question = { isOvertaken: false, ...this.#knownOf(user) };
     this.#open.add(user.key, question);
     try {
       const answer = await this.#options.availability.withTimeout(callAsync(call));
@@ -190,7 +196,11 @@ export class Questions {
     }
   }
 
-  #cutoffOf({ key }: SessionUser): Pick<Question, 'cutoffAt'> {
-    return { cutoffAt: this.#options.ended.cutoffOf(key)?.at ?? 0 };
+  #knownOf({ key }: SessionUser): Pick<Question, 'cutoffAt' | 'staleAt'> {
+    const { ended, clock } = this.#options;
+    return {
+      cutoffAt: ended.cutoffOf(key)?.at ?? 0,
+      staleAt: ended.staleTokensOf(key, clock.now())?.at ?? 0,
+    };
   }
 }
