@@ -8,8 +8,10 @@ export { redisStore } from './stores/redis/store.js';
 export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
+  EndIndexedRequest,
   EndedByCutoff,
   FeedListener,
+  IndexEntry,
   ListCursor,
   ListRequest,
   Notice,
