@@ -10,6 +10,7 @@ export type {
   EndEverywhereRequest,
   EndIndexedRequest,
   EndedByCutoff,
+  ExpireTokensRequest,
   FeedListener,
   IndexEntry,
   ListCursor,
@@ -60,9 +61,11 @@ export type {
 export type { SessionPolicy } from './core/policy.js';
 export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
+export type { StaleTokens } from './core/stale.js';
 
 export type {
   EndEverywhereOptions,
+  ExpireTokensOptions,
   ListOptions,
   Locate,
   RevokeAllOptions,

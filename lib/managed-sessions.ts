@@ -8,6 +8,7 @@ import { wordsOf } from './core/hooks.js';
 import {
   createAccount,
   type EndEverywhereOptions,
+  type ExpireTokensOptions,
   type ListOptions,
   type RevokeAllOptions,
   type RevokeOptions,
@@ -110,6 +111,13 @@ export interface ManagedSessions<User = LoginUser> {
   revoke(user: UserReference, handle: string, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
   /** Ends every session of a user that began before now, also those never seen here, except one. */
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  /**
+   * Makes every token of a user that was issued up to now stale: it is refused with 401 `token_stale`, but its session, its
+   * label and its open connections stay, and the next refreshed token passes. For when a role is taken away. Tokens count
+   * whole seconds: one that is issued in the same second is refused too, and so is one without `iat`, for `tombstoneFor`.
+   * Resolves and rejects as `revokeAll` does.
+   */
+  expireTokens(user: UserReference, options?: ExpireTokensOptions): Promise<void>;
   /**
    * Ends a session by the provider's own id, as a webhook names it: `{ issuer?, subject?, sessionId }`. Also one that was never
    * seen here: its tokens are refused from then on, for `tombstoneFor` (30 days) from now, and for as long after each token

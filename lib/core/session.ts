@@ -48,6 +48,11 @@ export interface TokenTimes {
   readonly lifetime: number | null;
   /** When the session ends at the latest, by the claim `session_expiry`. Null if the token has none. */
   readonly sessionEndsAt: number | null;
+  /**
+   * When the token was issued, which says whether it is stale. Null if the token does not say. Left out: it is not asked
+   * whether the token is stale, because the session was used before.
+   */
+  readonly issuedAt?: number | null;
 }
 
 /** What the store keeps of a live session. Times in milliseconds since 1970. */

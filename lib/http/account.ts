@@ -73,6 +73,13 @@ export interface RevokeAllOptions extends Omit<RevokeOptions, 'token'> {
   readonly except?: string | undefined;
 }
 
+export interface ExpireTokensOptions {
+  /** At most 200 characters. Default `'claims_changed'`. Shown to listeners of `tokenRefused`, not to the session's client. */
+  readonly reason?: string | undefined;
+  /** Who did it, at most 200 characters. */
+  readonly by?: string | undefined;
+}
+
 export type EndEverywhereOptions = Pick<RevokeOptions, 'reason' | 'by'>;
 
 /**
@@ -90,6 +97,7 @@ export interface Account {
   /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
   refuseRevocationIfFull(): void;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  expireTokens(user: SessionUser, options?: ExpireTokensOptions): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -98,7 +106,7 @@ const MAX_LIMIT = 200;
 
 type Sessions = Pick<
   Ledger,
-  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'endEverywhere'
+  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'expireTokens' | 'endEverywhere'
 >;
 
 export function createAccount(ledger: Sessions, handles: Handles): Account {
@@ -145,6 +153,8 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
       const { ended } = await ledger.revokeAll(user, { except: kept, ...endedBy(reason, by) });
       return { ended };
     },
+
+    expireTokens: (user, { reason = 'claims_changed', by } = {}) => ledger.expireTokens(user, endedBy(reason, by)),
 
     endEverywhere: ({ reason, by } = {}) => ledger.endEverywhere(endedBy(reason, by)),
   };

@@ -28,7 +28,7 @@ export class Activity {
   #lease: Lease | null = null;
   /** See `KnownUse`. */
   #inUseSince = ALWAYS;
-  /** The token that expires last. Background sightings present it. */
+  /** The token that expires last. Background sightings present it, also if it is stale by now: they tell of uses before. */
   token: TokenTimes;
   tokensEndAt: number;
   /** What background sightings say of the client. */
@@ -50,7 +50,7 @@ export class Activity {
   /** `idleTimeout`: in milliseconds. Null: a pause ends nothing. */
   constructor(token: TokenTimes, idleTimeout: number | null) {
     this.#idleTimeout = idleTimeout ?? Infinity;
-    this.token = token;
+    this.token = ofUseBefore(token);
     this.tokensEndAt = tokenEndsAt(token);
   }
 
@@ -136,7 +136,7 @@ export class Activity {
   extend(token: TokenTimes): boolean {
     const endsAt = tokenEndsAt(token);
     if (endsAt <= this.tokensEndAt) return false;
-    this.token = token;
+    this.token = ofUseBefore(token);
     this.tokensEndAt = endsAt;
     this.endLease();
     return true;
@@ -164,4 +164,9 @@ export class Activity {
     this.#wasLiveAt(lastSeenAt);
     if (this.token.lifetime === null) this.tokensEndAt = Math.max(this.tokensEndAt, expiresAt);
   }
+}
+
+/** Nobody asks whether it is stale. */
+function ofUseBefore({ beganAt, expiresAt, lifetime, sessionEndsAt }: TokenTimes): TokenTimes {
+  return { beganAt, expiresAt, lifetime, sessionEndsAt };
 }

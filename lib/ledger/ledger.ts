@@ -10,6 +10,7 @@ import {
   type SessionUser,
   type Sighting,
 } from '../core/session.js';
+import { isStale } from '../core/stale.js';
 import type { ListCursor, RevokeAllRequest, RevokeOutcome, RevokeRequest, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
@@ -45,7 +46,7 @@ export class Ledger {
   }
 
   /**
-   * The live session. Throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
+   * The live session. Throws, or rejects with, `LoginError` `token_stale`, `session_revoked`, `session_expired`, `session_idle`,
    * `session_limit` or `store_unavailable`. Synchronous if the ledger knows the answer. `fresh` asks the store whatever the
    * ledger knows, and rejects with `store_unavailable` if it cannot be asked, whatever `whenStoreDown` says.
    */
@@ -138,6 +139,24 @@ export class Ledger {
     const { store, clock } = this.#options;
     const at = clock.now();
     return this.#end(user, (policy) => store.revokeAll(user, { ...request, at, policy }));
+  }
+
+  /**
+   * Makes the user's tokens stale that were issued up to `upTo` (milliseconds since 1970, never later than now; left out: up to
+   * now). No session ends. Resolves and rejects as {@link revoke} does, but is never refused because too many are asked for.
+   */
+  async expireTokens(
+    user: SessionUser,
+    request: { readonly upTo?: number | null; readonly reason: string; readonly by: string | null },
+  ): Promise<void> {
+    const { store, clock } = this.#options;
+    const at = clock.now();
+    await this.#end(user, (policy) => store.expireTokens(user, { ...request, at, policy }));
+  }
+
+  /** Whether this process knows that the token is stale. Asks nobody. */
+  isKnownStale({ user, times }: VerifiedToken): boolean {
+    return isStale(this.#parts.endings.staleTokensOf(user.key, this.#options.clock.now()), times);
   }
 
   /** Resolves once it is acknowledged. It is in force in this process by then. */

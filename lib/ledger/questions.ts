@@ -17,6 +17,8 @@ export interface Question {
   isOvertaken: boolean;
   /** The user's cutoff that this process knew when it asked. 0: none. */
   readonly cutoffAt: number;
+  /** The same for what was known of stale tokens. */
+  readonly staleAt: number;
 }
 
 /** Questions without an answer, by user: few at any time, while users are many. */
@@ -49,7 +51,8 @@ export interface QuestionsOptions {
   readonly availability: Availability;
   readonly freshness: FeedFreshness;
   readonly globalCutoff: KnownGlobalCutoff;
-  readonly ended: Pick<EndedSessions, 'cutoffOf'>;
+  readonly clock: { now(): number };
+  readonly ended: Pick<EndedSessions, 'cutoffOf' | 'staleTokensOf'>;
   readonly activityInterval: number;
   readonly monotonic: () => number;
   /** From 0 to 1. */
@@ -98,7 +101,7 @@ export class Questions {
     const { handle, user, policy, activity } = entry;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
     const { isTracked } = activity;
-    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#cutoffOf(user) };
+    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#knownOf(user) };
     const clientKey = this.#newClientKey(entry, sighting);
     const knownUse = entry.knownUse(sighting.at);
     const index = this.#indexEntryOf(entry, sighting.at, token);
@@ -178,8 +181,11 @@ export class Questions {
     // A token may show that the session began before a cutoff, or that it ends earlier.
     const isOlder = token.beganAt !== null && (asked.beganAt === null || token.beganAt < asked.beganAt);
     const endsEarlier = (token.sessionEndsAt ?? Infinity) < (asked.sessionEndsAt ?? Infinity);
+    // The asked one may be stale, and this one good.
+    const isIssuedLater = asked.issuedAt !== undefined && (token.issuedAt ?? -Infinity) > (asked.issuedAt ?? -Infinity);
     return (
       !isOlder &&
+      !isIssuedLater &&
       !endsEarlier &&
       !question.isOvertaken &&
       question.generation === freshness.generation &&
@@ -213,7 +219,7 @@ export class Questions {
 
   /** Asks anything about a user. */
   async ask<Answer>(user: SessionUser, call: () => Promise<Answer>): Promise<{ answer: Answer; question: Question }> {
-    const question: Question = { isOvertaken: false, ...this.#cutoffOf(user) };
+    const question: Question = { isOvertaken: false, ...this.#knownOf(user) };
     this.#open.add(user.key, question);
     try {
       const answer = await this.#options.availability.withTimeout(callAsync(call));
@@ -223,7 +229,11 @@ export class Questions {
     }
   }
 
-  #cutoffOf({ key }: SessionUser): Pick<Question, 'cutoffAt'> {
-    return { cutoffAt: this.#options.ended.cutoffOf(key)?.at ?? 0 };
+  #knownOf({ key }: SessionUser): Pick<Question, 'cutoffAt' | 'staleAt'> {
+    const { ended, clock } = this.#options;
+    return {
+      cutoffAt: ended.cutoffOf(key)?.at ?? 0,
+      staleAt: ended.staleTokensOf(key, clock.now())?.at ?? 0,
+    };
   }
 }

@@ -7,9 +7,10 @@ import { checkOptions } from '../core/check.js';
 import { unseenUntil, type SessionPolicy } from '../core/policy.js';
 import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
+import { staleUntil } from '../core/stale.js';
 import { SessionIndex } from './memory-index.js';
 import { UsedMessages } from './memory-messages.js';
-import { UserSessions, type Call } from './memory-sessions.js';
+import { pastOf, UserSessions, type Call } from './memory-sessions.js';
 import {
   backdatedTo,
   compareListed,
@@ -115,12 +116,25 @@ class MemoryStore implements SessionStore {
     return { ended: ended + exceptedToo };
   };
 
+  readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
+    const { at, policy, upTo } = request;
+    const call = this.#call(at, policy);
+    const sessions = this.#sessionsOf(user, call);
+    const declared = { at: Math.min(at, upTo ?? at), until: staleUntil(at, policy), ...keptWords(request) };
+    const { standing } = sessions.expireTokens(declared, call);
+    this.#announce({ kind: 'stale', user, staleTokens: standing });
+  };
+
   readonly restore: SessionStore['restore'] = async (user, request) => {
-    const { tombstones, cutoff, at, policy, isUnseen = false } = request;
+    const { tombstones, cutoff, staleTokens = null, at, policy, isUnseen = false } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
     if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
+    if (staleTokens !== null && staleTokens.until >= pastOf(call)) {
+      const { standing, isNews } = sessions.expireTokens(staleTokens, call);
+      if (isNews) this.#announce({ kind: 'stale', user, staleTokens: standing });
+    }
     if (cutoff !== null) {
       await this.#cutOff(user, sessions, call, () =>
         cutoff.at > (sessions.cutoff?.at ?? 0) ? { ...cutoff, isRestored: true, isBackdated: false } : null,

@@ -22,6 +22,7 @@ import {
   type Sighting,
   type TokenTimes,
 } from '../../lib/core/session.js';
+import type { StaleTokens } from '../../lib/core/stale.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, INDEXED_SUBJECTS } from '../../lib/stores/store.js';
 import type {
   EndedByCutoff,
@@ -71,6 +72,8 @@ interface User {
   readonly tombstones: Map<string, Tombstone>;
   readonly cutoffs: Cutoff[];
   readonly clients: Map<string, number>;
+  /** Every declaration that tokens are stale. */
+  readonly stale: StaleTokens[];
 }
 
 interface Indexed {
@@ -140,6 +143,7 @@ export function modelStore(): SessionStore {
       tombstones: new Map(),
       cutoffs: [],
       clients: new Map(),
+      stale: [],
     };
     users.set(key, user);
     const past = Math.min(at, Date.now());
@@ -147,6 +151,7 @@ export function modelStore(): SessionStore {
     for (const [handle, session] of user.sessions) {
       if (tombstoneUntil(timesOf(session), policy) < past) user.sessions.delete(handle);
     }
+    if (user.stale.every(({ until }) => until < past)) user.stale.length = 0;
     for (const [client, notedAt] of user.clients) if (at >= notedAt + CLIENT_NOTED_FOR) user.clients.delete(client);
     return user;
   }
@@ -191,6 +196,12 @@ export function modelStore(): SessionStore {
     return live.sort((a, b) => b.lastSeenAt - a.lastSeenAt || (a.handle < b.handle ? -1 : 1));
   }
 
+  /** The latest, the first of several. Each is kept as long as any of them. */
+  function staleOf({ stale }: User): StaleTokens | null {
+    const [latest] = [...stale].sort((a, b) => b.at - a.at);
+    return latest === undefined ? null : { ...latest, until: Math.max(...stale.map(({ until }) => until)) };
+  }
+
   function bury(user: User, tombstone: Tombstone): Tombstone {
     user.sessions.delete(tombstone.handle);
     user.tombstones.set(tombstone.handle, tombstone);
@@ -212,6 +223,11 @@ export function modelStore(): SessionStore {
     const now = { at, policy };
     const user = userOf(of, now);
     const kept = user.sessions.get(handle);
+    const staleTokens = staleOf(user);
+    const { issuedAt } = token;
+    const isStale =
+      issuedAt !== undefined && user.stale.some((each) => secondOf(issuedAt ?? -Infinity) <= secondOf(each.at));
+    if (staleTokens !== null && isStale && !user.tombstones.has(handle)) return { state: 'stale', staleTokens };
     const withTold =
       told === null
         ? kept
@@ -287,6 +303,7 @@ export function modelStore(): SessionStore {
         user.cutoffs.at(-1)?.at ?? 0,
         ...session.told.map(({ survivedCutoffAt }) => survivedCutoffAt),
       ),
+      staleTokens,
     } as const;
     if (track === false) return { ...facts, created: false, knownClient: false, moved: null };
     const hasPlace =
@@ -489,8 +506,20 @@ export function modelStore(): SessionStore {
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
     },
-    async restore(of, { tombstones, cutoff, at, policy, isUnseen }) {
+    async expireTokens(of, { upTo, reason, by, at, policy }) {
       const user = userOf(of, { at, policy });
+      const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+      user.stale.push({ at: Math.min(at, upTo ?? at), until: at + policy.tombstoneFor, ...words });
+      tell({ kind: 'stale', user: of, staleTokens: staleOf(user)! });
+    },
+    async restore(of, { tombstones, cutoff, staleTokens = null, at, policy, isUnseen }) {
+      const user = userOf(of, { at, policy });
+      if (staleTokens !== null && staleTokens.until >= Math.min(at, Date.now())) {
+        const before = staleOf(user);
+        user.stale.push(staleTokens);
+        const standing = staleOf(user)!;
+        if (before === null || before.at < standing.at) tell({ kind: 'stale', user: of, staleTokens: standing });
+      }
       let missing = 0;
       for (const known of tombstones) {
         const standing = user.tombstones.get(known.handle);

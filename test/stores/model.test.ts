@@ -42,6 +42,8 @@ type Operation =
   | { readonly kind: 'end up to'; readonly upTo: number }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
   | { readonly kind: 'endEverywhere' }
+  | { readonly kind: 'expireTokens'; readonly upTo: number }
+  | { readonly kind: 'restore stale'; readonly at: number; readonly until: number }
   | { readonly kind: 'label'; readonly of: number; readonly label: string | null }
   | { readonly kind: 'get'; readonly of: number }
   | { readonly kind: 'list'; readonly limit: number }
@@ -80,12 +82,14 @@ const token = (now: number): fc.Arbitrary<TokenTimes> =>
       expiresIn: fc.constantFrom(-59 * HOUR, -55 * HOUR, 3 * HOUR, 30 * HOUR),
       lifetime: fc.constantFrom(null, null, 6 * HOUR, 48 * HOUR),
       endsIn: fc.constantFrom(null, null, null, -56 * HOUR, 20 * HOUR),
+      issuedAt: fc.constantFrom(undefined, null, ...[-63, -59, -40, 50].map((hours) => now + hours * HOUR)),
     })
-    .map(({ beganAt, expiresIn, lifetime, endsIn }) => ({
+    .map(({ beganAt, expiresIn, lifetime, endsIn, issuedAt }) => ({
       beganAt,
       expiresAt: now + expiresIn,
       lifetime,
       sessionEndsAt: endsIn === null ? null : now + endsIn,
+      ...(issuedAt !== undefined && { issuedAt }),
     }));
 
 function operation(now: number): fc.Arbitrary<Operation> {
@@ -122,6 +126,21 @@ function operation(now: number): fc.Arbitrary<Operation> {
     [4, fc.record({ kind: fc.constant('end up to' as const), upTo: fc.constantFrom(...messageTimes(now)) })],
     [4, fc.record({ kind: fc.constant('revokeAll' as const), except: fc.option(session, { nil: null }) })],
     [1, fc.record({ kind: fc.constant('endEverywhere' as const) })],
+    [
+      2,
+      fc.record({
+        kind: fc.constant('expireTokens' as const),
+        upTo: fc.constantFrom(...[-58, -30, -1].map((hours) => now + hours * HOUR)),
+      }),
+    ],
+    [
+      1,
+      fc.record({
+        kind: fc.constant('restore stale' as const),
+        at: fc.constantFrom(-100, -58, 100).map((hours) => now + hours * HOUR),
+        until: fc.constantFrom(-20, 10, 200).map((hours) => now + hours * HOUR),
+      }),
+    ],
     [4, fc.record({ kind: fc.constant('label' as const), of: session, label: fc.constantFrom(null, 'a', 'b') })],
     [4, fc.record({ kind: fc.constant('get' as const), of: session })],
     [12, fc.record({ kind: fc.constant('list' as const), limit: fc.integer({ min: 1, max: 4 }) })],
@@ -201,6 +220,12 @@ async function act(
     }
     case 'endEverywhere':
       return store.endEverywhere({ reason: 'incident', by: 'operator', at: cutoffAt });
+    case 'expireTokens':
+      return store.expireTokens(user, { upTo: operation.upTo, reason: 'role', by: 'admin', at, policy: rules });
+    case 'restore stale': {
+      const staleTokens = { at: operation.at, until: operation.until, reason: 'known', by: null };
+      return store.restore(user, { tombstones: [], cutoff: null, staleTokens, at, policy: rules });
+    }
     case 'label':
       return store.label(user, handle(operation.of), operation.label, at, rules);
     case 'get':
@@ -263,6 +288,10 @@ class Actor {
     const told: Notice[] = [];
     const counted = new Set<string>();
     for (const notice of this.notices) {
+      if (notice.kind === 'stale') {
+        told.push(notice);
+        continue;
+      }
       if (notice.kind === 'ended') {
         const { handle, ending } = notice.tombstone;
         // A message that is repeated is announced again.

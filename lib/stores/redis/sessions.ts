@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { sessionRecord, type Cutoff } from '../../core/record.js';
 import { unseenUntil, type SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
+import type { StaleTokens } from '../../core/stale.js';
 import {
   backdatedTo,
   CannotTellYet,
@@ -32,6 +33,7 @@ import { GET, LABEL, LIST, RESTORE, REVOKE } from './session-scripts.js';
 import type { SessionIndex } from './session-index.js';
 import { COMMON_SIGHTING, mayBeCommon } from './common-sighting.js';
 import { SIGHT } from './sight-script.js';
+import { EXPIRE_TOKENS, type StaleSet } from './stale-script.js';
 
 /** Users whose unacknowledged cutoffs are remembered. */
 const UNACKNOWLEDGED = 1000;
@@ -154,8 +156,17 @@ export class RedisSessions {
     return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), this.#options.runDurably) };
   };
 
+  readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
+    const { upTo = null, reason, by, at, policy } = request;
+    const { announcer, runDurably } = this.#options;
+    const tell = ({ standing }: StaleSet): Promise<void> =>
+      announcer.announce(staleNotices(user, standing), runDurably);
+    const input = { ...this.#call(at, policy), upTo, until: null, reason, by };
+    await tell(await runDurably(EXPIRE_TOKENS, this.#keysOf(user), input, (late) => inBackground(tell(late))));
+  };
+
   readonly restore: SessionStore['restore'] = async (user, request) => {
-    const { tombstones, cutoff, at, policy, isUnseen = false } = request;
+    const { tombstones, cutoff, staleTokens = null, at, policy, isUnseen = false } = request;
     const { announcer, run, runFirst } = this.#options;
     const call = this.#call(at, policy);
     let missing = 0;
@@ -169,6 +180,7 @@ export class RedisSessions {
       await tell(written);
       missing += written.length;
     }
+    if (staleTokens !== null) await this.#restoreStale(user, staleTokens, call);
     const lost = cutoff === null ? null : { ...cutoff, isRestored: true, isBackdated: false };
     if (lost !== null) await this.#setCutoff(user, lost, call, runFirst);
     return { missing };
@@ -184,6 +196,14 @@ export class RedisSessions {
     if (ending === null) return;
     const tombstone = { handle, ending, until: unseenUntil(at, policy) };
     await this.restore(user, { tombstones: [tombstone], cutoff: null, at, policy });
+  }
+
+  async #restoreStale(user: SessionUser, { at: upTo, until, reason, by }: StaleTokens, call: Call): Promise<void> {
+    const { announcer, runFirst } = this.#options;
+    const tell = ({ standing, isNews }: StaleSet): Promise<void> =>
+      announcer.announce(staleNotices(user, isNews ? standing : null), runFirst);
+    const input = { ...call, upTo, until, reason, by };
+    await tell(await runFirst(EXPIRE_TOKENS, this.#keysOf(user), input, (late) => inBackground(tell(late))));
   }
 
   /**
@@ -249,6 +269,10 @@ export class RedisSessions {
 
 function endingNotices(user: SessionUser, tombstones: readonly Tombstone[]): Notice[] {
   return tombstones.map((tombstone) => ({ kind: 'ended', user, tombstone }));
+}
+
+function staleNotices(user: SessionUser, staleTokens: StaleTokens | null): Notice[] {
+  return staleTokens === null ? [] : [{ kind: 'stale', user, staleTokens }];
 }
 
 function cutoffNotices(user: SessionUser, answer: CutoffSet, wanted: CutoffToSet): Notice[] {
