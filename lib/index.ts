@@ -8,9 +8,11 @@ export { redisStore } from './stores/redis/store.js';
 export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
+  EndIndexedRequest,
   EndedByCutoff,
   ExpireTokensRequest,
   FeedListener,
+  IndexEntry,
   ListCursor,
   ListRequest,
   Notice,

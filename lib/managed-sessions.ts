@@ -221,6 +221,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     clock,
     lifetime,
     maxTokenLength: settings.maxTokenLength,
+    sessionIndex: settings.sessionIndex,
     onUnnamed: reportUnnamedOnce((event) => {
       warnUnnamed(event);
       emit('sessionUnnamed', event);
@@ -260,7 +261,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const endings: DoorEndings = createDoorEndings(ledger);
+  const endings: DoorEndings = createDoorEndings(ledger, settings.sessionIndex);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = {
     handles,
@@ -285,7 +286,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   return {
     ...http,
     ...doors,
-    sessionIndex: false,
+    sessionIndex: settings.sessionIndex,
     isSecure,
     whenStoreDown,
     maxTokenLength,

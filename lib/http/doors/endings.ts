@@ -37,13 +37,21 @@ export interface DoorEndings {
   use(id: string, until: number): Promise<void>;
 }
 
+const WITHOUT_INDEX =
+  'A session without a subject can be ended only with the option sessionIndex: true, in every process that uses the store';
+
+/** `sessionIndex`: the option. */
 export function createDoorEndings(
-  ledger: Pick<Ledger, 'revoke' | 'revokeAll' | 'expireTokens' | 'isMessageUsed' | 'useMessage'>,
+  ledger: Pick<Ledger, 'revoke' | 'revokeIndexed' | 'revokeAll' | 'expireTokens' | 'isMessageUsed' | 'useMessage'>,
+  sessionIndex: boolean,
 ): DoorEndings {
   return {
     async endSession({ issuer, subject, sessionId }, words) {
-      if (subject === null)
-        throw new TypeError('A session without a subject can be ended only with sessionIndex: true');
+      if (subject === null) {
+        if (!sessionIndex) throw new TypeError(WITHOUT_INDEX);
+        await ledger.revokeIndexed({ issuer, sessionId }, words);
+        return;
+      }
       const user = sessionUser(issuer, subject);
       await ledger.revoke(user, { handle: sessionHandle(user, sessionId), ...words, evenUnseen: true });
     },
