@@ -7,6 +7,7 @@ import { feed } from './store-contract/feed.js';
 
 import { openFixture, type DeclareTest, type Fixture, type StoreUnderTest } from './store-contract/fixture.js';
 import { globalCutoff } from './store-contract/global-cutoff.js';
+import { indexing } from './store-contract/indexing.js';
 import { input } from './store-contract/input.js';
 import { labels } from './store-contract/labels.js';
 import { lifetimes } from './store-contract/lifetimes.js';
@@ -41,6 +42,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['revoke', revocation],
   ['revokeAll', cutoffs],
   ['expireTokens', stale],
+  ['the index by session id', indexing],
   ['restore', restoring],
   ['the origin of an ending', origins],
   ['the feed', feed],

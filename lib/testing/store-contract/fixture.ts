@@ -9,7 +9,9 @@ import type { Cutoff, GlobalCutoff, KnownUse } from '../../core/record.js';
 import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } from '../../core/session.js';
 import type {
   EndEverywhereRequest,
+  EndIndexedRequest,
   ExpireTokensRequest,
+  IndexEntry,
   ListRequest,
   Notice,
   RestoreRequest,
@@ -47,6 +49,7 @@ export interface SightOptions {
   readonly track?: boolean;
   readonly clientKey?: string | null;
   readonly knownUse?: KnownUse;
+  readonly index?: IndexEntry;
 }
 
 /** When a test looks, and by which policy. */
@@ -174,6 +177,15 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return { handle: handle(number), ending, until };
   }
 
+  /** The id of a session in the index, which no other test has. */
+  function indexId(): string {
+    return randomBytes(17).toString('base64url').slice(0, 22);
+  }
+
+  function endIndexed(id: string, more: Request<EndIndexedRequest> = {}): ReturnType<SessionStore['endIndexed']> {
+    return store.endIndexed(id, { reason: 'told', by: 'issuer', at: now, ...more, policy: policyOf(more) });
+  }
+
   /** The id of a message that no other test has. */
   function messageId(): string {
     return randomBytes(32).toString('base64url');
@@ -231,6 +243,8 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     listed,
     restore,
     tombstone,
+    indexId,
+    endIndexed,
     messageId,
     endEverywhere,
     close,
