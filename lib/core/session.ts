@@ -109,6 +109,11 @@ export function sessionHandle(user: SessionUser, id: string): string {
   return digest([user.issuer, user.subject, id]);
 }
 
+/** Identifies an issuer's session id in the index by session id: 22 url-safe characters of a SHA-256. */
+export function sessionIndexId(issuer: string, id: string): string {
+  return digest([issuer, id]);
+}
+
 /** JSON keeps the parts apart. It also keeps lone surrogates apart, which UTF-8 would turn into the same character. */
 function digest(parts: readonly string[]): string {
   return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 22);

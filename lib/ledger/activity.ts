@@ -42,6 +42,8 @@ export class Activity {
   /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
   writtenAt = 0;
   writtenEndsAt = 0;
+  /** Until when the index by session id keeps the session, as far as this process has seen to it. */
+  indexedUntil = 0;
   /** When the next background sighting is due, by the option `clock`. */
   dueAt = 0;
 

@@ -83,6 +83,8 @@ export interface PresentedToken {
   readonly user: SessionUser;
   readonly handle: string;
   readonly times: TokenTimes;
+  /** See `IndexEntry`. Undefined: there is no index by session id. */
+  readonly indexId?: string | undefined;
 }
 
 /** What each request may change: see activity.ts. */

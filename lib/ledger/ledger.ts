@@ -2,9 +2,9 @@
 
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
-import type { SessionRecord, SessionUser, TokenTimes } from '../core/session.js';
+import { sessionHandle, sessionIndexId, sessionUser, type SessionRecord, type SessionUser } from '../core/session.js';
 import { isStale } from '../core/stale.js';
-import type { ListCursor, RevokeAllRequest, SessionPage } from '../stores/store.js';
+import type { ListCursor, RevokeAllRequest, RevokeOutcome, RevokeRequest, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
 import { withoutVouch } from './knowledge.js';
@@ -95,25 +95,34 @@ export class Ledger {
    * Resolves once the revocation is acknowledged. It is in force in this process by then. Rejects with `store_unavailable`
    * if too many are asked for at the same time: nothing was done then.
    */
-  async revoke(
-    user: SessionUser,
-    request: {
-      readonly handle: string;
-      readonly reason: string;
-      readonly by: string | null;
-      readonly token?: TokenTimes;
-      /** See `RevokeRequest`. */
-      readonly evenUnseen?: boolean;
-    },
-  ): Promise<'ended' | 'already' | 'unknown'> {
-    const { store, clock } = this.#options;
-    const { revocations, endings } = this.#parts;
-    return revocations.run(() => {
-      // A session that this process knows to be live is ended even if the store lost its record.
-      const token = request.token ?? endings.inUse(user, request.handle)?.activity.token;
-      const full = { ...request, at: clock.now(), ...(token === undefined ? {} : { token }) };
-      return this.#end(user, (policy) => store.revoke(user, { ...full, policy }));
+  async revoke(user: SessionUser, request: Omit<RevokeRequest, 'at' | 'policy'>): Promise<RevokeOutcome> {
+    return this.#parts.revocations.run(() => this.#revoke(user, request));
+  }
+
+  /** Ends the sessions of an issuer that have this id, whoever they belong to. Resolves and rejects as {@link revoke} does. */
+  async revokeIndexed(
+    { issuer, sessionId }: { readonly issuer: string; readonly sessionId: string },
+    words: { readonly reason: string; readonly by: string | null },
+  ): Promise<void> {
+    const { store, clock, policyOf } = this.#options;
+    const { revocations, availability } = this.#parts;
+    const id = sessionIndexId(issuer, sessionId);
+    await revocations.run(async () => {
+      const request = { ...words, at: clock.now(), policy: policyOf(issuer) };
+      const subjects = await availability.observed(callAsync(() => store.endIndexed(id, request)));
+      const users = subjects.map((subject) => sessionUser(issuer, subject));
+      await Promise.all(
+        users.map((user) => this.#revoke(user, { handle: sessionHandle(user, sessionId), ...words, evenUnseen: true })),
+      );
     });
+  }
+
+  #revoke(user: SessionUser, request: Omit<RevokeRequest, 'at' | 'policy'>): Promise<RevokeOutcome> {
+    const { store, clock } = this.#options;
+    // A session that this process knows to be live is ended even if the store lost its record.
+    const token = request.token ?? this.#parts.endings.inUse(user, request.handle)?.activity.token;
+    const full = { ...request, at: clock.now(), ...(token === undefined ? {} : { token }) };
+    return this.#end(user, (policy) => store.revoke(user, { ...full, policy }));
   }
 
   async revokeAll(

@@ -1,6 +1,7 @@
 /** The questions that this process asks the store. Requests of one session share a question. */
 
-import type { KnownUse } from '../core/record.js';
+import { indexedUntil, tombstoneUntil } from '../core/policy.js';
+import { timesOf, type KnownUse } from '../core/record.js';
 import type { SessionUser, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
@@ -104,8 +105,18 @@ export class Questions {
     const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#knownOf(user) };
     const clientKey = this.#newClientKey(entry, sighting);
     const knownUse = entry.knownUse(sighting.at);
-    const usedAt = isUse ? {} : { usedAt: Math.max(activity.lastSeenAt, 0) };
-    const request = { handle, sighting, token, policy, knownUse, ...usedAt, track: isTracked, clientKey };
+    const index = this.#indexEntryOf(entry, sighting.at, token);
+    const request = {
+      handle,
+      sighting,
+      token,
+      policy,
+      knownUse,
+      ...(!isUse && { usedAt: Math.max(activity.lastSeenAt, 0) }),
+      track: isTracked,
+      clientKey,
+      ...(index !== null && { index }),
+    };
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
@@ -122,6 +133,7 @@ export class Questions {
         onLate(answer);
         throw error;
       }
+      if (index !== null) activity.indexedUntil = index.until;
       const isNoted = answer.state === 'live' && (isUse || answer.created);
       if (clientKey !== null && isNoted) activity.notedClient = clientKey;
       listener.applyAnswer(entry, question, seen, answer);
@@ -152,6 +164,19 @@ export class Questions {
     return isFirst || key !== activity.notedClient ? key : null;
   }
 
+  /**
+   * If the session may be missing in the index, or is kept there for a shorter time than its tokens ask for: its entry. Also
+   * after the store may have lost data. Otherwise null.
+   */
+  #indexEntryOf({ indexId, knowledge, activity, policy }: Entry, at: number, token: TokenTimes) {
+    if (indexId === undefined) return null;
+    const times = timesOf(token, at);
+    const ends = { ...times, tokensEndAt: Math.max(times.tokensEndAt, activity.tokensEndAt) };
+    const isKept =
+      this.#options.freshness.isCurrent(knowledge) && activity.indexedUntil >= tombstoneUntil(ends, policy);
+    return isKept ? null : { id: indexId, until: indexedUntil(ends, policy) };
+  }
+
   /** Its answer may have to wait for its turn: it is good as long as memory may answer by it. */
   mayShare({ question }: Call, token: TokenTimes): boolean {
     const { freshness } = this.#options;
@@ -173,13 +198,21 @@ export class Questions {
 
   /** Asks about a session without recording anything. `known`: what this process knows of it. */
   async peek(
-    { user, handle, times }: PresentedToken,
+    { user, handle, times, indexId }: PresentedToken,
     policy: Entry['policy'],
     at: number,
     known: KnownUse = { inUseSince: at, known: null },
   ): Promise<{ answer: SightAnswer; question: Question }> {
     const sighting = { at, ip: null, userAgent: null };
-    const request = { handle, sighting, token: times, policy, knownUse: known, track: false };
+    const request = {
+      handle,
+      sighting,
+      token: times,
+      policy,
+      knownUse: known,
+      track: false,
+      ...(indexId !== undefined && { index: { id: indexId, until: null } }),
+    };
     const { caughtUp } = this.#options.globalCutoff.caughtUp();
     return this.ask(user, async () => {
       const [answer] = await Promise.all([this.#options.store.sight(user, request), caughtUp]);

@@ -55,6 +55,30 @@ export interface SightRequest {
    * the user: the last 20, each for a year, give or take a day. Null or left out: nothing is noted.
    */
   readonly clientKey?: string | null;
+  /**
+   * Where the user is entered in the index by session id, before the sighting is judged. If {@link SessionStore.endIndexed}
+   * has ended that id, the session is ended, with the same words and origin. Left out: the index is not looked at.
+   */
+  readonly index?: IndexEntry;
+}
+
+/** The place of a session in the index by session id. */
+export interface IndexEntry {
+  /** Of the issuer's session id: 22 base64url characters, see `sessionIndexId`. */
+  readonly id: string;
+  /** Until when it is kept, in milliseconds since 1970. Null: the sighting enters nothing, and only heeds what ended the id. */
+  readonly until: number | null;
+}
+
+/** The most users of one session id that are entered. Providers give each session an id of its own. */
+export const INDEXED_SUBJECTS = 100;
+
+export interface EndIndexedRequest {
+  readonly reason: string;
+  readonly by: string | null;
+  /** Now, by the caller's clock. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
 }
 
 /** The most clients of a user that are noted. */
@@ -301,6 +325,14 @@ export interface SessionStore {
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
 
   /**
+   * Ends an issuer's session id, whoever has it. Resolves to the subjects of the users who are entered in the index, at most
+   * {@link INDEXED_SUBJECTS}: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
+   * sighting that names the id in `index` finds it ended. Atomic, as is the entering: a user is either found, or finds the
+   * ending. Keeps the words and the origin of the first call. Acknowledged as a revocation is; safe to repeat.
+   */
+  endIndexed(id: string, request: EndIndexedRequest): Promise<readonly string[]>;
+
+  /**
    * Sets the user's cutoff by the store's own clock, or by the caller's if that is earlier, but always after the cutoff
    * before it. It ends every session on record except one, also a lapsed one, which a token refreshed later does not
    * continue. Atomic: all of them are ended from the moment the cutoff is set, even if there are thousands, whose tombstones
@@ -377,6 +409,7 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'set
   get: true,
   label: true,
   revoke: true,
+  endIndexed: true,
   revokeAll: true,
   expireTokens: true,
   restore: true,

@@ -402,6 +402,7 @@ export class Process {
       get: (...about) => send('get', about, ({ store }) => store.get(...about)),
       label: (...about) => send('label', about, ({ store }) => store.label(...about)),
       revoke: (user, request) => send('revoke', [user, request], ({ store }) => store.revoke(user, request)),
+      endIndexed: (...about) => send('endIndexed', about, ({ store }) => store.endIndexed(...about)),
       revokeAll: (user, request) => send('revokeAll', [user, request], (to) => to.revokeAll(user, request)),
       expireTokens: (user, request) => send('expireTokens', [user, request], (to) => to.expireTokens(user, request)),
       restore: (user, known) => send('restore', [user, known], ({ store }) => store.restore(user, known)),

@@ -23,10 +23,11 @@ import {
   type TokenTimes,
 } from '../../lib/core/session.js';
 import type { StaleTokens } from '../../lib/core/stale.js';
-import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from '../../lib/stores/store.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED, INDEXED_SUBJECTS } from '../../lib/stores/store.js';
 import type {
   EndedByCutoff,
   FeedListener,
+  IndexEntry,
   Notice,
   RevokeOutcome,
   RevokeRequest,
@@ -77,6 +78,14 @@ interface User {
   readonly stale: StaleTokens[];
 }
 
+interface Indexed {
+  readonly subjects: ReadonlySet<string>;
+  readonly ending: Ending | null;
+  readonly until: number;
+}
+
+const NOT_INDEXED: Indexed = { subjects: new Set(), ending: null, until: -Infinity };
+
 interface Now {
   readonly at: number;
   readonly policy: SessionPolicy;
@@ -126,6 +135,7 @@ export function modelStore(): SessionStore {
   const users = new Map<string, User>();
   const listeners = new Set<FeedListener>();
   const messages = new Map<string, number>();
+  const index = new Map<string, Indexed>();
   let globalCutoff: GlobalCutoff | null = null;
 
   /** The user, without what may be forgotten by now. */
@@ -394,6 +404,31 @@ export function modelStore(): SessionStore {
     });
   }
 
+  function indexed(id: string, at: number): Indexed {
+    const known = index.get(id);
+    return known !== undefined && known.until >= Math.min(at, Date.now()) ? known : NOT_INDEXED;
+  }
+
+  function enter(of: SessionUser, { handle, sighting: { at }, policy }: SightRequest, { id, until }: IndexEntry): void {
+    const known = indexed(id, at);
+    if (known.ending === null) {
+      const isRoom = known.subjects.size < INDEXED_SUBJECTS;
+      const subjects = isRoom ? new Set([...known.subjects, of.subject]) : known.subjects;
+      if (until !== null) index.set(id, { ...known, subjects, until: Math.max(known.until, until) });
+      return;
+    }
+    const user = userOf(of, { at, policy });
+    const needed = at + Math.max(policy.tombstoneFor, policy.clockTolerance);
+    const standing = user.tombstones.get(handle);
+    if (standing !== undefined) extend(user, standing, needed);
+    else {
+      const session = user.sessions.get(handle);
+      const longest = Math.max(needed, session === undefined ? 0 : tombstoneUntil(timesOf(session), policy));
+      const tombstone = bury(user, { handle, ending: known.ending, until: longest });
+      tell({ kind: 'ended', user: of, tombstone });
+    }
+  }
+
   /** A message came late. No later cutoff hides it, but it gets its place before the last one. */
   function endUpTo(of: SessionUser, user: User, upTo: number, words: Pick<Ending, 'reason' | 'by'>, now: Now) {
     const { reason, by } = words;
@@ -440,7 +475,10 @@ export function modelStore(): SessionStore {
   return {
     origin,
     configure: () => undefined,
-    sight: async (of, request) => sight(of, request),
+    async sight(of, request) {
+      if (request.index !== undefined) enter(of, request, request.index);
+      return sight(of, request);
+    },
     async list(of, { limit, cursor, at, policy }) {
       const all = liveOf(userOf(of, { at, policy }), { at, policy });
       const isBehind = (one: SessionRecord): boolean =>
@@ -464,6 +502,14 @@ export function modelStore(): SessionStore {
       return recordOf(named);
     },
     revoke: async (of, request) => revoke(of, request),
+    async endIndexed(id, { at, policy, reason, by }) {
+      const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+      const ending: Ending = { cause: 'revoked', ...words, at, expiresAt: null, origin };
+      const until = at + Math.max(policy.tombstoneFor, policy.clockTolerance);
+      const known = indexed(id, at);
+      index.set(id, { ...known, ending: known.ending ?? ending, until: Math.max(known.until, until) });
+      return [...known.subjects];
+    },
     async revokeAll(of, { except, reason, by, at, policy, upTo }) {
       const user = userOf(of, { at, policy });
       if (upTo !== undefined && upTo < at) return endUpTo(of, user, upTo, { reason, by }, { at, policy });
@@ -484,7 +530,9 @@ export function modelStore(): SessionStore {
       const user = userOf(of, { at, policy });
       if (staleTokens !== null && staleTokens.until >= Math.min(at, Date.now())) {
         const before = staleOf(user);
-        user.stale.push(staleTokens);
+        const { reason, by } = staleTokens;
+        const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+        user.stale.push({ ...staleTokens, ...words });
         const standing = staleOf(user)!;
         if (before === null || before.at < standing.at) tell({ kind: 'stale', user: of, staleTokens: standing });
       }

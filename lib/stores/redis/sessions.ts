@@ -2,7 +2,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { sessionRecord, type Cutoff } from '../../core/record.js';
-import type { SessionPolicy } from '../../core/policy.js';
+import { unseenUntil, type SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
 import {
@@ -10,8 +10,10 @@ import {
   CannotTellYet,
   compareListed,
   type EndedByCutoff,
+  type IndexEntry,
   type Notice,
   type SessionStore,
+  type SightRequest,
   type Tombstone,
 } from '../store.js';
 import type { Announcer } from './announcer.js';
@@ -28,6 +30,7 @@ import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { liveRecords } from './live-records.js';
 import { userKeys, type Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE } from './session-scripts.js';
+import type { SessionIndex } from './session-index.js';
 import { COMMON_SIGHTING, mayBeCommon } from './common-sighting.js';
 import { SIGHT } from './sight-script.js';
 import { EXPIRE_TOKENS, type StaleSet } from './stale-script.js';
@@ -47,6 +50,7 @@ export interface SessionsOptions {
   readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
+  readonly index: SessionIndex;
 }
 
 export class RedisSessions {
@@ -74,6 +78,7 @@ export class RedisSessions {
   };
 
   readonly #sight: SessionStore['sight'] = async (user, request, onLate) => {
+    if (request.index !== undefined) await this.#enter(user, request, request.index);
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
@@ -183,6 +188,18 @@ export class RedisSessions {
     if (lost !== null) await this.#setCutoff(user, lost, call, runFirst);
     return { missing };
   };
+
+  /** Not atomic with the sighting, but before it. If the id was ended, the session gets the tombstone that it would have got. */
+  async #enter(
+    user: SessionUser,
+    { handle, sighting: { at }, policy }: SightRequest,
+    index: IndexEntry,
+  ): Promise<void> {
+    const ending = await this.#options.index.enter(user, index, at);
+    if (ending === null) return;
+    const tombstone = { handle, ending, until: unseenUntil(at, policy) };
+    await this.restore(user, { tombstones: [tombstone], cutoff: null, at, policy });
+  }
 
   async #restoreStale(user: SessionUser, { at: upTo, until, reason, by }: StaleTokens, call: Call): Promise<void> {
     const { announcer, runFirst } = this.#options;
