@@ -1,6 +1,6 @@
 // How long other processes still accept an ended session: several app processes on one Redis, measured from the
-// acknowledgement in one to the last accepted request in each, idle and under load. The same for messages of a provider, from
-// their receipt. Also the store commands per request. Run it by `npm run bench:revocation`, or `-- --doors` for the messages only.
+// acknowledgement in one to the last accepted request in each, idle and under load. The same for stale tokens (`expireTokens`),
+// and for messages of a provider, from their receipt. Also the store commands per request. Run it by `npm run bench:revocation`, or `-- --doors` for the messages only.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -84,8 +84,11 @@ function securityEvent(app, sub) {
   return app.post('/security-events', { body, headers: { 'content-type': 'application/secevent+jwt' } });
 }
 
-/** How a session is ended: each resolves with the moment from which the delay is counted. */
-const fromAcknowledgement = (app, person, handle) => app.call('revoke', person, handle);
+/** How a session is ended, or its token made stale: each resolves with the moment from which the delay is counted. */
+const fromAcknowledgement = [
+  ['`revoke`', (app, person, handle) => app.call('revoke', person, handle)],
+  ['`expireTokens`', (app, person) => app.call('expireTokens', person)],
+];
 const fromReceipt = [
   ['`revoke`', (app, person, handle) => app.call('revokeAsked', person, handle)],
   ['back-channel logout of a session', (app, person) => logout(app, { sub: person, sid: 's' })],
@@ -135,7 +138,7 @@ await Promise.all(apps.map(({ ready }) => ready));
 console.log(`${machine()}; ${PROCESSES} processes, ${REVOCATIONS} revocations, bound ${BOUND} ms\n`);
 console.log('Receipt to last accepted request, in milliseconds:\n');
 console.log('| otherwise idle | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
-for (const [label, end] of fromReceipt) console.log(row(label, await measure(apps, label, end)));
+for (const [label, end] of fromReceipt) console.log(row(label, await measure(apps, `${label}-receipt`, end)));
 if (!process.argv.includes('--doors')) await measureAcknowledged();
 
 await Promise.all(apps.map((app) => app.stop()));
@@ -145,13 +148,16 @@ await server.stop();
 async function measureAcknowledged() {
   console.log('\nAcknowledgement to last accepted request, in milliseconds:\n');
   console.log('| processes | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
-  console.log(row('otherwise idle', await measure(apps, 'idle', fromAcknowledgement)));
+  for (const [way, end] of fromAcknowledgement) {
+    console.log(row(`${way}, otherwise idle`, await measure(apps, `${way}-idle`, end)));
+  }
 
   const warm = Array.from({ length: WARM }, (_, index) => tokenOf(`warm-${index}`));
   await Promise.all(apps.map((app) => app.call('load', warm, IN_FLIGHT)));
-  console.log(
-    row(`with ${IN_FLIGHT} further requests at all times in each`, await measure(apps, 'loaded', fromAcknowledgement)),
-  );
+  for (const [way, end] of fromAcknowledgement) {
+    const label = `${way}, with ${IN_FLIGHT} further requests at all times in each`;
+    console.log(row(label, await measure(apps, `${way}-loaded`, end)));
+  }
 
   const [commandsBefore, servedBefore] = [await commandsOf(redis), await served()];
   await new Promise((resolve) => setTimeout(resolve, LOAD_SECONDS * 1000));

@@ -121,6 +121,10 @@ const calls = {
     await sessions.revoke(subject, handle);
     return askedAt;
   },
+  async expireTokens(subject) {
+    await sessions.expireTokens(subject);
+    return now();
+  },
   revokeAll: (subject, except) => sessions.revokeAll(subject, { except }),
   served: () => served,
 };
