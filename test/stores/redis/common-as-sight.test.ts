@@ -49,6 +49,7 @@ const token = (now: number): fc.Arbitrary<TokenTimes> =>
     expiresAt: mostly<number | null>(now + HOUR, null, now + 30 * SECOND, now + 2 * HOUR),
     lifetime: mostly<number | null>(null, 2 * HOUR + MINUTE, 48 * HOUR),
     sessionEndsAt: mostly<number | null>(null, now + 2 * MINUTE, now + 3 * HOUR),
+    issuedAt: mostly<number | null>(now, null, now - 2 * HOUR),
   });
 
 interface Seen {
@@ -94,6 +95,7 @@ type Step =
   | ({ readonly kind: 'sight' } & Seen)
   | { readonly kind: 'revoke' | 'label'; readonly of: number }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
+  | { readonly kind: 'expireTokens'; readonly upTo: number }
   | { readonly kind: 'restore cutoff'; readonly at: number; readonly except: number | null };
 
 const step = (now: number): fc.Arbitrary<Step> =>
@@ -101,6 +103,13 @@ const step = (now: number): fc.Arbitrary<Step> =>
     { weight: 10, arbitrary: seen(now).map((one) => ({ kind: 'sight' as const, ...one })) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('revoke' as const, 'label' as const), of: session }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('revokeAll' as const), except: fc.option(session) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('expireTokens' as const),
+        upTo: fc.constantFrom(now - 3 * HOUR, now - 90 * MINUTE),
+      }),
+    },
     {
       weight: 1,
       arbitrary: fc.record({
@@ -141,6 +150,9 @@ async function take(user: SessionUser, taken: Step, now: number, policy: Session
       return;
     case 'revokeAll':
       await store.revokeAll(user, { ...by, except: except(taken.except) });
+      return;
+    case 'expireTokens':
+      await store.expireTokens(user, { ...by, upTo: taken.upTo });
       return;
     case 'restore cutoff': {
       const cutoff = { at: taken.at, except: except(taken.except), reason: 'all', by: null, origin: 'elsewhere-Aa0_' };
