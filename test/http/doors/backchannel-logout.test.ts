@@ -3,7 +3,7 @@
 import { request as httpRequest } from 'node:http';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { managedSessions, type StoreCall } from '../../../lib/index.js';
+import { LoginError, managedSessions, memoryStore, type StoreCall } from '../../../lib/index.js';
 import { createSecretKey } from 'node:crypto';
 import { createEndpoint, KEYS, keySet, jwkOf } from '../../support/issuer.js';
 import { encode, forge } from '../../tokens/forge.js';
@@ -409,6 +409,32 @@ describe('503', () => {
     await down.close();
     await endpoint.close();
   });
+
+  it.each(['isMessageUsed', 'revoke', 'useMessage'] as const)(
+    'while the store fails in %s, and 200 when it is repeated',
+    async (name) => {
+      const store = memoryStore();
+      let isDown = true;
+      const shaky = await DoorsSite.start({
+        store: new Proxy(store, {
+          get(target, member) {
+            if (member === name && isDown)
+              return () => Promise.reject(new LoginError('store_unavailable', 'It is away'));
+            const value: unknown = Reflect.get(target, member, target);
+            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+          },
+        }),
+      });
+      const token = logoutToken();
+      const { status, headers, text } = await shaky.logout(token);
+      expect([status, headers.get('retry-after'), text]).toEqual([503, '1', '']);
+      isDown = false;
+      expect((await shaky.logout(token)).status).toBe(200);
+      expect(await shaky.visit(loginToken())).toBe(401);
+      expect((await shaky.logout(token)).status).toBe(400);
+      await shaky.close();
+    },
+  );
 
   it('while the issuer cannot be looked up', async () => {
     const down = await DoorsSite.start({ issuer: () => Promise.reject(new Error('no database')) });
