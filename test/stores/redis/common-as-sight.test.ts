@@ -61,6 +61,7 @@ interface Seen {
   readonly byProgram: boolean;
   readonly parties: TokenParties;
   readonly track: boolean;
+  readonly isUse: boolean;
   readonly clientKey: string | null;
   readonly known: { startedAt: number; tokensEndAt: number; endsAt: number | null; survivedCutoffAt: number } | null;
 }
@@ -89,6 +90,7 @@ const seen = (now: number): fc.Arbitrary<Seen> =>
       }),
       { nil: null, freq: 4 },
     ),
+    isUse: mostly(true, false),
   });
 
 type Step =
@@ -129,9 +131,9 @@ const policies: fc.Arbitrary<SessionPolicy> = fc.record({
 });
 
 function requestOf(one: Seen, now: number, policy: SessionPolicy): SightRequest {
-  const { of, minutes, ip, userAgent, byProgram, parties, known, ...others } = one;
+  const { of, minutes, ip, userAgent, byProgram, parties, known, isUse, ...others } = one;
   const sighting = { at: now + minutes * MINUTE, ip, userAgent, byProgram, ...parties };
-  const request = { ...others, handle: handle(of), sighting, policy };
+  const request = { ...others, handle: handle(of), sighting, policy, ...(!isUse && { usedAt: 0 }) };
   return known === null ? request : { ...request, knownUse: { inUseSince: 0, known } };
 }
 
