@@ -92,6 +92,10 @@ const calls = {
     await sessions.revoke(subject, handle);
     return now();
   },
+  async revokeSession(named, words) {
+    await sessions.revokeSession(named, words);
+    return now();
+  },
   revokeAll: (subject, except) => sessions.revokeAll(subject, { except }),
   served: () => served,
 };
