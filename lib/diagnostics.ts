@@ -38,6 +38,7 @@ const EVENT_CHANNELS: Readonly<Record<SessionEventName, Channel>> = {
   keysUp: channel('managed-sessions:keys-up'),
   keySkipped: channel('managed-sessions:key-skipped'),
   sessionUnnamed: channel('managed-sessions:session-unnamed'),
+  securityEvent: channel('managed-sessions:security-event'),
   tombstonesDropped: channel('managed-sessions:tombstones-dropped'),
 };
 

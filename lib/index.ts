@@ -48,6 +48,7 @@ export type { Health, HealthReport, PartHealth } from './core/health.js';
 export type {
   EventUser,
   KeySkipped,
+  SecurityEvent,
   SessionEnded,
   SessionEventListener,
   SessionEventName,
@@ -74,6 +75,8 @@ export type {
   SessionView,
 } from './http/account.js';
 export type { UserResult } from './http/user-result.js';
+export type { BackchannelLogoutOptions } from './http/doors/backchannel-logout.js';
+export type { SecurityEventsOptions } from './http/doors/security-events.js';
 export type { HandoffOptions, HandoffState } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
 export type { AuthenticateOptions, Login, RequestJudged } from './http/authenticate.js';

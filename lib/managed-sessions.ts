@@ -24,6 +24,9 @@ import { createDoorEndings, type DoorEndings } from './http/doors/endings.js';
 import { createForgeryCheck } from './http/forgery.js';
 import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
+import { createBackchannelLogout, type BackchannelLogoutOptions } from './http/doors/backchannel-logout.js';
+import { createDoorParts } from './http/doors/door-parts.js';
+import { createSecurityEvents, type SecurityEventsOptions } from './http/doors/security-events.js';
 import { createIntrospection, type IntrospectionOptions } from './http/introspection.js';
 import { createLogout, type LogoutOptions } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
@@ -87,6 +90,24 @@ export interface ManagedSessions<User = LoginUser> {
    * says whether they may. It does not count as use of the session. Throws a `TypeError` if an option is invalid.
    */
   introspection(options: IntrospectionOptions): Handler;
+  /**
+   * OpenID Connect Back-Channel Logout 1.0: every configured issuer can end sessions by POSTing a logout token, a form with
+   * `logout_token`. With `sid`, that session ends; with `sub` alone, all sessions of the user that began up to the token's
+   * `iat`. Also for sessions that were never seen here. A token with `sid` alone needs the option `sessionIndex`. Answers 200 once
+   * the ending is acknowledged; 400 with `{ error, error_description }` for a token that is refused, older than two minutes or
+   * used before; 503 while the store or the keys cannot be reached: then the issuer may repeat it. No login is needed. Throws a
+   * `TypeError` if an option is invalid.
+   */
+  backchannelLogout(options: BackchannelLogoutOptions): Handler;
+  /**
+   * Takes security event tokens (RFC 8417) that a transmitter pushes (RFC 8935), at most a day old. CAEP `session-revoked` ends the
+   * session, or all sessions of the user; `credential-change` (but not `create`) and RISC `account-disabled` end all sessions of
+   * the user; `token-claims-change` does what `expireTokens()` does. Only sessions that began, and tokens that were issued, up to the
+   * event's own time. Answers 202, also for what is not known and for a token that was accepted before; 400 with
+   * `{ err, description }`; 503 while the store or the keys cannot be reached. The event `securityEvent` tells of each. No login
+   * is needed. Throws a `TypeError` if an option is invalid.
+   */
+  securityEvents(options: SecurityEventsOptions): Handler;
 
   /** The same check outside of a request. Rejects with `LoginError`, or with `TypeError` if an argument is invalid. */
   verify(token: string, sighting?: SightingHint): Promise<Login<User>>;
@@ -175,6 +196,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     close: async () => {
       isClosed = true;
       tenants?.close();
+      parts.closeTransmitters();
       for (const { keys } of issuers) keys.close();
       await ledger.close();
     },
@@ -254,7 +276,27 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     endings,
     loginUrlFor,
   };
-  return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
+  const doors = createDoorParts({
+    issuers,
+    tenants,
+    clock,
+    maxTokenLength: settings.maxTokenLength,
+    onKeyEvent: (issuer, event) => report(emit, issuer, event),
+  });
+  return {
+    ...http,
+    ...doors,
+    sessionIndex: settings.sessionIndex,
+    isSecure,
+    whenStoreDown,
+    maxTokenLength,
+    issuers,
+    tenants,
+    verifier,
+    ledger,
+    clock,
+    emit,
+  };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
@@ -293,7 +335,8 @@ function cookieNameOf({ cookies, hasFunction }: TokenSource, written: string | u
   );
 }
 
-type HandlerName = 'required' | 'optional' | 'router' | 'logout' | 'handoff' | 'introspection';
+type HandlerName =
+  'required' | 'optional' | 'router' | 'logout' | 'handoff' | 'introspection' | 'backchannelLogout' | 'securityEvents';
 
 function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pick<Members<User>, HandlerName> {
   const { authenticator } = parts;
@@ -305,6 +348,8 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
     logout: (options) => createLogout(parts, options),
     handoff: (options) => createHandoff(parts, options),
     introspection: (options) => createIntrospection(parts, options),
+    backchannelLogout: (options) => createBackchannelLogout(parts, options),
+    securityEvents: (options) => createSecurityEvents(parts, options),
   };
 }
 

@@ -12,6 +12,8 @@ const USAGES = {
   logout: "app.post('/logout', sessions.logout())",
   handoff: 'app.use(sessions.handoff(...))',
   introspection: "app.use('/introspect', sessions.introspection(...))",
+  backchannelLogout: "app.post('/backchannel-logout', sessions.backchannelLogout({ clientId }))",
+  securityEvents: "app.post('/security-events', sessions.securityEvents({ audience }))",
   setCookie: 'await sessions.setCookie(req, res, token)',
   verify: 'await sessions.verify(token), or app.use(sessions.required())',
   authenticate: 'await sessions.authenticate(req), or app.use(sessions.required())',

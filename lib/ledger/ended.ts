@@ -176,7 +176,9 @@ export class EndedSessions {
     const before = held.staleTokens;
     held.staleTokens = laterStale(before, staleTokens) ?? before;
     this.#bytes += sizeOfStale(held.staleTokens) - sizeOfStale(before);
-    return before.at < held.staleTokens.at;
+    const isNews = before.at < held.staleTokens.at;
+    this.#bound(now);
+    return isNews;
   }
 
   #standing(handle: string, now: number): KnownEnding | undefined {

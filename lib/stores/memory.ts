@@ -132,7 +132,7 @@ class MemoryStore implements SessionStore {
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
     if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
     if (staleTokens !== null && staleTokens.until >= pastOf(call)) {
-      const { standing, isNews } = sessions.expireTokens(staleTokens, call);
+      const { standing, isNews } = sessions.expireTokens({ ...staleTokens, ...keptWords(staleTokens) }, call);
       if (isNews) this.#announce({ kind: 'stale', user, staleTokens: standing });
     }
     if (cutoff !== null) {

@@ -19,6 +19,7 @@ import { programs } from './store-contract/programs.js';
 import { restoring } from './store-contract/restoring.js';
 import { revocation } from './store-contract/revocation.js';
 import { sightings } from './store-contract/sightings.js';
+import { stale } from './store-contract/stale.js';
 import { untracked } from './store-contract/untracked.js';
 
 export type { StoreUnderTest } from './store-contract/fixture.js';
@@ -40,6 +41,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['label', labels],
   ['revoke', revocation],
   ['revokeAll', cutoffs],
+  ['expireTokens', stale],
   ['the index by session id', indexing],
   ['restore', restoring],
   ['the origin of an ending', origins],

@@ -516,7 +516,9 @@ export function modelStore(): SessionStore {
       const user = userOf(of, { at, policy });
       if (staleTokens !== null && staleTokens.until >= Math.min(at, Date.now())) {
         const before = staleOf(user);
-        user.stale.push(staleTokens);
+        const { reason, by } = staleTokens;
+        const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+        user.stale.push({ ...staleTokens, ...words });
         const standing = staleOf(user)!;
         if (before === null || before.at < standing.at) tell({ kind: 'stale', user: of, staleTokens: standing });
       }

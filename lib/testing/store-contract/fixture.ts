@@ -10,6 +10,7 @@ import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } fr
 import type {
   EndEverywhereRequest,
   EndIndexedRequest,
+  ExpireTokensRequest,
   IndexEntry,
   ListRequest,
   Notice,
@@ -134,6 +135,11 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return store.revokeAll(user, { ...usual, ...more, policy: policyOf(more) });
   }
 
+  function expireTokens(more: Request<ExpireTokensRequest> = {}): Promise<void> {
+    const usual = { reason: 'role_removed', by: 'admin', at: now };
+    return store.expireTokens(user, { ...usual, ...more, policy: policyOf(more) });
+  }
+
   function get(of: string, more: Judging = {}): Promise<SessionRecord | null> {
     return store.get(user, of, more.at ?? now, policyOf(more));
   }
@@ -159,7 +165,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function restore(
-    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'isUnseen'>> & Judging,
+    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'staleTokens' | 'isUnseen'>> & Judging,
   ): ReturnType<SessionStore['restore']> {
     return store.restore(user, { tombstones: [], cutoff: null, at: now, ...known, policy: policyOf(known) });
   }
@@ -230,6 +236,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     ended,
     revoke,
     revokeAll,
+    expireTokens,
     get,
     label,
     page,
