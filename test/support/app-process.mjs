@@ -113,6 +113,8 @@ const calls = {
   },
   async revokeSession(named, words) {
     await sessions.revokeSession(named, words);
+    return now();
+  },
   async expireTokens(subject) {
     await sessions.expireTokens(subject);
     return now();
