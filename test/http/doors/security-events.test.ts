@@ -14,6 +14,7 @@ import {
   EVENT_TYPE,
   eventToken,
   ISSUER,
+  ISSUERS,
   loginToken,
   LOGOUT_EVENT,
   logoutToken,
@@ -402,6 +403,21 @@ describe('a separate transmitter', () => {
   it('cannot say whose session an id is, if there are several issuers', async () => {
     expect((await pushed({ sub_id: opaque })).status).toBe(202);
     expect(site.events).toEqual([{ issuer: TRANSMITTER, type: REVOKED, handled: false }]);
+  });
+});
+
+describe('a session id without a user, from a separate transmitter', () => {
+  it('is one of the configured issuer, if there is only one', async () => {
+    const [issuer] = ISSUERS;
+    const indexed = await DoorsSite.start({ issuer: issuer!, sessionIndex: true });
+    const [phone, laptop] = [loginToken({ sid: 'phone' }), loginToken({ sid: 'laptop' })];
+    expect([await indexed.visit(phone), await indexed.visit(laptop)]).toEqual([200, 200]);
+    const signing = { alg: 'ES256', key: KEYS.p256.privateKey, header: { kid: undefined } } as const;
+    const token = eventToken({ iss: TRANSMITTER, sub_id: opaque }, signing);
+    expect((await indexed.push(token, '/transmitter')).status).toBe(202);
+    expect([await indexed.visit(phone), await indexed.visit(laptop)]).toEqual([401, 200]);
+    expect(indexed.events).toEqual([{ issuer: TRANSMITTER, type: REVOKED, handled: true }]);
+    await indexed.close();
   });
 });
 
