@@ -270,18 +270,16 @@ describe('without a subject', () => {
 });
 
 describe('what it costs', () => {
-  async function commandsOf(act: () => Promise<unknown>): Promise<string[]> {
-    const seen: string[] = [];
-    const monitor = await client.monitor();
-    monitor.on('monitor', (_time: string, [command = '', ...args]: string[]) => {
-      if (/^eval/i.test(command)) seen.push(String(args[2]));
-    });
+  /** The first key of each script that Redis runs meanwhile, by its log of slow commands, in which all are slow enough. */
+  async function scriptsOf(act: () => Promise<unknown>): Promise<string[]> {
+    await client.config('SET', 'slowlog-log-slower-than', '0');
+    await client.config('SET', 'slowlog-max-len', '10000');
+    await client.slowlog('RESET');
     await act();
-    // What was sent before it has been seen when it is.
-    await client.call('eval', 'return 1', '1', 'the end');
-    await eventually('all is seen', () => Promise.resolve(seen.includes('the end')));
-    monitor.disconnect();
-    return seen.filter((key) => key !== 'the end');
+    const logged = (await client.slowlog('GET', 10_000)) as [number, number, number, string[]][];
+    await client.config('SET', 'slowlog-log-slower-than', '-1');
+    const commands = logged.map(([, , , command]) => command).reverse();
+    return commands.filter(([name = '']) => /^eval/i.test(name)).map((command) => String(command[3]));
   }
 
   test.each([true, false])('sessionIndex: %p', async (sessionIndex) => {
@@ -292,9 +290,9 @@ describe('what it costs', () => {
       const sid = `cost-${String(sessionIndex)}`;
       const of = (found: readonly string[]): string[] => found.filter((one) => one.includes(key) || one.endsWith(':u'));
       const fresh = async (token: string): Promise<unknown> => site.ask(token, '/fresh');
-      const first = of(await commandsOf(() => site.ask(tokenFor(person, sid))));
-      const repeated = of(await commandsOf(() => fresh(tokenFor(person, sid))));
-      const refreshed = of(await commandsOf(() => fresh(tokenOf(person, { sid }, '4h'))));
+      const first = of(await scriptsOf(() => site.ask(tokenFor(person, sid))));
+      const repeated = of(await scriptsOf(() => fresh(tokenFor(person, sid))));
+      const refreshed = of(await scriptsOf(() => fresh(tokenOf(person, { sid }, '4h'))));
       const index = `ms:{${sessionIndexId(ISSUER, sid)}}:u`;
       const sighting = `ms:{${key}}:s`;
       expect(first).toEqual(sessionIndex ? [index, sighting] : [sighting]);

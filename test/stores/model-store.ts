@@ -40,6 +40,8 @@ import type {
 interface Seen {
   readonly sighting: Sighting;
   readonly token: TokenTimes;
+  /** It says nothing of the client. */
+  readonly keepsRow: boolean;
 }
 
 /** What callers knew of a session when they sighted it. */
@@ -111,7 +113,7 @@ function timesOf({ sightings, told, firstStart }: Session, lifetime: number | nu
 
 function recordOf(session: Session): SessionRecord {
   const { handle, rowFrom, label } = session;
-  const sightings = session.sightings.slice(rowFrom);
+  const sightings = session.sightings.slice(rowFrom).filter(({ keepsRow }) => !keepsRow);
   const { startedAt, lastSeenAt } = timesOf(session);
   // Nothing that programs send counts any more once a person was seen.
   const isPerson = ({ byProgram = false, userAgent }: Sighting): boolean => !byProgram && (userAgent ?? '') !== '';
@@ -217,8 +219,8 @@ export function modelStore(): SessionStore {
   }
 
   function sight(of: SessionUser, request: SightRequest): SightAnswer {
-    const { handle, sighting, token, policy, track, clientKey } = request;
-    const { at } = sighting;
+    const { handle, token, policy, track, usedAt, clientKey } = request;
+    const { at } = request.sighting;
     const { inUseSince, known: told } = request.knownUse ?? { inUseSince: at, known: null };
     const now = { at, policy };
     const user = userOf(of, now);
@@ -263,12 +265,23 @@ export function modelStore(): SessionStore {
     }
 
     const hasRow = kept !== undefined && rowUntil(timesOf(kept), policy) >= Math.min(at, Date.now());
+    const hasPlace =
+      before !== null &&
+      decide(kept === undefined ? { ...before, lastSeenAt: inUseSince } : before, policy, at, inUseSince).state ===
+        'live';
+    // A request that is no use only brings its token, unless it is the first.
+    const isPoll = usedAt !== undefined && known !== undefined;
+    const keepsRow = usedAt !== undefined && (hasRow || (kept !== undefined && hasPlace));
+    const sighting = {
+      ...request.sighting,
+      ...(isPoll && { at: kept === undefined ? Math.max(usedAt, inUseSince) : usedAt }),
+    };
     const session: Session = {
       ...UNSEEN,
       handle,
       firstStart: token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.at ?? at),
       ...known,
-      sightings: [...(known?.sightings ?? []), { sighting, token }],
+      sightings: [...(known?.sightings ?? []), { sighting, token, keepsRow }],
       rowFrom: hasRow ? kept.rowFrom : (kept?.sightings.length ?? 0),
       label: hasRow ? kept.label : null,
       survived: user.cutoffs.length,
@@ -284,7 +297,7 @@ export function modelStore(): SessionStore {
       bury(user, { handle, ending, until });
       return { state: 'ended', ending, until };
     }
-    const standing = decide(times, policy, at);
+    const standing = decide(times, policy, at, inUseSince);
     if (standing.state !== 'live') {
       const cause = standing.state === 'ended' ? standing.cause : 'expired';
       const isKept = known !== undefined && standing.state === 'ended';
@@ -299,20 +312,21 @@ export function modelStore(): SessionStore {
       startedAt: times.startedAt,
       endsAt: times.endsAt,
       expiresAt: expiresAt(times),
+      lastSeenAt: times.lastSeenAt,
       survivedCutoffAt: Math.max(
         user.cutoffs.at(-1)?.at ?? 0,
         ...session.told.map(({ survivedCutoffAt }) => survivedCutoffAt),
       ),
       staleTokens,
     } as const;
-    if (track === false) return { ...facts, created: false, knownClient: false, moved: null };
-    const hasPlace =
-      before !== null &&
-      decide(kept === undefined ? { ...before, lastSeenAt: inUseSince } : before, policy, at, inUseSince).state ===
-        'live';
+    if (track === false) {
+      const lastSeenAt = before === null ? at : kept === undefined ? inUseSince : before.lastSeenAt;
+      return { ...facts, lastSeenAt, created: false, knownClient: false, moved: null };
+    }
     if (!hasPlace && !hasRoom(of, user, now)) return { state: 'refused' };
 
     user.sessions.set(handle, session);
+    if (keepsRow) return { ...facts, created: false, knownClient: false, moved: null };
     const knownClient = user.clients.has(clientKey ?? '');
     if (clientKey != null) {
       user.clients.delete(clientKey);
@@ -349,7 +363,7 @@ export function modelStore(): SessionStore {
             ...UNSEEN,
             handle,
             firstStart: token.beganAt ?? at,
-            sightings: [{ sighting: { at, ip: null, userAgent: null }, token }],
+            sightings: [{ sighting: { at, ip: null, userAgent: null }, token, keepsRow: false }],
           });
     const untilUnseen = evenUnseen ? at + Math.max(policy.tombstoneFor, policy.clockTolerance) : 0;
     const needed = Math.max(untilUnseen, byToken === null ? 0 : tombstoneUntil(byToken, policy));
