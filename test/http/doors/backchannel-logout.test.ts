@@ -1,8 +1,9 @@
 /** The door for logout tokens: OpenID Connect Back-Channel Logout 1.0. */
 
 import { request as httpRequest } from 'node:http';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { managedSessions } from '../../../lib/index.js';
+import { LoginError, managedSessions, memoryStore, type StoreCall } from '../../../lib/index.js';
 import { createSecretKey } from 'node:crypto';
 import { createEndpoint, KEYS, keySet, jwkOf } from '../../support/issuer.js';
 import { encode, forge } from '../../tokens/forge.js';
@@ -310,6 +311,23 @@ describe('who is meant', () => {
   });
 });
 
+it('whether a user or a session exists changes nothing of what is done', async () => {
+  const operations: unknown[] = [];
+  function note(call: unknown): void {
+    operations.push((call as StoreCall).operation);
+  }
+  expect(await site.visit(loginToken({ sub: 'lea' }))).toBe(200);
+  subscribe('managed-sessions:store', note);
+  const done: unknown[][] = [];
+  for (const claims of [{ sub: 'lea' }, { sub: 'lea' }, { sub: 'nobody' }, { sub: 'lea', sid: 'none' }]) {
+    expect((await site.logout(logoutToken(claims))).status).toBe(200);
+    done.push(operations.splice(0));
+  }
+  unsubscribe('managed-sessions:store', note);
+  expect(done[0]).toHaveLength(3);
+  expect(new Set(done.map(String)).size).toBe(1);
+});
+
 it('a refusal is reported with what was expected', async () => {
   await site.logout(logoutToken({ aud: 'https://api.example.com' }));
   expect(site.heard).toEqual([expect.stringMatching(/^audience_refused .*"claim":"aud".*shop-web/)]);
@@ -337,6 +355,7 @@ describe('by the session id alone', () => {
   it('names the option that is missing', async () => {
     const { json } = await site.logout(logoutToken({ sub: undefined }));
     expect(json['error_description']).toMatch(/sessionIndex/);
+    expect(site.heard).toEqual([expect.stringMatching(/^claim_invalid .*sessionIndex/)]);
   });
 });
 
@@ -390,6 +409,32 @@ describe('503', () => {
     await down.close();
     await endpoint.close();
   });
+
+  it.each(['isMessageUsed', 'revoke', 'useMessage'] as const)(
+    'while the store fails in %s, and 200 when it is repeated',
+    async (name) => {
+      const store = memoryStore();
+      let isDown = true;
+      const shaky = await DoorsSite.start({
+        store: new Proxy(store, {
+          get(target, member) {
+            if (member === name && isDown)
+              return () => Promise.reject(new LoginError('store_unavailable', 'It is away'));
+            const value: unknown = Reflect.get(target, member, target);
+            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+          },
+        }),
+      });
+      const token = logoutToken();
+      const { status, headers, text } = await shaky.logout(token);
+      expect([status, headers.get('retry-after'), text]).toEqual([503, '1', '']);
+      isDown = false;
+      expect((await shaky.logout(token)).status).toBe(200);
+      expect(await shaky.visit(loginToken())).toBe(401);
+      expect((await shaky.logout(token)).status).toBe(400);
+      await shaky.close();
+    },
+  );
 
   it('while the issuer cannot be looked up', async () => {
     const down = await DoorsSite.start({ issuer: () => Promise.reject(new Error('no database')) });

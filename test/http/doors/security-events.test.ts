@@ -1,7 +1,7 @@
 /** The door for security event tokens: RFC 8417, pushed by RFC 8935, with the events of CAEP 1.0 and RISC 1.0. */
 
 import { createSecretKey } from 'node:crypto';
-import { managedSessions } from '../../../lib/index.js';
+import { LoginError, managedSessions, memoryStore } from '../../../lib/index.js';
 import { KEYS } from '../../support/issuer.js';
 import { encode } from '../../tokens/forge.js';
 import {
@@ -336,6 +336,22 @@ describe('an event', () => {
     expect([status, text]).toEqual([202, '']);
     expect(await site.visit(login)).toBe(200);
     expect(site.events).toHaveLength(1);
+  });
+
+  it('is told of once, also if its token had to be repeated', async () => {
+    const store = memoryStore();
+    const use = store.useMessage.bind(store);
+    let isDown = true;
+    store.useMessage = (...given) =>
+      isDown ? Promise.reject(new LoginError('store_unavailable', 'It is away')) : use(...given);
+    const shaky = await DoorsSite.start({ store });
+    const token = eventToken();
+    expect((await shaky.push(token)).status).toBe(503);
+    expect(shaky.events).toEqual([]);
+    isDown = false;
+    expect((await shaky.push(token)).status).toBe(202);
+    expect(shaky.events).toHaveLength(1);
+    await shaky.close();
   });
 
   it('for verification is answered, and reported', async () => {
