@@ -39,10 +39,10 @@ export interface SightRequest {
   /** What the caller knows of the session. The store judges by it too. Left out: nothing. */
   readonly knownUse?: KnownUse;
   /**
-   * Set if the request is no use of the session, such as a poll: when the session was last used, as far as the caller knows;
-   * 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
+   * Set if the request, such as a poll, does not count as use of the session: when the session was last used, as far as the
+   * caller knows, in milliseconds since 1970; 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
    * the one on record, and nothing else changes but what the token shows. A session that is not on record is recorded as
-   * usual. Left out: the request is a use.
+   * usual. Left out: the request counts as use.
    */
   readonly usedAt?: number;
   /**
