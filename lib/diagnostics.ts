@@ -7,7 +7,17 @@ import type { SessionStore } from './stores/store.js';
 /** Message of the channel `managed-sessions:store`. */
 export interface StoreCall {
   readonly operation:
-    'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore' | 'endEverywhere' | 'catchUp';
+    | 'sight'
+    | 'list'
+    | 'get'
+    | 'label'
+    | 'revoke'
+    | 'revokeAll'
+    | 'restore'
+    | 'endEverywhere'
+    | 'catchUp'
+    | 'isMessageUsed'
+    | 'useMessage';
   /** In milliseconds. */
   readonly duration: number;
   readonly ok: boolean;
@@ -69,6 +79,8 @@ export function measured(store: SessionStore): SessionStore {
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
     endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),
     catchUp: () => measure('catchUp', () => store.catchUp()),
+    isMessageUsed: (id, at) => measure('isMessageUsed', () => store.isMessageUsed(id, at)),
+    useMessage: (id, until, at) => measure('useMessage', () => store.useMessage(id, until, at)),
     feed: (listener) => store.feed(listener),
     health: () => store.health(),
     close: () => store.close(),

@@ -95,4 +95,5 @@ export type {
   TokenSourceOption,
 } from './http/token-source-option.js';
 export type { ClientDescription, ClientKind } from './http/user-agent.js';
+export type { SessionReference } from './http/named-session.js';
 export type { UserReference } from './http/user-reference.js';

@@ -19,6 +19,7 @@ import { Authenticator, loginUser, type AuthenticateOptions, type Login } from '
 import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
+import { createDoorEndings, type DoorEndings } from './http/doors/endings.js';
 import { createForgeryCheck } from './http/forgery.js';
 import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
@@ -32,6 +33,7 @@ import { createTokenSource, type TokenSource } from './http/token-source.js';
 import { refusingRequests } from './http/uncalled.js';
 import { clientKeyOf } from './http/user-agent.js';
 import type { UserResult } from './http/user-result.js';
+import type { SessionReference } from './http/named-session.js';
 import type { UserReference } from './http/user-reference.js';
 import { measured, published } from './diagnostics.js';
 import { Ledger } from './ledger/ledger.js';
@@ -109,6 +111,13 @@ export interface ManagedSessions<User = LoginUser> {
   /** Ends every session of a user that began before now, also those never seen here, except one. */
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   /**
+   * Ends a session by the provider's own id, as a webhook names it: `{ issuer?, subject?, sessionId }`. Also one that was never
+   * seen here: its tokens are refused from then on, for `tombstoneFor` (30 days) from now, and for as long after each token
+   * that is refused. Resolves, with no value, and rejects as `revoke` does, but never with `session_not_found`. Throws a
+   * `TypeError` if an argument is invalid, or if there is no `subject` and the option `sessionIndex` is not set.
+   */
+  revokeSession(session: SessionReference, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
+  /**
    * For an incident: ends the sessions of all users of the store at once, also those never seen here, of every issuer. Logins
    * within the next `clockTolerance` (5 seconds) are ended too, because a clock may be ahead. Under the option `began:
    * 'first-seen'` of an issuer, sessions that are first seen later are not ended. Resolves and rejects as `revoke` does.
@@ -140,7 +149,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
   let isClosed = false;
   const members: Members<User> = {
     ...handlers,
-    ...accountMembers(parts.account, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
+    ...accountMembers(parts.account, parts.endings, tenants === undefined ? issuers.map(({ issuer }) => issuer) : null),
     verify: async (token, sighting) => {
       return authenticator.verify(token, clientGiven(sighting, settings.recordIp));
     },
@@ -221,6 +230,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
+  const endings: DoorEndings = createDoorEndings(ledger);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = {
     handles,
@@ -232,6 +242,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     authenticator,
     fail,
     account,
+    endings,
     loginUrlFor,
   };
   return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };

@@ -16,6 +16,7 @@ function call(
     | 'list'
     | 'revoke'
     | 'revokeAll'
+    | 'revokeSession'
     | 'endEverywhere'
     | 'verify'
     | 'authenticate'
@@ -50,6 +51,18 @@ test.each([
   ['revoke', ['u', 'handle', { reason: 5 }], /reason must be a string, got a number/],
   ['revokeAll', ['u', { excpt: 'x' }], /revokeAll\(\) has no option "excpt": did you mean except\?/],
   ['revokeAll', ['u', null], /revokeAll\(\) takes an object of options, got null/],
+  ['revokeSession', [undefined], /revokeSession\(\) takes \{ issuer, subject, sessionId \}, got undefined/],
+  ['revokeSession', ['s1'], /revokeSession\(\) takes \{ issuer, subject, sessionId \}, got a string/],
+  ['revokeSession', [null], /revokeSession\(\) takes an object of options, got null/],
+  ['revokeSession', [{ subject: 'u' }], /sessionId must be a non-empty string or a safe integer, got undefined/],
+  ['revokeSession', [{ subject: 'u', sessionId: '' }], /sessionId must be a non-empty string .* got an empty string/],
+  ['revokeSession', [{ subject: 'u', sessionId: 2 ** 53 }], /sessionId must be a non-empty string or a safe integer/],
+  ['revokeSession', [{ subject: '', sessionId: 's' }], /subject must be a non-empty string, got an empty string/],
+  ['revokeSession', [{ subject: null, sessionId: 's' }], /subject must be a non-empty string, got null/],
+  ['revokeSession', [{ subject: 'u', sid: 's' }], /revokeSession\(\) has no option "sid"/],
+  ['revokeSession', [{ issuer: 'x', subject: 'u', sessionId: 's' }], /issuer is not one of the configured issuers/],
+  ['revokeSession', [{ sessionId: 's' }], /sessionIndex: true/],
+  ['revokeSession', [{ subject: 'u', sessionId: 's' }, { resaon: 'x' }], /no option "resaon": did you mean reason\?/],
   ['endEverywhere', ['u'], /endEverywhere\(\) takes an object of options, got a string/],
   ['endEverywhere', [null], /endEverywhere\(\) takes an object of options, got null/],
   ['endEverywhere', [{ resaon: 'x' }], /endEverywhere\(\) has no option "resaon": did you mean reason\?/],

@@ -80,6 +80,11 @@ export function tombstoneUntil(times: Ends, policy: SessionPolicy): number {
   return keptFor(policy.tombstoneFor, times, policy);
 }
 
+/** The same for a session of which nothing is known at `at`. */
+export function unseenUntil(at: number, policy: SessionPolicy): number {
+  return tombstoneUntil({ startedAt: at, lifetime: null, tokensEndAt: at, endsAt: null }, policy);
+}
+
 /**
  * Until when the row of a session is kept: its address, user agent and label. After that only the times are kept by which
  * it is judged, so that whatever ended it meanwhile is found when a refreshed token comes. The row of a session that has

@@ -72,6 +72,11 @@ export interface Cutoff {
   readonly origin: string;
   /** Written back after a loss of data: a record that does not know of it may still be newer. */
   readonly isRestored: boolean;
+  /**
+   * It was set after its own time, by a message that says when. Sessions on record may have begun between the two, so each is
+   * judged by when it began. Means nothing if it is restored.
+   */
+  readonly isBackdated: boolean;
 }
 
 /** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */
@@ -88,8 +93,9 @@ export interface GlobalCutoff {
 export interface StandingCutoff extends Cutoff {
   /** The earlier cutoff that still applies to the excepted session. 0: none. */
   readonly priorCutoffAt: number;
-  /** The same as `isRestored`, for the earlier cutoff. */
+  /** The same as `isRestored` and `isBackdated`, for the earlier cutoff. */
   readonly isPriorRestored: boolean;
+  readonly isPriorBackdated: boolean;
 }
 
 /** How long a cutoff is kept, in milliseconds: a year. */
@@ -211,6 +217,8 @@ export function sessionRecord(handle: string, record: KeptRecord): SessionRecord
  * Tokens count whole seconds. Of the sessions that began in the cutoff's second, those on record by then are ended, and
  * those first seen after it are live. Records cannot tell this of a cutoff that was written back. The tombstones that are
  * written back with it do.
+ *
+ * A backdated cutoff ends no session that began in a later second, on record or not.
  */
 export function endedByCutoff(
   cutoff: Cutoff,
@@ -219,8 +227,10 @@ export function endedByCutoff(
   survivedCutoffAt: number | undefined,
 ): boolean {
   if (handle === cutoff.except) return false;
-  if (survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at && !cutoff.isRestored) return true;
-  return secondOf(startedAt) < secondOf(cutoff.at);
+  const [began, ends] = [secondOf(startedAt), secondOf(cutoff.at)];
+  const isOlder = survivedCutoffAt !== undefined && survivedCutoffAt < cutoff.at;
+  if (isOlder && !cutoff.isRestored) return !cutoff.isBackdated || began <= ends;
+  return began < ends;
 }
 
 /**
@@ -244,8 +254,8 @@ export function endedByStandingCutoff(
 ): boolean {
   if (cutoff === null) return false;
   if (handle === cutoff.except) {
-    const { priorCutoffAt, isPriorRestored } = cutoff;
-    const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored: isPriorRestored };
+    const { priorCutoffAt, isPriorRestored: isRestored, isPriorBackdated: isBackdated } = cutoff;
+    const prior = { ...cutoff, at: priorCutoffAt, except: null, isRestored, isBackdated };
     return priorCutoffAt > 0 && endedByStandingCutoff(prior, handle, startedAt, survivedCutoffAt);
   }
   return endedByCutoff(cutoff, handle, startedAt, survivedCutoffAt);
@@ -286,14 +296,31 @@ export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff): 
   return { ...cutoff, ...priorOf(earlier, cutoff) };
 }
 
-function priorOf(
-  earlier: StandingCutoff | null,
-  { except }: Cutoff,
-): Pick<StandingCutoff, 'priorCutoffAt' | 'isPriorRestored'> {
-  if (earlier === null || except === null) return { priorCutoffAt: 0, isPriorRestored: false };
-  if (earlier.except !== except) return { priorCutoffAt: earlier.at, isPriorRestored: earlier.isRestored };
-  const { priorCutoffAt, isPriorRestored } = earlier;
-  return { priorCutoffAt, isPriorRestored };
+function priorOf(earlier: StandingCutoff | null, { except }: Cutoff): Omit<StandingCutoff, keyof Cutoff> {
+  if (earlier === null || except === null) return NO_PRIOR;
+  const { at, isRestored, isBackdated, ...prior } = earlier;
+  if (earlier.except !== except) return asPrior(at, isRestored, isBackdated);
+  return asPrior(prior.priorCutoffAt, prior.isPriorRestored, prior.isPriorBackdated);
+}
+
+function asPrior(priorCutoffAt: number, isPriorRestored: boolean, isPriorBackdated: boolean) {
+  return { priorCutoffAt, isPriorRestored, isPriorBackdated };
+}
+
+const NO_PRIOR = asPrior(0, false, false);
+
+/**
+ * What becomes of a cutoff that stands, if a message comes for an earlier time: it ends the same sessions, and the one that it
+ * excepts is then judged by the message's time. Null if nothing changes.
+ */
+export function withoutException(standing: StandingCutoff, messageAt: number): StandingCutoff | null {
+  if (standing.except === null || standing.priorCutoffAt >= messageAt) return null;
+  return { ...standing, ...asPrior(messageAt, false, true) };
+}
+
+/** Whether it takes the exception from a session on record, which is then ended. */
+export function beganUpTo(startedAt: number, messageAt: number): boolean {
+  return secondOf(startedAt) <= secondOf(messageAt);
 }
 
 /** The ending of a session that a cutoff ended. */

@@ -1,15 +1,18 @@
 /** What administrators and jobs call: the account, with every argument checked. */
 
 import { aNumber, aString, checkOptions, kindOf, stringOrNull, type OptionKinds } from '../core/check.js';
-import type {
-  Account,
-  EndEverywhereOptions,
-  ListOptions,
-  RevokeAllOptions,
-  RevokeOptions,
-  SessionList,
-  SessionView,
+import {
+  endedBy,
+  type Account,
+  type EndEverywhereOptions,
+  type ListOptions,
+  type RevokeAllOptions,
+  type RevokeOptions,
+  type SessionList,
+  type SessionView,
 } from './account.js';
+import type { DoorEndings } from './doors/endings.js';
+import { sessionReferred, type SessionReference } from './named-session.js';
 import { userReferred, type UserReference } from './user-reference.js';
 
 type Ending = Pick<RevokeOptions, 'reason' | 'by'>;
@@ -24,6 +27,7 @@ export interface AccountMembers {
   label(user: UserReference, handle: string, text: string | null): Promise<SessionView>;
   revoke(user: UserReference, handle: string, options?: Ending): Promise<void>;
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  revokeSession(session: SessionReference, options?: Ending): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -31,7 +35,11 @@ export interface AccountMembers {
  * The account, as administrators call it. Each rejects with a `TypeError` if an argument is invalid. `names` are the
  * configured issuers; null if any may be named.
  */
-export function accountMembers(account: Account, names: readonly string[] | null): AccountMembers {
+export function accountMembers(
+  account: Account,
+  endings: Pick<DoorEndings, 'endSession'>,
+  names: readonly string[] | null,
+): AccountMembers {
   return {
     list: async (user, options = {}) => {
       checkOptions<ListOptions>(options, 'list()', LIST_OPTIONS);
@@ -46,6 +54,10 @@ export function accountMembers(account: Account, names: readonly string[] | null
     revokeAll: async (user, options = {}) => {
       checkOptions<RevokeAllOptions>(options, 'revokeAll()', REVOKE_ALL_OPTIONS);
       return account.revokeAll(userReferred(user, names), options);
+    },
+    revokeSession: async (session, options = {}) => {
+      checkOptions<Ending>(options, 'revokeSession()', ENDING_OPTIONS);
+      await endings.endSession(sessionReferred(session, names), endedBy(options.reason, options.by));
     },
     endEverywhere: async (options = {}) => {
       checkOptions<EndEverywhereOptions>(options, 'endEverywhere()', ENDING_OPTIONS);

@@ -194,7 +194,8 @@ function viewing({ shown }: Handles): View {
   });
 }
 
-function endedBy(reason = 'revoked', by?: string): { readonly reason: string; readonly by: string | null } {
+/** The words of an ending, as they are kept. */
+export function endedBy(reason = 'revoked', by?: string): { readonly reason: string; readonly by: string | null } {
   return { reason: keptText(reason, REASON_LIMIT), by: by === undefined ? null : keptText(by, REASON_LIMIT) };
 }
 

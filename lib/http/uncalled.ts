@@ -20,6 +20,7 @@ const USAGES = {
   label: 'await sessions.label(user, handle, text)',
   revoke: 'await sessions.revoke(user, handle)',
   revokeAll: 'await sessions.revokeAll(user)',
+  revokeSession: 'await sessions.revokeSession({ subject, sessionId })',
   endEverywhere: 'await sessions.endEverywhere()',
   health: 'res.json(sessions.health())',
   close: 'await sessions.close()',

@@ -17,16 +17,37 @@ export type UserReference =
 export function userReferred(user: UserReference, issuers: readonly string[] | null): SessionUser {
   const isReference = typeof user === 'string' || (typeof user === 'object' && (user as unknown) !== null);
   if (!isReference) throw new TypeError(`user must be a subject or { issuer, subject }, got ${kindOf(user)}`);
-  const only = issuers?.length === 1 ? issuers[0] : undefined;
+  const only = onlyOne(issuers);
   const { issuer, subject } = typeof user === 'string' ? { issuer: only, subject: user } : issuerAndSubject(user);
   if (issuer === undefined) {
-    const several = issuers === null ? 'a function finds the issuers' : 'several issuers are configured';
-    throw new TypeError(`user must be { issuer, subject }: ${only === undefined ? several : 'or the subject alone'}`);
+    throw new TypeError(
+      `user must be { issuer, subject }: ${only === undefined ? whySeveral(issuers) : 'or the subject alone'}`,
+    );
   }
-  if (issuers === null) checkKind(issuer, 'user.issuer', aFilledString);
-  else if (!issuers.includes(issuer)) throw new TypeError('user.issuer is not one of the configured issuers');
+  checkIssuer(issuer, issuers, 'user.issuer');
   if (typeof subject !== 'string' || subject === '') throw new TypeError('user must be a subject: a non-empty string');
   return sessionUser(issuer, subject);
+}
+
+/** The issuer that is meant: the only one if it is left out. `path` names it in messages. */
+export function issuerReferred(issuer: string | undefined, issuers: readonly string[] | null, path: string): string {
+  const meant = issuer ?? onlyOne(issuers);
+  if (meant === undefined) throw new TypeError(`${path} must be given: ${whySeveral(issuers)}`);
+  checkIssuer(meant, issuers, path);
+  return meant;
+}
+
+function onlyOne(issuers: readonly string[] | null): string | undefined {
+  return issuers?.length === 1 ? issuers[0] : undefined;
+}
+
+function whySeveral(issuers: readonly string[] | null): string {
+  return issuers === null ? 'a function finds the issuers' : 'several issuers are configured';
+}
+
+function checkIssuer(issuer: string, issuers: readonly string[] | null, path: string): void {
+  if (issuers === null) checkKind(issuer, path, aFilledString);
+  else if (!issuers.includes(issuer)) throw new TypeError(`${path} is not one of the configured issuers`);
 }
 
 function issuerAndSubject(user: Exclude<UserReference, string>): { readonly issuer: string; readonly subject: string } {

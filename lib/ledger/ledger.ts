@@ -3,7 +3,7 @@
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
-import type { ListCursor, SessionPage } from '../stores/store.js';
+import type { ListCursor, RevokeAllRequest, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
 import { withoutVouch } from './knowledge.js';
@@ -101,6 +101,8 @@ export class Ledger {
       readonly reason: string;
       readonly by: string | null;
       readonly token?: TokenTimes;
+      /** See `RevokeRequest`. */
+      readonly evenUnseen?: boolean;
     },
   ): Promise<'ended' | 'already' | 'unknown'> {
     const { store, clock } = this.#options;
@@ -115,7 +117,7 @@ export class Ledger {
 
   async revokeAll(
     user: SessionUser,
-    request: { readonly except: string | null; readonly reason: string; readonly by: string | null },
+    request: Pick<RevokeAllRequest, 'except' | 'reason' | 'by' | 'upTo'>,
   ): Promise<{ readonly ended: number }> {
     const { store, clock } = this.#options;
     const at = clock.now();
@@ -127,6 +129,18 @@ export class Ledger {
     const { store, clock } = this.#options;
     const at = clock.now();
     await this.#parts.availability.observed(callAsync(() => store.endEverywhere({ ...request, at })));
+  }
+
+  /** Whether a message of a provider was acknowledged before, by any process. Rejects with `store_unavailable`. */
+  async isMessageUsed(id: string): Promise<boolean> {
+    const { store, clock } = this.#options;
+    return this.#parts.availability.withTimeout(callAsync(() => store.isMessageUsed(id, clock.now())));
+  }
+
+  /** Notes that it was acknowledged, until then. Rejects with `store_unavailable`. */
+  async useMessage(id: string, until: number): Promise<void> {
+    const { store, clock } = this.#options;
+    await this.#parts.availability.observed(callAsync(() => store.useMessage(id, until, clock.now())));
   }
 
   health(): { readonly store: PartHealth; readonly feed: PartHealth; readonly sessions: number } {

@@ -1,7 +1,16 @@
 /** What the memory store keeps of one user. */
 
-import { decide, expiresAt, extendedUntil, rowUntil, tombstoneUntil, type SessionPolicy } from '../core/policy.js';
 import {
+  decide,
+  expiresAt,
+  extendedUntil,
+  rowUntil,
+  tombstoneUntil,
+  unseenUntil,
+  type SessionPolicy,
+} from '../core/policy.js';
+import {
+  beganUpTo,
   CUTOFF_FOR,
   endingByCutoff,
   endingCutoff,
@@ -12,6 +21,7 @@ import {
   standingCutoff,
   timesOf,
   withKnown,
+  withoutException,
   type Cutoff,
   type GlobalCutoff,
   type KeptRecord,
@@ -115,19 +125,21 @@ export class UserSessions {
   }
 
   revoke(request: RevokeRequest, call: Call): { outcome: RevokeOutcome; tombstone: Tombstone | null } {
-    const { handle, token } = request;
+    const { handle, token, evenUnseen = false } = request;
     const { at, policy, origin } = call;
     const known = this.#find(handle, call);
     const fromToken = token === undefined ? undefined : timesOf(token, at);
     const untilByToken = fromToken === undefined ? 0 : tombstoneUntil(fromToken, policy);
-    if (isTombstone(known)) return { outcome: 'already', tombstone: this.#extendTombstone(known, untilByToken) };
+    const needed = Math.max(untilByToken, evenUnseen ? unseenUntil(at, policy) : 0);
+    if (isTombstone(known)) return { outcome: 'already', tombstone: this.#extendTombstone(known, needed) };
     const times = known ?? fromToken;
-    if (times === undefined) return { outcome: 'unknown', tombstone: null };
+    if (times === undefined && !evenUnseen) return { outcome: 'unknown', tombstone: null };
 
     const cutoff = known === undefined ? null : this.#cutoffOf(known, call);
-    const revoked = { cause: 'revoked', ...keptWords(request), at, expiresAt: expiresAt(times), origin } as const;
-    const ending = cutoff === null ? revoked : endingByCutoff(cutoff, expiresAt(times));
-    const until = Math.max(untilByToken, tombstoneUntil(times, policy));
+    const endsAt = times === undefined ? null : expiresAt(times);
+    const revoked = { cause: 'revoked', ...keptWords(request), at, expiresAt: endsAt, origin } as const;
+    const ending = cutoff === null ? revoked : endingByCutoff(cutoff, endsAt);
+    const until = Math.max(needed, times === undefined ? 0 : tombstoneUntil(times, policy));
     const tombstone = this.#writeTombstone({ handle, ending, until });
     return { outcome: cutoff === null ? 'ended' : 'already', tombstone };
   }
@@ -158,6 +170,20 @@ export class UserSessions {
       this.#writeTombstone({ handle, ending: endingByCutoff(endedBy, expiresAt(kept)), until });
     }
     yield ended;
+  }
+
+  /** For a message of an earlier time than the cutoff that stands: see `withoutException`. Returns what it ended. */
+  endExcepted(message: Cutoff, call: Call): { readonly tombstone: Tombstone; readonly wasLive: boolean } | null {
+    const standing = this.#cutoff;
+    const changed = standing === null ? null : withoutException(standing, message.at);
+    if (standing === null || changed === null) return null;
+    this.#cutoff = { ...changed, until: standing.until };
+    const known = this.#find(standing.except ?? '', call);
+    if (known === undefined || isTombstone(known) || !beganUpTo(known.startedAt, message.at)) return null;
+    const ending = endingByCutoff(message, expiresAt(known));
+    const wasLive = decide(known, call.policy, call.at).state === 'live';
+    const tombstone = { handle: known.handle, ending, until: tombstoneUntil(known, call.policy) };
+    return { tombstone: this.#writeTombstone(tombstone), wasLive };
   }
 
   /** Writes a tombstone back. Returns it if it was missing. */

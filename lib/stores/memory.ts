@@ -7,8 +7,9 @@ import { checkOptions } from '../core/check.js';
 import type { SessionPolicy } from '../core/policy.js';
 import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
+import { UsedMessages } from './memory-messages.js';
 import { UserSessions, type Call } from './memory-sessions.js';
-import { compareListed, type FeedListener, type Notice, type SessionStore } from './store.js';
+import { backdatedTo, compareListed, type FeedListener, type Notice, type SessionStore } from './store.js';
 
 /** How many users are pruned whenever one is added, so that nobody stays for ever. */
 const PRUNED_IN_PASSING = 2;
@@ -37,6 +38,7 @@ export function memoryStore(options: unknown = {}): SessionStore {
 class MemoryStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly #users = new Map<string, UserSessions>();
+  readonly #messages = new UsedMessages();
   readonly #listeners = new Set<FeedListener>();
   #globalCutoff: GlobalCutoff | null = null;
   #passing = this.#users.entries();
@@ -83,14 +85,21 @@ class MemoryStore implements SessionStore {
     const { at, policy, except } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
-    const ended = await this.#cutOff(user, sessions, call, () => ({
-      at: laterThan(at, sessions.cutoff, this.#globalCutoff),
-      except,
-      ...keptWords(request),
-      origin: this.origin,
-      isRestored: false,
-    }));
-    return { ended };
+    const upTo = backdatedTo(request);
+    const words = { except, ...keptWords(request), origin: this.origin, isRestored: false, isBackdated: upTo !== null };
+    let exceptedToo = 0;
+    const ended = await this.#cutOff(user, sessions, call, () => {
+      const standing = sessions.cutoff;
+      if (upTo === null) return { ...words, at: laterThan(at, standing, this.#globalCutoff) };
+      const cutoff = { ...words, at: upTo };
+      if (standing === null || standing.at < upTo) return cutoff;
+      const excepted = sessions.endExcepted(cutoff, call);
+      if (excepted !== null) this.#announce({ kind: 'ended', user, tombstone: excepted.tombstone });
+      if (standing.except !== null) this.#announce({ kind: 'cutoff', user, cutoff, ended: [] });
+      exceptedToo = excepted?.wasLive === true ? 1 : 0;
+      return null;
+    });
+    return { ended: ended + exceptedToo };
   };
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
@@ -101,7 +110,7 @@ class MemoryStore implements SessionStore {
     if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
     if (cutoff !== null) {
       await this.#cutOff(user, sessions, call, () =>
-        cutoff.at > (sessions.cutoff?.at ?? 0) ? { ...cutoff, isRestored: true } : null,
+        cutoff.at > (sessions.cutoff?.at ?? 0) ? { ...cutoff, isRestored: true, isBackdated: false } : null,
       );
     }
     return { missing: missing.length };
@@ -115,6 +124,12 @@ class MemoryStore implements SessionStore {
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
     // Every listener is told at once.
+  };
+
+  readonly isMessageUsed: SessionStore['isMessageUsed'] = async (id, at) => this.#messages.isUsed(id, at);
+
+  readonly useMessage: SessionStore['useMessage'] = async (id, until) => {
+    this.#messages.use(id, until);
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {

@@ -91,27 +91,39 @@ export interface RevokeRequest {
   readonly policy: SessionPolicy;
   /** The token of the session to end, if the caller has it. A session that is not on record is then ended too. */
   readonly token?: TokenTimes;
+  /** A session that is not on record is ended too: its tombstone is kept for `tombstoneFor` from now. Default false. */
+  readonly evenUnseen?: boolean;
 }
 
 /**
  * `ended`: this call ended it. `already`: there was a tombstone, or a cutoff had ended it. `unknown`: nothing is on record,
- * and the caller gave no token.
+ * the caller gave no token, and did not ask for `evenUnseen`.
  */
 export type RevokeOutcome = 'ended' | 'already' | 'unknown';
 
 export interface RevokeAllRequest {
   /** The handle of the session that stays live. Null: none. */
   readonly except: string | null;
+  /**
+   * Ends only what began up to then, in milliseconds since 1970: a message says so that may have come late. `except` is null.
+   * Left out, or not earlier than `at`: now.
+   */
+  readonly upTo?: number;
   readonly reason: string;
   readonly by: string | null;
   readonly at: number;
   readonly policy: SessionPolicy;
 }
 
+/** To which earlier time the cutoff is dated. Null: it is dated by the clocks. */
+export function backdatedTo({ upTo, at }: RevokeAllRequest): number | null {
+  return upTo === undefined || upTo >= at ? null : Math.trunc(upTo);
+}
+
 /** What a process knows of a user's endings. */
 export interface RestoreRequest {
   readonly tombstones: readonly Tombstone[];
-  readonly cutoff: Omit<Cutoff, 'isRestored'> | null;
+  readonly cutoff: Omit<Cutoff, 'isRestored' | 'isBackdated'> | null;
   /** Nobody has been told that these sessions are live, so their endings are not announced. Default false. */
   readonly isUnseen?: boolean;
   readonly at: number;
@@ -267,6 +279,10 @@ export interface SessionStore {
    * store object's own listener has been told. Each session is counted once, by the call that wrote its tombstone. Safe to
    * repeat after a rejection. If several cutoffs end a session on record, its tombstone has the reason and the origin of the
    * earliest. A cutoff is announced after the one before it, which may be announced again for this purpose.
+   *
+   * With `upTo`, the cutoff is set to that time, and ends a session only if it began by then, in whole seconds: no later
+   * sign-in, however late the call comes. A later cutoff is not moved back. But the session that it excepts is ended if it
+   * began by then. A repeated call ends nothing more, and announces again what it was to end.
    */
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 
@@ -295,6 +311,18 @@ export interface SessionStore {
    */
   catchUp(): Promise<void>;
 
+  /**
+   * Whether a message of a provider was noted by {@link useMessage}, by any process that uses the store, and is to be
+   * remembered yet. `id`: 43 base64url characters. `at`: now, by the caller's clock.
+   */
+  isMessageUsed(id: string, at: number): Promise<boolean>;
+
+  /**
+   * Notes that a message was acknowledged, until `until`, in milliseconds since 1970. Resolves once that is kept as a
+   * revocation is. Safe to repeat; a later `until` counts. A store in memory may forget the oldest of more than 100,000.
+   */
+  useMessage(id: string, until: number, at: number): Promise<void>;
+
   /** Starts to read revocations. One feed per store object. */
   feed(listener: FeedListener): RevocationFeed;
 
@@ -316,6 +344,8 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'set
   restore: true,
   endEverywhere: true,
   catchUp: true,
+  isMessageUsed: true,
+  useMessage: true,
   feed: true,
   health: true,
   close: true,

@@ -4,12 +4,14 @@ import { cap } from './store-contract/cap.js';
 import { clients } from './store-contract/clients.js';
 import { cutoffs } from './store-contract/cutoffs.js';
 import { feed } from './store-contract/feed.js';
+
 import { openFixture, type DeclareTest, type Fixture, type StoreUnderTest } from './store-contract/fixture.js';
 import { globalCutoff } from './store-contract/global-cutoff.js';
 import { input } from './store-contract/input.js';
 import { labels } from './store-contract/labels.js';
 import { lifetimes } from './store-contract/lifetimes.js';
 import { lists } from './store-contract/lists.js';
+import { messages } from './store-contract/messages.js';
 import { origins } from './store-contract/origins.js';
 import { parties } from './store-contract/parties.js';
 import { programs } from './store-contract/programs.js';
@@ -40,6 +42,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['restore', restoring],
   ['the origin of an ending', origins],
   ['the feed', feed],
+  ['a message of a provider', messages],
   ['what comes from outside', input],
   // Last: a global cutoff stays behind in whatever the stores share.
   ['endEverywhere', globalCutoff],

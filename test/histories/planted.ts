@@ -225,7 +225,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'a cutoff does not end what is on record',
     file: 'stores/redis/session-prelude.js',
-    text: 'if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return true end',
+    text: 'if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return not isBackdated or began <= ends end',
     replacement: '',
     breaks: ['H1'],
     theme: 'endings',

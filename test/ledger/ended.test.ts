@@ -17,7 +17,15 @@ const ENDING: Ending = {
   expiresAt: null,
   origin: 'a-store',
 };
-const CUTOFF = { at: NOW, except: null, reason: 'password_changed', by: null, origin: 'a-store', isRestored: false };
+const CUTOFF = {
+  at: NOW,
+  except: null,
+  reason: 'password_changed',
+  by: null,
+  origin: 'a-store',
+  isRestored: false,
+  isBackdated: false,
+};
 
 const tombstone = (handle: string, until = LATER, reason = 'signed_out'): Tombstone => ({
   handle,

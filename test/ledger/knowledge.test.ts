@@ -75,7 +75,15 @@ const REMEMBERED: KnownEndings = { ...NOTHING_ENDED, find: () => TOMBSTONE };
 function cutoffAt(at: number, except: string | null = null): KnownEndings {
   return {
     ...NOTHING_ENDED,
-    cutoffOf: () => ({ at, except, reason: 'password_changed', by: null, origin: 'another', isRestored: false }),
+    cutoffOf: () => ({
+      at,
+      except,
+      reason: 'password_changed',
+      by: null,
+      origin: 'another',
+      isRestored: false,
+      isBackdated: false,
+    }),
   };
 }
 

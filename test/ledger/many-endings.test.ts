@@ -199,6 +199,7 @@ const cutoffAt = (moment: number, except: string | null): Cutoff => ({
   by: null,
   origin: 'another-store',
   isRestored: false,
+  isBackdated: false,
 });
 
 test('what only a notice names is refused before its turn, once, and the others of its user go on', async () => {

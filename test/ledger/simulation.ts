@@ -7,6 +7,7 @@ import { LoginError } from '../../lib/core/errors.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import type { GlobalCutoff } from '../../lib/core/record.js';
 import { sessionHandle, sessionUser, type SessionUser } from '../../lib/core/session.js';
+import type { StoreCall } from '../../lib/diagnostics.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import type {
@@ -44,7 +45,7 @@ export interface Operation {
   /** The store object. */
   readonly origin: string;
   readonly sentAt: number;
-  readonly name: 'sight' | 'list' | 'get' | 'label' | 'revoke' | 'revokeAll' | 'restore' | 'endEverywhere' | 'catchUp';
+  readonly name: StoreCall['operation'];
   readonly perform: (server: Server) => unknown;
   /** What the command is about, for whoever watches. */
   readonly about: readonly unknown[];
@@ -194,7 +195,7 @@ export class Server {
   }
 }
 
-const READS: ReadonlySet<Operation['name']> = new Set(['list', 'get', 'catchUp']);
+const READS: ReadonlySet<Operation['name']> = new Set(['list', 'get', 'catchUp', 'isMessageUsed']);
 
 class Wire {
   messages: Message[] = [];
@@ -402,6 +403,8 @@ export class Process {
         const { cutoff } = globalCutoff;
         globalCutoff.learn(await send('endEverywhere', [request], (to) => to.endEverywhere(request, cutoff, origin)));
       },
+      isMessageUsed: (...about) => send('isMessageUsed', about, ({ store }) => store.isMessageUsed(...about)),
+      useMessage: (...about) => send('useMessage', about, ({ store }) => store.useMessage(...about)),
       catchUp: async () => {
         const { cutoff } = globalCutoff;
         globalCutoff.learn(await send('catchUp', [], (to) => to.standingGlobalCutoff(cutoff)));

@@ -120,6 +120,7 @@ export function modelStore(): SessionStore {
   const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, User>();
   const listeners = new Set<FeedListener>();
+  const messages = new Map<string, number>();
   let globalCutoff: GlobalCutoff | null = null;
 
   /** The user, without what may be forgotten by now. */
@@ -146,6 +147,7 @@ export function modelStore(): SessionStore {
 
   function isEndedBy(cutoff: Cutoff, handle: string, startedAt: number, isOlder: boolean): boolean {
     if (handle === cutoff.except) return false;
+    if (isOlder && cutoff.isBackdated) return secondOf(startedAt) <= secondOf(cutoff.at);
     if (isOlder && !cutoff.isRestored) return true;
     return secondOf(startedAt) < secondOf(cutoff.at);
   }
@@ -189,7 +191,7 @@ export function modelStore(): SessionStore {
     return bury(user, { ...tombstone, until: Math.max(until, tombstone.until) });
   }
 
-  function endingBy({ reason, by, at, origin: from }: GlobalCutoff, expires: number): Ending {
+  function endingBy({ reason, by, at, origin: from }: GlobalCutoff, expires: number | null): Ending {
     return { cause: 'revoked', reason, by, at, expiresAt: expires, origin: from };
   }
 
@@ -310,7 +312,7 @@ export function modelStore(): SessionStore {
   }
 
   function revoke(of: SessionUser, request: RevokeRequest): RevokeOutcome {
-    const { handle, reason, by, at, policy, token } = request;
+    const { handle, reason, by, at, policy, token, evenUnseen = false } = request;
     const user = userOf(of, { at, policy });
     const known = user.sessions.get(handle);
     const byToken =
@@ -322,23 +324,24 @@ export function modelStore(): SessionStore {
             firstStart: token.beganAt ?? at,
             sightings: [{ sighting: { at, ip: null, userAgent: null }, token }],
           });
-    const untilByToken = byToken === null ? 0 : tombstoneUntil(byToken, policy);
+    const untilUnseen = evenUnseen ? at + Math.max(policy.tombstoneFor, policy.clockTolerance) : 0;
+    const needed = Math.max(untilUnseen, byToken === null ? 0 : tombstoneUntil(byToken, policy));
     const standing = user.tombstones.get(handle);
     if (standing !== undefined) {
-      tell({ kind: 'ended', user: of, tombstone: extend(user, standing, untilByToken) });
+      tell({ kind: 'ended', user: of, tombstone: extend(user, standing, needed) });
       return 'already';
     }
     const times = known === undefined ? byToken : timesOf(known);
-    if (times === null) return 'unknown';
+    if (times === null && !evenUnseen) return 'unknown';
+    const expires = times === null ? null : expiresAt(times);
     const cutoff = known === undefined ? null : cutoffOf(user, known, known, policy);
     const words = {
       cause: 'revoked',
       reason: keptText(reason, REASON_LIMIT),
       by: keptOrNull(by, REASON_LIMIT),
     } as const;
-    const ending =
-      cutoff === null ? { ...words, at, expiresAt: expiresAt(times), origin } : endingBy(cutoff, expiresAt(times));
-    const until = Math.max(untilByToken, tombstoneUntil(times, policy));
+    const ending = cutoff === null ? { ...words, at, expiresAt: expires, origin } : endingBy(cutoff, expires);
+    const until = Math.max(needed, times === null ? 0 : tombstoneUntil(times, policy));
     tell({ kind: 'ended', user: of, tombstone: bury(user, { handle, ending, until }) });
     return cutoff === null ? 'ended' : 'already';
   }
@@ -358,6 +361,49 @@ export function modelStore(): SessionStore {
       const tombstone = user.tombstones.get(handle);
       return tombstone === undefined ? [] : [{ handle, expiresAt: expires, until: tombstone.until }];
     });
+  }
+
+  /** A message came late. No later cutoff hides it, but it gets its place before the last one. */
+  function endUpTo(of: SessionUser, user: User, upTo: number, words: Pick<Ending, 'reason' | 'by'>, now: Now) {
+    const { reason, by } = words;
+    const cutoff: Cutoff = {
+      at: upTo,
+      except: null,
+      reason: keptText(reason, REASON_LIMIT),
+      by: keptOrNull(by, REASON_LIMIT),
+      origin,
+      isRestored: false,
+      isBackdated: true,
+    };
+    const last = user.cutoffs.at(-1);
+    if (last === undefined || last.at < upTo) {
+      const ended = setCutoff(user, cutoff, now);
+      tell({ kind: 'cutoff', user: of, cutoff, ended });
+      return { ended: ended.length };
+    }
+    const { except } = last;
+    if (except === null) return { ended: 0 };
+    const ended = endExcepted(of, user, cutoff, except, now);
+    tell({ kind: 'cutoff', user: of, cutoff, ended: [] });
+    return { ended };
+  }
+
+  /** Returns how many live sessions it ended. */
+  function endExcepted(of: SessionUser, user: User, cutoff: Cutoff, except: string, now: Now): number {
+    if (user.cutoffs.some((earlier) => earlier.except !== except && earlier.at >= cutoff.at)) return 0;
+    const index = user.cutoffs.length - 1;
+    for (const [handle, session] of user.sessions) {
+      if (session.survived > index) user.sessions.set(handle, { ...session, survived: session.survived + 1 });
+    }
+    user.cutoffs.splice(index, 0, cutoff);
+    const session = user.sessions.get(except);
+    if (session === undefined || secondOf(timesOf(session).startedAt) > secondOf(cutoff.at)) return 0;
+    const times = timesOf(session);
+    const wasLive = decide(times, now.policy, now.at).state === 'live';
+    const ending = endingBy(cutoff, expiresAt(times));
+    const tombstone = bury(user, { handle: except, ending, until: tombstoneUntil(times, now.policy) });
+    tell({ kind: 'ended', user: of, tombstone });
+    return wasLive ? 1 : 0;
   }
 
   return {
@@ -387,11 +433,12 @@ export function modelStore(): SessionStore {
       return recordOf(named);
     },
     revoke: async (of, request) => revoke(of, request),
-    async revokeAll(of, { except, reason, by, at, policy }) {
+    async revokeAll(of, { except, reason, by, at, policy, upTo }) {
       const user = userOf(of, { at, policy });
+      if (upTo !== undefined && upTo < at) return endUpTo(of, user, upTo, { reason, by }, { at, policy });
       const last = Math.max(user.cutoffs.at(-1)?.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
       const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
-      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, isRestored: false };
+      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, isRestored: false, isBackdated: false };
       const ended = setCutoff(user, cutoff, { at, policy });
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
@@ -412,7 +459,7 @@ export function modelStore(): SessionStore {
       }
       const last = user.cutoffs.at(-1)?.at ?? 0;
       if (cutoff !== null && cutoff.at > last) {
-        const restored = { ...cutoff, isRestored: true };
+        const restored = { ...cutoff, isRestored: true, isBackdated: false };
         tell({ kind: 'cutoff', user: of, cutoff: restored, ended: setCutoff(user, restored, { at, policy }) });
       }
       return { missing };
@@ -424,6 +471,10 @@ export function modelStore(): SessionStore {
       for (const listener of listeners) listener.globalCutoff(cutoff);
     },
     catchUp: () => Promise.resolve(),
+    isMessageUsed: async (id, at) => Math.min(at, Date.now()) < (messages.get(id) ?? 0),
+    async useMessage(id, until) {
+      messages.set(id, Math.max(until, messages.get(id) ?? 0));
+    },
     feed(listener) {
       listeners.add(listener);
       return {

@@ -38,7 +38,8 @@ type Operation =
       readonly clientKey: string | null;
       readonly knownUse: 'nothing' | 'in use' | 'refused for an hour';
     }
-  | { readonly kind: 'revoke'; readonly of: number; readonly token: TokenTimes | null }
+  | { readonly kind: 'revoke'; readonly of: number; readonly token: TokenTimes | null; readonly evenUnseen: boolean }
+  | { readonly kind: 'end up to'; readonly upTo: number }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
   | { readonly kind: 'endEverywhere' }
   | { readonly kind: 'label'; readonly of: number; readonly label: string | null }
@@ -59,6 +60,10 @@ const session = fc.integer({ min: 0, max: 5 });
 /** When a cutoff was set that is written back: before all others, or after any that is set in the test. */
 const restoredAt = (now: number): number[] => [now - 100 * HOUR, now + 100 * HOUR, now + 300 * HOUR];
 
+/** Whole seconds, in which sessions begin. Before any cutoff that is set in the test. */
+const messageTimes = (now: number): number[] =>
+  [-100, -62, -61].map((hours) => Math.floor((now + hours * HOUR) / 1000) * 1000);
+
 /**
  * A token began hours before or after any cutoff that is set now, so that it does not matter that each store has another
  * clock; or around the cutoffs that are written back.
@@ -69,6 +74,7 @@ const token = (now: number): fc.Arbitrary<TokenTimes> =>
       beganAt: fc.constantFrom(
         null,
         ...[-63, -62, -61, 50, 200, 400].map((hours) => now + hours * HOUR),
+        ...messageTimes(now),
         ...restoredAt(now).map((at) => Math.floor(at / 1000) * 1000),
       ),
       expiresIn: fc.constantFrom(-59 * HOUR, -55 * HOUR, 3 * HOUR, 30 * HOUR),
@@ -104,7 +110,16 @@ function operation(now: number): fc.Arbitrary<Operation> {
         ),
       }),
     ],
-    [8, fc.record({ kind: fc.constant('revoke' as const), of: session, token: fc.option(token(now), { nil: null }) })],
+    [
+      8,
+      fc.record({
+        kind: fc.constant('revoke' as const),
+        of: session,
+        token: fc.option(token(now), { nil: null }),
+        evenUnseen: fc.constantFrom(false, false, true),
+      }),
+    ],
+    [4, fc.record({ kind: fc.constant('end up to' as const), upTo: fc.constantFrom(...messageTimes(now)) })],
     [4, fc.record({ kind: fc.constant('revokeAll' as const), except: fc.option(session, { nil: null }) })],
     [1, fc.record({ kind: fc.constant('endEverywhere' as const) })],
     [4, fc.record({ kind: fc.constant('label' as const), of: session, label: fc.constantFrom(null, 'a', 'b') })],
@@ -168,7 +183,8 @@ async function act(
       return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use });
     }
     case 'revoke': {
-      const request = { handle: handle(operation.of), reason: 'ended', by: 'somebody', at, policy: rules };
+      const { evenUnseen } = operation;
+      const request = { handle: handle(operation.of), reason: 'ended', by: 'somebody', at, policy: rules, evenUnseen };
       return store.revoke(user, operation.token === null ? request : { ...request, token: operation.token });
     }
     case 'revokeAll':
@@ -179,6 +195,10 @@ async function act(
         at: cutoffAt,
         policy: rules,
       });
+    case 'end up to': {
+      const message = { except: null, reason: 'told', by: 'issuer', upTo: operation.upTo };
+      return store.revokeAll(user, { ...message, at: cutoffAt, policy: rules });
+    }
     case 'endEverywhere':
       return store.endEverywhere({ reason: 'incident', by: 'operator', at: cutoffAt });
     case 'label':
@@ -244,6 +264,10 @@ class Actor {
     const counted = new Set<string>();
     for (const notice of this.notices) {
       if (notice.kind === 'ended') {
+        const { handle, ending } = notice.tombstone;
+        // A message that is repeated is announced again.
+        if (ending.reason === 'told' && counted.has(`${ending.at} ${handle}`)) continue;
+        counted.add(`${ending.at} ${handle}`);
         told.push(notice);
         continue;
       }
@@ -320,7 +344,7 @@ function withoutHiddenCutoffs(taken: readonly Step[]): readonly Step[] {
 
 /** A session that begins with its first sighting begins after the cutoffs by then, and each store dates them by its own clock. */
 function withKnownStarts(taken: readonly Step[]): readonly Step[] {
-  const hasCutoff = taken.some(({ operation: { kind } }) => kind === 'revokeAll' || kind === 'endEverywhere');
+  const hasCutoff = taken.some(({ operation: { kind } }) => ['revokeAll', 'endEverywhere', 'end up to'].includes(kind));
   if (!hasCutoff) return taken;
   return taken.filter(({ operation }) => !('token' in operation) || operation.token?.beganAt !== null);
 }

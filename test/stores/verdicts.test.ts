@@ -51,7 +51,8 @@ const OF_ONE_CUTOFF = VERDICTS.filter(
 
 describe('the core, by a cutoff and a token', () => {
   test.each(OF_ONE_CUTOFF)('$name', ({ cutoff, token, record, verdict }) => {
-    const isEnded = endedByCutoff(cutoff, HANDLE, token.beganAt ?? NaN, record?.survivedCutoffAt);
+    const startedAt = Math.min(token.beganAt ?? NaN, record?.startedAt ?? Infinity);
+    const isEnded = endedByCutoff(cutoff, HANDLE, startedAt, record?.survivedCutoffAt);
     expect(isEnded).toBe(verdict.state === 'ended');
   });
 });
@@ -144,17 +145,19 @@ async function arrangeByCalls(store: SessionStore, row: VerdictRow): Promise<Ver
     step(tombstone.ending.at, () => store.restore(USER, { ...known, at: Math.min(at, tombstone.until) }));
   }
   if (cutoff !== null) {
-    const { priorCutoffAt, isPriorRestored, isRestored, ...known } = cutoff;
-    const set = (moment: number, except: string | null, isWrittenBack: boolean): void => {
-      if (!isWrittenBack) step(moment, () => revokeAll(moment, except));
-      // It is written back after the sessions that the store then had on record.
+    const { priorCutoffAt, isPriorRestored, isPriorBackdated, isRestored, isBackdated, ...known } = cutoff;
+    const set = (moment: number, except: string | null, isWrittenBack: boolean, isLate: boolean): void => {
+      if (!isWrittenBack && !isLate) step(moment, () => revokeAll(moment, except));
+      // These come after the sessions that the store then had on record.
       const isAfterRecord = record !== null && record.survivedCutoffAt < moment;
+      const later = isAfterRecord ? Math.max(moment, record.lastSeenAt + 0.5) : moment;
       const lost = { tombstones: [], cutoff: { ...known, at: moment, except }, at: moment, policy };
-      if (isWrittenBack)
-        step(isAfterRecord ? Math.max(moment, record.lastSeenAt + 0.5) : moment, () => store.restore(USER, lost));
+      if (isWrittenBack) step(later, () => store.restore(USER, lost));
+      const message = { ...known, except, upTo: moment, at: moment + 1000, policy };
+      if (isLate) step(later, () => store.revokeAll(USER, message));
     };
-    if (priorCutoffAt > 0) set(priorCutoffAt, null, isPriorRestored);
-    set(cutoff.at, cutoff.except, isRestored);
+    if (priorCutoffAt > 0) set(priorCutoffAt, null, isPriorRestored, isPriorBackdated);
+    set(cutoff.at, cutoff.except, isRestored, isBackdated);
   }
   if (globalCutoff !== null) step(globalCutoff.at, () => store.endEverywhere(globalCutoff));
 

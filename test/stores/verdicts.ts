@@ -110,7 +110,9 @@ const CUTOFF: StandingCutoff = {
   origin: 'cutoffs-writer',
   priorCutoffAt: 0,
   isPriorRestored: false,
+  isPriorBackdated: false,
   isRestored: false,
+  isBackdated: false,
 };
 const CUTOFF_SECOND = BEGAN + 10_000;
 const PRIOR_AT = BEGAN + 4500;
@@ -864,6 +866,100 @@ const RESTORED_CUTOFFS: readonly VerdictRow[] = [
   ),
 ];
 
+const BACKDATED = { isBackdated: true } as const;
+const SPARED_BY_BACKDATED = { ...SPARED, isPriorBackdated: true } as const;
+
+const BACKDATED_CUTOFFS: readonly VerdictRow[] = [
+  row(
+    'backdated: on record, from the second after',
+    {
+      token: { beganAt: CUTOFF_SECOND + SECOND },
+      record: { startedAt: CUTOFF_SECOND + SECOND, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: BACKDATED,
+    },
+    live('live', { startedAt: CUTOFF_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'backdated: on record, from its own second',
+    {
+      token: { beganAt: CUTOFF_SECOND + SECOND - 1 },
+      record: { startedAt: CUTOFF_SECOND + SECOND - 1, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: BACKDATED,
+    },
+    ended('cutoff'),
+  ),
+  row('backdated: on record, from the second before', { record: {}, cutoff: BACKDATED }, ended('cutoff')),
+  row(
+    'backdated, by its first sighting: on record from the second before',
+    { token: FIRST_SEEN, record: {}, cutoff: BACKDATED },
+    ended('cutoff'),
+  ),
+  row(
+    'backdated, by its first sighting: on record from the second after',
+    {
+      token: FIRST_SEEN,
+      record: { startedAt: CUTOFF_SECOND + SECOND, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: BACKDATED,
+    },
+    live('live', { startedAt: CUTOFF_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'backdated: an older token shows that it began before',
+    {
+      record: { startedAt: CUTOFF_SECOND + SECOND, lastSeenAt: CUTOFF_SECOND + SECOND },
+      cutoff: BACKDATED,
+    },
+    ended('cutoff', WAS_LIVE),
+  ),
+  row(
+    'backdated: on record from before, and the token shows a later start',
+    { token: { beganAt: BEGAN + MINUTE }, record: {}, cutoff: BACKDATED },
+    ended('cutoff'),
+  ),
+  row(
+    'backdated: never seen, from its own second',
+    { token: { beganAt: CUTOFF_SECOND }, cutoff: BACKDATED },
+    live('new', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'backdated: never seen, from the second before',
+    { token: { beganAt: CUTOFF_SECOND - 1 }, cutoff: BACKDATED },
+    ended('cutoff', NOT_KEPT),
+  ),
+  row(
+    'backdated: on record since then, from its own second',
+    {
+      token: { beganAt: CUTOFF_SECOND },
+      record: { startedAt: CUTOFF_SECOND, lastSeenAt: CUTOFF.at, ...SURVIVED },
+      cutoff: BACKDATED,
+    },
+    live('live', { startedAt: CUTOFF_SECOND, ...SURVIVED }),
+  ),
+  row(
+    'backdated, then excepted from the next: on record, from the second after',
+    {
+      token: { beganAt: PRIOR_SECOND + SECOND },
+      record: { startedAt: PRIOR_SECOND + SECOND, lastSeenAt: PRIOR_SECOND + SECOND },
+      cutoff: SPARED_BY_BACKDATED,
+    },
+    live('live', { startedAt: PRIOR_SECOND + SECOND, ...SURVIVED }),
+  ),
+  row(
+    'backdated, then excepted from the next: on record, from its own second',
+    {
+      token: { beganAt: PRIOR_SECOND },
+      record: { startedAt: PRIOR_SECOND, lastSeenAt: PRIOR_SECOND },
+      cutoff: SPARED_BY_BACKDATED,
+    },
+    ended('cutoff'),
+  ),
+  row(
+    'backdated, then excepted from the next: never seen, from its own second',
+    { token: { beganAt: PRIOR_SECOND }, cutoff: SPARED_BY_BACKDATED },
+    live('new', { startedAt: PRIOR_SECOND, ...SURVIVED }),
+  ),
+];
+
 const GLOBAL_EDGE = GLOBAL.at + TOLERANCE;
 
 const GLOBAL_CUTOFFS: readonly VerdictRow[] = [
@@ -967,5 +1063,6 @@ export const VERDICTS: readonly VerdictRow[] = [
   ...CUTOFFS,
   ...EXCEPTIONS,
   ...RESTORED_CUTOFFS,
+  ...BACKDATED_CUTOFFS,
   ...GLOBAL_CUTOFFS,
 ];

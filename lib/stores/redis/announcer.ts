@@ -102,5 +102,5 @@ export class Announcer {
 function toldAgain(entry: string): string {
   const notice = decodeNotice(entry);
   if (notice?.kind !== 'cutoff') return entry;
-  return encodeNotice({ ...notice, cutoff: { ...notice.cutoff, isRestored: true } });
+  return encodeNotice({ ...notice, cutoff: { ...notice.cutoff, isRestored: true, isBackdated: false } });
 }

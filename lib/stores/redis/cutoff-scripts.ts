@@ -2,8 +2,8 @@
 
 import { CUTOFF_FOR, type Cutoff } from '../../core/record.js';
 import { keptText, keptWords } from '../../core/session.js';
-import type { EndedByCutoff } from '../store.js';
-import { CUTOFF, ORIGIN_LIMIT, type KeptCutoff } from './records.js';
+import type { EndedByCutoff, Tombstone } from '../store.js';
+import { CUTOFF, ORIGIN_LIMIT, TOMBSTONE, type KeptCutoff } from './records.js';
 import {
   flag,
   formatted,
@@ -109,8 +109,8 @@ function endedOf(flat: unknown): EndedByCutoff[] {
   }));
 }
 
-/** A new cutoff is dated by the script, so its `at` is null. One that is written back keeps its own. */
-export interface CutoffToSet extends Omit<Cutoff, 'at' | 'isRestored'> {
+/** A new cutoff is dated by the script, so its `at` is null. One that is written back or backdated has its own. */
+export interface CutoffToSet extends Omit<Cutoff, 'at'> {
   readonly at: number | null;
 }
 
@@ -122,12 +122,40 @@ interface CutoffRequest {
 }
 
 export type CutoffSet =
-  /** There is a later cutoff, or the same. Nothing was done. */
-  | { readonly state: 'standing' }
+  /**
+   * There is a later cutoff, or the same. It ends what a backdated one was to end, which may not have been announced: here it
+   * is, with the tombstone of the session that it excepts, if the backdated one ended that. Nothing else was done.
+   */
+  | { readonly state: 'standing'; readonly cutoff: Cutoff; readonly excepted: EndedException | null }
   /** The standing cutoff was not complete. A batch of its tombstones was written instead. The caller repeats the call. */
   | ({ readonly state: 'again'; readonly cutoff: Cutoff } & CutoffBatch)
   /** It was set, after the cutoff `before`. */
   | ({ readonly state: 'set'; readonly cutoff: Cutoff; readonly before: Cutoff | null } & CutoffBatch);
+
+interface EndedException {
+  readonly tombstone: Tombstone;
+  /** It was live, and this call ended it. */
+  readonly isCounted: boolean;
+}
+
+/** See `withoutException` in core/record.ts. */
+const END_EXCEPTED = `
+local function endExcepted()
+  local isNews, text, isCounted = cutoff.except ~= '' and cutoff.priorCutoffAt < newAt, '', ''
+  if isNews then
+    cutoff.priorCutoffAt, cutoff.isPriorRestored, cutoff.isPriorBackdated = newAt, false, true
+    writeCutoff()
+  end
+  local excepted = cutoff.except ~= '' and found(cutoff.except, redis.call('HGET', sessions, cutoff.except))
+  if excepted and excepted.isTombstone and excepted.at == newAt then text = excepted.text
+  elseif excepted and isNews and not excepted.isTombstone and secondOf(excepted.startedAt) <= secondOf(newAt) then
+    isCounted = decide(excepted) == 'live' and '1' or ''
+    local message = { at = newAt, by = newBy, reason = newReason, origin = newOrigin }
+    text = writeTombstone(endingByCutoff(excepted, message, tombstoneUntil(excepted)))
+  end
+  return { 'standing', formatCutoff(cutoff), text, isCounted }
+end
+`;
 
 /**
  * Sets the user's cutoff: from now on, every session to which it applies is ended. Writes a first batch of tombstones. If
@@ -140,30 +168,34 @@ export const SET_CUTOFF = userScript<CutoffRequest, CutoffSet>({
     newBy: string(({ cutoff }) => keptWords(cutoff).by),
     newReason: string(({ cutoff }) => keptWords(cutoff).reason),
     newOrigin: string(({ cutoff }) => keptText(cutoff.origin, ORIGIN_LIMIT)),
+    isNewRestored: flag(({ cutoff }) => cutoff.isRestored),
+    isNewBackdated: flag(({ cutoff }) => cutoff.isBackdated),
     isRepeated: flag(({ isRepeated }) => isRepeated),
     ...PROGRESS,
   },
-  lua: `${SWEEP}
-if newAt and cutoff and cutoff.at >= newAt then return { 'standing' } end
+  lua: `${SWEEP}${END_EXCEPTED}
+local isStanding = newAt and cutoff and cutoff.at >= newAt
+if isStanding and not isNewBackdated then return { 'standing', formatCutoff(cutoff), '', '' } end
 if cutoff and not cutoff.isComplete then
   ownBeforeAt = isRepeated and cutoff.origin == origin and cutoff.at or 0
   local goesOn, ended, endedBefore = writeTombstoneBatch(cutoff.at == cutoffAt and cursor or '0')
   return { 'again', formatCutoff(cutoff), goesOn, ended, endedBefore }
 end
+if isStanding then return endExcepted() end
 
-local before, priorCutoffAt, isPriorRestored = cutoff, 0, false
+local before, priorCutoffAt, isPriorRestored, isPriorBackdated = cutoff, 0, false, false
 if before and newExcept ~= '' then
   if newExcept == before.except then
-    priorCutoffAt, isPriorRestored = before.priorCutoffAt, before.isPriorRestored
+    priorCutoffAt, isPriorRestored, isPriorBackdated = before.priorCutoffAt, before.isPriorRestored, before.isPriorBackdated
   else
-    priorCutoffAt, isPriorRestored = before.at, before.isRestored
+    priorCutoffAt, isPriorRestored, isPriorBackdated = before.at, before.isRestored, before.isBackdated
   end
 end
 local earliest = math.max(before and before.at or 0, globalCutoff and globalCutoff.at or 0) + 1
 -- If Redis's clock is ahead of the caller's, a cutoff by it would end the next logins.
-cutoff = { at = newAt or math.max(math.min(now, at), earliest), isRestored = newAt ~= nil, isComplete = false,
-  priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, except = newExcept, by = newBy, reason = newReason,
-  origin = newOrigin }
+cutoff = { at = newAt or math.max(math.min(now, at), earliest), isRestored = isNewRestored, isBackdated = isNewBackdated,
+  priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, isPriorBackdated = isPriorBackdated,
+  isComplete = false, except = newExcept, by = newBy, reason = newReason, origin = newOrigin }
 writeCutoff()
 ownBeforeAt = isRepeated and before and before.origin == origin and before.at or 0
 local goesOn, ended, endedBefore = writeTombstoneBatch('0')
@@ -172,12 +204,13 @@ return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBefo
 `,
   /**
    * Reply: state; cutoff; cursor of its tombstones; handle, expiresAt and until of each live session that it ended, and of
-   * each that was ended before. If set: when the cutoff before was set, if by this store object; the cutoff before.
+   * each that was ended before. If set: when the cutoff before was set, if by this store object; the cutoff before. If
+   * standing: cutoff, the tombstone of what it excepts, and whether that counts.
    */
   decode(reply) {
     const [state, text, cursor, ended, endedBefore, ownBeforeAt, before] = listOf(reply);
-    if (state === 'standing') return { state };
     const cutoff = cutoffOf(formatted(CUTOFF, text));
+    if (state === 'standing') return { state, cutoff, excepted: exceptedOf(cutoff.except, cursor, ended) };
     const progress = { cutoffAt: cutoff.at, cursor: stringOf(cursor), ownBeforeAt: Number(ownBeforeAt ?? 0) };
     const batch = decodeBatch(progress, ended, endedBefore);
     if (state === 'again') return { state, cutoff, ...batch };
@@ -185,8 +218,13 @@ return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBefo
   },
 });
 
-function cutoffOf({ at, except, reason, by, origin, isRestored }: KeptCutoff): Cutoff {
-  return { at, except, reason, by, origin, isRestored };
+function exceptedOf(handle: string | null, text: unknown, isCounted: unknown): EndedException | null {
+  if (handle === null || text === '') return null;
+  return { tombstone: { handle, ...formatted(TOMBSTONE, text) }, isCounted: isCounted === '1' };
+}
+
+function cutoffOf({ at, except, reason, by, origin, isRestored, isBackdated }: KeptCutoff): Cutoff {
+  return { at, except, reason, by, origin, isRestored, isBackdated };
 }
 
 /** Writes the next batch of tombstones of a cutoff. Writes nothing if it is complete. */

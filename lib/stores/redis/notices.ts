@@ -17,10 +17,10 @@ export function encodeNotice(notice: Notice): string {
     const { reason, by } = keptWords(ending);
     return JSON.stringify(['e', issuer, subject, handle, cause, reason, by, at, expiresAt, until, origin]);
   }
-  const { at, except, origin, isRestored } = notice.cutoff;
+  const { at, except, origin, isRestored, isBackdated } = notice.cutoff;
   const { reason, by } = keptWords(notice.cutoff);
   const ended = notice.ended.flatMap(({ handle, expiresAt, until }) => [handle, expiresAt, until]);
-  return JSON.stringify(['c', issuer, subject, at, except, reason, by, ended, origin, isRestored]);
+  return JSON.stringify(['c', issuer, subject, at, except, reason, by, ended, origin, isRestored, isBackdated]);
 }
 
 /** Undefined if {@link encodeNotice} does not write such a string. */
@@ -50,13 +50,14 @@ function tombstoneOf(parts: readonly unknown[]): Extract<Notice, { kind: 'ended'
 }
 
 function cutoffOf(parts: readonly unknown[]): Pick<Extract<Notice, { kind: 'cutoff' }>, 'cutoff' | 'ended'> {
-  const [at, except, reason, by, ended, origin, isRestored] = exactly(7, parts);
+  const [at, except, reason, by, ended, origin, isRestored, isBackdated] = exactly(8, parts);
   const cutoff = {
     at: momentOf(at),
     except: orNull(handleOf, except),
     ...wordsOf(reason, by),
     origin: originOf(origin),
     isRestored: isRestored === true,
+    isBackdated: isBackdated === true,
   };
   return { cutoff, ended: endedOf(listOf(ended)) };
 }

@@ -148,6 +148,8 @@ export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   priorCutoffAt: NUMBER,
   isRestored: FLAG,
   isPriorRestored: FLAG,
+  isBackdated: FLAG,
+  isPriorBackdated: FLAG,
   isComplete: FLAG,
   by: STRING_OR_NULL,
   reason: STRING,

@@ -188,9 +188,11 @@ local function endedByStandingCutoff(handle, startedAt, survivedCutoffAt)
   local isExcepted = handle == cutoff.except
   local cutoffAt = isExcepted and cutoff.priorCutoffAt or cutoff.at
   if cutoffAt == 0 then return false end
-  local isRestored = isExcepted and cutoff.isPriorRestored or not isExcepted and cutoff.isRestored
-  if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return true end
-  return secondOf(startedAt) < secondOf(cutoffAt)
+  local isRestored, isBackdated = cutoff.isRestored, cutoff.isBackdated
+  if isExcepted then isRestored, isBackdated = cutoff.isPriorRestored, cutoff.isPriorBackdated end
+  local began, ends = secondOf(startedAt), secondOf(cutoffAt)
+  if survivedCutoffAt and survivedCutoffAt < cutoffAt and not isRestored then return not isBackdated or began <= ends end
+  return began < ends
 end
 
 -- The cutoff that ends a session, or nil; of two the earlier.

@@ -1,6 +1,6 @@
 /** The scripts that list, show, label, end and restore the sessions of one user. Each is atomic. */
 
-import { tokenEndsAt } from '../../core/policy.js';
+import { tokenEndsAt, unseenUntil } from '../../core/policy.js';
 import type { KeptRecord } from '../../core/record.js';
 import { keptLabel, keptText, keptWords } from '../../core/session.js';
 import type { ListCursor, RevokeOutcome, RevokeRequest, Tombstone } from '../store.js';
@@ -127,22 +127,23 @@ export const REVOKE = userScript<RevokeRequest, Revoked>({
     lifetime: numberOrNull(({ token }) => token?.lifetime ?? null),
     tokensEndAt: numberOrNull(({ token }) => (token === undefined ? null : tokenEndsAt(token))),
     endsAt: numberOrNull(({ token }) => token?.sessionEndsAt ?? null),
+    unseenUntil: number(({ evenUnseen, at, policy }) => (evenUnseen === true ? unseenUntil(at, policy) : 0)),
   },
   lua: `${READING}${ENDING}
 local fromToken = hasToken
   and { handle = handle, startedAt = beganAt or at, lifetime = lifetime, tokensEndAt = tokensEndAt, endsAt = endsAt } or nil
 local known = found(handle, keptText)
-if not known and not fromToken then return { 'unknown', '' } end
+if not known and not fromToken and unseenUntil == 0 then return { 'unknown', '' } end
 forgetDue()
 
-local keptUntil = fromToken and tombstoneUntil(fromToken) or 0
+local keptUntil = math.max(unseenUntil, fromToken and tombstoneUntil(fromToken) or 0)
 if known and known.isTombstone then return { 'already', extendTombstone(known, keptUntil) } end
 if known then
   keptUntil = math.max(keptUntil, tombstoneUntil(known))
   local endedBy = cutoffOf(known)
   if endedBy then return { 'already', writeTombstone(endingByCutoff(known, endedBy, keptUntil)) } end
 end
-return { 'ended', writeTombstone(revocationOf(known or fromToken, by, reason, keptUntil)) }
+return { 'ended', writeTombstone(revocationOf(known or fromToken or { handle = handle }, by, reason, keptUntil)) }
 `,
   /** Reply: outcome; the tombstone, if any. */
   decode(reply) {

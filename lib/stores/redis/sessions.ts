@@ -5,6 +5,7 @@ import { sessionRecord, type Cutoff } from '../../core/record.js';
 import type { SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
 import {
+  backdatedTo,
   CannotTellYet,
   compareListed,
   type EndedByCutoff,
@@ -142,7 +143,9 @@ export class RedisSessions {
 
   readonly revokeAll: SessionStore['revokeAll'] = async (user, request) => {
     const { at, policy, except, reason, by } = request;
-    const cutoff = { at: null, except, reason, by, origin: this.#options.origin };
+    const upTo = backdatedTo(request);
+    const { origin } = this.#options;
+    const cutoff = { at: upTo, except, reason, by, origin, isRestored: false, isBackdated: upTo !== null };
     return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), this.#options.runDurably) };
   };
 
@@ -161,7 +164,8 @@ export class RedisSessions {
       await tell(written);
       missing += written.length;
     }
-    if (cutoff !== null) await this.#setCutoff(user, cutoff, call, runFirst);
+    const lost = cutoff === null ? null : { ...cutoff, isRestored: true, isBackdated: false };
+    if (lost !== null) await this.#setCutoff(user, lost, call, runFirst);
     return { missing };
   };
 
@@ -184,14 +188,14 @@ export class RedisSessions {
   ): Promise<number> {
     const keys = this.#keysOf(user);
     const tell = (answer: CutoffSet): Promise<void> =>
-      this.#options.announcer.announce(cutoffNotices(user, answer), run);
+      this.#options.announcer.announce(cutoffNotices(user, answer, call.cutoff), run);
 
     let progress = NO_PROGRESS;
     let count = 0;
     for (;;) {
       const answer = await run(SET_CUTOFF, keys, { ...call, progress }, (late) => inBackground(tell(late)));
-      if (answer.state === 'standing') return count;
       await tell(answer);
+      if (answer.state === 'standing') return count + (answer.excepted?.isCounted === true ? 1 : 0);
       ({ progress } = answer);
       count += answer.ended.length;
       if (answer.state === 'again') continue;
@@ -230,9 +234,16 @@ function endingNotices(user: SessionUser, tombstones: readonly Tombstone[]): Not
   return tombstones.map((tombstone) => ({ kind: 'ended', user, tombstone }));
 }
 
-function cutoffNotices(user: SessionUser, answer: CutoffSet): Notice[] {
-  if (answer.state === 'standing') return [];
+function cutoffNotices(user: SessionUser, answer: CutoffSet, wanted: CutoffToSet): Notice[] {
   const notice = (cutoff: Cutoff, ended: readonly EndedByCutoff[]): Notice => ({ kind: 'cutoff', user, cutoff, ended });
+  if (answer.state === 'standing') {
+    const { at, isBackdated } = wanted;
+    if (at === null || !isBackdated) return [];
+    const { cutoff, excepted } = answer;
+    const ofExcepted = excepted === null ? [] : endingNotices(user, [excepted.tombstone]);
+    const ofMessage = cutoff.except === null ? [] : [notice({ ...wanted, at }, [])];
+    return [...ofExcepted, notice(cutoff, []), ...ofMessage];
+  }
   const { cutoff, ended, endedBefore } = answer;
   if (answer.state === 'again') return [notice(cutoff, [...endedBefore, ...ended])];
   const { before } = answer;

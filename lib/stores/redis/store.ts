@@ -20,6 +20,7 @@ import { KnownGlobalCutoff } from './global-cutoff.js';
 import { ServerCheck } from './server-check.js';
 import { RedisSessions } from './sessions.js';
 import { connector, type OpenConnection } from './target.js';
+import { UsedMessages } from './used-messages.js';
 
 export type { RedisClient } from './connection.js';
 
@@ -67,6 +68,7 @@ interface Parts {
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
   readonly sessions: RedisSessions;
+  readonly messages: UsedMessages;
   readonly servers: ServerCheck;
 }
 
@@ -114,7 +116,8 @@ class RedisStore implements SessionStore {
       patience,
     });
     const sessions = new RedisSessions({ prefix, origin, run, runFirst, runDurably, announcer, globalCutoff });
-    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, servers };
+    const messages = new UsedMessages({ prefix, run: runFirst, runDurably });
+    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, messages, servers };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -132,6 +135,9 @@ class RedisStore implements SessionStore {
   readonly catchUp: SessionStore['catchUp'] = async () => {
     await this.#parts().globalCutoff.ask();
   };
+
+  readonly isMessageUsed: SessionStore['isMessageUsed'] = async (...args) => this.#parts().messages.isUsed(...args);
+  readonly useMessage: SessionStore['useMessage'] = async (...args) => this.#parts().messages.use(...args);
 
   readonly feed: SessionStore['feed'] = (listener) => {
     const { announcer, globalCutoff, settings, servers } = this.#parts();

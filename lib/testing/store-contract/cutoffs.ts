@@ -143,6 +143,100 @@ export function cutoffs(test: DeclareTest): void {
     assert.equal((await live(handle(3), refreshed)).created, true);
   });
 
+  const messageAt = (now: number): number => Math.floor(now / SECOND) * SECOND - MINUTE;
+
+  test('by a message that came late ends what began by then, and nothing later', async (fixture) => {
+    const { store, now, sight, live, ended, listed, revokeAll, cutoffNotices } = fixture;
+    const upTo = messageAt(now);
+    const began = (after: number, at = now) => ({ at, token: { beganAt: upTo + after } });
+    await sight(handle(1), began(-HOUR));
+    await sight(handle(2), began(0));
+    await sight(handle(3), began(SECOND));
+    await sight(handle(4), { at: upTo - 1, token: { beganAt: null } });
+    assert.deepEqual(await revokeAll({ upTo, reason: 'told', by: 'issuer' }), { ended: 3 });
+    assert.deepEqual(await listed(), [handle(3)]);
+    const [notice] = cutoffNotices();
+    assert.ok(notice !== undefined);
+    const words = { reason: 'told', by: 'issuer', origin: store.origin };
+    assert.deepEqual(notice.cutoff, { at: upTo, except: null, ...words, isRestored: false, isBackdated: true });
+    assert.deepEqual(notice.ended.map((one) => one.handle).sort(), [1, 2, 4].map(handle));
+    for (const number of [1, 2, 4]) {
+      const { ending } = await ended(handle(number), began(HOUR));
+      assert.deepEqual([ending.at, ending.reason, ending.origin], [upTo, 'told', store.origin]);
+    }
+    // Never seen before it.
+    await ended(handle(5), began(-HOUR));
+    await live(handle(6), began(0));
+    await live(handle(7), began(SECOND));
+  });
+
+  test('by a message ends nothing more if it comes again', async (fixture) => {
+    const { now, sight, live, listed, revokeAll, cutoffNotices } = fixture;
+    const upTo = messageAt(now);
+    await revokeAll({ upTo });
+    const began = { token: { beganAt: upTo } };
+    await sight(handle(1), began);
+    for (const again of [upTo, upTo - MINUTE]) assert.deepEqual(await revokeAll({ upTo: again }), { ended: 0 });
+    assert.deepEqual(await listed(), [handle(1)]);
+    assert.equal((await live(handle(1), began)).survivedCutoffAt, upTo);
+    assert.equal(cutoffNotices().at(-1)?.cutoff.at, upTo);
+  });
+
+  test('by a message of later than now is set now', async ({ now, sight, ended, live, revokeAll, lastCutoff }) => {
+    await sight(handle(1), { token: { beganAt: now + 2 * SECOND } });
+    assert.deepEqual(await revokeAll({ upTo: now + HOUR }), { ended: 1 });
+    const { at, isBackdated } = lastCutoff();
+    assert.ok(at <= Date.now() && !isBackdated);
+    await ended(handle(1));
+    await live(handle(2), { token: { beganAt: at + SECOND } });
+  });
+
+  test('by a message does not move a later one back, and takes its exception away', async (fixture) => {
+    const { store, now, sight, live, ended, listed, revokeAll, notices, cutoffNotices } = fixture;
+    const upTo = messageAt(now);
+    const old = { token: { beganAt: upTo } };
+    await sight(handle(1), old);
+    await sight(handle(2), old);
+    await revokeAll({ except: handle(1) });
+    await live(handle(1), old);
+    const [standing] = cutoffNotices();
+    // It began after this one.
+    assert.deepEqual(await revokeAll({ upTo: upTo - SECOND }), { ended: 0 });
+    assert.deepEqual(await listed(), [handle(1)]);
+
+    assert.deepEqual(await revokeAll({ upTo, reason: 'told' }), { ended: 1 });
+    assert.deepEqual(await listed(), []);
+    const { ending } = await ended(handle(1), { token: { beganAt: now } });
+    assert.deepEqual([ending.at, ending.reason, ending.origin], [upTo, 'told', store.origin]);
+    assert.ok(notices.some((one) => one.kind === 'ended' && one.tombstone.handle === handle(1)));
+    assert.equal((await ended(handle(3), { token: { beganAt: now - HOUR } })).ending.at, standing?.cutoff.at);
+    assert.deepEqual(await revokeAll({ upTo }), { ended: 0 });
+  });
+
+  test('by a message takes the exception from what was never seen', async ({ now, live, ended, revokeAll }) => {
+    const upTo = messageAt(now);
+    await revokeAll({ except: handle(1) });
+    await revokeAll({ upTo });
+    await ended(handle(1), { token: { beganAt: upTo - SECOND } });
+    await revokeAll({ except: handle(2) });
+    await revokeAll({ upTo });
+    await live(handle(2), { token: { beganAt: now } });
+  });
+
+  test('by a message ends hundreds, and none of hundreds that began later', async (fixture) => {
+    const { now, sight, ended, live, listed, revokeAll, cutoffNotices } = fixture;
+    const upTo = messageAt(now);
+    const policy = { maxSessions: Infinity };
+    const began = (number: number) => ({ policy, token: { beganAt: number % 2 === 0 ? upTo : upTo + SECOND } });
+    const many = Array.from({ length: 600 }, (_, number) => number);
+    await Promise.all(many.map((number) => sight(handle(number), began(number))));
+    assert.deepEqual(await revokeAll({ upTo, policy }), { ended: 300 });
+    assert.equal(cutoffNotices().flatMap((notice) => notice.ended).length, 300);
+    assert.equal((await listed({ policy })).length, 300);
+    for (const number of [0, 298, 598]) await ended(handle(number), began(1));
+    for (const number of [1, 299, 599]) await live(handle(number), began(number));
+  });
+
   test('counts each session once if several run at once', async ({ sight, revokeAll, listed }) => {
     await Promise.all(Array.from({ length: 40 }, (_, number) => sight(handle(number))));
     const answers = await Promise.all([revokeAll(), revokeAll(), revokeAll()]);

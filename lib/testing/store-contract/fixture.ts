@@ -1,6 +1,7 @@
 /** What each test of the contract gets: a new store, its own user, and every call with the usual arguments filled in. */
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 
 import type { SessionPolicy } from '../../core/policy.js';
@@ -167,6 +168,11 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return { handle: handle(number), ending, until };
   }
 
+  /** The id of a message that no other test has. */
+  function messageId(): string {
+    return randomBytes(32).toString('base64url');
+  }
+
   function cutoffNotices(): Extract<Notice, { kind: 'cutoff' }>[] {
     return notices.filter((notice) => notice.kind === 'cutoff');
   }
@@ -218,6 +224,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     listed,
     restore,
     tombstone,
+    messageId,
     endEverywhere,
     close,
   };

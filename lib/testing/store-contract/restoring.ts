@@ -119,7 +119,12 @@ export function restoring(test: DeclareTest): void {
     assert.ok(told?.kind === 'cutoff');
     assert.deepEqual(
       { ...told, ended: told.ended.map((each) => each.handle).sort() },
-      { kind: 'cutoff', user, cutoff: { ...cutoff, isRestored: true }, ended: [2, 3, 5].map(handle) },
+      {
+        kind: 'cutoff',
+        user,
+        cutoff: { ...cutoff, isRestored: true, isBackdated: false },
+        ended: [2, 3, 5].map(handle),
+      },
     );
     assert.deepEqual(others, []);
     assert.deepEqual(await revokeAll(), { ended: 4 });

@@ -33,6 +33,37 @@ export function revocation(test: DeclareTest): void {
     assert.equal(await revoke(handle(1)), 'already');
   });
 
+  test('ends a session that was never seen if it is to be ended even so', async (fixture) => {
+    const { store, now, token, live, revoke, ended, notices } = fixture;
+    const even = { evenUnseen: true };
+    assert.equal(await revoke(handle(1), { ...even, reason: 'left', by: 'issuer' }), 'ended');
+    const ending = {
+      cause: 'revoked',
+      reason: 'left',
+      by: 'issuer',
+      at: now,
+      expiresAt: null,
+      origin: store.origin,
+    } as const;
+    const [told, ...others] = notices;
+    assert.ok(told?.kind === 'ended' && others.length === 0);
+    assert.deepEqual(told.tombstone, { handle: handle(1), ending, until: now + DAY });
+    // A token that is good for longer extends it.
+    assert.deepEqual(await ended(handle(1)), { state: 'ended', ending, until: now + HOUR + 2 * DAY });
+    assert.equal(await revoke(handle(1), even), 'already');
+
+    await live(handle(2), { token: { expiresAt: now + 9 * HOUR } });
+    assert.equal(await revoke(handle(2), even), 'ended');
+    const { ending: ofSeen, until } = await ended(handle(2));
+    assert.deepEqual([ofSeen.expiresAt, until], [now + 9 * HOUR, now + 9 * HOUR + DAY]);
+
+    await revoke(handle(3), { ...even, token: token({ expiresAt: now - HOUR }) });
+    assert.equal((await ended(handle(3), { token: { expiresAt: now - HOUR } })).until, now + DAY);
+    // Told again later, it is kept for longer.
+    await revoke(handle(3), { ...even, at: now + HOUR });
+    assert.equal((await ended(handle(3), { token: { expiresAt: now - HOUR } })).until, now + HOUR + DAY);
+  });
+
   test('ends a session for as long as any token met there is good', async ({
     store,
     now,

@@ -246,7 +246,8 @@ describe('what has ended does not pass', () => {
     const many = 3 * BATCH;
     await fill(many);
     // Only the first batch: the caller dies then.
-    const cutoff = { at: null, except: handle(7), reason: 'all', by: null, origin: 'elsewhere-Aa0_' };
+    const words = { reason: 'all', by: null, origin: 'elsewhere-Aa0_' };
+    const cutoff = { at: null, except: handle(7), ...words, isRestored: false, isBackdated: false };
     const call = { at: now, policy: POLICY, globalCutoff: '', origin: 'elsewhere-Aa0_' };
     const args = SET_CUTOFF.args({ ...call, cutoff, progress: NO_PROGRESS, isRepeated: false });
     const keys = userKeys('ms', user);

@@ -1024,6 +1024,7 @@ describe('a notice in the stream', () => {
         by,
         origin,
         isRestored: fc.boolean(),
+        isBackdated: fc.boolean(),
       }),
       ended: fc.array(fc.record({ handle, expiresAt: moment, until: moment }), { maxLength: 4 }),
     }),
@@ -1091,7 +1092,15 @@ describe('a notice in the stream', () => {
   });
 
   it('is not a cutoff with half an ending', () => {
-    const cutoff = { at: 1, except: null, reason: 'left', by: null, origin: ORIGIN, isRestored: false };
+    const cutoff = {
+      at: 1,
+      except: null,
+      reason: 'left',
+      by: null,
+      origin: ORIGIN,
+      isRestored: false,
+      isBackdated: false,
+    };
     const ended = [{ handle: numberedHandle(), expiresAt: 2, until: 3 }];
     const text = encodeNotice({ kind: 'cutoff', user, cutoff, ended });
     expect(decodeNotice(text)).toEqual({ kind: 'cutoff', user, cutoff, ended });

@@ -71,6 +71,8 @@ const cutoff: fc.Arbitrary<KeptCutoff> = fc.record({
   priorCutoffAt: moment,
   isPriorRestored: fc.boolean(),
   isRestored: fc.boolean(),
+  isBackdated: fc.boolean(),
+  isPriorBackdated: fc.boolean(),
   isComplete: fc.boolean(),
 });
 const globalCutoff: fc.Arbitrary<GlobalCutoff> = fc.record({
