@@ -13,6 +13,7 @@ export interface StoreCall {
     | 'label'
     | 'revoke'
     | 'revokeAll'
+    | 'erase'
     | 'restore'
     | 'endEverywhere'
     | 'catchUp'
@@ -76,6 +77,7 @@ export function measured(store: SessionStore): SessionStore {
     label: (user, handle, label, at, policy) => measure('label', () => store.label(user, handle, label, at, policy)),
     revoke: (user, request) => measure('revoke', () => store.revoke(user, request)),
     revokeAll: (user, request) => measure('revokeAll', () => store.revokeAll(user, request)),
+    erase: (user, request) => measure('erase', () => store.erase(user, request)),
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
     endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),
     catchUp: () => measure('catchUp', () => store.catchUp()),

@@ -8,6 +8,7 @@ export { redisStore } from './stores/redis/store.js';
 export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
+  EraseRequest,
   EndedByCutoff,
   FeedListener,
   ListCursor,

@@ -77,6 +77,24 @@ export interface Cutoff {
    * judged by when it began. Means nothing if it is restored.
    */
   readonly isBackdated: boolean;
+  /**
+   * What was known of the user was erased then, in milliseconds since 1970: endings up to it are kept without what people said
+   * of them, see {@link asErased}. Later cutoffs keep it. 0: nothing was erased.
+   */
+  readonly erasedAt: number;
+}
+
+/** The reason of what `erase` ended, and of earlier endings whose reason was erased. */
+export const ERASED = 'erased';
+
+/** An ending without what people said of it: nobody is named, and the reason of a revocation is {@link ERASED}. */
+export function withoutWords(ending: Ending): Ending {
+  return { ...ending, reason: ending.cause === 'revoked' ? ERASED : ending.reason, by: null };
+}
+
+/** The ending as it is kept of a user of whom everything up to `erasedAt` was erased. */
+export function asErased(ending: Ending, erasedAt: number): Ending {
+  return ending.at <= erasedAt ? withoutWords(ending) : ending;
 }
 
 /** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */
@@ -293,7 +311,8 @@ export function endingCutoff(
 
 /** A user's new cutoff, with what must be kept of the one that it replaces. */
 export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff): StandingCutoff {
-  return { ...cutoff, ...priorOf(earlier, cutoff) };
+  const erasedAt = Math.max(earlier?.erasedAt ?? 0, cutoff.erasedAt);
+  return { ...cutoff, erasedAt, ...priorOf(earlier, cutoff) };
 }
 
 function priorOf(earlier: StandingCutoff | null, { except }: Cutoff): Omit<StandingCutoff, keyof Cutoff> {

@@ -28,6 +28,7 @@ export interface AccountMembers {
   revoke(user: UserReference, handle: string, options?: Ending): Promise<void>;
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   revokeSession(session: SessionReference, options?: Ending): Promise<void>;
+  erase(user: UserReference): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -59,6 +60,7 @@ export function accountMembers(
       checkOptions<Ending>(options, 'revokeSession()', ENDING_OPTIONS);
       await endings.endSession(sessionReferred(session, names), endedBy(options.reason, options.by));
     },
+    erase: async (user) => account.erase(userReferred(user, names)),
     endEverywhere: async (options = {}) => {
       checkOptions<EndEverywhereOptions>(options, 'endEverywhere()', ENDING_OPTIONS);
       await account.endEverywhere(options);

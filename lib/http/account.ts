@@ -90,6 +90,8 @@ export interface Account {
   /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
   refuseRevocationIfFull(): void;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  /** Ends every session of the user and deletes what is stored of the person. Safe to repeat. */
+  erase(user: SessionUser): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -98,7 +100,7 @@ const MAX_LIMIT = 200;
 
 type Sessions = Pick<
   Ledger,
-  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'endEverywhere'
+  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'erase' | 'endEverywhere'
 >;
 
 export function createAccount(ledger: Sessions, handles: Handles): Account {
@@ -143,6 +145,11 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
       const kept =
         except === undefined ? null : await exceptionOf(handles.meant(except), (handle) => ledger.get(user, handle));
       const { ended } = await ledger.revokeAll(user, { except: kept, ...endedBy(reason, by) });
+      return { ended };
+    },
+
+    async erase(user) {
+      const { ended } = await ledger.erase(user);
       return { ended };
     },
 

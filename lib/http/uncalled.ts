@@ -21,6 +21,7 @@ const USAGES = {
   revoke: 'await sessions.revoke(user, handle)',
   revokeAll: 'await sessions.revokeAll(user)',
   revokeSession: 'await sessions.revokeSession({ subject, sessionId })',
+  erase: 'await sessions.erase(user)',
   endEverywhere: 'await sessions.endEverywhere()',
   health: 'res.json(sessions.health())',
   close: 'await sessions.close()',

@@ -1,6 +1,6 @@
 /** The endings that this process knows. It refuses these sessions until the tombstone's end, whatever the store says. Bounded. */
 
-import type { Cutoff } from '../core/record.js';
+import { asErased, withoutWords, type Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import type { Tombstone } from '../stores/store.js';
 import type { Backlog } from './backlog.js';
@@ -40,7 +40,7 @@ const FORGOTTEN_AT_ONCE = 1000;
 /** The endings of one user, as they are written back to the store. */
 export interface KnownOfUser {
   readonly user: SessionUser;
-  readonly tombstones: Tombstone[];
+  tombstones: Tombstone[];
   cutoff: Cutoff | null;
 }
 
@@ -137,7 +137,7 @@ export class EndedSessions {
       return true;
     }
     if (held.cutoff.at >= cutoff.at) return false;
-    held.cutoff = cutoff;
+    held.cutoff = { ...cutoff, erasedAt: Math.max(cutoff.erasedAt, held.cutoff.erasedAt) };
     held.until = until;
     return true;
   }
@@ -170,7 +170,23 @@ export class EndedSessions {
     await backlog.work(this.#cutoffs.values(), ({ user, cutoff, until }) => {
       if (now < until) of(user).cutoff = cutoff;
     });
+    // What was erased is not written back, however late this process heard of it.
+    for (const known of users.values()) {
+      const erasedAt = known.cutoff?.erasedAt ?? 0;
+      if (erasedAt === 0) continue;
+      known.tombstones = known.tombstones.map((each) => ({ ...each, ending: asErased(each.ending, erasedAt) }));
+    }
     return [...users.values()];
+  }
+
+  /** Forgets what people said of the endings of a user. */
+  async eraseWords(userKey: string, backlog: Pick<Backlog, 'work'>): Promise<void> {
+    await backlog.work(this.#endings.values(), (held) => {
+      const { known } = held;
+      if (known.user.key !== userKey) return;
+      held.known = { ...known, tombstone: { ...known.tombstone, ending: withoutWords(known.tombstone.ending) } };
+      this.#bytes += sizeOf(held.known) - sizeOf(known);
+    });
   }
 
   /** Above the limit, those that expire last are kept. A hundredth is dropped at a time, so that there is not an event for each. */

@@ -124,6 +124,13 @@ export class Ledger {
     return this.#end(user, (policy) => store.revokeAll(user, { ...request, at, policy }));
   }
 
+  /** Ends every session of the user and deletes what is stored of the person. Resolves and rejects as {@link revokeAll} does. */
+  async erase(user: SessionUser): Promise<{ readonly ended: number }> {
+    const { store, clock } = this.#options;
+    const at = clock.now();
+    return this.#end(user, (policy) => store.erase(user, { at, policy }));
+  }
+
   /** Resolves once it is acknowledged. It is in force in this process by then. */
   async endEverywhere(request: { readonly reason: string; readonly by: string | null }): Promise<void> {
     const { store, clock } = this.#options;

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { checkOptions } from '../core/check.js';
 import type { SessionPolicy } from '../core/policy.js';
-import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
+import { ERASED, sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
 import { UsedMessages } from './memory-messages.js';
 import { UserSessions, type Call } from './memory-sessions.js';
@@ -86,7 +86,14 @@ class MemoryStore implements SessionStore {
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
     const upTo = backdatedTo(request);
-    const words = { except, ...keptWords(request), origin: this.origin, isRestored: false, isBackdated: upTo !== null };
+    const words = {
+      except,
+      ...keptWords(request),
+      origin: this.origin,
+      isRestored: false,
+      isBackdated: upTo !== null,
+      erasedAt: sessions.cutoff?.erasedAt ?? 0,
+    };
     let exceptedToo = 0;
     const ended = await this.#cutOff(user, sessions, call, () => {
       const standing = sessions.cutoff;
@@ -100,6 +107,24 @@ class MemoryStore implements SessionStore {
       return null;
     });
     return { ended: ended + exceptedToo };
+  };
+
+  readonly erase: SessionStore['erase'] = async (user, { at, policy }) => {
+    const call = this.#call(at, policy);
+    const sessions = this.#sessionsOf(user, call);
+    const words = {
+      except: null,
+      reason: ERASED,
+      by: null,
+      origin: this.origin,
+      isRestored: false,
+      isBackdated: false,
+    };
+    const ended = await this.#cutOff(user, sessions, call, () => {
+      const cutoffAt = laterThan(at, sessions.cutoff, this.#globalCutoff);
+      return { ...words, at: cutoffAt, erasedAt: cutoffAt };
+    });
+    return { ended };
   };
 
   readonly restore: SessionStore['restore'] = async (user, request) => {

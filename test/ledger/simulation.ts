@@ -398,6 +398,7 @@ export class Process {
       label: (...about) => send('label', about, ({ store }) => store.label(...about)),
       revoke: (user, request) => send('revoke', [user, request], ({ store }) => store.revoke(user, request)),
       revokeAll: (user, request) => send('revokeAll', [user, request], (to) => to.revokeAll(user, request)),
+      erase: (user, request) => send('erase', [user, request], ({ store }) => store.erase(user, request)),
       restore: (user, known) => send('restore', [user, known], ({ store }) => store.restore(user, known)),
       endEverywhere: async (request) => {
         const { cutoff } = globalCutoff;

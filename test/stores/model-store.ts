@@ -70,6 +70,7 @@ interface User {
   readonly tombstones: Map<string, Tombstone>;
   readonly cutoffs: Cutoff[];
   readonly clients: Map<string, number>;
+  erasedAt: number;
 }
 
 interface Now {
@@ -116,6 +117,12 @@ function endsAll(cutoff: GlobalCutoff | null, startedAt: number, { clockToleranc
   return cutoff !== null && startedAt <= cutoff.at + clockTolerance;
 }
 
+function withoutWords(tombstone: Tombstone): Tombstone {
+  const { ending } = tombstone;
+  const reason = ending.cause === 'revoked' ? 'erased' : ending.reason;
+  return { ...tombstone, ending: { ...ending, reason, by: null } };
+}
+
 export function modelStore(): SessionStore {
   const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, User>();
@@ -130,6 +137,7 @@ export function modelStore(): SessionStore {
       tombstones: new Map(),
       cutoffs: [],
       clients: new Map(),
+      erasedAt: 0,
     };
     users.set(key, user);
     const past = Math.min(at, Date.now());
@@ -374,6 +382,7 @@ export function modelStore(): SessionStore {
       origin,
       isRestored: false,
       isBackdated: true,
+      erasedAt: user.erasedAt,
     };
     const last = user.cutoffs.at(-1);
     if (last === undefined || last.at < upTo) {
@@ -438,8 +447,22 @@ export function modelStore(): SessionStore {
       if (upTo !== undefined && upTo < at) return endUpTo(of, user, upTo, { reason, by }, { at, policy });
       const last = Math.max(user.cutoffs.at(-1)?.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
       const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
-      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, isRestored: false, isBackdated: false };
+      const flags = { isRestored: false, isBackdated: false, erasedAt: user.erasedAt };
+      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, ...flags };
       const ended = setCutoff(user, cutoff, { at, policy });
+      tell({ kind: 'cutoff', user: of, cutoff, ended });
+      return { ended: ended.length };
+    },
+    async erase(of, { at, policy }) {
+      const user = userOf(of, { at, policy });
+      const last = Math.max(user.cutoffs.at(-1)?.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
+      const erasedAt = Math.max(at, last + 1);
+      const flags = { isRestored: false, isBackdated: false, erasedAt };
+      const cutoff = { at: erasedAt, except: null, reason: 'erased', by: null, origin, ...flags };
+      user.erasedAt = erasedAt;
+      user.clients.clear();
+      const ended = setCutoff(user, cutoff, { at, policy });
+      for (const tombstone of user.tombstones.values()) bury(user, withoutWords(tombstone));
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
     },
@@ -453,7 +476,7 @@ export function modelStore(): SessionStore {
         else if (known.until >= Math.min(at, Date.now())) {
           missing += 1;
           const until = session === undefined ? 0 : tombstoneUntil(timesOf(session), policy);
-          const tombstone = extend(user, known, until);
+          const tombstone = extend(user, known.ending.at <= user.erasedAt ? withoutWords(known) : known, until);
           if (isUnseen !== true) tell({ kind: 'ended', user: of, tombstone });
         }
       }

@@ -41,6 +41,7 @@ type Operation =
   | { readonly kind: 'revoke'; readonly of: number; readonly token: TokenTimes | null; readonly evenUnseen: boolean }
   | { readonly kind: 'end up to'; readonly upTo: number }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
+  | { readonly kind: 'erase' }
   | { readonly kind: 'endEverywhere' }
   | { readonly kind: 'label'; readonly of: number; readonly label: string | null }
   | { readonly kind: 'get'; readonly of: number }
@@ -121,6 +122,7 @@ function operation(now: number): fc.Arbitrary<Operation> {
     ],
     [4, fc.record({ kind: fc.constant('end up to' as const), upTo: fc.constantFrom(...messageTimes(now)) })],
     [4, fc.record({ kind: fc.constant('revokeAll' as const), except: fc.option(session, { nil: null }) })],
+    [2, fc.record({ kind: fc.constant('erase' as const) })],
     [1, fc.record({ kind: fc.constant('endEverywhere' as const) })],
     [4, fc.record({ kind: fc.constant('label' as const), of: session, label: fc.constantFrom(null, 'a', 'b') })],
     [4, fc.record({ kind: fc.constant('get' as const), of: session })],
@@ -199,6 +201,8 @@ async function act(
       const message = { except: null, reason: 'told', by: 'issuer', upTo: operation.upTo };
       return store.revokeAll(user, { ...message, at: cutoffAt, policy: rules });
     }
+    case 'erase':
+      return store.erase(user, { at: cutoffAt, policy: rules });
     case 'endEverywhere':
       return store.endEverywhere({ reason: 'incident', by: 'operator', at: cutoffAt });
     case 'label':
@@ -218,7 +222,7 @@ async function act(
     }
     case 'restore cutoff': {
       const words = { reason: 'known', by: 'somebody', origin: ELSEWHERE };
-      const cutoff = { at: operation.at, except: exception(operation.except), ...words };
+      const cutoff = { at: operation.at, except: exception(operation.except), ...words, erasedAt: 0 };
       return store.restore(user, { tombstones: [], cutoff, at, policy: rules });
     }
   }

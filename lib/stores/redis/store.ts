@@ -126,6 +126,7 @@ class RedisStore implements SessionStore {
   readonly label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
   readonly revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
   readonly revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
+  readonly erase: SessionStore['erase'] = async (...args) => this.#parts().sessions.erase(...args);
   readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {

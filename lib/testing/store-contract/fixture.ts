@@ -131,6 +131,10 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return store.revokeAll(user, { ...usual, ...more, policy: policyOf(more) });
   }
 
+  function erase(more: Judging = {}): ReturnType<SessionStore['erase']> {
+    return store.erase(user, { at: more.at ?? now, policy: policyOf(more) });
+  }
+
   function get(of: string, more: Judging = {}): Promise<SessionRecord | null> {
     return store.get(user, of, more.at ?? now, policyOf(more));
   }
@@ -218,6 +222,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     ended,
     revoke,
     revokeAll,
+    erase,
     get,
     label,
     page,
