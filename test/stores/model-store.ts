@@ -123,6 +123,10 @@ function withoutWords(tombstone: Tombstone): Tombstone {
   return { ...tombstone, ending: { ...ending, reason, by: null } };
 }
 
+function asKept({ erasedAt }: User, tombstone: Tombstone): Tombstone {
+  return tombstone.ending.at <= erasedAt ? withoutWords(tombstone) : tombstone;
+}
+
 export function modelStore(): SessionStore {
   const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, User>();
@@ -476,15 +480,18 @@ export function modelStore(): SessionStore {
         else if (known.until >= Math.min(at, Date.now())) {
           missing += 1;
           const until = session === undefined ? 0 : tombstoneUntil(timesOf(session), policy);
-          const tombstone = extend(user, known.ending.at <= user.erasedAt ? withoutWords(known) : known, until);
+          const tombstone = extend(user, asKept(user, known), until);
           if (isUnseen !== true) tell({ kind: 'ended', user: of, tombstone });
         }
       }
       const last = user.cutoffs.at(-1)?.at ?? 0;
       if (cutoff !== null && cutoff.at > last) {
-        const restored = { ...cutoff, isRestored: true, isBackdated: false };
+        if (cutoff.erasedAt > user.erasedAt) user.clients.clear();
+        user.erasedAt = Math.max(user.erasedAt, cutoff.erasedAt);
+        const restored = { ...cutoff, isRestored: true, isBackdated: false, erasedAt: user.erasedAt };
         tell({ kind: 'cutoff', user: of, cutoff: restored, ended: setCutoff(user, restored, { at, policy }) });
       }
+      for (const tombstone of [...user.tombstones.values()]) bury(user, asKept(user, tombstone));
       return { missing };
     },
     async endEverywhere({ reason, by, at }) {

@@ -8,8 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 
 import { tokenEndsAt, type SessionPolicy } from '../../lib/core/policy.js';
-import { ALWAYS, type GlobalCutoff, type KnownUse } from '../../lib/core/record.js';
-import { sessionUser, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
+import { ALWAYS, ERASED, type GlobalCutoff, type KnownUse } from '../../lib/core/record.js';
+import { sessionUser, type Ending, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { INDEX_FROM } from '../../lib/stores/redis/session-prelude.js';
 import { redisStore } from '../../lib/stores/redis/store.js';
@@ -296,6 +296,7 @@ class Actor {
   /** The moments of this store's cutoffs by their number, and its own origin by a name. */
   #comparable(value: unknown): unknown {
     const named = (key: string, part: unknown): unknown => {
+      if (key === 'erasedAt') return part === 0 ? 'never' : 'once';
       if (key === 'origin') return part === this.store.origin ? 'its own' : part;
       if (key !== 'at' && key !== 'survivedCutoffAt') return part;
       const index = this.#cutoffs.findIndex((at) => at === part);
@@ -463,18 +464,21 @@ async function expectNoneBack(
   const [one, other] = stores;
   const origins = [one.origin, other.origin, ELSEWHERE];
   const ended = new Set<string>();
-  const endings = new Map<string, unknown>();
+  const endings = new Map<string, Ending>();
   const isLost = rounds.flat().some((one) => one.kind === 'sight' && one.knownUse === 'in use');
 
   function learn(of: string, answer: SightAnswer, wasEnded: boolean): void {
     if (wasEnded) expect([of, answer.state]).toEqual([of, 'ended']);
     if (answer.state !== 'ended') return;
     const { ending } = answer;
+    const { reason, by } = ending;
     // Without an origin it is not remembered: its token is refused for what it is.
     if (ending.origin === null) return;
     ended.add(of);
     expect(origins).toContain(ending.origin);
-    expect(endings.get(of) ?? ending).toEqual(ending);
+    const known = endings.get(of) ?? ending;
+    // What is erased says as before when it was ended, and by which store object.
+    expect(reason === ERASED ? { ...known, reason, by } : known).toEqual(ending);
     endings.set(of, ending);
   }
 

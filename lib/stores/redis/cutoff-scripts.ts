@@ -210,8 +210,8 @@ cutoff = { at = newAt or math.max(math.min(now, at), earliest), isRestored = isN
   priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, isPriorBackdated = isPriorBackdated,
   isComplete = false, except = newExcept, by = newBy, reason = newReason, origin = newOrigin, erasedAt = newErasedAt }
 local erasedBefore = before and before.erasedAt or 0
--- Endings are dated by the clocks of their callers.
-if isErasing then cutoff.erasedAt = math.max(cutoff.at, at, now) end
+-- Endings are dated by the clocks of their callers, which may be ahead.
+if isErasing then cutoff.erasedAt = math.max(cutoff.at, at) end
 cutoff.erasedAt = math.max(cutoff.erasedAt, erasedBefore)
 writeCutoff()
 -- At this moment, every session on record is ended. When an erasure is written back, some have begun since.
