@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 /** Transpiled only: `npm run typecheck` checks the types. CommonJS, as in the suites of those who use the package. */
 const tsconfig = { module: 'commonjs', target: 'es2023', esModuleInterop: true, isolatedModules: true };
 
@@ -12,5 +14,6 @@ export default {
   testSequencer: '<rootDir>/test/support/longest-first.cjs',
   // A hang ends here; a busy machine must not.
   testTimeout: 300_000,
-  maxWorkers: '100%',
+  // The longest tests wait for servers more than they compute.
+  maxWorkers: Math.ceil(1.5 * availableParallelism()),
 };

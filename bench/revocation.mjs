@@ -1,5 +1,6 @@
 // How long other processes still accept an ended session: several app processes on one Redis, measured from the
-// acknowledgement in one to the last accepted request in each, idle and under load. Also the store commands per request.
+// acknowledgement in one to the last accepted request in each, idle and under load. The same for stale tokens (`expireTokens`).
+// Also the store commands per request.
 // Run it by `npm run bench:revocation`.
 
 import { fork } from 'node:child_process';
@@ -54,17 +55,23 @@ function startApp(url) {
   };
 }
 
-/** For each revocation and each process: milliseconds from the acknowledgement to the last accepted request. */
-async function measureRevocations(apps, label) {
+/** How one process ends the session of a person, or makes the token stale; resolves to when that was acknowledged. */
+const WAYS = {
+  revoke: (app, person, handle) => app.call('revoke', person, handle),
+  expireTokens: (app, person) => app.call('expireTokens', person),
+};
+
+/** For each ending and each process: milliseconds from the acknowledgement to the last accepted request. */
+async function measure(apps, way, label) {
   const delays = [];
   for (let done = 0; done < REVOCATIONS; done += AT_ONCE) {
-    const people = Array.from({ length: AT_ONCE }, (_, index) => `${label}-${done + index}`);
+    const people = Array.from({ length: AT_ONCE }, (_, index) => `${way}-${label}-${done + index}`);
     const tokens = people.map(tokenOf);
     const handles = await Promise.all(tokens.map((token) => apps[0].call('watch', token)));
     await Promise.all(apps.map((app) => Promise.all(tokens.map((token) => app.call('ask', token)))));
     const pressed = apps.map((app) => app.call('press', tokens));
     const acknowledged = await Promise.all(
-      handles.map((handle, index) => apps[index % apps.length].call('revoke', people[index], handle)),
+      handles.map((handle, index) => WAYS[way](apps[index % apps.length], people[index], handle)),
     );
     await Promise.all(pressed);
     for (const [index, token] of tokens.entries()) {
@@ -96,11 +103,16 @@ await Promise.all(apps.map(({ ready }) => ready));
 console.log(`${machine()}; ${PROCESSES} processes, ${REVOCATIONS} revocations, bound ${BOUND} ms\n`);
 console.log('Acknowledgement to last accepted request, in milliseconds:\n');
 console.log('| processes | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
-console.log(row('otherwise idle', await measureRevocations(apps, 'idle')));
+for (const way of Object.keys(WAYS)) {
+  console.log(row(`\`${way}\`, otherwise idle`, await measure(apps, way, 'idle')));
+}
 
 const warm = Array.from({ length: WARM }, (_, index) => tokenOf(`warm-${index}`));
 await Promise.all(apps.map((app) => app.call('load', warm, IN_FLIGHT)));
-console.log(row(`with ${IN_FLIGHT} further requests at all times in each`, await measureRevocations(apps, 'loaded')));
+for (const way of Object.keys(WAYS)) {
+  const label = `\`${way}\`, with ${IN_FLIGHT} further requests at all times in each`;
+  console.log(row(label, await measure(apps, way, 'loaded')));
+}
 
 const [commandsBefore, servedBefore] = [await commandsOf(redis), await served()];
 await new Promise((resolve) => setTimeout(resolve, LOAD_SECONDS * 1000));

@@ -12,8 +12,10 @@ export interface StoreCall {
     | 'get'
     | 'label'
     | 'revoke'
+    | 'endIndexed'
     | 'revokeAll'
     | 'erase'
+    | 'expireTokens'
     | 'restore'
     | 'endEverywhere'
     | 'catchUp'
@@ -37,6 +39,7 @@ const EVENT_CHANNELS: Readonly<Record<SessionEventName, Channel>> = {
   keysUp: channel('managed-sessions:keys-up'),
   keySkipped: channel('managed-sessions:key-skipped'),
   sessionUnnamed: channel('managed-sessions:session-unnamed'),
+  securityEvent: channel('managed-sessions:security-event'),
   tombstonesDropped: channel('managed-sessions:tombstones-dropped'),
 };
 
@@ -76,8 +79,10 @@ export function measured(store: SessionStore): SessionStore {
     get: (user, handle, at, policy) => measure('get', () => store.get(user, handle, at, policy)),
     label: (user, handle, label, at, policy) => measure('label', () => store.label(user, handle, label, at, policy)),
     revoke: (user, request) => measure('revoke', () => store.revoke(user, request)),
+    endIndexed: (id, request) => measure('endIndexed', () => store.endIndexed(id, request)),
     revokeAll: (user, request) => measure('revokeAll', () => store.revokeAll(user, request)),
     erase: (user, request) => measure('erase', () => store.erase(user, request)),
+    expireTokens: (user, request) => measure('expireTokens', () => store.expireTokens(user, request)),
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
     endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),
     catchUp: () => measure('catchUp', () => store.catchUp()),

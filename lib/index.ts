@@ -9,8 +9,11 @@ export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
   EraseRequest,
+  EndIndexedRequest,
   EndedByCutoff,
+  ExpireTokensRequest,
   FeedListener,
+  IndexEntry,
   ListCursor,
   ListRequest,
   Notice,
@@ -46,6 +49,7 @@ export type { Health, HealthReport, PartHealth } from './core/health.js';
 export type {
   EventUser,
   KeySkipped,
+  SecurityEvent,
   SessionEnded,
   SessionEventListener,
   SessionEventName,
@@ -59,9 +63,11 @@ export type {
 export type { SessionPolicy } from './core/policy.js';
 export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
+export type { StaleTokens } from './core/stale.js';
 
 export type {
   EndEverywhereOptions,
+  ExpireTokensOptions,
   ListOptions,
   Locate,
   RevokeAllOptions,
@@ -70,6 +76,8 @@ export type {
   SessionView,
 } from './http/account.js';
 export type { UserResult } from './http/user-result.js';
+export type { BackchannelLogoutOptions } from './http/doors/backchannel-logout.js';
+export type { SecurityEventsOptions } from './http/doors/security-events.js';
 export type { HandoffOptions, HandoffState } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
 export type { AuthenticateOptions, Login, RequestJudged } from './http/authenticate.js';

@@ -8,6 +8,7 @@ import { wordsOf } from './core/hooks.js';
 import {
   createAccount,
   type EndEverywhereOptions,
+  type ExpireTokensOptions,
   type ListOptions,
   type RevokeAllOptions,
   type RevokeOptions,
@@ -23,6 +24,9 @@ import { createDoorEndings, type DoorEndings } from './http/doors/endings.js';
 import { createForgeryCheck } from './http/forgery.js';
 import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
+import { createBackchannelLogout, type BackchannelLogoutOptions } from './http/doors/backchannel-logout.js';
+import { createDoorParts } from './http/doors/door-parts.js';
+import { createSecurityEvents, type SecurityEventsOptions } from './http/doors/security-events.js';
 import { createIntrospection, type IntrospectionOptions } from './http/introspection.js';
 import { createLogout, type LogoutOptions } from './http/logout.js';
 import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
@@ -86,6 +90,24 @@ export interface ManagedSessions<User = LoginUser> {
    * says whether they may. It does not count as use of the session. Throws a `TypeError` if an option is invalid.
    */
   introspection(options: IntrospectionOptions): Handler;
+  /**
+   * OpenID Connect Back-Channel Logout 1.0: every configured issuer can end sessions by POSTing a logout token, a form with
+   * `logout_token`. With `sid`, that session ends; with `sub` alone, all sessions of the user that began up to the token's
+   * `iat`. Also for sessions that were never seen here. A token with `sid` alone needs the option `sessionIndex`. Answers 200 once
+   * the ending is acknowledged; 400 with `{ error, error_description }` for a token that is refused, older than two minutes or
+   * used before; 503 while the store or the keys cannot be reached: then the issuer may repeat it. No login is needed. Throws a
+   * `TypeError` if an option is invalid.
+   */
+  backchannelLogout(options: BackchannelLogoutOptions): Handler;
+  /**
+   * Takes security event tokens (RFC 8417) that a transmitter pushes (RFC 8935), at most a day old. CAEP `session-revoked` ends the
+   * session, or all sessions of the user; `credential-change` (but not `create`) and RISC `account-disabled` end all sessions of
+   * the user; `token-claims-change` does what `expireTokens()` does. Only sessions that began, and tokens that were issued, up to the
+   * event's own time. Answers 202, also for what is not known and for a token that was accepted before; 400 with
+   * `{ err, description }`; 503 while the store or the keys cannot be reached. The event `securityEvent` tells of each. No login
+   * is needed. Throws a `TypeError` if an option is invalid.
+   */
+  securityEvents(options: SecurityEventsOptions): Handler;
 
   /** The same check outside of a request. Rejects with `LoginError`, or with `TypeError` if an argument is invalid. */
   verify(token: string, sighting?: SightingHint): Promise<Login<User>>;
@@ -110,6 +132,13 @@ export interface ManagedSessions<User = LoginUser> {
   revoke(user: UserReference, handle: string, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
   /** Ends every session of a user that began before now, also those never seen here, except one. */
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  /**
+   * Makes every token of a user that was issued up to now stale: it is refused with 401 `token_stale`, but its session, its
+   * label and its open connections stay, and the next refreshed token passes. For when a role is taken away. Tokens count
+   * whole seconds: one that is issued in the same second is refused too, and so is one without `iat`, for `tombstoneFor`.
+   * Resolves and rejects as `revokeAll` does.
+   */
+  expireTokens(user: UserReference, options?: ExpireTokensOptions): Promise<void>;
   /**
    * Ends a session by the provider's own id, as a webhook names it: `{ issuer?, subject?, sessionId }`. Also one that was never
    * seen here: its tokens are refused from then on, for `tombstoneFor` (30 days) from now, and for as long after each token
@@ -174,6 +203,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
     close: async () => {
       isClosed = true;
       tenants?.close();
+      parts.closeTransmitters();
       for (const { keys } of issuers) keys.close();
       await ledger.close();
     },
@@ -198,6 +228,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     clock,
     lifetime,
     maxTokenLength: settings.maxTokenLength,
+    sessionIndex: settings.sessionIndex,
     onUnnamed: reportUnnamedOnce((event) => {
       warnUnnamed(event);
       emit('sessionUnnamed', event);
@@ -237,7 +268,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles);
-  const endings: DoorEndings = createDoorEndings(ledger);
+  const endings: DoorEndings = createDoorEndings(ledger, settings.sessionIndex);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = {
     handles,
@@ -252,7 +283,27 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     endings,
     loginUrlFor,
   };
-  return { ...http, isSecure, whenStoreDown, maxTokenLength, issuers, tenants, verifier, ledger, clock, emit };
+  const doors = createDoorParts({
+    issuers,
+    tenants,
+    clock,
+    maxTokenLength: settings.maxTokenLength,
+    onKeyEvent: (issuer, event) => report(emit, issuer, event),
+  });
+  return {
+    ...http,
+    ...doors,
+    sessionIndex: settings.sessionIndex,
+    isSecure,
+    whenStoreDown,
+    maxTokenLength,
+    issuers,
+    tenants,
+    verifier,
+    ledger,
+    clock,
+    emit,
+  };
 }
 
 function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
@@ -291,7 +342,8 @@ function cookieNameOf({ cookies, hasFunction }: TokenSource, written: string | u
   );
 }
 
-type HandlerName = 'required' | 'optional' | 'router' | 'logout' | 'handoff' | 'introspection';
+type HandlerName =
+  'required' | 'optional' | 'router' | 'logout' | 'handoff' | 'introspection' | 'backchannelLogout' | 'securityEvents';
 
 function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pick<Members<User>, HandlerName> {
   const { authenticator } = parts;
@@ -303,6 +355,8 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
     logout: (options) => createLogout(parts, options),
     handoff: (options) => createHandoff(parts, options),
     introspection: (options) => createIntrospection(parts, options),
+    backchannelLogout: (options) => createBackchannelLogout(parts, options),
+    securityEvents: (options) => createSecurityEvents(parts, options),
   };
 }
 

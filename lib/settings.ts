@@ -51,6 +51,7 @@ export interface Settings {
   readonly loginUrlFor: LoginUrlFor | undefined;
   readonly handles: Handles;
   readonly clientHints: boolean;
+  readonly sessionIndex: boolean;
   readonly cookie: CookieOptions;
   readonly origins: Origins;
   readonly maxTokenLength: number;
@@ -89,6 +90,7 @@ const OPTIONS: OptionKinds<ManagedSessionsOptions> = {
   loginUrl: anything,
   handleSecret: neverUndefined(anything, 'leave it out if handles are not to be encrypted'),
   clientHints: aBoolean,
+  sessionIndex: aBoolean,
   clock: aClock,
 };
 
@@ -139,6 +141,7 @@ export function checkedSettings<User>(options: ManagedSessionsOptions<User>): Se
     loginUrlFor: createLoginUrl(options.loginUrl),
     handles: handlesFrom(options.handleSecret),
     clientHints: options.clientHints ?? false,
+    sessionIndex: options.sessionIndex ?? false,
     cookie: checkCookieOptions(options.cookie),
     origins: checkOrigins(options.origins),
     maxTokenLength: options.maxTokenLength ?? MAX_TOKEN_LENGTH,

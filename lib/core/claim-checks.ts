@@ -265,6 +265,7 @@ function tokenTimes(claims: Claims, rules: ClaimRules, now: number): TokenTimes 
     expiresAt,
     lifetime,
     sessionEndsAt: momentOf(claims, 'session_expiry'),
+    issuedAt: momentOf(claims, 'iat'),
   };
 }
 

@@ -27,6 +27,7 @@ const KINDS = {
   proof_required: invalidToken('A proof of possession is required'),
   token_expired: invalidToken('The token expired'),
   token_not_yet_valid: invalidToken('The token is not valid yet'),
+  token_stale: invalidToken('The token is stale'),
   user_refused: invalidToken('The user is refused'),
 
   session_revoked: invalidToken('The session was ended'),
@@ -63,7 +64,10 @@ export interface LoginErrorDetails {
   readonly acr?: readonly string[];
   /** For `Retry-After`, in seconds, at least 1. Default 1. Used only by the 503 codes. */
   readonly retryAfter?: number;
-  /** Why the session ended, for `session_revoked`: `session_limit`, `signed_out`, ... or an administrator's own reason. */
+  /**
+   * Why the session ended, for `session_revoked`: `session_limit`, `signed_out`, ... or an administrator's own reason. For
+   * `token_stale`, the reason given to `expireTokens`.
+   */
   readonly reason?: string;
   readonly cause?: unknown;
 }

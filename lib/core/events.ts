@@ -78,6 +78,16 @@ export interface SessionUnnamed {
   readonly claims: readonly string[];
 }
 
+/** An event of a security event token that was accepted: see `securityEvents()`. */
+export interface SecurityEvent {
+  /** Who sent it: the `iss` of the token. */
+  readonly issuer: string;
+  /** A URI, cut after 300 characters. */
+  readonly type: string;
+  /** False if the event, or its subject, is not known: then nothing was ended. */
+  readonly handled: boolean;
+}
+
 /** Something about the store makes revocations less safe than promised. Nothing is refused because of it. */
 export type StoreUnsafe =
   | {
@@ -114,6 +124,8 @@ export interface SessionEvents {
   keySkipped: KeySkipped;
   /** Once for each issuer. Not if its option `session` is `'jti'`. */
   sessionUnnamed: SessionUnnamed;
+  /** Once for each event of a token, in the process that received it. */
+  securityEvent: SecurityEvent;
   /** This process knows more ended sessions than it can remember: the store alone remembers those that expire soonest. */
   tombstonesDropped: { readonly count: number };
 }
@@ -171,6 +183,7 @@ const EVENT_NAMES: Readonly<Record<SessionEventName, true>> = {
   keysUp: true,
   keySkipped: true,
   sessionUnnamed: true,
+  securityEvent: true,
   tombstonesDropped: true,
 };
 

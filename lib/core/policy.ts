@@ -86,6 +86,14 @@ export function unseenUntil(at: number, policy: SessionPolicy): number {
 }
 
 /**
+ * Until when a session is kept in the index by its id: as long as its tombstone would be, and a day more, so that a session
+ * whose tokens are refreshed costs one write a day.
+ */
+export function indexedUntil(times: Ends, policy: SessionPolicy): number {
+  return Math.min(tombstoneUntil(times, policy) + Math.min(ROW_FOR, policy.tombstoneFor), LAST_MOMENT);
+}
+
+/**
  * Until when the row of a session is kept: its address, user agent and label. After that only the times are kept by which
  * it is judged, so that whatever ended it meanwhile is found when a refreshed token comes. The row of a session that has
  * reached its end is of no use any more, even if one of its tokens never expires.

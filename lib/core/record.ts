@@ -87,14 +87,20 @@ export interface Cutoff {
 /** The reason of what `erase` ended, and of earlier endings whose reason was erased. */
 export const ERASED = 'erased';
 
-/** An ending without what people said of it: nobody is named, and the reason of a revocation is {@link ERASED}. */
-export function withoutWords(ending: Ending): Ending {
-  return { ...ending, reason: ending.cause === 'revoked' ? ERASED : ending.reason, by: null };
+/** An ending, or a declaration that tokens are stale. */
+interface Said extends Pick<Ending, 'at' | 'reason' | 'by'> {
+  readonly cause?: Ending['cause'];
 }
 
-/** The ending as it is kept of a user of whom everything up to `erasedAt` was erased. */
-export function asErased(ending: Ending, erasedAt: number): Ending {
-  return ending.at <= erasedAt ? withoutWords(ending) : ending;
+/** The same without what people said: nobody is named, and the reason is {@link ERASED}, unless the session ran out by itself. */
+export function withoutWords<One extends Said>(said: One): One {
+  const { cause = 'revoked', reason } = said;
+  return { ...said, reason: cause === 'revoked' ? ERASED : reason, by: null };
+}
+
+/** As it is kept of a user of whom everything up to `erasedAt` was erased. */
+export function asErased<One extends Said>(said: One, erasedAt: number): One {
+  return said.at <= erasedAt ? withoutWords(said) : said;
 }
 
 /** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */

@@ -48,6 +48,11 @@ export interface TokenTimes {
   readonly lifetime: number | null;
   /** When the session ends at the latest, by the claim `session_expiry`. Null if the token has none. */
   readonly sessionEndsAt: number | null;
+  /**
+   * When the token was issued, which says whether it is stale. Null if the token does not say. Left out: it is not asked
+   * whether the token is stale, because the session was used before.
+   */
+  readonly issuedAt?: number | null;
 }
 
 /** What the store keeps of a live session. Times in milliseconds since 1970. */
@@ -102,6 +107,11 @@ export function sessionUser(issuer: string, subject: string): SessionUser {
 /** The id of a session: 22 url-safe characters of a SHA-256. Not a credential. It is shown as handles.ts says. */
 export function sessionHandle(user: SessionUser, id: string): string {
   return digest([user.issuer, user.subject, id]);
+}
+
+/** Identifies an issuer's session id in the index by session id: 22 url-safe characters of a SHA-256. */
+export function sessionIndexId(issuer: string, id: string): string {
+  return digest([issuer, id]);
 }
 
 /** JSON keeps the parts apart. It also keeps lone surrogates apart, which UTF-8 would turn into the same character. */

@@ -5,6 +5,7 @@ import {
   endedBy,
   type Account,
   type EndEverywhereOptions,
+  type ExpireTokensOptions,
   type ListOptions,
   type RevokeAllOptions,
   type RevokeOptions,
@@ -27,6 +28,7 @@ export interface AccountMembers {
   label(user: UserReference, handle: string, text: string | null): Promise<SessionView>;
   revoke(user: UserReference, handle: string, options?: Ending): Promise<void>;
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  expireTokens(user: UserReference, options?: ExpireTokensOptions): Promise<void>;
   revokeSession(session: SessionReference, options?: Ending): Promise<void>;
   erase(user: UserReference): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
@@ -55,6 +57,10 @@ export function accountMembers(
     revokeAll: async (user, options = {}) => {
       checkOptions<RevokeAllOptions>(options, 'revokeAll()', REVOKE_ALL_OPTIONS);
       return account.revokeAll(userReferred(user, names), options);
+    },
+    expireTokens: async (user, options = {}) => {
+      checkOptions<ExpireTokensOptions>(options, 'expireTokens()', ENDING_OPTIONS);
+      await account.expireTokens(userReferred(user, names), options);
     },
     revokeSession: async (session, options = {}) => {
       checkOptions<Ending>(options, 'revokeSession()', ENDING_OPTIONS);

@@ -73,6 +73,13 @@ export interface RevokeAllOptions extends Omit<RevokeOptions, 'token'> {
   readonly except?: string | undefined;
 }
 
+export interface ExpireTokensOptions {
+  /** At most 200 characters. Default `'claims_changed'`. Shown to listeners of `tokenRefused`, not to the session's client. */
+  readonly reason?: string | undefined;
+  /** Who did it, at most 200 characters. */
+  readonly by?: string | undefined;
+}
+
 export type EndEverywhereOptions = Pick<RevokeOptions, 'reason' | 'by'>;
 
 /**
@@ -92,6 +99,7 @@ export interface Account {
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   /** Ends every session of the user and deletes what is stored of the person. Safe to repeat. */
   erase(user: SessionUser): Promise<{ readonly ended: number }>;
+  expireTokens(user: SessionUser, options?: ExpireTokensOptions): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -100,7 +108,15 @@ const MAX_LIMIT = 200;
 
 type Sessions = Pick<
   Ledger,
-  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'erase' | 'endEverywhere'
+  | 'list'
+  | 'get'
+  | 'label'
+  | 'revoke'
+  | 'refuseRevocationIfFull'
+  | 'revokeAll'
+  | 'expireTokens'
+  | 'erase'
+  | 'endEverywhere'
 >;
 
 export function createAccount(ledger: Sessions, handles: Handles): Account {
@@ -152,6 +168,7 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
       const { ended } = await ledger.erase(user);
       return { ended };
     },
+    expireTokens: (user, { reason = 'claims_changed', by } = {}) => ledger.expireTokens(user, endedBy(reason, by)),
 
     endEverywhere: ({ reason, by } = {}) => ledger.endEverywhere(endedBy(reason, by)),
   };

@@ -33,7 +33,7 @@ import { existing, type UserResult } from './user-result.js';
 export interface AuthenticatorParts<User> {
   readonly handles: Pick<Handles, 'shown'>;
   readonly verifier: Verifier;
-  readonly ledger: Pick<Ledger, 'judge' | 'peek' | 'lease'>;
+  readonly ledger: Pick<Ledger, 'judge' | 'peek' | 'lease' | 'isKnownStale'>;
   readonly source: Pick<TokenSource, 'read' | 'deciding'>;
   readonly refuseForgery: ForgeryCheck;
   /** Returns `req.user`. Called once per request; whatever it throws, or rejects with, goes to `next`. */

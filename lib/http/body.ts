@@ -23,13 +23,32 @@ export async function jsonOf(req: AppRequest): Promise<unknown> {
   }
 }
 
-/** The fields of a form; none if there is no body. Rejects as {@link jsonOf} does. `limit` is in bytes. */
+/**
+ * The fields of a form; none if there is no body. A field that is there more than once is a list. Rejects as {@link jsonOf} does.
+ * `limit` is in bytes.
+ */
 export async function formOf(req: AppRequest, limit = BODY_LIMIT): Promise<unknown> {
   const type = mediaType(req);
   if (type === '') return {};
   if (type !== FORM_TYPE) throw new LoginError('request_invalid', `The body must be ${FORM_TYPE}`);
   if (wasRead(req)) return req.body;
-  return Object.fromEntries(new URLSearchParams(await textOf(req, limit)));
+  const fields = new URLSearchParams(await textOf(req, limit));
+  return Object.fromEntries(
+    Array.from(new Set(fields.keys()), (name) => {
+      const values = fields.getAll(name);
+      return [name, values.length === 1 ? values[0] : values] as const;
+    }),
+  );
+}
+
+/** A body of this media type as a string, also if `express.text()` or `express.raw()` ran before. Rejects as {@link jsonOf} does. */
+export async function stringOf(req: AppRequest, type: string, limit: number): Promise<string> {
+  if (mediaType(req) !== type) throw new LoginError('request_invalid', `The body must be ${type}`);
+  if (!wasRead(req)) return textOf(req, limit);
+  const { body } = req;
+  if (typeof body === 'string') return body;
+  if (Buffer.isBuffer(body)) return body.toString();
+  throw new LoginError('request_invalid', 'Another body parser has read the body');
 }
 
 /** Whether another parser has read the stream. Its result is then all there is. */

@@ -8,7 +8,7 @@ import { EXAMINED } from './sent-cookies.js';
 
 export interface ChoiceParts {
   readonly verifier: Pick<Verifier, 'verify'>;
-  readonly ledger: Pick<Ledger, 'peek'>;
+  readonly ledger: Pick<Ledger, 'peek' | 'isKnownStale'>;
 }
 
 /** Whether one token or session counts. `unknown`: it cannot be checked now. */
@@ -19,7 +19,7 @@ type Outcome<Value> =
  * The token to use if a browser sent several cookies of one name, and nobody knows which of them another site may have planted.
  *
  * Tokens that do not verify, and those whose session has ended, do not count. If the rest name one session, it is the token
- * that expires last. Rejects with `LoginError`: `token_malformed` if they name several sessions, or if there are too
+ * that expires last, but one that is known to be stale only if there is no other. Rejects with `LoginError`: `token_malformed` if they name several sessions, or if there are too
  * many to examine; the most telling error if none is left; a 503 if one of them cannot be judged and could name another session.
  */
 export async function chooseSession(
@@ -31,7 +31,12 @@ export async function chooseSession(
   if (texts.length > EXAMINED) throw new LoginError('token_malformed', 'There are too many login cookies');
   const verified = await Promise.all(texts.map((text) => outcomeOf(async () => verifier.verify(text))));
   const bySession = new Map<string, VerifiedToken>();
-  for (const each of verified) if (each.is === 'good') keepLatest(bySession, each.value);
+  const isBetter = (token: VerifiedToken, other: VerifiedToken): boolean => {
+    const isStale = ledger.isKnownStale(token);
+    if (isStale !== ledger.isKnownStale(other)) return !isStale;
+    return tokenEndsAt(token.times) > tokenEndsAt(other.times);
+  };
+  for (const each of verified) if (each.is === 'good') keepBest(bySession, each.value, isBetter);
 
   const candidates = [...bySession.values()];
   const isDecided = candidates.length <= 1;
@@ -65,9 +70,13 @@ function onlyOne(
   return only;
 }
 
-function keepLatest(bySession: Map<string, VerifiedToken>, token: VerifiedToken): void {
+function keepBest(
+  bySession: Map<string, VerifiedToken>,
+  token: VerifiedToken,
+  isBetter: (token: VerifiedToken, other: VerifiedToken) => boolean,
+): void {
   const known = bySession.get(token.handle);
-  if (known === undefined || tokenEndsAt(token.times) > tokenEndsAt(known.times)) bySession.set(token.handle, token);
+  if (known === undefined || isBetter(token, known)) bySession.set(token.handle, token);
 }
 
 async function outcomeOf<Value>(work: () => Promise<Value>): Promise<Outcome<Value>> {
@@ -80,7 +89,13 @@ async function outcomeOf<Value>(work: () => Promise<Value>): Promise<Outcome<Val
 }
 
 /** The codes that a planted cookie is least likely to cause, best first. */
-const TELLING: readonly LoginErrorCode[] = ['session_revoked', 'session_expired', 'session_idle', 'token_expired'];
+const TELLING: readonly LoginErrorCode[] = [
+  'token_stale',
+  'session_revoked',
+  'session_expired',
+  'session_idle',
+  'token_expired',
+];
 
 function mostTelling(errors: readonly LoginError[]): LoginError {
   const found = TELLING.map((code) => errors.find((error) => error.code === code)).find((error) => error !== undefined);

@@ -42,7 +42,8 @@ const PUBLIC_REASONS: ReadonlySet<string> = new Set([
   'signed_out_everywhere',
   'session_limit',
   'replaced',
-  'provider_logout',
+  'backchannel_logout',
+  'security_event',
 ]);
 
 export function createRefuse({ loginUrlFor, onRefused }: RefusalOptions): Refuse {
@@ -127,8 +128,9 @@ export function sendHtml(res: ServerResponse, status: number, page: string): voi
   send(res, status, 'text/html; charset=utf-8', page);
 }
 
-export function sendNothing(res: ServerResponse): void {
-  send(res, 204);
+/** No body. Default 204. */
+export function sendNothing(res: ServerResponse, status = 204): void {
+  send(res, status);
 }
 
 /** A header that may occur several times. Response objects of test kits and adapters may lack `appendHeader`. */

@@ -28,7 +28,7 @@ export class Activity {
   #lease: Lease | null = null;
   /** See `KnownUse`. */
   #inUseSince = ALWAYS;
-  /** The token that expires last. Background sightings present it. */
+  /** The token that expires last. Background sightings present it, also if it is stale by now: they tell of uses before. */
   token: TokenTimes;
   tokensEndAt: number;
   /** What background sightings say of the client. */
@@ -42,13 +42,15 @@ export class Activity {
   /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
   writtenAt = 0;
   writtenEndsAt = 0;
+  /** Until when the index by session id keeps the session, as far as this process has seen to it. */
+  indexedUntil = 0;
   /** When the next background sighting is due, by the option `clock`. */
   dueAt = 0;
 
   /** `idleTimeout`: in milliseconds. Null: a pause ends nothing. */
   constructor(token: TokenTimes, idleTimeout: number | null) {
     this.#idleTimeout = idleTimeout ?? Infinity;
-    this.token = token;
+    this.token = ofUseBefore(token);
     this.tokensEndAt = tokenEndsAt(token);
   }
 
@@ -134,7 +136,7 @@ export class Activity {
   extend(token: TokenTimes): boolean {
     const endsAt = tokenEndsAt(token);
     if (endsAt <= this.tokensEndAt) return false;
-    this.token = token;
+    this.token = ofUseBefore(token);
     this.tokensEndAt = endsAt;
     this.endLease();
     return true;
@@ -162,4 +164,9 @@ export class Activity {
     this.#wasLiveAt(lastSeenAt);
     if (this.token.lifetime === null) this.tokensEndAt = Math.max(this.tokensEndAt, expiresAt);
   }
+}
+
+/** Nobody asks whether it is stale. */
+function ofUseBefore({ beganAt, expiresAt, lifetime, sessionEndsAt }: TokenTimes): TokenTimes {
+  return { beganAt, expiresAt, lifetime, sessionEndsAt };
 }

@@ -1,6 +1,7 @@
 /** Applies the store's answers to what this process knows. */
 
-import type { Sighting } from '../core/session.js';
+import type { SessionUser, Sighting } from '../core/session.js';
+import type { StaleTokens } from '../core/stale.js';
 import type { SightAnswer } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
@@ -61,15 +62,21 @@ export class Answers {
     if (answer.state === 'live' && answer.created) {
       this.#carryOut(meaningOfCreated(entry, answer, sighting.at), entry, sighting);
     }
+    if (answer.state === 'live' || answer.state === 'stale') this.#learnStale(user, answer.staleTokens);
     if (answer.state !== 'ended') return;
     this.#options.endings.learnTombstone(user, tombstoneIn(answer, handle, sighting.at), 'answer');
   }
 
-  /** Remembers an ending that a verdict reports. */
+  /** Remembers what a verdict reports: an ending, or which tokens are stale. */
   take(token: PresentedToken, verdict: Verdict): void {
     const { endings } = this.#options;
     if (verdict.as === 'ended') endings.learnTombstone(token.user, verdict.tombstone, 'answer');
     if (verdict.as === 'cut-off') endings.learnInferred(token, verdict.inferred);
+    if (verdict.as === 'live' || verdict.as === 'stale') this.#learnStale(token.user, verdict.staleTokens);
+  }
+
+  #learnStale(user: SessionUser, staleTokens: StaleTokens | null): void {
+    if (staleTokens !== null) this.#options.endings.learnStale(user, staleTokens);
   }
 
   /** An entry that was never answered only holds its question, and uses that could not be answered. */

@@ -1,7 +1,11 @@
-/** The endings that this process knows. It refuses these sessions until the tombstone's end, whatever the store says. Bounded. */
+/**
+ * The endings that this process knows, and which tokens are stale. It refuses these sessions and tokens until that is to be
+ * forgotten, whatever the store says. Bounded.
+ */
 
 import { asErased, withoutWords, type Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
+import { laterStale, type StaleTokens } from '../core/stale.js';
 import type { Tombstone } from '../stores/store.js';
 import type { Backlog } from './backlog.js';
 import { DueQueue, type Due } from './due-queue.js';
@@ -34,20 +38,30 @@ interface HeldCutoff extends Due {
   until: number;
 }
 
+interface HeldStale extends Due {
+  readonly kind: 'stale';
+  readonly user: SessionUser;
+  staleTokens: StaleTokens;
+}
+
+type Held = HeldEnding | HeldCutoff | HeldStale;
+
 /** The most that one call forgets because it ran out: other work must not wait for 100,000. */
 const FORGOTTEN_AT_ONCE = 1000;
 
-/** The endings of one user, as they are written back to the store. */
+/** What is known of one user, as it is written back to the store. */
 export interface KnownOfUser {
   readonly user: SessionUser;
   tombstones: Tombstone[];
   cutoff: Cutoff | null;
+  staleTokens: StaleTokens | null;
 }
 
 export class EndedSessions {
   readonly #endings = new Map<string, HeldEnding>();
   readonly #cutoffs = new Map<string, HeldCutoff>();
-  readonly #queue = new DueQueue<HeldEnding | HeldCutoff>();
+  readonly #stale = new Map<string, HeldStale>();
+  readonly #queue = new DueQueue<Held>();
   readonly #limits: EndedLimits;
   readonly #onDropped: (count: number) => void;
   /** Handles, oldest first. Kept longer than their tombstones, which another process may have extended. */
@@ -62,7 +76,7 @@ export class EndedSessions {
   }
 
   get size(): number {
-    return this.#endings.size + this.#cutoffs.size;
+    return this.#endings.size + this.#cutoffs.size + this.#stale.size;
   }
 
   find(handle: string, now: number): Tombstone | undefined {
@@ -71,6 +85,12 @@ export class EndedSessions {
 
   cutoffOf(userKey: string): Cutoff | undefined {
     return this.#cutoffs.get(userKey)?.cutoff;
+  }
+
+  /** Which tokens of the user are stale. Null: none. */
+  staleTokensOf(userKey: string, now: number): StaleTokens | null {
+    const known = this.#stale.get(userKey)?.staleTokens;
+    return known !== undefined && now < known.until ? known : null;
   }
 
   /** Adds an ending, or extends the known one. A tombstone that was read replaces an ending that was inferred. */
@@ -142,6 +162,25 @@ export class EndedSessions {
     return true;
   }
 
+  /** Whether more tokens are stale than was known here. */
+  addStale(user: SessionUser, staleTokens: StaleTokens, now: number): boolean {
+    const held = this.#stale.get(user.key);
+    if (held === undefined) {
+      const added: HeldStale = { kind: 'stale', user, staleTokens, dueAt: staleTokens.until };
+      this.#stale.set(user.key, added);
+      this.#queue.add(added);
+      this.#bytes += sizeOfStale(staleTokens);
+      this.#bound(now);
+      return true;
+    }
+    const before = held.staleTokens;
+    held.staleTokens = laterStale(before, staleTokens) ?? before;
+    this.#bytes += sizeOfStale(held.staleTokens) - sizeOfStale(before);
+    const isNews = before.at < held.staleTokens.at;
+    this.#bound(now);
+    return isNews;
+  }
+
   #standing(handle: string, now: number): KnownEnding | undefined {
     const known = this.#endings.get(handle)?.known;
     return known !== undefined && now < known.tombstone.until ? known : undefined;
@@ -161,7 +200,7 @@ export class EndedSessions {
     const users = new Map<string, KnownOfUser>();
     const of = (user: SessionUser): KnownOfUser => {
       let known = users.get(user.key);
-      if (known === undefined) users.set(user.key, (known = { user, tombstones: [], cutoff: null }));
+      if (known === undefined) users.set(user.key, (known = { user, tombstones: [], cutoff: null, staleTokens: null }));
       return known;
     };
     await backlog.work(this.#endings.values(), ({ known: { user, tombstone } }) => {
@@ -170,17 +209,27 @@ export class EndedSessions {
     await backlog.work(this.#cutoffs.values(), ({ user, cutoff, until }) => {
       if (now < until) of(user).cutoff = cutoff;
     });
+    await backlog.work(this.#stale.values(), ({ user, staleTokens }) => {
+      if (now < staleTokens.until) of(user).staleTokens = staleTokens;
+    });
     // What was erased is not written back, however late this process heard of it.
     for (const known of users.values()) {
       const erasedAt = known.cutoff?.erasedAt ?? 0;
       if (erasedAt === 0) continue;
+      if (known.staleTokens !== null) known.staleTokens = asErased(known.staleTokens, erasedAt);
       known.tombstones = known.tombstones.map((each) => ({ ...each, ending: asErased(each.ending, erasedAt) }));
     }
     return [...users.values()];
   }
 
-  /** Forgets what people said of the endings of a user. */
+  /** Forgets what people said of the endings of a user, and of which tokens are stale. */
   async eraseWords(userKey: string, backlog: Pick<Backlog, 'work'>): Promise<void> {
+    const stale = this.#stale.get(userKey);
+    if (stale !== undefined) {
+      this.#bytes -= sizeOfStale(stale.staleTokens);
+      stale.staleTokens = withoutWords(stale.staleTokens);
+      this.#bytes += sizeOfStale(stale.staleTokens);
+    }
     await backlog.work(this.#endings.values(), (held) => {
       const { known } = held;
       if (known.user.key !== userKey) return;
@@ -205,7 +254,7 @@ export class EndedSessions {
   }
 
   /** What runs out first. Those that were extended since they were queued are queued again on the way. */
-  #soonest(): HeldEnding | HeldCutoff | undefined {
+  #soonest(): Held | undefined {
     for (;;) {
       const { first } = this.#queue;
       if (first === undefined) return undefined;
@@ -217,22 +266,36 @@ export class EndedSessions {
     }
   }
 
-  #forgetFirst(first: HeldEnding | HeldCutoff): void {
+  #forgetFirst(first: Held): void {
     this.#queue.removeFirst();
-    if (first.kind === 'cutoff') {
-      this.#cutoffs.delete(first.user.key);
-      this.#bytes -= CUTOFF_BYTES;
-      return;
+    switch (first.kind) {
+      case 'cutoff':
+        this.#cutoffs.delete(first.user.key);
+        this.#bytes -= CUTOFF_BYTES;
+        return;
+      case 'stale':
+        this.#stale.delete(first.user.key);
+        this.#bytes -= sizeOfStale(first.staleTokens);
+        return;
+      case 'ending': {
+        const { handle } = first.known.tombstone;
+        this.#endings.delete(handle);
+        this.#unwritten.delete(handle);
+        this.#bytes -= sizeOf(first.known);
+      }
     }
-    const { handle } = first.known.tombstone;
-    this.#endings.delete(handle);
-    this.#unwritten.delete(handle);
-    this.#bytes -= sizeOf(first.known);
   }
 }
 
-function untilOf(held: HeldEnding | HeldCutoff): number {
-  return held.kind === 'ending' ? held.known.tombstone.until : held.until;
+function untilOf(held: Held): number {
+  switch (held.kind) {
+    case 'ending':
+      return held.known.tombstone.until;
+    case 'cutoff':
+      return held.until;
+    case 'stale':
+      return held.staleTokens.until;
+  }
 }
 
 /** The share that is kept when there is too much. */
@@ -248,6 +311,10 @@ function merged(standing: KnownEnding | undefined, news: KnownEnding): KnownEndi
 }
 
 const CUTOFF_BYTES = 600;
+
+function sizeOfStale({ reason, by }: StaleTokens): number {
+  return CUTOFF_BYTES + 2 * (reason.length + (by?.length ?? 0));
+}
 
 /** An estimate of the heap that an ending takes, objects and map slot included. */
 function sizeOf({ user, tombstone }: KnownEnding): number {

@@ -13,6 +13,7 @@ import {
   type GlobalCutoff,
 } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
+import type { StaleTokens } from '../core/stale.js';
 import type { EndedByCutoff, Notice, Tombstone } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Announcements } from './announcements.js';
@@ -21,7 +22,14 @@ import type { Backlog } from './backlog.js';
 import type { EndedSessions } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import { timesOf, tombstoneIn, type InferredEnding, type KnownEndings, type PresentedToken } from './knowledge.js';
+import {
+  timesOf,
+  tombstoneIn,
+  withStale,
+  type InferredEnding,
+  type KnownEndings,
+  type PresentedToken,
+} from './knowledge.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import type { Entry } from './entry.js';
@@ -67,6 +75,10 @@ export class Endings implements KnownEndings {
     return this.#options.ended.cutoffOf(userKey);
   }
 
+  staleTokensOf(userKey: string, now: number): StaleTokens | null {
+    return this.#options.ended.staleTokensOf(userKey, now);
+  }
+
   isEnded(handle: string): boolean {
     return this.find(handle, this.#options.clock.now()) !== undefined;
   }
@@ -97,8 +109,23 @@ export class Endings implements KnownEndings {
   onNotice(notice: Notice): void {
     const { user } = notice;
     this.#options.questions.overtake(user.key);
-    if (notice.kind === 'ended') this.learnTombstone(user, notice.tombstone, 'notice');
-    else this.#learnCutoff(notice);
+    switch (notice.kind) {
+      case 'ended':
+        this.learnTombstone(user, notice.tombstone, 'notice');
+        return;
+      case 'cutoff':
+        this.#learnCutoff(notice);
+        return;
+      case 'stale':
+        this.learnStale(user, notice.staleTokens);
+    }
+  }
+
+  /** The user's sessions stay as they are, but memory answers no longer for a token that may be stale. */
+  learnStale(user: SessionUser, staleTokens: StaleTokens): void {
+    const { ended, table, clock } = this.#options;
+    if (!ended.addStale(user, staleTokens, clock.now())) return;
+    for (const entry of table.ofUser(user.key)) entry.knowledge = withStale(entry.knowledge, staleTokens);
   }
 
   /** The store has this tombstone: its origin says who ended the session. */

@@ -32,6 +32,8 @@ export interface LiveSession {
 export class Entry implements LiveSession {
   readonly handle: string;
   readonly activity: Activity;
+  /** See `IndexEntry`. Undefined: there is no index by session id. */
+  readonly indexId: string | undefined;
   #userSessions: UserSessions;
   #knowledge: Knowledge;
   /** The question about this session that other requests may share. */
@@ -44,6 +46,7 @@ export class Entry implements LiveSession {
   /** `onWatched` is told when somebody first asks for the signal. It returns the entry that stands for the session now. */
   constructor(token: PresentedToken, userSessions: UserSessions, now: number, onWatched: (entry: Entry) => Entry) {
     this.handle = token.handle;
+    this.indexId = token.indexId;
     this.activity = new Activity(token.times, userSessions.policy.idleTimeout);
     this.#userSessions = userSessions;
     this.#knowledge = { state: 'unasked', facts: factsOf(token.times, now) };

@@ -24,7 +24,7 @@ import {
 import { Lease } from './lease.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
-import { endedError, outlivedError, refusalOf } from './refusals.js';
+import { endedError, outlivedError, refusalOf, refuseStale } from './refusals.js';
 import { Entry, type Call, type LiveSession } from './entry.js';
 import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
@@ -97,7 +97,7 @@ export class Judge {
     if (endings.isBehind) endings.settle(table.peek(token.handle));
     const entry = table.peek(token.handle);
     if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
-    this.#refuseKnownEnded(token, at);
+    this.#refuseKnown(token, at);
     const policy = table.policyOf(token.user);
     // The store ends what it finds idle: it must know of uses that are not written yet.
     const knownUse = (entry ?? watched.find(token.handle))?.knownUse(at);
@@ -105,6 +105,7 @@ export class Judge {
     const verdict = judgeAnswer(answer, endings, token, question, policy, at);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
+    refuseStale(verdict.staleTokens, token.times);
     return verdict.answer;
   }
 
@@ -138,7 +139,7 @@ export class Judge {
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
     const { availability, questions, track } = this.#options;
-    this.#refuseKnownEnded(token, sighting.at);
+    this.#refuseKnown(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (availability.isDown('commands') && this.#mayGoOn(entry, sighting.at))
         return this.#goOn(entry, token, sighting);
@@ -224,7 +225,7 @@ export class Judge {
       answer = await outcome;
     } catch (error) {
       // A notice may have arrived since the question was sent.
-      this.#refuseKnownEnded(token, sighting.at);
+      this.#refuseKnown(token, sighting.at);
       this.#refusePastLifetime(entry, token, sighting.at);
       this.#recordUse(entry, token, sighting);
       if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry, sighting.at)) throw error;
@@ -233,11 +234,17 @@ export class Judge {
     const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, sighting.at);
+    refuseStale(verdict.staleTokens, token.times);
     this.#recordUse(entry, token, sighting);
     return entry;
   }
 
-  /** What is certain without the store. R3. */
+  /** What is certain without the store. R3, R10. */
+  #refuseKnown(token: VerifiedToken, now: number): void {
+    this.#refuseKnownEnded(token, now);
+    refuseStale(this.#options.endings.staleTokensOf(token.user.key, now), token.times);
+  }
+
   #refuseKnownEnded(token: VerifiedToken, now: number): void {
     const { table, endings } = this.#options;
     const tombstone = endings.find(token.handle, now);
@@ -259,7 +266,7 @@ export class Judge {
   #refusal(verdict: Exclude<Verdict, { as: 'live' }>, token: VerifiedToken, now: number): LoginError {
     const tombstone = this.#options.endings.find(token.handle, now);
     if (tombstone !== undefined) this.#extendTombstone(tombstone, token, now);
-    return refusalOf(verdict);
+    return refusalOf(verdict, token.times);
   }
 
   /** A token that expires after the tombstone extends it, here and in the store. */

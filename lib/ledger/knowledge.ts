@@ -12,6 +12,8 @@
  * - R7: The store has lost data if it calls live what was known to be ended when it was asked.
  * - R8: The store has lost data if it creates a session that is on record and in use. This is not a new session.
  * - R9: An ending is announced once, and `here` is true only for what this store object wrote.
+ * - R10: A token that this process knows to be stale is refused, whatever the store answers. Its session stays as it is.
+ * - R11: The store has lost data if it does not know that tokens are stale which were known to be so when it was asked.
  */
 
 import {
@@ -33,9 +35,10 @@ import {
   type GlobalCutoff,
 } from '../core/record.js';
 import type { Ending, SessionUser, TokenTimes } from '../core/session.js';
+import { goodFrom, isIssuedBefore, laterStale, type StaleTokens } from '../core/stale.js';
 import type { SightAnswer, Tombstone } from '../stores/store.js';
 
-/** Replaced as a whole, and only by an answer. */
+/** Replaced as a whole, by an answer, or when tokens of the user become stale. */
 export interface SessionFacts {
   readonly startedAt: number;
   /** The earliest `session_expiry` of its tokens. Null: none has one. */
@@ -45,6 +48,8 @@ export interface SessionFacts {
   readonly expiresAt: number;
   /** A live answer has shown that it is on record. */
   readonly isRecorded: boolean;
+  /** Tokens that were issued before this moment are not judged from memory, because they may be stale. 0: all are. */
+  readonly goodFrom: number;
 }
 
 /** Why a request may be judged from memory. All of it is known, or nothing. */
@@ -78,6 +83,8 @@ export interface PresentedToken {
   readonly user: SessionUser;
   readonly handle: string;
   readonly times: TokenTimes;
+  /** See `IndexEntry`. Undefined: there is no index by session id. */
+  readonly indexId?: string | undefined;
 }
 
 /** What each request may change: see activity.ts. */
@@ -106,13 +113,16 @@ export interface SightQuestion extends Vouch {
   readonly isOvertaken: boolean;
   /** The user's cutoff that this process knew when it asked. 0: none. */
   readonly cutoffAt: number;
+  /** The same for what was known of stale tokens. */
+  readonly staleAt: number;
 }
 
-/** What this process knows to be ended. */
+/** What this process knows to be ended, or stale. */
 export interface KnownEndings {
   readonly globalCutoff: GlobalCutoff | null;
   find(handle: string, now: number): Tombstone | undefined;
   cutoffOf(userKey: string): Cutoff | undefined;
+  staleTokensOf(userKey: string, now: number): StaleTokens | null;
 }
 
 export function factsOf(token: TokenTimes, now: number): SessionFacts {
@@ -122,6 +132,7 @@ export function factsOf(token: TokenTimes, now: number): SessionFacts {
     survivedCutoffAt: 0,
     expiresAt: tokenEndsAt(token),
     isRecorded: false,
+    goodFrom: 0,
   };
 }
 
@@ -131,7 +142,7 @@ export function timesOf({ knowledge: { facts }, activity }: Omit<KnownSession, '
   return { startedAt, lastSeenAt, lifetime: token.lifetime, tokensEndAt, endsAt };
 }
 
-/** R4, R5, R6. The hot path: allocates nothing. */
+/** R4, R5, R6, R10. The hot path: allocates nothing. */
 export function assess(
   { knowledge, activity, policy }: KnownSession,
   token: TokenTimes,
@@ -144,6 +155,7 @@ export function assess(
   if (freshness.ageOf(vouch) > freshness.bound) return 'ask';
   if (token.beganAt !== null && token.beganAt < facts.startedAt) return 'ask';
   if ((token.sessionEndsAt ?? Infinity) < (facts.endsAt ?? Infinity)) return 'ask';
+  if (isIssuedBefore(facts.goodFrom, token)) return 'ask';
   return at < standsUntil(facts, activity, policy, token) ? 'vouched' : 'ask';
 }
 
@@ -220,7 +232,15 @@ function endedBy(
 export type LiveAnswer = Extract<SightAnswer, { state: 'live' }>;
 
 export type Verdict =
-  | { readonly as: 'live'; readonly answer: LiveAnswer }
+  /** The session is live. Whether the token is stale is another question: see `isStale`. */
+  | {
+      readonly as: 'live';
+      readonly answer: LiveAnswer;
+      readonly staleTokens: StaleTokens | null;
+      readonly storeLostData: boolean;
+    }
+  /** The store has not looked at the session, because the token is stale. Another one may be good. */
+  | { readonly as: 'stale'; readonly staleTokens: StaleTokens; readonly storeLostData: boolean }
   | { readonly as: 'ended'; readonly tombstone: Tombstone }
   /** The store calls it live, but this process knows better. */
   | { readonly as: 'remembered'; readonly tombstone: Tombstone; readonly storeLostData: boolean }
@@ -230,12 +250,12 @@ export type Verdict =
   /** The cap is reached. */
   | { readonly as: 'limit' };
 
-/** The one place that reads a store's answer. R3, R7. */
+/** The one place that reads a store's answer. R3, R7, R10, R11. */
 export function judgeAnswer(
   answer: SightAnswer,
   ended: KnownEndings,
   token: PresentedToken,
-  question: Pick<SightQuestion, 'isOvertaken' | 'cutoffAt'>,
+  question: Pick<SightQuestion, 'isOvertaken' | 'cutoffAt' | 'staleAt'>,
   policy: SessionPolicy,
   at: number,
 ): Verdict {
@@ -243,6 +263,11 @@ export function judgeAnswer(
   if (answer.state === 'refused') return { as: 'limit' };
   if (answer.state === 'ended') {
     return { as: 'ended', tombstone: tombstoneIn(answer, handle, at) };
+  }
+  const hasLostStale = (answer.staleTokens?.at ?? 0) < question.staleAt;
+  const staleTokens = laterStale(ended.staleTokensOf(token.user.key, at), answer.staleTokens);
+  if (answer.state === 'stale') {
+    return { as: 'stale', staleTokens: staleTokens ?? answer.staleTokens, storeLostData: hasLostStale };
   }
 
   const tombstone = ended.find(handle, at);
@@ -266,7 +291,7 @@ export function judgeAnswer(
   const { startedAt, endsAt } = answer;
   const end = Math.min(latestEnd({ startedAt, lifetime, endsAt }), sessionEndsAt ?? Infinity);
   if (at >= end + policy.clockTolerance) return { as: 'outlived' };
-  return { as: 'live', answer };
+  return { as: 'live', answer, staleTokens, storeLostData: hasLostStale };
 }
 
 /** An ending that the store does not keep is not remembered here either: a refreshed token takes the session on. */
@@ -290,7 +315,7 @@ export type Effect =
   | { readonly kind: 'moved'; readonly from: NonNullable<LiveAnswer['moved']> }
   | { readonly kind: 'recover' };
 
-/** What is known after a verdict, and what has to be done. R1, R2, R8. */
+/** What is known after a verdict, and what has to be done. R1, R2, R8, R11. */
 export function learn(
   session: KnownSession,
   verdict: Verdict,
@@ -309,6 +334,8 @@ export function learn(
         knowledge: { state: 'ended', facts: knowledge.facts },
         effects: verdict.storeLostData ? [{ kind: 'recover' }] : [],
       };
+    case 'stale':
+      return { knowledge, effects: verdict.storeLostData ? [{ kind: 'recover' }] : [] };
     case 'limit':
       return { knowledge: isOver ? knowledge : { state: 'unasked', facts: knowledge.facts }, effects: [] };
     case 'outlived':
@@ -316,7 +343,7 @@ export function learn(
     case 'live': {
       if (isOver) return { knowledge, effects: [] };
       const { answer } = verdict;
-      const effects: Effect[] = [];
+      const effects: Effect[] = verdict.storeLostData ? [{ kind: 'recover' }] : [];
       const meaning = answer.created ? meaningOfCreated(session, answer, at) : null;
       if (meaning !== null) effects.push(meaning);
       if (answer.moved !== null) effects.push({ kind: 'moved', from: answer.moved });
@@ -324,7 +351,10 @@ export function learn(
       const vouches = !question.isOvertaken && question.generation === generation;
       const vouch = vouches ? stronger(earlier, question) : earlier;
       const facts = mergeFacts(session, answer, question, meaning?.kind === 'started');
-      return { knowledge: { state: 'live', facts, vouch }, effects };
+      return {
+        knowledge: { state: 'live', facts: { ...facts, goodFrom: goodFrom(verdict.staleTokens) }, vouch },
+        effects,
+      };
     }
   }
 }
@@ -343,7 +373,7 @@ function mergeFacts(
   answer: LiveAnswer,
   { token, isTracked }: SightQuestion,
   isNew: boolean,
-): SessionFacts {
+): Omit<SessionFacts, 'goodFrom'> {
   const known = state === 'live' && !isNew ? facts : answer;
   const endsAt = earliest(known.endsAt, answer.endsAt);
   const expiresAt = token.lifetime === null ? Math.max(answer.expiresAt, facts.expiresAt) : answer.expiresAt;
@@ -360,6 +390,11 @@ function mergeFacts(
 function stronger(earlier: Vouch | null, { generation, asOf, isCovered }: Vouch): Vouch {
   const isStronger = earlier?.generation === generation && earlier.asOf >= asOf && (earlier.isCovered || !isCovered);
   return isStronger ? earlier : { generation, asOf, isCovered };
+}
+
+/** Tokens of the user that were issued before this moment are stale. */
+export function withStale(knowledge: Knowledge, staleTokens: StaleTokens): Knowledge {
+  return { ...knowledge, facts: { ...knowledge.facts, goodFrom: goodFrom(staleTokens) } };
 }
 
 /** Nothing vouches for the session any more. Its facts are kept. */

@@ -2,8 +2,16 @@
 
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
-import type { SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
-import type { ListCursor, RevokeAllRequest, SessionPage } from '../stores/store.js';
+import {
+  sessionHandle,
+  sessionIndexId,
+  sessionUser,
+  type SessionRecord,
+  type SessionUser,
+  type Sighting,
+} from '../core/session.js';
+import { isStale } from '../core/stale.js';
+import type { ListCursor, RevokeAllRequest, RevokeOutcome, RevokeRequest, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
 import { withoutVouch } from './knowledge.js';
@@ -38,7 +46,7 @@ export class Ledger {
   }
 
   /**
-   * The live session. Throws, or rejects with, `LoginError` `session_revoked`, `session_expired`, `session_idle`,
+   * The live session. Throws, or rejects with, `LoginError` `token_stale`, `session_revoked`, `session_expired`, `session_idle`,
    * `session_limit` or `store_unavailable`. Synchronous if the ledger knows the answer. `fresh` asks the store whatever the
    * ledger knows, and rejects with `store_unavailable` if it cannot be asked, whatever `whenStoreDown` says.
    */
@@ -94,25 +102,34 @@ export class Ledger {
    * Resolves once the revocation is acknowledged. It is in force in this process by then. Rejects with `store_unavailable`
    * if too many are asked for at the same time: nothing was done then.
    */
-  async revoke(
-    user: SessionUser,
-    request: {
-      readonly handle: string;
-      readonly reason: string;
-      readonly by: string | null;
-      readonly token?: TokenTimes;
-      /** See `RevokeRequest`. */
-      readonly evenUnseen?: boolean;
-    },
-  ): Promise<'ended' | 'already' | 'unknown'> {
-    const { store, clock } = this.#options;
-    const { revocations, endings } = this.#parts;
-    return revocations.run(() => {
-      // A session that this process knows to be live is ended even if the store lost its record.
-      const token = request.token ?? endings.inUse(user, request.handle)?.activity.token;
-      const full = { ...request, at: clock.now(), ...(token === undefined ? {} : { token }) };
-      return this.#end(user, (policy) => store.revoke(user, { ...full, policy }));
+  async revoke(user: SessionUser, request: Omit<RevokeRequest, 'at' | 'policy'>): Promise<RevokeOutcome> {
+    return this.#parts.revocations.run(() => this.#revoke(user, request));
+  }
+
+  /** Ends the sessions of an issuer that have this id, whoever they belong to. Resolves and rejects as {@link revoke} does. */
+  async revokeIndexed(
+    { issuer, sessionId }: { readonly issuer: string; readonly sessionId: string },
+    words: { readonly reason: string; readonly by: string | null },
+  ): Promise<void> {
+    const { store, clock, policyOf } = this.#options;
+    const { revocations, availability } = this.#parts;
+    const id = sessionIndexId(issuer, sessionId);
+    await revocations.run(async () => {
+      const request = { ...words, at: clock.now(), policy: policyOf(issuer) };
+      const subjects = await availability.observed(callAsync(() => store.endIndexed(id, request)));
+      const users = subjects.map((subject) => sessionUser(issuer, subject));
+      await Promise.all(
+        users.map((user) => this.#revoke(user, { handle: sessionHandle(user, sessionId), ...words, evenUnseen: true })),
+      );
     });
+  }
+
+  #revoke(user: SessionUser, request: Omit<RevokeRequest, 'at' | 'policy'>): Promise<RevokeOutcome> {
+    const { store, clock } = this.#options;
+    // A session that this process knows to be live is ended even if the store lost its record.
+    const token = request.token ?? this.#parts.endings.inUse(user, request.handle)?.activity.token;
+    const full = { ...request, at: clock.now(), ...(token === undefined ? {} : { token }) };
+    return this.#end(user, (policy) => store.revoke(user, { ...full, policy }));
   }
 
   async revokeAll(
@@ -129,6 +146,24 @@ export class Ledger {
     const { store, clock } = this.#options;
     const at = clock.now();
     return this.#end(user, (policy) => store.erase(user, { at, policy }));
+  }
+
+  /**
+   * Makes the user's tokens stale that were issued up to `upTo` (milliseconds since 1970, never later than now; left out: up to
+   * now). No session ends. Resolves and rejects as {@link revoke} does, but is never refused because too many are asked for.
+   */
+  async expireTokens(
+    user: SessionUser,
+    request: { readonly upTo?: number | null; readonly reason: string; readonly by: string | null },
+  ): Promise<void> {
+    const { store, clock } = this.#options;
+    const at = clock.now();
+    await this.#end(user, (policy) => store.expireTokens(user, { ...request, at, policy }));
+  }
+
+  /** Whether this process knows that the token is stale. Asks nobody. */
+  isKnownStale({ user, times }: VerifiedToken): boolean {
+    return isStale(this.#parts.endings.staleTokensOf(user.key, this.#options.clock.now()), times);
   }
 
   /** Resolves once it is acknowledged. It is in force in this process by then. */

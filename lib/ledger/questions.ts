@@ -1,6 +1,7 @@
 /** The questions that this process asks the store. Requests of one session share a question. */
 
-import type { KnownUse } from '../core/record.js';
+import { indexedUntil, tombstoneUntil } from '../core/policy.js';
+import { timesOf, type KnownUse } from '../core/record.js';
 import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
@@ -16,6 +17,8 @@ export interface Question {
   isOvertaken: boolean;
   /** The user's cutoff that this process knew when it asked. 0: none. */
   readonly cutoffAt: number;
+  /** The same for what was known of stale tokens. */
+  readonly staleAt: number;
 }
 
 /** Questions without an answer, by user: few at any time, while users are many. */
@@ -48,7 +51,8 @@ export interface QuestionsOptions {
   readonly availability: Availability;
   readonly freshness: FeedFreshness;
   readonly globalCutoff: KnownGlobalCutoff;
-  readonly ended: Pick<EndedSessions, 'cutoffOf'>;
+  readonly clock: { now(): number };
+  readonly ended: Pick<EndedSessions, 'cutoffOf' | 'staleTokensOf'>;
   readonly activityInterval: number;
   readonly monotonic: () => number;
   /** From 0 to 1. */
@@ -97,10 +101,20 @@ export class Questions {
     const { handle, user, policy, activity } = entry;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
     const { isTracked } = activity;
-    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#cutoffOf(user) };
+    const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#knownOf(user) };
     const clientKey = this.#newClientKey(entry, sighting);
     const knownUse = entry.knownUse(sighting.at);
-    const request = { handle, sighting, token, policy, knownUse, track: isTracked, clientKey };
+    const index = this.#indexEntryOf(entry, sighting.at, token);
+    const request = {
+      handle,
+      sighting,
+      token,
+      policy,
+      knownUse,
+      track: isTracked,
+      clientKey,
+      ...(index !== null && { index }),
+    };
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
@@ -117,6 +131,7 @@ export class Questions {
         onLate(answer);
         throw error;
       }
+      if (index !== null) activity.indexedUntil = index.until;
       if (clientKey !== null && answer.state === 'live') activity.notedClient = clientKey;
       listener.applyAnswer(entry, question, sighting, answer);
       return answer;
@@ -146,6 +161,19 @@ export class Questions {
     return isFirst || key !== activity.notedClient ? key : null;
   }
 
+  /**
+   * If the session may be missing in the index, or is kept there for a shorter time than its tokens ask for: its entry. Also
+   * after the store may have lost data. Otherwise null.
+   */
+  #indexEntryOf({ indexId, knowledge, activity, policy }: Entry, at: number, token: TokenTimes) {
+    if (indexId === undefined) return null;
+    const times = timesOf(token, at);
+    const ends = { ...times, tokensEndAt: Math.max(times.tokensEndAt, activity.tokensEndAt) };
+    const isKept =
+      this.#options.freshness.isCurrent(knowledge) && activity.indexedUntil >= tombstoneUntil(ends, policy);
+    return isKept ? null : { id: indexId, until: indexedUntil(ends, policy) };
+  }
+
   /** Its answer may have to wait for its turn: it is good as long as memory may answer by it. */
   mayShare({ question }: Call, token: TokenTimes): boolean {
     const { freshness } = this.#options;
@@ -153,8 +181,11 @@ export class Questions {
     // A token may show that the session began before a cutoff, or that it ends earlier.
     const isOlder = token.beganAt !== null && (asked.beganAt === null || token.beganAt < asked.beganAt);
     const endsEarlier = (token.sessionEndsAt ?? Infinity) < (asked.sessionEndsAt ?? Infinity);
+    // The asked one may be stale, and this one good.
+    const isIssuedLater = asked.issuedAt !== undefined && (token.issuedAt ?? -Infinity) > (asked.issuedAt ?? -Infinity);
     return (
       !isOlder &&
+      !isIssuedLater &&
       !endsEarlier &&
       !question.isOvertaken &&
       question.generation === freshness.generation &&
@@ -164,13 +195,21 @@ export class Questions {
 
   /** Asks about a session without recording anything. `known`: what this process knows of it. */
   async peek(
-    { user, handle, times }: PresentedToken,
+    { user, handle, times, indexId }: PresentedToken,
     policy: Entry['policy'],
     at: number,
     known: KnownUse = { inUseSince: at, known: null },
   ): Promise<{ answer: SightAnswer; question: Question }> {
     const sighting = { at, ip: null, userAgent: null };
-    const request = { handle, sighting, token: times, policy, knownUse: known, track: false };
+    const request = {
+      handle,
+      sighting,
+      token: times,
+      policy,
+      knownUse: known,
+      track: false,
+      ...(indexId !== undefined && { index: { id: indexId, until: null } }),
+    };
     const { caughtUp } = this.#options.globalCutoff.caughtUp();
     return this.ask(user, async () => {
       const [answer] = await Promise.all([this.#options.store.sight(user, request), caughtUp]);
@@ -180,7 +219,7 @@ export class Questions {
 
   /** Asks anything about a user. */
   async ask<Answer>(user: SessionUser, call: () => Promise<Answer>): Promise<{ answer: Answer; question: Question }> {
-    const question: Question = { isOvertaken: false, ...this.#cutoffOf(user) };
+    const question: Question = { isOvertaken: false, ...this.#knownOf(user) };
     this.#open.add(user.key, question);
     try {
       const answer = await this.#options.availability.withTimeout(callAsync(call));
@@ -190,7 +229,11 @@ export class Questions {
     }
   }
 
-  #cutoffOf({ key }: SessionUser): Pick<Question, 'cutoffAt'> {
-    return { cutoffAt: this.#options.ended.cutoffOf(key)?.at ?? 0 };
+  #knownOf({ key }: SessionUser): Pick<Question, 'cutoffAt' | 'staleAt'> {
+    const { ended, clock } = this.#options;
+    return {
+      cutoffAt: ended.cutoffOf(key)?.at ?? 0,
+      staleAt: ended.staleTokensOf(key, clock.now())?.at ?? 0,
+    };
   }
 }

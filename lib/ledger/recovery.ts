@@ -70,9 +70,9 @@ export class Recovery {
     this.#isRunning = false;
   }
 
-  async #writeBack({ user, tombstones, cutoff }: KnownOfUser): Promise<void> {
+  async #writeBack({ user, ...endings }: KnownOfUser): Promise<void> {
     const { store, clock, policyOf, availability } = this.#options;
-    const known = { tombstones, cutoff, at: clock.now(), policy: policyOf(user.issuer) };
+    const known = { ...endings, at: clock.now(), policy: policyOf(user.issuer) };
     await availability.withTimeout(callAsync(() => store.restore(user, known)));
   }
 

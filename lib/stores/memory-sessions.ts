@@ -32,6 +32,7 @@ import {
   type StandingCutoff,
 } from '../core/record.js';
 import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
+import { isStale, laterStale, type StaleTokens } from '../core/stale.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, compareListed } from './store.js';
 import type { EndedByCutoff, RevokeOutcome, RevokeRequest, SightAnswer, SightRequest, Tombstone } from './store.js';
 
@@ -58,6 +59,7 @@ export class UserSessions {
   readonly #byHandle = new Map<string, Kept | Tombstone>();
   #clients = new NotedClients();
   #cutoff: (StandingCutoff & { readonly until: number }) | null = null;
+  #staleTokens: StaleTokens | null = null;
   /** The number of sessions at which expired ones are pruned again. */
   #pruneAt = PRUNE_AT_LEAST;
 
@@ -73,6 +75,10 @@ export class UserSessions {
     const { at, policy } = call;
     const { knownUse = { inUseSince: at, known: null } } = request;
     const kept = this.#find(handle, call);
+    const staleTokens = this.#staleAt(call);
+    if (staleTokens !== null && !isTombstone(kept) && isStale(staleTokens, token)) {
+      return { answer: { state: 'stale', staleTokens }, ended: [] };
+    }
     const known = isTombstone(kept) ? undefined : this.#withKnown(kept, knownUse, token, call);
     const tombstone = isTombstone(kept) ? kept : this.#endIfOver(handle, known, knownUse.inUseSince, call);
     if (tombstone !== null) {
@@ -92,7 +98,8 @@ export class UserSessions {
     }
 
     const { startedAt, endsAt, survivedCutoffAt } = merged;
-    const live = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt } as const;
+    const times = { startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt };
+    const live = { state: 'live', ...times, staleTokens } as const;
     if (!track) return { answer: { ...live, created: false, knownClient: false, moved: null }, ended: [] };
 
     const takesPlace = known === undefined || decide(known, policy, at, knownUse.inUseSince).state !== 'live';
@@ -153,7 +160,10 @@ export class UserSessions {
   *setCutoff(cutoff: Cutoff, call: Call): Generator<EndedByCutoff[]> {
     const { at, policy } = call;
     const standing = { ...standingCutoff(this.#cutoff, cutoff), until: at + CUTOFF_FOR };
-    if (standing.erasedAt > (this.#cutoff?.erasedAt ?? 0)) this.#clients = new NotedClients();
+    if (standing.erasedAt > (this.#cutoff?.erasedAt ?? 0)) {
+      this.#clients = new NotedClients();
+      if (this.#staleTokens !== null) this.#staleTokens = asErased(this.#staleTokens, standing.erasedAt);
+    }
     this.#cutoff = standing;
     const isErasing = cutoff.erasedAt >= cutoff.at && !cutoff.isRestored;
     const asKept = (ending: Ending): Ending => (isErasing ? withoutWords(ending) : asErased(ending, standing.erasedAt));
@@ -179,6 +189,14 @@ export class UserSessions {
       this.#writeTombstone({ handle, ending: asKept(endingByCutoff(endedBy, expiresAt(kept))), until });
     }
     yield ended;
+  }
+
+  /** Makes tokens stale. Returns what stands by now, and whether it is news. */
+  expireTokens(declared: StaleTokens, call: Call): { readonly standing: StaleTokens; readonly isNews: boolean } {
+    const before = this.#staleAt(call);
+    const standing = laterStale(before, declared) ?? declared;
+    this.#staleTokens = standing;
+    return { standing, isNews: before === null || before.at < standing.at };
   }
 
   /** For a message of an earlier time than the cutoff that stands: see `withoutException`. Returns what it ended. */
@@ -220,12 +238,14 @@ export class UserSessions {
       else this.#byHandle.set(handle, kept);
     }
     if (this.#cutoff !== null && this.#cutoff.until < past) this.#cutoff = null;
+    this.#staleTokens = this.#staleAt(call);
     this.#clients.prune(call.at);
     this.#pruneAt = Math.max(PRUNE_AT_LEAST, 2 * this.#byHandle.size);
   }
 
   isEmpty(): boolean {
-    return this.#byHandle.size === 0 && this.#cutoff === null && this.#clients.isEmpty();
+    const hasNone = this.#byHandle.size === 0 && this.#cutoff === null && this.#staleTokens === null;
+    return hasNone && this.#clients.isEmpty();
   }
 
   #find(handle: string, call: Call): Kept | Tombstone | undefined {
@@ -234,6 +254,11 @@ export class UserSessions {
     const kept = stillKept(known, call);
     if (kept === undefined) this.#byHandle.delete(handle);
     return kept;
+  }
+
+  #staleAt(call: Call): StaleTokens | null {
+    const stale = this.#staleTokens;
+    return stale !== null && stale.until < pastOf(call) ? null : stale;
   }
 
   /** What a store would have forgotten by now counts for nothing. */
@@ -346,7 +371,7 @@ function isTombstone(known: Kept | Tombstone | undefined): known is Tombstone {
 }
 
 /** Nothing is forgotten until both the caller's clock and the machine's agree, because one of them may have jumped. */
-function pastOf({ at }: Call): number {
+export function pastOf({ at }: Call): number {
   return Math.min(at, Date.now());
 }
 

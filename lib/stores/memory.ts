@@ -4,12 +4,22 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { checkOptions } from '../core/check.js';
-import type { SessionPolicy } from '../core/policy.js';
-import { ERASED, sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
+import { unseenUntil, type SessionPolicy } from '../core/policy.js';
+import { asErased, ERASED, sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
+import { staleUntil } from '../core/stale.js';
+import { SessionIndex } from './memory-index.js';
 import { UsedMessages } from './memory-messages.js';
-import { UserSessions, type Call } from './memory-sessions.js';
-import { backdatedTo, compareListed, type FeedListener, type Notice, type SessionStore } from './store.js';
+import { pastOf, UserSessions, type Call } from './memory-sessions.js';
+import {
+  backdatedTo,
+  compareListed,
+  type FeedListener,
+  type Notice,
+  type SessionStore,
+  type IndexEntry,
+  type SightRequest,
+} from './store.js';
 
 /** How many users are pruned whenever one is added, so that nobody stays for ever. */
 const PRUNED_IN_PASSING = 2;
@@ -38,6 +48,7 @@ export function memoryStore(options: unknown = {}): SessionStore {
 class MemoryStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
   readonly #users = new Map<string, UserSessions>();
+  readonly #index = new SessionIndex();
   readonly #messages = new UsedMessages();
   readonly #listeners = new Set<FeedListener>();
   #globalCutoff: GlobalCutoff | null = null;
@@ -49,6 +60,7 @@ class MemoryStore implements SessionStore {
 
   readonly sight: SessionStore['sight'] = async (user, request) => {
     const call = this.#call(request.sighting.at, request.policy);
+    if (request.index !== undefined) await this.#enter(user, request, request.index);
     const { answer, ended } = this.#sessionsOf(user, call).sight(request, call);
     for (const tombstone of ended) this.#announce({ kind: 'ended', user, tombstone });
     return answer;
@@ -80,6 +92,8 @@ class MemoryStore implements SessionStore {
     if (tombstone !== null) this.#announce({ kind: 'ended', user, tombstone });
     return outcome;
   };
+
+  readonly endIndexed: SessionStore['endIndexed'] = async (id, request) => this.#index.end(id, request, this.origin);
 
   readonly revokeAll: SessionStore['revokeAll'] = async (user, request) => {
     const { at, policy, except } = request;
@@ -127,12 +141,26 @@ class MemoryStore implements SessionStore {
     return { ended };
   };
 
+  readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
+    const { at, policy, upTo } = request;
+    const call = this.#call(at, policy);
+    const sessions = this.#sessionsOf(user, call);
+    const declared = { at: Math.min(at, upTo ?? at), until: staleUntil(at, policy), ...keptWords(request) };
+    const { standing } = sessions.expireTokens(declared, call);
+    this.#announce({ kind: 'stale', user, staleTokens: standing });
+  };
+
   readonly restore: SessionStore['restore'] = async (user, request) => {
-    const { tombstones, cutoff, at, policy, isUnseen = false } = request;
+    const { tombstones, cutoff, staleTokens = null, at, policy, isUnseen = false } = request;
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
     if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
+    if (staleTokens !== null && staleTokens.until >= pastOf(call)) {
+      const lost = asErased({ ...staleTokens, ...keptWords(staleTokens) }, sessions.cutoff?.erasedAt ?? 0);
+      const { standing, isNews } = sessions.expireTokens(lost, call);
+      if (isNews) this.#announce({ kind: 'stale', user, staleTokens: standing });
+    }
     if (cutoff !== null) {
       await this.#cutOff(user, sessions, call, () =>
         cutoff.at > (sessions.cutoff?.at ?? 0) ? { ...cutoff, isRestored: true, isBackdated: false } : null,
@@ -171,6 +199,18 @@ class MemoryStore implements SessionStore {
   readonly close: SessionStore['close'] = async () => {
     this.#listeners.clear();
   };
+
+  /** If the id was ended, the session gets the tombstone that it would have got then. */
+  async #enter(
+    user: SessionUser,
+    { handle, sighting: { at }, policy }: SightRequest,
+    index: IndexEntry,
+  ): Promise<void> {
+    const ending = this.#index.enter(user.subject, index, at);
+    if (ending === null) return;
+    const tombstone = { handle, ending, until: unseenUntil(at, policy) };
+    await this.restore(user, { tombstones: [tombstone], cutoff: null, at, policy });
+  }
 
   #call(at: number, policy: SessionPolicy): Call {
     return { at, policy, globalCutoff: this.#globalCutoff, origin: this.origin };

@@ -6,6 +6,7 @@ import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
 import type { Cutoff, GlobalCutoff, KnownUse } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
+import type { StaleTokens } from '../core/stale.js';
 
 /** The store can be reached, and answered, but it cannot tell yet whether a session is live: what it has of it may be old. */
 export class CannotTellYet extends LoginError {
@@ -47,6 +48,30 @@ export interface SightRequest {
    * the user: the last 20, each for a year, give or take a day. Null or left out: nothing is noted.
    */
   readonly clientKey?: string | null;
+  /**
+   * Where the user is entered in the index by session id, before the sighting is judged. If {@link SessionStore.endIndexed}
+   * has ended that id, the session is ended, with the same words and origin. Left out: the index is not looked at.
+   */
+  readonly index?: IndexEntry;
+}
+
+/** The place of a session in the index by session id. */
+export interface IndexEntry {
+  /** Of the issuer's session id: 22 base64url characters, see `sessionIndexId`. */
+  readonly id: string;
+  /** Until when it is kept, in milliseconds since 1970. Null: the sighting enters nothing, and only heeds what ended the id. */
+  readonly until: number | null;
+}
+
+/** The most users of one session id that are entered. Providers give each session an id of its own. */
+export const INDEXED_SUBJECTS = 100;
+
+export interface EndIndexedRequest {
+  readonly reason: string;
+  readonly by: string | null;
+  /** Now, by the caller's clock. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
 }
 
 /** The most clients of a user that are noted. */
@@ -69,7 +94,11 @@ export type SightAnswer =
       readonly moved: { readonly ip: string | null; readonly userAgent: string | null } | null;
       /** See `KeptRecord.survivedCutoffAt`. A later cutoff ends the session. */
       readonly survivedCutoffAt: number;
+      /** Which other tokens of this user are stale. Null: none. */
+      readonly staleTokens: StaleTokens | null;
     }
+  /** The token is stale, and its session has no tombstone. Nothing was recorded, extended or ended. */
+  | { readonly state: 'stale'; readonly staleTokens: StaleTokens }
   /** Its origin is null if the store keeps no tombstone: a refreshed token takes the session on. */
   | { readonly state: 'ended'; readonly ending: Ending; readonly until: number }
   /** The cap is reached and the policy refuses; nothing was recorded. */
@@ -115,6 +144,15 @@ export interface RevokeAllRequest {
   readonly policy: SessionPolicy;
 }
 
+export interface ExpireTokensRequest {
+  /** Tokens that were issued later, in milliseconds since 1970, stay good. Null or left out: up to now. */
+  readonly upTo?: number | null;
+  readonly reason: string;
+  readonly by: string | null;
+  readonly at: number;
+  readonly policy: SessionPolicy;
+}
+
 /** To which earlier time the cutoff is dated. Null: it is dated by the clocks. */
 export function backdatedTo({ upTo, at }: RevokeAllRequest): number | null {
   return upTo === undefined || upTo >= at ? null : Math.trunc(upTo);
@@ -130,6 +168,8 @@ export interface EraseRequest {
 export interface RestoreRequest {
   readonly tombstones: readonly Tombstone[];
   readonly cutoff: Omit<Cutoff, 'isRestored' | 'isBackdated'> | null;
+  /** Null or left out: the process knows of no stale tokens. */
+  readonly staleTokens?: StaleTokens | null;
   /** Nobody has been told that these sessions are live, so their endings are not announced. Default false. */
   readonly isUnseen?: boolean;
   readonly at: number;
@@ -186,7 +226,8 @@ export type Notice =
       readonly cutoff: Cutoff;
       /** Live sessions that it ended. If there are many, each batch has a notice of its own, with the same cutoff. */
       readonly ended: readonly EndedByCutoff[];
-    };
+    }
+  | { readonly kind: 'stale'; readonly user: SessionUser; readonly staleTokens: StaleTokens };
 
 /** The listener of a feed. Called synchronously as entries are read. Must not throw. May get the same notice more than once. */
 export interface FeedListener {
@@ -249,6 +290,9 @@ export interface SessionStore {
    * session that is not on record may have begun after the cutoff that ends it (`mayBeginAfterCutoff`), no tombstone is
    * written. It rejects with `store_unavailable` if it would end a session as idle by a record that may be old.
    *
+   * A stale token (`isStale`) is refused before anything else is looked at, unless the session has a tombstone. It changes
+   * nothing.
+   *
    * If the cap ends other sessions, this store object's own listener has been told by the time it resolves. It does not wait
    * for the feed entries. If they cannot be written, other processes learn of the ending when they next ask. `onLate` is
    * called with an answer that comes after the call has rejected: the sighting was recorded all the same.
@@ -276,6 +320,14 @@ export interface SessionStore {
    * wrote it. After a rejection, the ending may be partly in force. It is safe to repeat. What is done late is announced too.
    */
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
+
+  /**
+   * Ends an issuer's session id, whoever has it. Resolves to the subjects of the users who are entered in the index, at most
+   * {@link INDEXED_SUBJECTS}: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
+   * sighting that names the id in `index` finds it ended. Atomic, as is the entering: a user is either found, or finds the
+   * ending. Keeps the words and the origin of the first call. Acknowledged as a revocation is; safe to repeat.
+   */
+  endIndexed(id: string, request: EndIndexedRequest): Promise<readonly string[]>;
 
   /**
    * Sets the user's cutoff by the store's own clock, or by the caller's if that is earlier, but always after the cutoff
@@ -307,6 +359,18 @@ export interface SessionStore {
    * their origins. Never shortens a tombstone, moves a cutoff back, records a session, or counts towards the cap. Not
    * atomic, but safe to repeat. Resolves to the number of tombstones that were missing. What was missing is announced as
    * any ending is: a process that knows nothing of it may have been told that the session is live.
+   * Makes the user's tokens stale that were issued up to `upTo`, or up to now: by the store's own clock, or by the caller's if
+   * that is earlier, but never earlier than was set before. No session ends. It is kept for `tombstoneFor`.
+   * Resolves once the feed entry is written and this store object's own listener has been told. Safe
+   * to repeat after a rejection: what stands is announced again.
+   */
+  expireTokens(user: SessionUser, request: ExpireTokensRequest): Promise<void>;
+
+  /**
+   * Writes what a process knows to a store that may have lost it, or that must remember it for longer. Keeps the origins of
+   * endings. Never shortens a tombstone, moves a cutoff or what is stale back, records a session, or counts towards the cap.
+   * Not atomic, but safe to repeat. Resolves to the number of tombstones that were missing. What was missing is announced as
+   * if it were new: a process that knows nothing of it may have been told that the session is live.
    */
   restore(user: SessionUser, request: RestoreRequest): Promise<{ readonly missing: number }>;
 
@@ -356,8 +420,10 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'set
   get: true,
   label: true,
   revoke: true,
+  endIndexed: true,
   revokeAll: true,
   erase: true,
+  expireTokens: true,
   restore: true,
   endEverywhere: true,
   catchUp: true,

@@ -8,6 +8,7 @@ import { feed } from './store-contract/feed.js';
 
 import { openFixture, type DeclareTest, type Fixture, type StoreUnderTest } from './store-contract/fixture.js';
 import { globalCutoff } from './store-contract/global-cutoff.js';
+import { indexing } from './store-contract/indexing.js';
 import { input } from './store-contract/input.js';
 import { labels } from './store-contract/labels.js';
 import { lifetimes } from './store-contract/lifetimes.js';
@@ -19,6 +20,7 @@ import { programs } from './store-contract/programs.js';
 import { restoring } from './store-contract/restoring.js';
 import { revocation } from './store-contract/revocation.js';
 import { sightings } from './store-contract/sightings.js';
+import { stale } from './store-contract/stale.js';
 import { untracked } from './store-contract/untracked.js';
 
 export type { StoreUnderTest } from './store-contract/fixture.js';
@@ -41,6 +43,8 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['revoke', revocation],
   ['revokeAll', cutoffs],
   ['erase', erasing],
+  ['expireTokens', stale],
+  ['the index by session id', indexing],
   ['restore', restoring],
   ['the origin of an ending', origins],
   ['the feed', feed],

@@ -5,7 +5,14 @@ import { checkClaims, type ClaimRules } from '../core/claim-checks.js';
 import { diagnosed, namesDiffer } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import { tokenEndsAt } from '../core/policy.js';
-import { sessionHandle, sessionUser, type SessionUser, type TokenParties, type TokenTimes } from '../core/session.js';
+import {
+  sessionHandle,
+  sessionIndexId,
+  sessionUser,
+  type SessionUser,
+  type TokenParties,
+  type TokenTimes,
+} from '../core/session.js';
 import type { KeySource } from './key-source.js';
 import { issuerNameOf, OTHER_TYPES } from './precheck.js';
 import { sessionIdBy, type SessionIdOf } from './session-id.js';
@@ -29,6 +36,8 @@ export interface VerifiedToken extends TokenParties {
   readonly user: SessionUser;
   /** The handle of the token's session. */
   readonly handle: string;
+  /** Of the session's id in the index by session id. Undefined: there is no index. */
+  readonly indexId?: string | undefined;
   /** The whole payload, deeply frozen. */
   readonly claims: Claims;
   readonly profile: Profile;
@@ -77,6 +86,8 @@ export interface VerifierOptions {
   readonly lifetime: ClaimRules['lifetime'];
   /** The longest token, in characters. Default {@link MAX_TOKEN_LENGTH}. */
   readonly maxTokenLength?: number;
+  /** Whether sessions are kept in an index by their ids. Default false. */
+  readonly sessionIndex?: boolean;
   /** Told of each verified token that names no session, unless it is in the cache. Must not throw. */
   readonly onUnnamed?: (issuer: string, claims: Claims) => void;
   readonly cache?: CacheBounds;
@@ -132,6 +143,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const verified = Object.freeze({
       user,
       handle: sessionHandle(user, id),
+      indexId: options.sessionIndex === true ? sessionIndexId(name, id) : undefined,
       ...partiesOf(claims),
       claims,
       profile: deepFreeze(profile),

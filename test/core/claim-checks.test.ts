@@ -257,7 +257,9 @@ describe('times', () => {
     ],
   ])('%s', (_, payload, withRules, times) => {
     const usual = { beganAt: NOW - 60_000, expiresAt: NOW + 60_000, lifetime: null, sessionEndsAt: null };
-    expect(checkClaims(payload, withRules, NOW).times).toStrictEqual({ ...usual, ...times });
+    const { iat } = payload as { readonly iat?: number };
+    const issuedAt = iat === undefined ? null : iat * 1000 + 0;
+    expect(checkClaims(payload, withRules, NOW).times).toStrictEqual({ ...usual, issuedAt, ...times });
   });
 
   test('a token that does not say when its session began is told of the option', () => {

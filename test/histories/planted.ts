@@ -94,7 +94,7 @@ export const PLANTED: readonly PlantedFault[] = [
   {
     name: 'the start of a session does not count before it is asked about',
     file: 'core/record.js',
-    text: 'return secondOf(startedAt) < secondOf(cutoff.at);',
+    text: 'return began < ends;',
     replacement: 'return true;',
     breaks: ['H4'],
     theme: 'endings',

@@ -22,6 +22,7 @@ const TABLE: Readonly<Record<LoginErrorCode, readonly [status: number, challenge
   proof_required: [401, INVALID],
   token_expired: [401, INVALID],
   token_not_yet_valid: [401, INVALID],
+  token_stale: [401, INVALID],
   user_refused: [401, INVALID],
   session_revoked: [401, INVALID],
   session_expired: [401, INVALID],

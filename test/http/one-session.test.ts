@@ -7,6 +7,7 @@ import type { VerifiedToken } from '../../lib/tokens/verify.js';
 const COOKIES = {
   a1: { session: 'A', expiresAt: 1000 },
   a2: { session: 'A', expiresAt: 2000 },
+  old: { session: 'A', expiresAt: 3000, isStale: true },
   b: { session: 'B', expiresAt: 1500 },
   ended: { session: 'C', expiresAt: 1500, refused: 'session_revoked' },
   unjudged: { session: 'D', expiresAt: 1500, refused: 'store_unavailable' },
@@ -16,7 +17,7 @@ const COOKIES = {
   unverified: { refused: 'keys_unavailable' },
 } as const satisfies Record<
   string,
-  { readonly session?: string; readonly expiresAt?: number; readonly refused?: LoginErrorCode }
+  { readonly session?: string; readonly expiresAt?: number; readonly isStale?: true; readonly refused?: LoginErrorCode }
 >;
 type Name = keyof typeof COOKIES;
 const NAMES = Object.keys(COOKIES) as readonly Name[];
@@ -50,6 +51,7 @@ const PARTS: ChoiceParts = {
       if ('refused' in cookie) throw refusal(cookie.refused);
       return { handle, startedAt: 0, expiresAt: 0 };
     },
+    isKnownStale: ({ claims }) => 'isStale' in COOKIES[claims['name'] as Name],
   },
 };
 
@@ -69,6 +71,9 @@ test.each<[string, readonly Name[], string, number]>([
   ['an ended one, then a good one', ['ended', 'a1'], 'a1', 2],
   ['two tokens of one session', ['a1', 'a2'], 'a2', 0],
   ['the same in the other order', ['a2', 'a1'], 'a2', 0],
+  ['a stale token and a good one of the session, which expires earlier', ['old', 'a1'], 'a1', 0],
+  ['the same in the other order', ['a1', 'old'], 'a1', 0],
+  ['nothing but a stale token: the gate refuses it', ['old', 'rubbish'], 'old', 0],
   ['two sessions', ['a1', 'b'], 'token_malformed', 2],
   ['two sessions, of which one has two tokens', ['a1', 'b', 'a2'], 'token_malformed', 2],
   ['two sessions that are live, whatever a third one is', ['a1', 'b', 'unjudged'], 'token_malformed', 3],
@@ -87,12 +92,12 @@ test.each<[string, readonly Name[], string, number]>([
 /** The rule once more: from the sets of what was sent. */
 function expected(names: readonly Name[]): readonly string[] {
   const has = (...some: readonly Name[]): boolean => some.some((name) => names.includes(name));
-  const isA = has('a1', 'a2');
+  const isA = has('a1', 'a2', 'old');
   const sessions = [isA, has('b'), has('ended'), has('unjudged')].filter(Boolean).length;
   if (isA && has('b')) return ['token_malformed'];
   if (has('unverified')) return ['keys_unavailable', 'store_unavailable'];
   if (sessions > 1 && has('unjudged')) return ['store_unavailable'];
-  if (isA) return [has('a2') ? 'a2' : 'a1'];
+  if (isA) return [has('a2') ? 'a2' : has('a1') ? 'a1' : 'old'];
   if (has('b')) return ['b'];
   // The only candidate: the gate asks for its session later.
   if (sessions === 1) return [has('ended') ? 'ended' : 'unjudged'];
@@ -109,7 +114,7 @@ test('every combination of up to four, in every order', async () => {
     if (!expected(names).includes(String(found))) wrong.push([names, found]);
   }
   expect(wrong).toEqual([]);
-  expect(combinations).toHaveLength(81 + 6561);
+  expect(combinations).toHaveLength(100 + 10_000);
 });
 
 test('what an application throws is no verdict', async () => {

@@ -125,6 +125,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     judge: (...args) => parts.ledger.judge(...args),
     peek: (...args) => ledger.peek(...args),
     lease: (...args) => ledger.lease(...args),
+    isKnownStale: (...args) => ledger.isKnownStale(...args),
   };
   const authenticator = new Authenticator<unknown>({ ...parts, ledger: judging, source, refuseForgery });
   const name = options.cookie?.name ?? source.cookies[0];

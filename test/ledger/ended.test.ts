@@ -77,10 +77,12 @@ describe('for how long', () => {
     ended.add(ANN, tombstone('a1'), false, NOW);
     ended.addCutoff(ANN, CUTOFF, LATER, NOW);
     ended.addCutoff(BOB, CUTOFF, LATER + 1, NOW);
-    expect(await ended.byUser(LATER, backlog)).toEqual([{ user: BOB, tombstones: [], cutoff: CUTOFF }]);
+    expect(await ended.byUser(LATER, backlog)).toEqual([
+      { user: BOB, tombstones: [], cutoff: CUTOFF, staleTokens: null },
+    ]);
     expect(await ended.byUser(LATER - 1, backlog)).toEqual([
-      { user: ANN, tombstones: [tombstone('a1')], cutoff: CUTOFF },
-      { user: BOB, tombstones: [], cutoff: CUTOFF },
+      { user: ANN, tombstones: [tombstone('a1')], cutoff: CUTOFF, staleTokens: null },
+      { user: BOB, tombstones: [], cutoff: CUTOFF, staleTokens: null },
     ]);
   });
 });

@@ -2,6 +2,7 @@
 
 import { tokenEndsAt, type SessionPolicy } from '../../lib/core/policy.js';
 import { sessionHandle, sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
+import type { StaleTokens } from '../../lib/core/stale.js';
 import {
   assess,
   factsOf,
@@ -59,6 +60,7 @@ const LIVE: LiveAnswer = {
   knownClient: false,
   moved: null,
   survivedCutoffAt: 0,
+  staleTokens: null,
 };
 const QUESTION: SightQuestion = {
   generation: GENERATION,
@@ -68,8 +70,15 @@ const QUESTION: SightQuestion = {
   isTracked: true,
   isOvertaken: false,
   cutoffAt: NOW,
+  staleAt: 0,
 };
-const NOTHING_ENDED: KnownEndings = { globalCutoff: null, find: () => undefined, cutoffOf: () => undefined };
+const NOTHING_ENDED: KnownEndings = {
+  globalCutoff: null,
+  find: () => undefined,
+  cutoffOf: () => undefined,
+  staleTokensOf: () => null,
+};
+const STALE: StaleTokens = { at: NOW, until: NOW + 86_400_000, reason: 'role_removed', by: 'admin' };
 const REMEMBERED: KnownEndings = { ...NOTHING_ENDED, find: () => TOMBSTONE };
 
 function cutoffAt(at: number, except: string | null = null): KnownEndings {
@@ -506,7 +515,8 @@ describe('R8: a session that the store creates', () => {
     ['had been idle here: it has started again', session(STATES.vouched), NOW + 30 * MINUTE, 'started'],
   ])('%s', (_, known, at, kind) => {
     expect(meaningOfCreated(known, created, at)).toMatchObject({ kind });
-    expect(learn(known, { as: 'live', answer: created }, QUESTION, GENERATION, at).effects).toMatchObject([{ kind }]);
+    const verdict = { as: 'live', answer: created, staleTokens: null, storeLostData: false } as const;
+    expect(learn(known, verdict, QUESTION, GENERATION, at).effects).toMatchObject([{ kind }]);
   });
 
   test('a session that moved says from where', () => {
@@ -577,8 +587,9 @@ test.each<[Exclude<Verdict, { as: 'live' }>, string]>([
   ],
   [{ as: 'outlived' }, 'session_expired'],
   [{ as: 'limit' }, 'session_limit'],
+  [{ as: 'stale', staleTokens: STALE, storeLostData: false }, 'token_stale'],
 ])('the refusal of %j is %s', (verdict, code) => {
-  expect(refusalOf(verdict)).toMatchObject({ code });
+  expect(refusalOf(verdict, TIMES)).toMatchObject({ code });
 });
 
 test.each<[string, Partial<TokenTimes>, Partial<TokenTimes>, number | null, boolean]>([

@@ -195,6 +195,7 @@ export class Rules {
   #told(origin: string, notices: readonly Notice[]): void {
     for (const notice of notices) {
       this.#halfWrittenBack.delete(notice.user.key);
+      if (notice.kind === 'stale') continue;
       if (notice.kind === 'cutoff') for (const { handle } of notice.ended) this.#named.add(handle);
       // Otherwise somebody else ended it, who may not have known that it was in use.
       else if (notice.tombstone.ending.origin === origin) this.#named.add(notice.tombstone.handle);

@@ -12,6 +12,7 @@ import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import type {
   EndEverywhereRequest,
+  ExpireTokensRequest,
   FeedListener,
   Notice,
   RevocationFeed,
@@ -157,6 +158,10 @@ export class Server {
   /** Dated by the earlier of its clock and that of the process. */
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }> {
     return this.#store.revokeAll(user, { ...request, at: Math.min(request.at, this.now()) });
+  }
+
+  expireTokens(user: SessionUser, request: ExpireTokensRequest): Promise<void> {
+    return this.#store.expireTokens(user, { ...request, at: Math.min(request.at, this.now()) });
   }
 
   endEverywhere({ reason, by }: EndEverywhereRequest, known: GlobalCutoff | null, origin: string): GlobalCutoff | null {
@@ -397,8 +402,10 @@ export class Process {
       get: (...about) => send('get', about, ({ store }) => store.get(...about)),
       label: (...about) => send('label', about, ({ store }) => store.label(...about)),
       revoke: (user, request) => send('revoke', [user, request], ({ store }) => store.revoke(user, request)),
+      endIndexed: (...about) => send('endIndexed', about, ({ store }) => store.endIndexed(...about)),
       revokeAll: (user, request) => send('revokeAll', [user, request], (to) => to.revokeAll(user, request)),
       erase: (user, request) => send('erase', [user, request], ({ store }) => store.erase(user, request)),
+      expireTokens: (user, request) => send('expireTokens', [user, request], (to) => to.expireTokens(user, request)),
       restore: (user, known) => send('restore', [user, known], ({ store }) => store.restore(user, known)),
       endEverywhere: async (request) => {
         const { cutoff } = globalCutoff;

@@ -30,7 +30,7 @@ const TOKENS = PEOPLE.map((person) => tokenOf(person, {}, '4h'));
 const handleOf = (person: string, sid = 's'): string => sessionHandle(sessionUser(ISSUER, person), sid);
 
 /** Without a fault the store is in time, and the feed fresh, on a busy machine too. */
-const PATIENT: Options = { revocationBound: '5s', storeTimeout: '2s' };
+const PATIENT = { revocationBound: 5000, storeTimeout: 2000 };
 
 interface World {
   readonly redis: TestRedis;
@@ -110,7 +110,12 @@ async function inConstantUse(world: World, steps = STEPS): Promise<Set<number>> 
 async function saveAndKill({ redis, sites }: World): Promise<Buffer> {
   const saved = await redis.save();
   await redis.kill();
+  const killedAt = performance.now();
   await Promise.all(sites.map(untilStale));
+  // An answer of the store may be younger than what was last read of the feed.
+  await eventually('no answer vouches any more', () =>
+    Promise.resolve(performance.now() > killedAt + PATIENT.revocationBound),
+  );
   return saved;
 }
 

@@ -1,6 +1,7 @@
 /** The table of verdicts, judged by the ledger's memory: it must ask the store whenever a session is not plainly live. */
 
 import { assess, type Freshness, type Knowledge, type KnownSession } from '../../lib/ledger/knowledge.js';
+import { goodFrom } from '../../lib/core/stale.js';
 import { VERDICTS, type VerdictRow } from '../stores/verdicts.js';
 
 /** The feed is fresh, and the store has just been asked. */
@@ -8,7 +9,7 @@ const FRESH: Freshness = { generation: 0, bound: 5000, ageOf: () => 0 };
 const VOUCH = { generation: 0, asOf: 0, isCovered: true };
 
 /** What a process knows that asked for the record, and heard of each ending since. */
-function knownOf({ policy, token, record, tombstone, verdict }: VerdictRow): KnownSession {
+function knownOf({ at, policy, token, record, tombstone, staleTokens, verdict }: VerdictRow): KnownSession {
   const { startedAt, endsAt, survivedCutoffAt, lastSeenAt, lifetime, tokensEndAt } = record ?? {
     startedAt: token.beganAt ?? 0,
     endsAt: token.sessionEndsAt,
@@ -17,7 +18,10 @@ function knownOf({ policy, token, record, tombstone, verdict }: VerdictRow): Kno
     lifetime: token.lifetime,
     tokensEndAt: token.expiresAt ?? Infinity,
   };
-  const facts = { startedAt, endsAt, survivedCutoffAt, expiresAt: tokensEndAt, isRecorded: record !== null };
+  const known = { startedAt, endsAt, survivedCutoffAt, expiresAt: tokensEndAt, isRecorded: record !== null };
+  // Answers do not tell of what was forgotten.
+  const isForgotten = staleTokens === null || staleTokens.until < at;
+  const facts = { ...known, goodFrom: goodFrom(isForgotten ? null : staleTokens) };
   return {
     knowledge: knowledge(),
     activity: { lastSeenAt, hasPaused: false, token: { ...token, lifetime }, tokensEndAt },
@@ -35,7 +39,7 @@ function knownOf({ policy, token, record, tombstone, verdict }: VerdictRow): Kno
 
 /** The token tells nothing new of a session that was live. */
 function isPlain({ record, verdict }: VerdictRow): boolean {
-  if (verdict.state === 'ended' || verdict.before !== 'live') return false;
+  if (verdict.state !== 'live' || verdict.before !== 'live') return false;
   return record?.startedAt === verdict.startedAt && record.endsAt === verdict.endsAt;
 }
 

@@ -1,5 +1,6 @@
 /** One issuer for the tests of this folder, and what its tokens meet. */
 
+import { createSecretKey } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import type { Claims, LoginError, ManagedSessions, ManagedSessionsOptions, SessionEnded } from '../../lib/index.js';
 import { managedSessions, redisStore } from '../../lib/index.js';
@@ -8,6 +9,8 @@ import { ManualClock } from '../support/issuer.js';
 import { eventually } from '../support/redis.js';
 
 export const SECRET = 'a secret for tests, 32 bytes long';
+/** jsonwebtoken would first try to read a string as a private key, at each call. */
+const KEY = createSecretKey(SECRET, 'utf8');
 export const ISSUER = 'https://id.example.com/';
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -17,7 +20,7 @@ export const DAY = 24 * HOUR;
 export function tokenOf(clock: { now(): number }, claims: Record<string, unknown> = {}): string {
   const now = Math.floor(clock.now() / 1000);
   const all: Record<string, unknown> = { iss: ISSUER, sub: 'ann', sid: 's1', iat: now, exp: now + 3600, ...claims };
-  return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null)), SECRET, {
+  return jwt.sign(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null)), KEY, {
     noTimestamp: all['iat'] === null,
   });
 }

@@ -110,22 +110,22 @@ test('what is too much is refused at once and never done, and everything works a
 test('requests that ask the store, revokeAll() and endEverywhere() do not wait behind them', async () => {
   redis.pause();
   const asked = revoke(unknown(TAKEN));
-  const others = [
-    at.here.verify(tokenOf(at.clock, { sub: 'somebody' })),
-    at.here.revokeAll('somebody-else'),
-    at.here.endEverywhere(),
-  ];
+  const answer = ask(at.here, tokenOf(at.clock, { sub: 'somebody' }));
+  const others = [answer, at.here.revokeAll('somebody-else'), at.here.endEverywhere()];
   redis.resume();
   await Promise.all(others);
+  // The cutoff may come before it.
+  expect(['live', 'session_revoked']).toContain(await answer);
   expect(asked.answered).toBeLessThan(TAKEN);
   await asked.all;
   expect(asked).toMatchObject({ answered: TAKEN, refused: 0 });
 });
 
-test('10,000 sessions that are first seen at once are all answered, and an ending goes before them', async () => {
+test('thousands of sessions that are first seen at once are all answered, and an ending goes before them', async () => {
+  const count = 3000;
   let answered = 0;
   redis.pause();
-  const first = Array.from({ length: 10_000 }, async (_, index) => {
+  const first = Array.from({ length: count }, async (_, index) => {
     const login = await at.here.verify(tokenOf(at.clock, { sub: `new-${String(index)}` }));
     answered += 1;
     return login;
@@ -133,8 +133,8 @@ test('10,000 sessions that are first seen at once are all answered, and an endin
   const ended = at.here.revokeAll('somebody');
   redis.resume();
   await ended;
-  expect(answered).toBeLessThan(5000);
-  expect(await Promise.all(first)).toHaveLength(10_000);
+  expect(answered).toBeLessThan(count / 2);
+  expect(await Promise.all(first)).toHaveLength(count);
   expect(downs).toBe(0);
 });
 

@@ -161,6 +161,7 @@ const OWNERS: readonly Owner[] = [
       loginUrl: [null, 7, 'login', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '/ä'],
       handleSecret: [null, 7, 'short', [], undefined],
       clientHints: BOOLEANS,
+      sessionIndex: BOOLEANS,
       clock: [null, 7, {}, { now: () => NaN }, { now: () => new Date() }, { now: async () => 0 }],
     },
     { issuer: ISSUER },

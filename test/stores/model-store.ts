@@ -22,10 +22,12 @@ import {
   type Sighting,
   type TokenTimes,
 } from '../../lib/core/session.js';
-import { CLIENT_NOTED_FOR, CLIENTS_NOTED } from '../../lib/stores/store.js';
+import type { StaleTokens } from '../../lib/core/stale.js';
+import { CLIENT_NOTED_FOR, CLIENTS_NOTED, INDEXED_SUBJECTS } from '../../lib/stores/store.js';
 import type {
   EndedByCutoff,
   FeedListener,
+  IndexEntry,
   Notice,
   RevokeOutcome,
   RevokeRequest,
@@ -71,7 +73,17 @@ interface User {
   readonly cutoffs: Cutoff[];
   readonly clients: Map<string, number>;
   erasedAt: number;
+  /** Every declaration that tokens are stale. */
+  readonly stale: StaleTokens[];
 }
+
+interface Indexed {
+  readonly subjects: ReadonlySet<string>;
+  readonly ending: Ending | null;
+  readonly until: number;
+}
+
+const NOT_INDEXED: Indexed = { subjects: new Set(), ending: null, until: -Infinity };
 
 interface Now {
   readonly at: number;
@@ -127,11 +139,18 @@ function asKept({ erasedAt }: User, tombstone: Tombstone): Tombstone {
   return tombstone.ending.at <= erasedAt ? withoutWords(tombstone) : tombstone;
 }
 
+function eraseStale({ stale, erasedAt }: User): void {
+  for (const [index, each] of stale.entries()) {
+    if (each.at <= erasedAt) stale[index] = { ...each, reason: 'erased', by: null };
+  }
+}
+
 export function modelStore(): SessionStore {
   const origin = randomBytes(9).toString('base64url');
   const users = new Map<string, User>();
   const listeners = new Set<FeedListener>();
   const messages = new Map<string, number>();
+  const index = new Map<string, Indexed>();
   let globalCutoff: GlobalCutoff | null = null;
 
   /** The user, without what may be forgotten by now. */
@@ -142,6 +161,7 @@ export function modelStore(): SessionStore {
       cutoffs: [],
       clients: new Map(),
       erasedAt: 0,
+      stale: [],
     };
     users.set(key, user);
     const past = Math.min(at, Date.now());
@@ -149,6 +169,7 @@ export function modelStore(): SessionStore {
     for (const [handle, session] of user.sessions) {
       if (tombstoneUntil(timesOf(session), policy) < past) user.sessions.delete(handle);
     }
+    if (user.stale.every(({ until }) => until < past)) user.stale.length = 0;
     for (const [client, notedAt] of user.clients) if (at >= notedAt + CLIENT_NOTED_FOR) user.clients.delete(client);
     return user;
   }
@@ -193,6 +214,12 @@ export function modelStore(): SessionStore {
     return live.sort((a, b) => b.lastSeenAt - a.lastSeenAt || (a.handle < b.handle ? -1 : 1));
   }
 
+  /** The latest, the first of several. Each is kept as long as any of them. */
+  function staleOf({ stale }: User): StaleTokens | null {
+    const [latest] = [...stale].sort((a, b) => b.at - a.at);
+    return latest === undefined ? null : { ...latest, until: Math.max(...stale.map(({ until }) => until)) };
+  }
+
   function bury(user: User, tombstone: Tombstone): Tombstone {
     user.sessions.delete(tombstone.handle);
     user.tombstones.set(tombstone.handle, tombstone);
@@ -214,6 +241,11 @@ export function modelStore(): SessionStore {
     const now = { at, policy };
     const user = userOf(of, now);
     const kept = user.sessions.get(handle);
+    const staleTokens = staleOf(user);
+    const { issuedAt } = token;
+    const isStale =
+      issuedAt !== undefined && user.stale.some((each) => secondOf(issuedAt ?? -Infinity) <= secondOf(each.at));
+    if (staleTokens !== null && isStale && !user.tombstones.has(handle)) return { state: 'stale', staleTokens };
     const withTold =
       told === null
         ? kept
@@ -289,6 +321,7 @@ export function modelStore(): SessionStore {
         user.cutoffs.at(-1)?.at ?? 0,
         ...session.told.map(({ survivedCutoffAt }) => survivedCutoffAt),
       ),
+      staleTokens,
     } as const;
     if (track === false) return { ...facts, created: false, knownClient: false, moved: null };
     const hasPlace =
@@ -375,6 +408,31 @@ export function modelStore(): SessionStore {
     });
   }
 
+  function indexed(id: string, at: number): Indexed {
+    const known = index.get(id);
+    return known !== undefined && known.until >= Math.min(at, Date.now()) ? known : NOT_INDEXED;
+  }
+
+  function enter(of: SessionUser, { handle, sighting: { at }, policy }: SightRequest, { id, until }: IndexEntry): void {
+    const known = indexed(id, at);
+    if (known.ending === null) {
+      const isRoom = known.subjects.size < INDEXED_SUBJECTS;
+      const subjects = isRoom ? new Set([...known.subjects, of.subject]) : known.subjects;
+      if (until !== null) index.set(id, { ...known, subjects, until: Math.max(known.until, until) });
+      return;
+    }
+    const user = userOf(of, { at, policy });
+    const needed = at + Math.max(policy.tombstoneFor, policy.clockTolerance);
+    const standing = user.tombstones.get(handle);
+    if (standing !== undefined) extend(user, standing, needed);
+    else {
+      const session = user.sessions.get(handle);
+      const longest = Math.max(needed, session === undefined ? 0 : tombstoneUntil(timesOf(session), policy));
+      const tombstone = bury(user, { handle, ending: known.ending, until: longest });
+      tell({ kind: 'ended', user: of, tombstone });
+    }
+  }
+
   /** A message came late. No later cutoff hides it, but it gets its place before the last one. */
   function endUpTo(of: SessionUser, user: User, upTo: number, words: Pick<Ending, 'reason' | 'by'>, now: Now) {
     const { reason, by } = words;
@@ -422,7 +480,10 @@ export function modelStore(): SessionStore {
   return {
     origin,
     configure: () => undefined,
-    sight: async (of, request) => sight(of, request),
+    async sight(of, request) {
+      if (request.index !== undefined) enter(of, request, request.index);
+      return sight(of, request);
+    },
     async list(of, { limit, cursor, at, policy }) {
       const all = liveOf(userOf(of, { at, policy }), { at, policy });
       const isBehind = (one: SessionRecord): boolean =>
@@ -446,6 +507,14 @@ export function modelStore(): SessionStore {
       return recordOf(named);
     },
     revoke: async (of, request) => revoke(of, request),
+    async endIndexed(id, { at, policy, reason, by }) {
+      const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+      const ending: Ending = { cause: 'revoked', ...words, at, expiresAt: null, origin };
+      const until = at + Math.max(policy.tombstoneFor, policy.clockTolerance);
+      const known = indexed(id, at);
+      index.set(id, { ...known, ending: known.ending ?? ending, until: Math.max(known.until, until) });
+      return [...known.subjects];
+    },
     async revokeAll(of, { except, reason, by, at, policy, upTo }) {
       const user = userOf(of, { at, policy });
       if (upTo !== undefined && upTo < at) return endUpTo(of, user, upTo, { reason, by }, { at, policy });
@@ -467,11 +536,27 @@ export function modelStore(): SessionStore {
       user.clients.clear();
       const ended = setCutoff(user, cutoff, { at, policy });
       for (const tombstone of user.tombstones.values()) bury(user, withoutWords(tombstone));
+      eraseStale(user);
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
     },
-    async restore(of, { tombstones, cutoff, at, policy, isUnseen }) {
+    async expireTokens(of, { upTo, reason, by, at, policy }) {
       const user = userOf(of, { at, policy });
+      const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+      user.stale.push({ at: Math.min(at, upTo ?? at), until: at + policy.tombstoneFor, ...words });
+      tell({ kind: 'stale', user: of, staleTokens: staleOf(user)! });
+    },
+    async restore(of, { tombstones, cutoff, staleTokens = null, at, policy, isUnseen }) {
+      const user = userOf(of, { at, policy });
+      if (staleTokens !== null && staleTokens.until >= Math.min(at, Date.now())) {
+        const before = staleOf(user);
+        const { reason, by } = staleTokens;
+        const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
+        user.stale.push({ ...staleTokens, ...words });
+        eraseStale(user);
+        const standing = staleOf(user)!;
+        if (before === null || before.at < standing.at) tell({ kind: 'stale', user: of, staleTokens: standing });
+      }
       let missing = 0;
       for (const known of tombstones) {
         const standing = user.tombstones.get(known.handle);
@@ -492,6 +577,7 @@ export function modelStore(): SessionStore {
         tell({ kind: 'cutoff', user: of, cutoff: restored, ended: setCutoff(user, restored, { at, policy }) });
       }
       for (const tombstone of [...user.tombstones.values()]) bury(user, asKept(user, tombstone));
+      eraseStale(user);
       return { missing };
     },
     async endEverywhere({ reason, by, at }) {

@@ -14,8 +14,9 @@ import {
   type KeptTimes,
 } from '../../lib/core/record.js';
 import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
+import { isStale, type StaleTokens } from '../../lib/core/stale.js';
 import { memoryStore } from '../../lib/stores/memory.js';
-import { CUTOFF, GLOBAL_CUTOFF, INDEXED_MARK, ROW, TIMES, TOMBSTONE } from '../../lib/stores/redis/records.js';
+import { CUTOFF, GLOBAL_CUTOFF, INDEXED_MARK, ROW, STALE, TIMES, TOMBSTONE } from '../../lib/stores/redis/records.js';
 import { INDEXED } from '../../lib/stores/redis/session-prelude.js';
 import { redisStore } from '../../lib/stores/redis/store.js';
 import type { SessionStore, SightAnswer } from '../../lib/stores/store.js';
@@ -43,8 +44,8 @@ describe('the core', () => {
 
 /** The ledger judges by a user's latest cutoff alone, and by the token alone. */
 const OF_ONE_CUTOFF = VERDICTS.filter(
-  ({ tombstone, knownUse, globalCutoff, token }) =>
-    tombstone === null && knownUse === null && globalCutoff === null && token.beganAt !== null,
+  ({ tombstone, knownUse, globalCutoff, staleTokens, token }) =>
+    tombstone === null && staleTokens === null && knownUse === null && globalCutoff === null && token.beganAt !== null,
 ).flatMap(({ cutoff, ...row }) =>
   cutoff === null || cutoff.isRestored || cutoff.priorCutoffAt > 0 ? [] : [{ ...row, cutoff }],
 );
@@ -59,7 +60,7 @@ describe('the core, by a cutoff and a token', () => {
 
 /** What the pure functions say, in the order in which a store asks them. */
 function verdictOfCore({ at, policy, token, cutoff, globalCutoff, ...row }: VerdictRow): Verdict {
-  const { record: kept, tombstone, knownUse } = row;
+  const { record: kept, tombstone, knownUse, staleTokens } = row;
   const { inUseSince, known } = knownUse ?? { inUseSince: at, known: null };
   const stored = kept !== null && tombstoneUntil(kept, policy) >= at ? kept : null;
   const record = withKnown(stored ?? undefined, { inUseSince, known }, token) ?? null;
@@ -75,6 +76,7 @@ function verdictOfCore({ at, policy, token, cutoff, globalCutoff, ...row }: Verd
     until: null,
   });
   if (tombstone !== null && tombstone.until >= at) return ended('tombstone');
+  if (isStale(standingStale({ at, staleTokens }), token)) return { state: 'stale' };
 
   const merged = mergeSighting(record ?? undefined, NO_ROW, { at, ...NOWHERE }, token, cutoff);
   const by = ofRecord ?? cutoffOf(merged, record?.survivedCutoffAt);
@@ -103,6 +105,11 @@ function verdictOfCore({ at, policy, token, cutoff, globalCutoff, ...row }: Verd
   }
 }
 
+/** What is not forgotten. */
+function standingStale({ at, staleTokens }: Pick<VerdictRow, 'at' | 'staleTokens'>): StaleTokens | null {
+  return staleTokens !== null && staleTokens.until >= at ? staleTokens : null;
+}
+
 describe('the memory store', () => {
   test.each(VERDICTS)('$name', async (row) => {
     const store = memoryStore();
@@ -118,7 +125,7 @@ describe('the memory store', () => {
  * row with the origins that the cutoffs got.
  */
 async function arrangeByCalls(store: SessionStore, row: VerdictRow): Promise<VerdictRow> {
-  const { at, record, tombstone, cutoff, globalCutoff } = row;
+  const { at, record, tombstone, cutoff, globalCutoff, staleTokens } = row;
   const policy = { ...row.policy, idleTimeout: null };
   const steps: { readonly at: number; readonly act: () => Promise<unknown> }[] = [];
   const step = (moment: number, act: () => Promise<unknown>): void => void steps.push({ at: moment, act });
@@ -158,6 +165,10 @@ async function arrangeByCalls(store: SessionStore, row: VerdictRow): Promise<Ver
     };
     if (priorCutoffAt > 0) set(priorCutoffAt, null, isPriorRestored, isPriorBackdated);
     set(cutoff.at, cutoff.except, isRestored, isBackdated);
+  }
+  if (staleTokens !== null) {
+    const lost = { tombstones: [], cutoff: null, staleTokens, at: staleTokens.at, policy };
+    step(staleTokens.at, () => store.restore(USER, lost));
   }
   if (globalCutoff !== null) step(globalCutoff.at, () => store.endEverywhere(globalCutoff));
 
@@ -205,7 +216,7 @@ describe('the Lua of the Redis store', () => {
  * every record at once.
  */
 async function arrangeByWriting(client: Redis, row: VerdictRow): Promise<void> {
-  const { record, tombstone, cutoff, globalCutoff } = row;
+  const { record, tombstone, cutoff, globalCutoff, staleTokens } = row;
   const key = (part: string): string => `ms:{${USER.key}}:${part}`;
   if (record !== null) {
     const times = TIMES.write(record);
@@ -224,6 +235,7 @@ async function arrangeByWriting(client: Redis, row: VerdictRow): Promise<void> {
     await client.set(key('c'), text);
     if (record !== null || tombstone !== null) await client.hset(key('s'), 'cutoff', text);
   }
+  if (staleTokens !== null) await client.hset(key('s'), 'stale', STALE.write(staleTokens));
   if (globalCutoff !== null) await client.set('ms:{feed}:global-cutoff', GLOBAL_CUTOFF.write(globalCutoff));
 }
 
@@ -234,8 +246,15 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
   const sight = (of: TokenTimes): Promise<SightAnswer> =>
     store.sight(USER, { handle: HANDLE, sighting: { at, ...NOWHERE }, token: of, policy, ...knownUse });
 
+  const earlier = await store.get(USER, HANDLE, at, policy);
+  if (verdict.state === 'stale') {
+    const refused = { state: 'stale', staleTokens: row.staleTokens };
+    expect([await sight(token), await sight(token)]).toEqual([refused, refused]);
+    expect(await store.get(USER, HANDLE, at, policy)).toEqual(earlier);
+    return;
+  }
   const isLive = verdict.state === 'live' ? verdict.before === 'live' : verdict.wasLive;
-  expect((await store.get(USER, HANDLE, at, policy)) !== null).toBe(isLive);
+  expect(earlier !== null).toBe(isLive);
 
   const answer = await sight(token);
   const after = await store.get(USER, HANDLE, at, policy);
@@ -244,6 +263,7 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
     expect(answer).toEqual({
       startedAt,
       ...facts,
+      staleTokens: standingStale(row),
       created: before === 'new' || before === 'stub',
       knownClient: false,
       moved: null,

@@ -12,6 +12,7 @@ import {
   type StandingCutoff,
 } from '../../lib/core/record.js';
 import type { TokenTimes } from '../../lib/core/session.js';
+import type { StaleTokens } from '../../lib/core/stale.js';
 import type { Tombstone } from '../../lib/stores/store.js';
 
 export type Verdict =
@@ -36,7 +37,9 @@ export type Verdict =
       readonly isKept: boolean;
       /** Until when the tombstone stands; null if the row does not ask. */
       readonly until: number | null;
-    };
+    }
+  /** The token alone is refused. Nothing has changed. */
+  | { readonly state: 'stale' };
 
 export interface VerdictRow {
   readonly name: string;
@@ -51,6 +54,7 @@ export interface VerdictRow {
   readonly knownUse: KnownUse | null;
   readonly cutoff: StandingCutoff | null;
   readonly globalCutoff: GlobalCutoff | null;
+  readonly staleTokens: StaleTokens | null;
   readonly verdict: Verdict;
 }
 
@@ -118,6 +122,9 @@ const CUTOFF: StandingCutoff = {
 const CUTOFF_SECOND = BEGAN + 10_000;
 const PRIOR_AT = BEGAN + 4500;
 const PRIOR_SECOND = BEGAN + 4000;
+/** In the middle of the second that begins at STALE_SECOND. */
+const STALE: StaleTokens = { at: BEGAN + 30_500, until: BEGAN + DAY, reason: 'role_removed', by: 'admin' };
+const STALE_SECOND = BEGAN + 30_000;
 const GLOBAL: GlobalCutoff = { at: BEGAN + 20_500, reason: 'incident', by: 'operator', origin: 'globals-writer' };
 
 interface Given {
@@ -129,11 +136,12 @@ interface Given {
   readonly knownUse?: KnownUse;
   readonly cutoff?: Partial<StandingCutoff>;
   readonly globalCutoff?: Partial<GlobalCutoff>;
+  readonly staleTokens?: Partial<StaleTokens>;
 }
 
 /** What is not given is as usual: a minute after the session began. */
 function row(name: string, given: Given, verdict: Verdict): VerdictRow {
-  const { at = BEGAN + MINUTE, policy, token, record, tombstone, knownUse, cutoff, globalCutoff } = given;
+  const { at = BEGAN + MINUTE, policy, token, record, tombstone, knownUse, cutoff, globalCutoff, staleTokens } = given;
   return {
     name,
     at,
@@ -144,6 +152,7 @@ function row(name: string, given: Given, verdict: Verdict): VerdictRow {
     knownUse: knownUse ?? null,
     cutoff: cutoff === undefined ? null : { ...CUTOFF, ...cutoff },
     globalCutoff: globalCutoff === undefined ? null : { ...GLOBAL, ...globalCutoff },
+    staleTokens: staleTokens === undefined ? null : { ...STALE, ...staleTokens },
     verdict,
   };
 }
@@ -1053,6 +1062,71 @@ const GLOBAL_CUTOFFS: readonly VerdictRow[] = [
   ),
 ];
 
+const IS_STALE = { state: 'stale' } as const;
+const OLD = { issuedAt: STALE_SECOND + 999 } as const;
+const NEW = { issuedAt: STALE_SECOND + 1000 } as const;
+const EVER_GOOD = { expiresAt: BEGAN + 60 * DAY } as const;
+
+const STALE_TOKENS: readonly VerdictRow[] = [
+  row('stale: issued in the last moment of the second', { token: OLD, record: {}, staleTokens: {} }, IS_STALE),
+  row('stale: issued in the next second: good', { token: NEW, record: {}, staleTokens: {} }, live('live')),
+  row('stale: issued long before', { token: { issuedAt: BEGAN }, record: {}, staleTokens: {} }, IS_STALE),
+  row(
+    'stale: without the time at which it was issued',
+    { token: { issuedAt: null }, record: {}, staleTokens: {} },
+    IS_STALE,
+  ),
+  row('stale: issued before 1970', { token: { issuedAt: -1500 }, record: {}, staleTokens: {} }, IS_STALE),
+  row('stale: nobody asks, because the use was before', { record: {}, staleTokens: {} }, live('live')),
+  row('stale: without clock tolerance', { token: { issuedAt: STALE_SECOND + 1000 }, staleTokens: {} }, live('new')),
+  row('stale: of a session that was never seen', { token: OLD, staleTokens: {} }, IS_STALE),
+  row('stale: never seen, and without the time', { token: { issuedAt: null }, staleTokens: {} }, IS_STALE),
+  row(
+    'stale: it takes no lapsed session on',
+    { at: BEGAN + 2 * HOUR, token: { ...OLD, ...EVER_GOOD }, record: {}, staleTokens: {} },
+    IS_STALE,
+  ),
+  row(
+    'stale: a good token takes a lapsed session on',
+    { at: BEGAN + 2 * HOUR, token: { ...NEW, ...EVER_GOOD }, record: {}, staleTokens: {} },
+    live('lapsed', { expiresAt: BEGAN + 60 * DAY }),
+  ),
+  row(
+    'stale: it ends no idle session',
+    { at: IDLE_AT, policy: IDLE, token: OLD, record: {}, staleTokens: {} },
+    IS_STALE,
+  ),
+  row(
+    'stale: a good token ends an idle session as ever',
+    { at: IDLE_AT, policy: IDLE, token: NEW, record: {}, staleTokens: {} },
+    ended('idle'),
+  ),
+  row(
+    'stale: it shows nothing of a lifetime',
+    { token: { ...LIFETIME, ...OLD, beganAt: BEGAN - HOUR }, record: OF_LIFETIME, staleTokens: {} },
+    IS_STALE,
+  ),
+  row('stale: a tombstone says more', { token: OLD, tombstone: {}, staleTokens: {} }, ended('tombstone')),
+  row(
+    'stale: a tombstone that has run out does not',
+    { at: ENDS + DAY + 1, token: { ...OLD, ...EVER_GOOD }, tombstone: {}, staleTokens: { until: BEGAN + 60 * DAY } },
+    IS_STALE,
+  ),
+  row(
+    'stale: a cutoff ends what was never seen, and writes nothing',
+    { token: OLD, cutoff: {}, staleTokens: {} },
+    IS_STALE,
+  ),
+  row('stale: a cutoff and a good token', { token: NEW, cutoff: {}, staleTokens: {} }, ended('cutoff')),
+  row('stale: a global cutoff', { token: OLD, globalCutoff: {}, staleTokens: {} }, IS_STALE),
+  row('stale: kept in its last moment', { token: OLD, record: {}, staleTokens: { until: BEGAN + MINUTE } }, IS_STALE),
+  row(
+    'stale: forgotten a moment later',
+    { token: OLD, record: {}, staleTokens: { until: BEGAN + MINUTE - 1 } },
+    live('live'),
+  ),
+];
+
 export const VERDICTS: readonly VerdictRow[] = [
   ...LIFETIMES,
   ...IDLENESS,
@@ -1066,4 +1140,5 @@ export const VERDICTS: readonly VerdictRow[] = [
   ...RESTORED_CUTOFFS,
   ...BACKDATED_CUTOFFS,
   ...GLOBAL_CUTOFFS,
+  ...STALE_TOKENS,
 ];

@@ -1,4 +1,6 @@
 // A small app in a process of its own, on the built package: node app-process.mjs '{ "redis": url, "options": {...} }'
+// With "doors", { clientId, audience }, it has both doors. With "dieAfter", the name of a store's method, the process is killed
+// as soon as the store has acknowledged such a call.
 // Over IPC it answers calls, { id, name, args } with { id, value } or { id, error }, and tells events, { event, at, ... }.
 // Moments are milliseconds of the machine's monotonic clock, which all processes share.
 
@@ -9,8 +11,8 @@ import express from 'express';
 import { managedSessions, redisStore } from '../../dist/esm/index.js';
 import { answerCalls } from './answer-calls.mjs';
 
-const { redis, options } = JSON.parse(process.argv[2]);
-const sessions = managedSessions({ ...options, store: redisStore(redis) });
+const { redis, options, doors, dieAfter } = JSON.parse(process.argv[2]);
+const sessions = managedSessions({ ...options, store: mortal(redisStore(redis)) });
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 const tell = (event, details) => process.connected && process.send({ event, at: now(), ...details });
 
@@ -23,7 +25,24 @@ const traffic = new Map();
 let isLoaded = false;
 let served = 0;
 
+function mortal(store) {
+  if (dieAfter === undefined) return store;
+  const act = store[dieAfter].bind(store);
+  return Object.assign(store, {
+    async [dieAfter](...given) {
+      await act(...given);
+      process.kill(process.pid, 'SIGKILL');
+      // Until that has come.
+      await new Promise(() => {});
+    },
+  });
+}
+
 const app = express();
+if (doors !== undefined) {
+  app.post('/backchannel-logout', sessions.backchannelLogout({ clientId: doors.clientId }));
+  app.post('/security-events', sessions.securityEvents({ audience: doors.audience }));
+}
 app.use(sessions);
 app.get('/', (req, res) => {
   served += 1;
@@ -92,9 +111,13 @@ const calls = {
     await sessions.revoke(subject, handle);
     return now();
   },
+  async expireTokens(subject) {
+    await sessions.expireTokens(subject);
+    return now();
+  },
   revokeAll: (subject, except) => sessions.revokeAll(subject, { except }),
   served: () => served,
 };
 
 answerCalls(calls);
-tell('ready', {});
+tell('ready', { port: server.address().port });

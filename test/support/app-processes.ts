@@ -8,7 +8,7 @@ export interface AppEvent {
   readonly event: 'ready' | 'refused' | 'aborted' | 'sessionEnded' | 'sessionUnnamed' | 'storeDown' | 'storeUp';
   /** Milliseconds of the machine's monotonic clock, in an app process. */
   readonly at: number;
-  /** On which a provider process listens. */
+  /** On which the process listens. */
   readonly port?: number;
   /** The site that a provider process tells of. */
   readonly site?: string;
@@ -33,9 +33,12 @@ export interface AppProcess {
 
 type Message = AppEvent | { readonly id: number; readonly value?: unknown; readonly error?: string };
 
-/** Starts one, and resolves once it serves. `options` are those of `managedSessions()` that JSON can carry. */
-export function startApp(redis: string, options: object): Promise<AppProcess> {
-  return startProcess('app-process.mjs', { redis, options });
+/**
+ * Starts one, and resolves once it serves. `options` are those of `managedSessions()` that JSON can carry; `more` is what else
+ * app-process.mjs takes.
+ */
+export function startApp(redis: string, options: object, more: object = {}): Promise<AppProcess> {
+  return startProcess('app-process.mjs', { redis, options, ...more });
 }
 
 /** Starts one of the scripts of this folder with its argument, and resolves once it is ready. */

@@ -4,7 +4,9 @@
  * `{ time }`, from which its clock then goes on.
  *
  * A person signs in at `/interaction/…` with a form that names them: `login=ann`. The client `shop` gets JWT access tokens for
- * a person, which carry the provider's session as `sid`, and refresh tokens that are good once.
+ * a person, which carry the provider's session as `sid`, and refresh tokens that are good once. So do `web` and `web-by-subject`,
+ * where `sid` is what logout tokens call the session. These have a back-channel logout URI at `https://shop.example.com`, which
+ * is the site that `{ logoutAt }` names. Each logout token is told of: `{ logout: 'success' }`, or the error's message.
  */
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -18,6 +20,9 @@ const realNow = Date.now;
 let ahead = 0;
 Date.now = () => realNow() + ahead;
 
+let logoutAt = '';
+const SHOP = 'https://shop.example.com';
+
 const server = createServer((request, response) => handle(request, response));
 // A busy machine lets a connection be idle for seconds, and the client would use it just as it is closed.
 server.keepAliveTimeout = 0;
@@ -28,6 +33,9 @@ server.listen(0, '127.0.0.1', function announce() {
     if (message === 'rotate') {
       handle = provider(issuer);
       process.send({ rotated: true });
+    } else if (message.logoutAt !== undefined) {
+      ({ logoutAt } = message);
+      process.send(message);
     } else {
       ahead = message.time - realNow();
       process.send(message);
@@ -55,20 +63,36 @@ function provider(issuer) {
         client_id: 'shop',
         client_secret: 'shop-secret',
         grant_types: ['authorization_code', 'refresh_token'],
-        redirect_uris: ['https://shop.example.com/back'],
+        redirect_uris: [`${SHOP}/back`],
         response_types: ['code'],
       },
+      ...['web', 'web-by-subject'].map((client_id) => ({
+        client_id,
+        client_secret: `${client_id}-secret`,
+        grant_types: ['authorization_code', 'refresh_token'],
+        redirect_uris: [`${SHOP}/back`],
+        response_types: ['code'],
+        backchannel_logout_uri: `${SHOP}/backchannel-logout`,
+        backchannel_logout_session_required: client_id === 'web',
+      })),
     ],
     scopes: ['openid', 'orders:read'],
     findAccount: (_context, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
     interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
     issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
-    extraTokenClaims: (_context, token) => (token.sessionUid === undefined ? undefined : { sid: token.sessionUid }),
+    async extraTokenClaims(_context, { sessionUid, clientId }) {
+      if (sessionUid === undefined) return undefined;
+      if (clientId === 'shop') return { sid: sessionUid };
+      return { sid: (await made.Session.findByUid(sessionUid))?.sidFor(clientId) };
+    },
+    // Without its dispatcher, which refuses a loopback address.
+    fetch: (url, { dispatcher: _, ...options }) => fetch(String(url).replace(SHOP, logoutAt), options),
     cookies: { keys: [randomUUID()] },
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      backchannelLogout: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_context, resource) => ({
@@ -82,6 +106,8 @@ function provider(issuer) {
       },
     },
   });
+  made.on('backchannel.success', () => process.send({ logout: 'success' }));
+  made.on('backchannel.error', (_context, error) => process.send({ logout: error.message }));
   const callback = made.callback();
   return function answer(request, response) {
     if (!request.url.startsWith('/interaction/')) return callback(request, response);

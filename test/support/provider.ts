@@ -9,10 +9,14 @@ export interface OidcProvider {
   readonly issuer: string;
   /** A JWT access token for `audience`, by client credentials; RS256, or ES256 where the audience ends in `/ec`. */
   accessToken(audience: string): Promise<string>;
-  /** Signs a person in, with the authorization code flow, in a browser of its own. */
-  signIn(user: string, audience: string): Promise<ProviderLogin>;
+  /** Signs a person in to a client, by default `shop`, with the authorization code flow, in a browser of its own. */
+  signIn(user: string, audience: string, client?: 'shop' | 'web' | 'web-by-subject'): Promise<ProviderLogin>;
   /** Replaces all of its keys. */
   rotateKeys(): Promise<void>;
+  /** Logout tokens go to this site, below `/backchannel-logout`. */
+  sendLogoutsTo(url: string): Promise<void>;
+  /** What came of each logout token so far: `success`, or an error's message. */
+  readonly logouts: readonly string[];
   /** Its clock goes on from this time, in milliseconds since 1970. */
   setTime(time: number): Promise<void>;
   close(): Promise<void>;
@@ -23,41 +27,67 @@ export interface ProviderLogin {
   readonly accessToken: string;
   /** Gets a new access token, and a new refresh token in place of the one that it uses. */
   refresh(): Promise<void>;
+  /** The person signs out at the provider, which sends logout tokens before this resolves. */
+  signOut(): Promise<void>;
 }
 
-const SHOP = {
-  headers: { authorization: `Basic ${Buffer.from('shop:shop-secret').toString('base64')}` },
-  back: 'https://shop.example.com/back',
-} as const;
+const BACK = 'https://shop.example.com/back';
 
-/** The browser's part of the flow: from the authorization endpoint over the sign-in and back to the client with a code. */
-async function codeFor(start: URL, user: string): Promise<string> {
-  const cookies = new Map<string, string>();
-  for (let location = start; ;) {
-    const isForm = location.pathname.startsWith('/interaction/');
-    const response = await fetch(location, {
+/** A browser, as far as the provider needs one. */
+class Browser {
+  readonly #cookies = new Map<string, string>();
+
+  async request(url: URL, form?: Readonly<Record<string, string>>): Promise<{ response: Response; text: string }> {
+    const response = await fetch(url, {
       redirect: 'manual',
-      headers: { cookie: Array.from(cookies, ([name, value]) => `${name}=${value}`).join('; ') },
-      ...(isForm && { method: 'POST', body: new URLSearchParams({ login: user }) }),
+      headers: { cookie: Array.from(this.#cookies, ([name, value]) => `${name}=${value}`).join('; ') },
+      ...(form !== undefined && { method: 'POST', body: new URLSearchParams(form) }),
     });
-    await response.text();
+    const text = await response.text();
     for (const cookie of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
-      cookies.set(name, value);
+      this.#cookies.set(name, value);
     }
-    location = new URL(response.headers.get('location') ?? '', location);
-    const code = location.searchParams.get('code');
-    if (code !== null && location.href.startsWith(SHOP.back)) return code;
-    if (location.origin !== start.origin) throw new Error(`The provider sent the browser to ${location.href}`);
+    return { response, text };
   }
+
+  /** From the authorization endpoint over the sign-in and back to the client with a code. */
+  async codeFor(start: URL, user: string): Promise<string> {
+    for (let location = start; ;) {
+      const isForm = location.pathname.startsWith('/interaction/');
+      const { response } = await this.request(location, isForm ? { login: user } : undefined);
+      location = new URL(response.headers.get('location') ?? '', location);
+      const code = location.searchParams.get('code');
+      if (code !== null && location.href.startsWith(BACK)) return code;
+      if (location.origin !== start.origin) throw new Error(`The provider sent the browser to ${location.href}`);
+    }
+  }
+
+  async signOut(issuer: string): Promise<void> {
+    const { text } = await this.request(new URL('/session/end', issuer));
+    const [, xsrf = ''] = /name="xsrf" value="([^"]+)"/.exec(text) ?? [];
+    const { response } = await this.request(new URL('/session/end/confirm', issuer), { xsrf, logout: 'yes' });
+    expect(response.status).toBe(303);
+  }
+}
+
+interface Tokens {
+  readonly access: string;
+  readonly refresh: string;
 }
 
 export async function startOidcProvider(): Promise<OidcProvider> {
   const child = fork(join(__dirname, 'oidc-provider.mjs'), { silent: true });
   const [{ issuer }] = await once(child, 'message');
 
-  async function tokens(body: Readonly<Record<string, string>>): Promise<{ access: string; refresh: string }> {
-    const request = { method: 'POST', headers: SHOP.headers, body: new URLSearchParams(body) };
+  const logouts: string[] = [];
+  child.on('message', (message: object) => {
+    if ('logout' in message) logouts.push(String(message.logout));
+  });
+
+  async function tokens(client: string, body: Readonly<Record<string, string>>): Promise<Tokens> {
+    const headers = { authorization: `Basic ${Buffer.from(`${client}:${client}-secret`).toString('base64')}` };
+    const request = { method: 'POST', headers, body: new URLSearchParams(body) };
     const answer: unknown = await (await fetch(`${issuer}/token`, request)).json();
     expect(answer).toMatchObject({ access_token: expect.any(String), refresh_token: expect.any(String) });
     const { access_token: access, refresh_token: refresh } = answer as Record<'access_token' | 'refresh_token', string>;
@@ -66,6 +96,7 @@ export async function startOidcProvider(): Promise<OidcProvider> {
 
   return {
     issuer,
+    logouts,
     async accessToken(audience) {
       const response = await fetch(`${issuer}/token`, {
         method: 'POST',
@@ -76,34 +107,40 @@ export async function startOidcProvider(): Promise<OidcProvider> {
       expect(body).toMatchObject({ token_type: 'Bearer', access_token: expect.any(String) });
       return (body as { access_token: string }).access_token;
     },
-    async signIn(user, audience) {
+    async signIn(user, audience, client = 'shop') {
+      const browser = new Browser();
       const verifier = randomBytes(32).toString('base64url');
       const start = new URL(`${String(issuer)}/auth`);
       start.search = new URLSearchParams({
-        client_id: 'shop',
-        redirect_uri: SHOP.back,
+        client_id: client,
+        redirect_uri: BACK,
         response_type: 'code',
         scope: 'openid orders:read',
         resource: audience,
         code_challenge: createHash('sha256').update(verifier).digest('base64url'),
         code_challenge_method: 'S256',
       }).toString();
-      const code = await codeFor(start, user);
-      const grant = { grant_type: 'authorization_code', code, redirect_uri: SHOP.back, code_verifier: verifier };
-      let { access, refresh } = await tokens(grant);
+      const code = await browser.codeFor(start, user);
+      const grant = { grant_type: 'authorization_code', code, redirect_uri: BACK, code_verifier: verifier };
+      let { access, refresh } = await tokens(client, grant);
       return {
         get accessToken() {
           return access;
         },
         async refresh() {
           const used = refresh;
-          ({ access, refresh } = await tokens({ grant_type: 'refresh_token', refresh_token: used }));
+          ({ access, refresh } = await tokens(client, { grant_type: 'refresh_token', refresh_token: used }));
           expect(refresh).not.toBe(used);
         },
+        signOut: () => browser.signOut(issuer),
       };
     },
     async rotateKeys() {
       child.send('rotate');
+      await once(child, 'message');
+    },
+    async sendLogoutsTo(logoutAt) {
+      child.send({ logoutAt });
       await once(child, 'message');
     },
     async setTime(time) {

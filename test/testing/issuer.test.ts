@@ -43,6 +43,7 @@ it('issues tokens that are good, each a session of its own', async () => {
   expect(first.times).toEqual({
     beganAt: clock.at,
     expiresAt: clock.at + 3_600_000,
+    issuedAt: clock.at,
     lifetime: null,
     sessionEndsAt: null,
   });

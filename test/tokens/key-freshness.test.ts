@@ -95,8 +95,11 @@ describe('a key that left its set', () => {
     const slow = holding(keySet(b));
     endpoint.answer = slow.answer;
     clock.advance(20 * HOUR);
-    const forged = Array.from({ length: 400 }, (_, index) => check(tokenBy('a', `user-${index}`)));
-    const good = [check(tokenBy('b')), check(tokenBy('b', 'ben'))];
+    // All are signed before the fetch begins: it has five seconds of real time.
+    const tokens = Array.from({ length: 400 }, (_, index) => tokenBy('a', `user-${index}`));
+    const goodTokens = [tokenBy('b'), tokenBy('b', 'ben')];
+    const forged = tokens.map(check);
+    const good = goodTokens.map(check);
     await until(() => endpoint.requests === 2);
     slow.release();
     expect(new Set(await Promise.all(forged))).toEqual(new Set(['key_unknown']));
@@ -227,7 +230,9 @@ describe('a set that is younger', () => {
     const slow = holding(keySet(a, b));
     endpoint.answer = slow.answer;
     clock.advance(9 * MINUTE);
-    const unknown = Array.from({ length: 1000 }, (_, index) => check(tokenBy(`unknown-${index}`)));
+    // All are signed before the fetch begins: it has five seconds of real time.
+    const tokens = Array.from({ length: 1000 }, (_, index) => tokenBy(`unknown-${index}`));
+    const unknown = tokens.map(check);
     expect(keys.candidates({ kid: 'a', alg: 'RS256' })).toMatchObject([{ kid: 'a' }]);
     await until(() => endpoint.requests === 2);
     expect(keys.candidates({ kid: 'b', alg: 'RS256' })).toMatchObject([{ kid: 'b' }]);

@@ -25,25 +25,41 @@ export interface DoorEndings {
   endSession(named: NamedSession, words: EndingWords): Promise<void>;
   /** Ends the user's sessions that began up to `upTo`, in milliseconds since 1970. If that is later than now: up to now. */
   endUser(user: { readonly issuer: string; readonly subject: string }, upTo: number, words: EndingWords): Promise<void>;
+  /** Makes the user's tokens stale that were issued up to `upTo`, as {@link endUser} takes it. No session ends. */
+  expireTokens(
+    user: { readonly issuer: string; readonly subject: string },
+    upTo: number,
+    words: EndingWords,
+  ): Promise<void>;
   /** Whether the message was noted by {@link use}, in any process. `id`: a digest, 43 base64url characters. */
   isUsed(id: string): Promise<boolean>;
   /** Notes that the message was acknowledged. It stays noted until `until`, in milliseconds since 1970. */
   use(id: string, until: number): Promise<void>;
 }
 
+const WITHOUT_INDEX =
+  'A session without a subject can be ended only with the option sessionIndex: true, in every process that uses the store';
+
+/** `sessionIndex`: the option. */
 export function createDoorEndings(
-  ledger: Pick<Ledger, 'revoke' | 'revokeAll' | 'isMessageUsed' | 'useMessage'>,
+  ledger: Pick<Ledger, 'revoke' | 'revokeIndexed' | 'revokeAll' | 'expireTokens' | 'isMessageUsed' | 'useMessage'>,
+  sessionIndex: boolean,
 ): DoorEndings {
   return {
     async endSession({ issuer, subject, sessionId }, words) {
-      if (subject === null)
-        throw new TypeError('A session without a subject can be ended only with sessionIndex: true');
+      if (subject === null) {
+        if (!sessionIndex) throw new TypeError(WITHOUT_INDEX);
+        await ledger.revokeIndexed({ issuer, sessionId }, words);
+        return;
+      }
       const user = sessionUser(issuer, subject);
       await ledger.revoke(user, { handle: sessionHandle(user, sessionId), ...words, evenUnseen: true });
     },
     async endUser({ issuer, subject }, upTo, words) {
       await ledger.revokeAll(sessionUser(issuer, subject), { except: null, upTo, ...words });
     },
+    expireTokens: ({ issuer, subject }, upTo, words) =>
+      ledger.expireTokens(sessionUser(issuer, subject), { upTo, ...words }),
     isUsed: (id) => ledger.isMessageUsed(id),
     use: (id, until) => ledger.useMessage(id, until),
   };

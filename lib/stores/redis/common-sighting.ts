@@ -7,7 +7,7 @@
 import { expiresAt, latestEnd, LAST_MOMENT, rowUntil, tokenEndsAt, tombstoneUntil } from '../../core/policy.js';
 import { seenRow, timesOf } from '../../core/record.js';
 import { CLIENT_NOTED_FOR, CLIENTS_NOTED, type SightAnswer, type SightRequest } from '../store.js';
-import { GLOBAL_CUTOFF, INDEXED_MARK, MARK, ROW, TIMES } from './records.js';
+import { GLOBAL_CUTOFF, INDEXED_MARK, MARK, ROW, STALE, TIMES } from './records.js';
 import {
   flag,
   formatted,
@@ -60,6 +60,11 @@ function newOverAt(sight: Sight): number {
   return Math.min(times.lifetime === null ? times.tokensEndAt : NEVER, latestEnd(times)) + sight.policy.clockTolerance;
 }
 
+/** After every moment if it is not asked whether the token is stale. */
+export function issuedAt({ token }: Pick<SightRequest, 'token'>): number {
+  return token.issuedAt === undefined ? NEVER : (token.issuedAt ?? EVER);
+}
+
 /** A new row. Without a label, it is the beginning of any row with this client, app and actor. */
 function newRow({ sighting }: Sight): string {
   return ROW.write(seenRow(sighting));
@@ -82,6 +87,7 @@ const NUMBERS: ParametersOf<Sight> = {
   newOverAt: number(newOverAt),
   newUntil: number((sight) => tombstoneUntil(newTimes(sight), sight.policy)),
   newRowUntil: number((sight) => rowUntil(newTimes(sight), sight.policy)),
+  issuedAt: number(issuedAt),
   maxSessions: number(({ policy }) => Math.min(policy.maxSessions, NEVER)),
 };
 
@@ -116,8 +122,13 @@ export const COMMON_SIGHTING = script<Sight, SightAnswer | null>({
   },
   lua: `
 local sessions, rows, index, due, cutoffKey, clients = unpack(KEYS)
-local kept = redis.call('HGET', sessions, handle)
+local kept, staleText = unpack(redis.call('HMGET', sessions, handle, 'stale'))
 local state, written = 'same', kept
+
+if staleText then
+  local staleAt, keptUntil = string.match(staleText, '^(%d+)\\n(%d+)\\n')
+  if not staleAt or math.floor(issuedAt / 1000) <= math.floor(staleAt / 1000) or at > tonumber(keptUntil) then return false end
+end
 
 if kept then
   local mark = string.sub(kept, 1, 1)
@@ -142,7 +153,7 @@ if kept then
     local dueAt = tonumber(redis.call('HGET', sessions, 'due') or '')
     if not isTracked or isIndexed or hasLimit or not dueAt or at >= dueAt then return false end
   end
-  if not isTracked then return kept end
+  if not isTracked then return staleText and { state, kept, '', staleText } or kept end
 
   local row = redis.call('HGET', rows, handle)
   if not row then return false end
@@ -161,14 +172,14 @@ if kept then
     end
   -- A clock that was ahead may have taken the session out of the index.
   elseif isIndexed and not redis.call('ZSCORE', index, handle) then return false end
-  if clientKey == '' then return written end
+  if clientKey == '' then return staleText and { state, written, '', staleText } or written end
 else
   if not mayBeNew or beginsAt <= endedIfBegunBy then return false end
   local dueText, cutoffText = unpack(redis.call('HMGET', sessions, 'due', 'cutoff'))
   local isNewUser = not dueText
   if isNewUser then cutoffText = redis.call('GET', cutoffKey) or cutoffText end
   local cutoffAt = cutoffText and tonumber(string.match(cutoffText, '^(%d+)\\n')) or 0
-  if beginsAt < cutoffAt or isNewUser and cutoffText then return false end
+  if beginsAt < cutoffAt or isNewUser and (cutoffText or staleText) then return false end
 
   local isIndexed, dueAt = dueText == '${INDEXED}', tonumber(dueText or '')
   if isIndexed then
@@ -178,7 +189,7 @@ else
     -- Something is due, or Redis has lost it alone.
     if not first[2] or tonumber(first[2]) <= at then return false end
   elseif dueAt then
-    local count = redis.call('HLEN', sessions) - (cutoffText and 2 or 1)
+    local count = redis.call('HLEN', sessions) - (cutoffText and 2 or 1) - (staleText and 1 or 0)
     if at >= dueAt or count >= maxSessions or count >= ${INDEX_FROM} then return false end
   end
 
@@ -200,19 +211,22 @@ else
       keepUntil(newUntil, sessions, index, due)
     else keepUntil(newUntil, sessions) end
   end
-  if clientKey == '' then return { state, written, '' } end
+  if clientKey == '' then return { state, written, '', staleText } end
 end
 ${NOTE_CLIENT}
-return { state, written, noteClient() }
+return { state, written, noteClient(), staleText }
 `,
   repliesInBytes: true,
-  /** Reply: the times of a session that went on; or 'same' or 'new', the times, '1' if the client is known. */
+  /**
+   * Reply: the times of a session that went on; or 'same' or 'new', the times, '1' if the client is known, which tokens are
+   * stale, if any are.
+   */
   decode(reply) {
     if (reply === null) return null;
     if (Buffer.isBuffer(reply)) return liveAnswer(reply);
-    const [state, times, isKnownClient] = listOf(reply);
+    const [state, times, isKnownClient, stale] = listOf(reply);
     return {
-      ...liveAnswer(times),
+      ...liveAnswer(times, stale),
       created: stringOf(state) === 'new',
       knownClient: stringOf(isKnownClient) === '1',
     };
@@ -220,9 +234,15 @@ return { state, written, noteClient() }
 });
 
 /** Of a session that went on, as it was. */
-export function liveAnswer(kept: unknown): Extract<SightAnswer, { state: 'live' }> {
+export function liveAnswer(kept: unknown, stale: unknown = null): Extract<SightAnswer, { state: 'live' }> {
   const times = formatted(TIMES, kept);
   const { startedAt, endsAt, survivedCutoffAt } = times;
   const answer = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(times), survivedCutoffAt } as const;
-  return { ...answer, created: false, knownClient: false, moved: null };
+  return {
+    ...answer,
+    staleTokens: stale === null ? null : formatted(STALE, stale),
+    created: false,
+    knownClient: false,
+    moved: null,
+  };
 }

@@ -3,7 +3,7 @@
 import { CUTOFF_FOR, ERASED, type Cutoff } from '../../core/record.js';
 import { keptText, keptWords } from '../../core/session.js';
 import type { EndedByCutoff, Tombstone } from '../store.js';
-import { CUTOFF, ORIGIN_LIMIT, TOMBSTONE, type KeptCutoff } from './records.js';
+import { CUTOFF, ORIGIN_LIMIT, STALE, TOMBSTONE, type KeptCutoff } from './records.js';
 import {
   flag,
   formatted,
@@ -186,7 +186,7 @@ export const SET_CUTOFF = userScript<CutoffRequest, CutoffSet>({
     isRepeated: flag(({ isRepeated }) => isRepeated),
     ...SWEEPING,
   },
-  lua: `${SWEEP}${END_EXCEPTED}
+  lua: `${SWEEP}${END_EXCEPTED}${STALE.formatter}
 local isStanding = newAt and cutoff and cutoff.at >= newAt
 if isStanding and not isNewBackdated then return { 'standing', formatCutoff(cutoff), '', '' } end
 if cutoff and not cutoff.isComplete then
@@ -216,7 +216,13 @@ cutoff.erasedAt = math.max(cutoff.erasedAt, erasedBefore)
 writeCutoff()
 -- At this moment, every session on record is ended. When an erasure is written back, some have begun since.
 if isErasing then redis.call('UNLINK', rows) end
-if cutoff.erasedAt > erasedBefore then redis.call('UNLINK', clients) end
+if cutoff.erasedAt > erasedBefore then
+  redis.call('UNLINK', clients)
+  if stale and (isErasing or stale.at <= cutoff.erasedAt) then
+    stale.by, stale.reason = '', '${ERASED}'
+    redis.call('HSET', sessions, 'stale', formatStale(stale))
+  end
+end
 ownBeforeAt = isRepeated and before and before.origin == origin and before.at or 0
 local goesOn, ended, endedBefore = writeTombstoneBatch('0')
 return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBeforeAt),

@@ -2,6 +2,7 @@
 
 import { LAST_MOMENT } from '../../core/policy.js';
 import { HANDLE_PATTERN, keptWords, sessionUser } from '../../core/session.js';
+import type { StaleTokens } from '../../core/stale.js';
 import type { EndedByCutoff, Notice } from '../store.js';
 import { isCause, ORIGIN_LIMIT } from './records.js';
 import { listOf, stringOf } from './script.js';
@@ -17,6 +18,11 @@ export function encodeNotice(notice: Notice): string {
     const { reason, by } = keptWords(ending);
     return JSON.stringify(['e', issuer, subject, handle, cause, reason, by, at, expiresAt, until, origin]);
   }
+  if (notice.kind === 'stale') {
+    const { at, until } = notice.staleTokens;
+    const { reason, by } = keptWords(notice.staleTokens);
+    return JSON.stringify(['s', issuer, subject, at, until, reason, by]);
+  }
   const { at, except, origin, isRestored, isBackdated, erasedAt } = notice.cutoff;
   const { reason, by } = keptWords(notice.cutoff);
   const ended = notice.ended.flatMap(({ handle, expiresAt, until }) => [handle, expiresAt, until]);
@@ -31,6 +37,7 @@ export function decodeNotice(text: string): Notice | undefined {
     const user = sessionUser(stringOf(issuer), stringOf(subject));
     if (kind === 'e') return { kind: 'ended', user, tombstone: tombstoneOf(rest) };
     if (kind === 'c') return { kind: 'cutoff', user, ...cutoffOf(rest) };
+    if (kind === 's') return { kind: 'stale', user, staleTokens: staleTokensOf(rest) };
     return undefined;
   } catch {
     return undefined;
@@ -62,6 +69,11 @@ function cutoffOf(parts: readonly unknown[]): Pick<Extract<Notice, { kind: 'cuto
     erasedAt: momentOf(erasedAt),
   };
   return { cutoff, ended: endedOf(listOf(ended)) };
+}
+
+function staleTokensOf(parts: readonly unknown[]): StaleTokens {
+  const [at, until, reason, by] = exactly(4, parts);
+  return { at: momentOf(at), until: momentOf(until), ...wordsOf(reason, by) };
 }
 
 function endedOf(flat: readonly unknown[]): EndedByCutoff[] {

@@ -9,6 +9,7 @@
 import { LAST_MOMENT } from '../../core/policy.js';
 import type { GlobalCutoff, KeptRow, KeptTimes, StandingCutoff } from '../../core/record.js';
 import type { Ending } from '../../core/session.js';
+import type { StaleTokens } from '../../core/stale.js';
 import type { Tombstone } from '../store.js';
 import { doubles, NONE, NONE_IN_LUA, unpackInLua } from './script.js';
 
@@ -157,6 +158,19 @@ export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   origin: STRING,
 };
 
+interface FlatStale extends Omit<StaleTokens, 'until'> {
+  /** `until`, which is a keyword of Lua. */
+  readonly keptUntil: number;
+}
+
+/** In the order that common-sighting.ts relies on. */
+export const STALE_FIELDS: FieldsOf<FlatStale> = {
+  at: NUMBER,
+  keptUntil: NUMBER,
+  by: STRING_OR_NULL,
+  reason: STRING,
+};
+
 export const GLOBAL_CUTOFF_FIELDS: FieldsOf<GlobalCutoff> = {
   at: NUMBER,
   origin: STRING,
@@ -256,6 +270,7 @@ export const TIMES = numbersOf<KeptTimes>('Times', TIMES_FIELDS);
 export const ROW = formatOf('Row', '', ROW_FIELDS);
 const FLAT_TOMBSTONE = formatOf('Tombstone', 't', TOMBSTONE_FIELDS);
 export const CUTOFF = formatOf('Cutoff', '', CUTOFF_FIELDS);
+const FLAT_STALE = formatOf('Stale', '', STALE_FIELDS);
 const ANY_GLOBAL_CUTOFF = formatOf('GlobalCutoff', '', GLOBAL_CUTOFF_FIELDS);
 
 export const TOMBSTONE: Format<KeptTombstone> = {
@@ -266,6 +281,17 @@ export const TOMBSTONE: Format<KeptTombstone> = {
     if (flat === undefined) return undefined;
     const { keptUntil, ...ending } = flat;
     return { ending, until: keptUntil };
+  },
+};
+
+export const STALE: Format<StaleTokens> = {
+  ...FLAT_STALE,
+  write: ({ until, ...rest }) => FLAT_STALE.write({ ...rest, keptUntil: until }),
+  read(kept) {
+    const flat = FLAT_STALE.read(kept);
+    if (flat === undefined) return undefined;
+    const { keptUntil, ...rest } = flat;
+    return { ...rest, until: keptUntil };
   },
 };
 

@@ -5,7 +5,8 @@
  *
  * - `sessions`: a hash. A field's name is a handle, and its value is the times of a session or a tombstone. The field `due` is
  *   when something in the hash, or of the rows, is next to be forgotten, or earlier; or INDEXED. The field `cutoff` is a copy of
- *   `cutoff`, so that a sighting reads one key less.
+ *   `cutoff`, so that a sighting reads one key less. The field `stale` says which of the user's tokens are stale, if any are.
+ *   The hash may have it without any session.
  * - `rows`: a hash with the address, user agent and label of each session. Redis itself deletes it, a day after the last
  *   token of the user expired.
  * - `cutoff`: the user's latest cutoff. It outlives the hash.
@@ -27,6 +28,7 @@ import {
   GLOBAL_CUTOFF,
   INDEXED_MARK,
   MARK,
+  STALE,
   TIMES,
   TOMBSTONE,
 } from './records.js';
@@ -80,7 +82,7 @@ export const OPENING = openingFor('handle');
 
 function openingFor(handle: string): string {
   return `local sessions, rows, index, due, cutoffKey, clients = unpack(KEYS)
-local keptText, dueText, cutoffText = unpack(redis.call('HMGET', sessions, ${handle}, 'due', 'cutoff'))
+local keptText, dueText, cutoffText, staleText = unpack(redis.call('HMGET', sessions, ${handle}, 'due', 'cutoff', 'stale'))
 if not dueText then cutoffText = redis.call('GET', cutoffKey) or cutoffText end
 `;
 }
@@ -103,10 +105,15 @@ end
 `;
 
 /** Finds, judges and writes records. */
-const PRELUDE = `${KEEPING}${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}
+const PRELUDE = `${KEEPING}${DIGITS_IN_LUA}${TIMES.parser}${TIMES.formatter}${TOMBSTONE.parser}${CUTOFF.parser}${GLOBAL_CUTOFF.parser}${STALE.parser}
 local isIndexed, nextDue = dueText == '${INDEXED}', tonumber(dueText or '')
 local cutoff = parseCutoff(cutoffText or '')
 local globalCutoff = parseGlobalCutoff(globalCutoffText)
+local stale = parseStale(staleText or '')
+if staleText and not (stale and stale.keptUntil >= past) then
+  redis.call('HDEL', sessions, 'stale')
+  stale, staleText = nil, nil
+end
 
 -- Redis has lost it alone, or evicted it: all is read, and it is made again.
 if isIndexed and redis.call('EXISTS', due) == 0 then
@@ -115,7 +122,7 @@ if isIndexed and redis.call('EXISTS', due) == 0 then
 end
 
 local function isHandle(field)
-  return field ~= 'due' and field ~= 'cutoff'
+  return field ~= 'due' and field ~= 'cutoff' and field ~= 'stale'
 end
 
 local function parse(handle, text)
@@ -340,7 +347,7 @@ end
 -- How many handles the hash has.
 local function count()
   if not isIndexed and not nextDue then return 0 end
-  return redis.call('HLEN', sessions) - (cutoffText and 2 or 1)
+  return redis.call('HLEN', sessions) - (cutoffText and 2 or 1) - (staleText and 1 or 0)
 end
 
 -- Makes the index if there now are many.

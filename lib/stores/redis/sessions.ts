@@ -2,15 +2,18 @@
 
 import { LRUCache } from 'lru-cache';
 import { ERASED, sessionRecord, type Cutoff } from '../../core/record.js';
-import type { SessionPolicy } from '../../core/policy.js';
+import { unseenUntil, type SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
+import type { StaleTokens } from '../../core/stale.js';
 import {
   backdatedTo,
   CannotTellYet,
   compareListed,
   type EndedByCutoff,
+  type IndexEntry,
   type Notice,
   type SessionStore,
+  type SightRequest,
   type Tombstone,
 } from '../store.js';
 import type { Announcer } from './announcer.js';
@@ -27,8 +30,10 @@ import type { KnownGlobalCutoff } from './global-cutoff.js';
 import { liveRecords } from './live-records.js';
 import { userKeys, type Call } from './session-prelude.js';
 import { GET, LABEL, LIST, RESTORE, REVOKE } from './session-scripts.js';
+import type { SessionIndex } from './session-index.js';
 import { COMMON_SIGHTING, mayBeCommon } from './common-sighting.js';
 import { SIGHT } from './sight-script.js';
+import { EXPIRE_TOKENS, type StaleSet } from './stale-script.js';
 
 /** Users whose unacknowledged cutoffs are remembered. */
 const UNACKNOWLEDGED = 1000;
@@ -45,6 +50,7 @@ export interface SessionsOptions {
   readonly runDurably: RunScript;
   readonly announcer: Announcer;
   readonly globalCutoff: KnownGlobalCutoff;
+  readonly index: SessionIndex;
 }
 
 export class RedisSessions {
@@ -72,6 +78,7 @@ export class RedisSessions {
   };
 
   readonly #sight: SessionStore['sight'] = async (user, request, onLate) => {
+    if (request.index !== undefined) await this.#enter(user, request, request.index);
     const input = { ...request, ...this.#call(request.sighting.at, request.policy) };
     const announceEnded = (ended: readonly Tombstone[]): void => {
       // The sessions are ended whether this is announced or not. The sighting neither waits for it nor fails with it.
@@ -157,8 +164,17 @@ export class RedisSessions {
     return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), runDurably, true) };
   };
 
+  readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
+    const { upTo = null, reason, by, at, policy } = request;
+    const { announcer, runDurably } = this.#options;
+    const tell = ({ standing }: StaleSet): Promise<void> =>
+      announcer.announce(staleNotices(user, standing), runDurably);
+    const input = { ...this.#call(at, policy), upTo, until: null, reason, by };
+    await tell(await runDurably(EXPIRE_TOKENS, this.#keysOf(user), input, (late) => inBackground(tell(late))));
+  };
+
   readonly restore: SessionStore['restore'] = async (user, request) => {
-    const { tombstones, cutoff, at, policy, isUnseen = false } = request;
+    const { tombstones, cutoff, staleTokens = null, at, policy, isUnseen = false } = request;
     const { announcer, run, runFirst } = this.#options;
     const call = this.#call(at, policy);
     let missing = 0;
@@ -172,10 +188,31 @@ export class RedisSessions {
       await tell(written);
       missing += written.length;
     }
+    if (staleTokens !== null) await this.#restoreStale(user, staleTokens, call);
     const lost = cutoff === null ? null : { ...cutoff, isRestored: true, isBackdated: false };
     if (lost !== null) await this.#setCutoff(user, lost, call, runFirst);
     return { missing };
   };
+
+  /** Not atomic with the sighting, but before it. If the id was ended, the session gets the tombstone that it would have got. */
+  async #enter(
+    user: SessionUser,
+    { handle, sighting: { at }, policy }: SightRequest,
+    index: IndexEntry,
+  ): Promise<void> {
+    const ending = await this.#options.index.enter(user, index, at);
+    if (ending === null) return;
+    const tombstone = { handle, ending, until: unseenUntil(at, policy) };
+    await this.restore(user, { tombstones: [tombstone], cutoff: null, at, policy });
+  }
+
+  async #restoreStale(user: SessionUser, { at: upTo, until, reason, by }: StaleTokens, call: Call): Promise<void> {
+    const { announcer, runFirst } = this.#options;
+    const tell = ({ standing, isNews }: StaleSet): Promise<void> =>
+      announcer.announce(staleNotices(user, isNews ? standing : null), runFirst);
+    const input = { ...call, upTo, until, reason, by };
+    await tell(await runFirst(EXPIRE_TOKENS, this.#keysOf(user), input, (late) => inBackground(tell(late))));
+  }
 
   /**
    * Sets a cutoff and writes the tombstones of the sessions that it ends, after those of the cutoff before it. Announces
@@ -246,6 +283,10 @@ export class RedisSessions {
 
 function endingNotices(user: SessionUser, tombstones: readonly Tombstone[]): Notice[] {
   return tombstones.map((tombstone) => ({ kind: 'ended', user, tombstone }));
+}
+
+function staleNotices(user: SessionUser, staleTokens: StaleTokens | null): Notice[] {
+  return staleTokens === null ? [] : [{ kind: 'stale', user, staleTokens }];
 }
 
 function cutoffNotices(user: SessionUser, answer: CutoffSet, wanted: CutoffToSet): Notice[] {

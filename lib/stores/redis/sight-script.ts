@@ -3,10 +3,10 @@
 import { LAST_MOMENT, tokenEndsAt } from '../../core/policy.js';
 import { movedFrom, seenRow } from '../../core/record.js';
 import type { SightAnswer, SightRequest, Tombstone } from '../store.js';
-import { MARK, ROW, TOMBSTONE } from './records.js';
+import { MARK, ROW, STALE, TOMBSTONE } from './records.js';
 import { flag, formatted, listOf, number, numberOrNull, string, stringOf } from './script.js';
 import { BATCH, ENDING, READING, tombstonesOf, userScript } from './session-prelude.js';
-import { liveAnswer, NOTE_CLIENT, PERSONS_ROW } from './common-sighting.js';
+import { issuedAt, liveAnswer, NOTE_CLIENT, PERSONS_ROW } from './common-sighting.js';
 
 /** For this long after Redis was started, no session that was last seen before the start is ended as idle. In milliseconds. */
 const TOLD_WITHIN = 10_000;
@@ -29,6 +29,7 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     lifetime: numberOrNull(({ token }) => token.lifetime),
     tokensEndAt: number(({ token }) => tokenEndsAt(token)),
     endsAt: numberOrNull(({ token }) => token.sessionEndsAt),
+    issuedAt: number(issuedAt),
     ip: string(({ sighting }) => seenRow(sighting).ip),
     userAgent: string(({ sighting }) => seenRow(sighting).userAgent),
     app: string(({ sighting }) => seenRow(sighting).app),
@@ -50,6 +51,8 @@ local wasEnded = kept and kept.isTombstone
 local known, record, keptUntil, cutoffBefore, endedBy, before, beforeSince, standing, standingSince
 local isKeptLonger = not kept
 local rowBefore = kept and rowOf(kept) or ''
+
+if stale and not wasEnded and secondOf(issuedAt) <= secondOf(stale.at) then return { 'stale', staleText } end
 
 if not wasEnded then
   local cutoffAt = cutoff and cutoff.at or 0
@@ -88,7 +91,7 @@ if not wasEnded then
   standing, standingSince = decide(record)
   if before == 'expired' or before == 'idle' then standing = before end
   if standing == 'live' and not endedBy and not isTracked then
-    return { 'live', formatTimes(record, '${MARK}'), '', '', {}, '' }
+    return { 'live', formatTimes(record, '${MARK}'), '', '', {}, '', staleText or false }
   end
 end
 ${NOTE_CLIENT}${ROW.parser}${ROW.formatter}
@@ -113,7 +116,7 @@ local function live(ended)
   if isKeptLonger then keepSessionsUntil(keptUntil) end
   noteDue(record)
   forgetDue()
-  return { 'live', text, rowBefore, row, ended, isKnownClient }
+  return { 'live', text, rowBefore, row, ended, isKnownClient, staleText or false }
 end
 
 -- The session was live and still is.
@@ -237,9 +240,12 @@ local answer = live(ended)
 indexIfMany()
 return answer
 `,
-  /** Reply: state; the times or the tombstone; the row before and now, if any; what the cap ended; '1' if the client is known. */
+  /**
+   * Reply: state; the times, the tombstone or which tokens are stale. Of a live session also the row before and now, if any; what
+   * the cap ended; '1' if the client is known; which tokens are stale, if any are.
+   */
   decode(reply) {
-    const [state, kept, before = '', row = '', flat = [], isKnownClient = ''] = listOf(reply);
+    const [state, kept, before = '', row = '', flat = [], isKnownClient = '', stale = null] = listOf(reply);
     const ended = tombstonesOf(flat);
     switch (stringOf(state)) {
       case 'again':
@@ -248,12 +254,14 @@ return answer
         return { answer: 'unknown', ended };
       case 'refused':
         return { answer: { state: 'refused' }, ended };
+      case 'stale':
+        return { answer: { state: 'stale', staleTokens: formatted(STALE, kept) }, ended };
       case 'ended':
         return { answer: { state: 'ended', ...formatted(TOMBSTONE, kept) }, ended };
     }
     const wasThere = stringOf(before) !== '';
     const answer = {
-      ...liveAnswer(kept),
+      ...liveAnswer(kept, stale),
       created: !wasThere && stringOf(row) !== '',
       knownClient: stringOf(isKnownClient) === '1',
       moved: wasThere ? movedFrom(formatted(ROW, before), formatted(ROW, row)) : null,

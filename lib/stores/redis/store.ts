@@ -18,6 +18,7 @@ import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
 import { ServerCheck } from './server-check.js';
+import { SessionIndex } from './session-index.js';
 import { RedisSessions } from './sessions.js';
 import { connector, type OpenConnection } from './target.js';
 import { UsedMessages } from './used-messages.js';
@@ -69,6 +70,7 @@ interface Parts {
   readonly globalCutoff: KnownGlobalCutoff;
   readonly sessions: RedisSessions;
   readonly messages: UsedMessages;
+  readonly index: SessionIndex;
   readonly servers: ServerCheck;
 }
 
@@ -115,9 +117,10 @@ class RedisStore implements SessionStore {
       runDurably,
       patience,
     });
-    const sessions = new RedisSessions({ prefix, origin, run, runFirst, runDurably, announcer, globalCutoff });
+    const index = new SessionIndex({ prefix, origin, run, runDurably });
+    const sessions = new RedisSessions({ prefix, origin, run, runFirst, runDurably, announcer, globalCutoff, index });
     const messages = new UsedMessages({ prefix, run: runFirst, runDurably });
-    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, messages, servers };
+    this.#configured = { settings, commands, durable, announcer, globalCutoff, sessions, messages, index, servers };
   };
 
   readonly sight: SessionStore['sight'] = async (...args) => this.#parts().sessions.sight(...args);
@@ -125,8 +128,10 @@ class RedisStore implements SessionStore {
   readonly get: SessionStore['get'] = async (...args) => this.#parts().sessions.get(...args);
   readonly label: SessionStore['label'] = async (...args) => this.#parts().sessions.label(...args);
   readonly revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
+  readonly endIndexed: SessionStore['endIndexed'] = async (...args) => this.#parts().index.end(...args);
   readonly revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
   readonly erase: SessionStore['erase'] = async (...args) => this.#parts().sessions.erase(...args);
+  readonly expireTokens: SessionStore['expireTokens'] = async (...args) => this.#parts().sessions.expireTokens(...args);
   readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {

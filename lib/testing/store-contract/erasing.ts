@@ -108,6 +108,19 @@ export function erasing(test: DeclareTest): void {
     assert.equal((await live(handle(5), { ...later, clientKey: 'a' })).knownClient, false);
   });
 
+  test('tokens that were stale stay so, without its words', async (fixture) => {
+    const { now, live, expireTokens, erase, restore } = fixture;
+    const later = { at: now + 2 * SECOND, token: { beganAt: now + 2 * SECOND } };
+    await expireTokens();
+    const { staleTokens } = await live(handle(1));
+    await erase();
+    for (let time = 0; time < 2; time += 1) {
+      const erased = (await live(handle(2), later)).staleTokens;
+      assert.deepEqual(erased, { ...staleTokens, reason: 'erased', by: null });
+      await restore({ staleTokens });
+    }
+  });
+
   test('leaves the words of what is ended later', async (fixture) => {
     const { now, live, revoke, erase, ended } = fixture;
     await erase();

@@ -9,6 +9,9 @@ import type { Cutoff, GlobalCutoff, KnownUse } from '../../core/record.js';
 import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } from '../../core/session.js';
 import type {
   EndEverywhereRequest,
+  EndIndexedRequest,
+  ExpireTokensRequest,
+  IndexEntry,
   ListRequest,
   Notice,
   RestoreRequest,
@@ -46,6 +49,7 @@ export interface SightOptions {
   readonly track?: boolean;
   readonly clientKey?: string | null;
   readonly knownUse?: KnownUse;
+  readonly index?: IndexEntry;
 }
 
 /** When a test looks, and by which policy. */
@@ -135,6 +139,11 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return store.erase(user, { at: more.at ?? now, policy: policyOf(more) });
   }
 
+  function expireTokens(more: Request<ExpireTokensRequest> = {}): Promise<void> {
+    const usual = { reason: 'role_removed', by: 'admin', at: now };
+    return store.expireTokens(user, { ...usual, ...more, policy: policyOf(more) });
+  }
+
   function get(of: string, more: Judging = {}): Promise<SessionRecord | null> {
     return store.get(user, of, more.at ?? now, policyOf(more));
   }
@@ -160,7 +169,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
   }
 
   function restore(
-    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'isUnseen'>> & Judging,
+    known: Partial<Pick<RestoreRequest, 'tombstones' | 'cutoff' | 'staleTokens' | 'isUnseen'>> & Judging,
   ): ReturnType<SessionStore['restore']> {
     return store.restore(user, { tombstones: [], cutoff: null, at: now, ...known, policy: policyOf(known) });
   }
@@ -170,6 +179,15 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     const [reason, by, at] = ['stolen', 'admin', now - MINUTE];
     const ending = { cause: 'revoked', reason, by, at, expiresAt: now + HOUR, origin: ELSEWHERE } as const;
     return { handle: handle(number), ending, until };
+  }
+
+  /** The id of a session in the index, which no other test has. */
+  function indexId(): string {
+    return randomBytes(17).toString('base64url').slice(0, 22);
+  }
+
+  function endIndexed(id: string, more: Request<EndIndexedRequest> = {}): ReturnType<SessionStore['endIndexed']> {
+    return store.endIndexed(id, { reason: 'told', by: 'issuer', at: now, ...more, policy: policyOf(more) });
   }
 
   /** The id of a message that no other test has. */
@@ -223,12 +241,15 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     revoke,
     revokeAll,
     erase,
+    expireTokens,
     get,
     label,
     page,
     listed,
     restore,
     tombstone,
+    indexId,
+    endIndexed,
     messageId,
     endEverywhere,
     close,

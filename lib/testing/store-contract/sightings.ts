@@ -15,6 +15,7 @@ export function sightings(test: DeclareTest): void {
       moved: null,
       endsAt: null,
       survivedCutoffAt: 0,
+      staleTokens: null,
     });
     assert.deepEqual(await get(handle(1)), {
       handle: handle(1),

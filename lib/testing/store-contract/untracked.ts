@@ -14,6 +14,7 @@ export function untracked(test: DeclareTest): void {
       knownClient: false,
       moved: null,
       survivedCutoffAt: 0,
+      staleTokens: null,
     });
     assert.equal(await get(handle(1)), null);
     assert.equal((await live(handle(1))).created, true);
