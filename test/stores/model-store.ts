@@ -51,8 +51,8 @@ interface Session {
   readonly firstStart: number;
   readonly sightings: readonly Seen[];
   readonly told: readonly Told[];
-  /** Its row has been forgotten since the sightings before this one. */
-  readonly rowFrom: number;
+  /** Those since its row was made. They outlive `sightings` if a caller knows an earlier start, by which the times are forgotten. */
+  readonly ofRow: readonly Sighting[];
   readonly label: string | null;
   /** How many of the user's cutoffs there were at the last sighting. */
   readonly survived: number;
@@ -62,7 +62,7 @@ interface Session {
 const UNSEEN: Omit<Session, 'handle' | 'firstStart'> = {
   sightings: [],
   told: [],
-  rowFrom: 0,
+  ofRow: [],
   label: null,
   survived: 0,
 };
@@ -111,16 +111,15 @@ function timesOf({ sightings, told, firstStart }: Session, lifetime: number | nu
 }
 
 function recordOf(session: Session): SessionRecord {
-  const { handle, rowFrom, label } = session;
-  const sightings = session.sightings.slice(rowFrom);
+  const { handle, ofRow, label } = session;
   const { startedAt, lastSeenAt } = timesOf(session);
   // Nothing that programs send counts any more once a person was seen.
   const isPerson = ({ byProgram = false, userAgent }: Sighting): boolean => !byProgram && (userAgent ?? '') !== '';
-  const person = sightings.findIndex(({ sighting }) => isPerson(sighting));
-  const counted = sightings.filter(({ sighting }, index) => person < 0 || index < person || !sighting.byProgram);
-  const ip = newest(counted.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
-  const userAgent = newest(counted.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
-  const { app: sentApp = null, actor: sentActor = null } = counted.at(-1)?.sighting ?? {};
+  const person = ofRow.findIndex(isPerson);
+  const counted = ofRow.filter(({ byProgram }, index) => person < 0 || index < person || !byProgram);
+  const ip = newest(counted.map((seen) => keptOrNull(seen.ip, IP_LIMIT)));
+  const userAgent = newest(counted.map((seen) => keptOrNull(seen.userAgent, USER_AGENT_LIMIT)));
+  const { app: sentApp = null, actor: sentActor = null } = counted.at(-1) ?? {};
   const [app, actor] = [keptOrNull(sentApp, PARTY_LIMIT), keptOrNull(sentActor, PARTY_LIMIT)];
   return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, app, actor, label };
 }
@@ -287,7 +286,7 @@ export function modelStore(): SessionStore {
       firstStart: token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.at ?? at),
       ...known,
       sightings: [...(known?.sightings ?? []), { sighting, token }],
-      rowFrom: hasRow ? kept.rowFrom : (kept?.sightings.length ?? 0),
+      ofRow: [...(hasRow ? kept.ofRow : []), sighting],
       label: hasRow ? kept.label : null,
       survived: user.cutoffs.length,
     };
