@@ -1,7 +1,6 @@
 // How long other processes still accept an ended session: several app processes on one Redis, measured from the
-// acknowledgement in one to the last accepted request in each, idle and under load. The same for stale tokens (`expireTokens`).
-// Also the store commands per request.
-// Run it by `npm run bench:revocation`.
+// acknowledgement in one to the last accepted request in each, idle and under load. The same for stale tokens (`expireTokens`),
+// and for messages of a provider, from their receipt. Also the store commands per request. Run it by `npm run bench:revocation`, or `-- --doors` for the messages only.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,19 +20,24 @@ const BOUND = 5000;
 const issuer = 'https://id.example.com/';
 const secret = 'a secret for a benchmark, 32 bytes';
 const options = { issuer: { issuer, secret }, revocationBound: BOUND };
+const doors = { clientId: 'shop-web', audience: 'https://shop.example.com/events' };
 
 const tokenOf = (subject) => jwt.sign({ sub: subject, sid: 's' }, secret, { issuer, expiresIn: '1h' });
 
 function startApp(url) {
   const child = fork(new URL('../test/support/app-process.mjs', import.meta.url), [
-    JSON.stringify({ redis: url, options }),
+    JSON.stringify({ redis: url, options, doors }),
   ]);
   const waiting = new Map();
   const refused = new Map();
   let calls = 0;
+  let origin;
   const ready = new Promise((resolve) => {
-    child.on('message', ({ id, value, error, event, token, acceptedAt }) => {
-      if (event === 'ready') resolve();
+    child.on('message', ({ id, value, error, event, token, acceptedAt, port }) => {
+      if (event === 'ready') {
+        origin = `http://127.0.0.1:${port}`;
+        resolve();
+      }
       if (event === 'refused') refused.set(token, acceptedAt);
       if (id === undefined) return;
       if (error === undefined) waiting.get(id).resolve(value);
@@ -48,6 +52,12 @@ function startApp(url) {
         waiting.set((calls += 1), { resolve, reject });
         child.send({ id: calls, name, args });
       }),
+    /** When the request was received. */
+    async post(path, init) {
+      const answer = await fetch(origin + path, { method: 'POST', ...init });
+      if (!answer.ok) throw new Error(`${path} was answered ${answer.status} ${await answer.text()}`);
+      return Number(answer.headers.get('x-received-at'));
+    },
     async stop() {
       child.disconnect();
       await once(child, 'exit');
@@ -55,27 +65,52 @@ function startApp(url) {
   };
 }
 
-/** How one process ends the session of a person, or makes the token stale; resolves to when that was acknowledged. */
-const WAYS = {
-  revoke: (app, person, handle) => app.call('revoke', person, handle),
-  expireTokens: (app, person) => app.call('expireTokens', person),
-};
+let messages = 0;
+function signed(claims, typ) {
+  messages += 1;
+  return jwt.sign({ jti: `m${messages}`, ...claims }, secret, { issuer, header: { alg: 'HS256', typ } });
+}
 
-/** For each ending and each process: milliseconds from the acknowledgement to the last accepted request. */
-async function measure(apps, way, label) {
+function logout(app, claims) {
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+  const token = signed({ aud: doors.clientId, events, ...claims }, 'logout+jwt');
+  return app.post('/backchannel-logout', { body: new URLSearchParams({ logout_token: token }) });
+}
+
+function securityEvent(app, sub) {
+  const sub_id = { format: 'iss_sub', iss: issuer, sub };
+  const events = { 'https://schemas.openid.net/secevent/caep/event-type/session-revoked': {} };
+  const body = signed({ aud: doors.audience, sub_id, events }, 'secevent+jwt');
+  return app.post('/security-events', { body, headers: { 'content-type': 'application/secevent+jwt' } });
+}
+
+/** How a session is ended, or its token made stale: each resolves with the moment from which the delay is counted. */
+const fromAcknowledgement = [
+  ['`revoke`', (app, person, handle) => app.call('revoke', person, handle)],
+  ['`expireTokens`', (app, person) => app.call('expireTokens', person)],
+];
+const fromReceipt = [
+  ['`revoke`', (app, person, handle) => app.call('revokeAsked', person, handle)],
+  ['back-channel logout of a session', (app, person) => logout(app, { sub: person, sid: 's' })],
+  ['back-channel logout of a user', (app, person) => logout(app, { sub: person })],
+  ['security event about a user', securityEvent],
+];
+
+/** For each ending and each process: milliseconds to the last accepted request. */
+async function measure(apps, label, end) {
   const delays = [];
   for (let done = 0; done < REVOCATIONS; done += AT_ONCE) {
-    const people = Array.from({ length: AT_ONCE }, (_, index) => `${way}-${label}-${done + index}`);
+    const people = Array.from({ length: AT_ONCE }, (_, index) => `${label}-${done + index}`);
     const tokens = people.map(tokenOf);
     const handles = await Promise.all(tokens.map((token) => apps[0].call('watch', token)));
     await Promise.all(apps.map((app) => Promise.all(tokens.map((token) => app.call('ask', token)))));
     const pressed = apps.map((app) => app.call('press', tokens));
-    const acknowledged = await Promise.all(
-      handles.map((handle, index) => WAYS[way](apps[index % apps.length], people[index], handle)),
+    const from = await Promise.all(
+      handles.map((handle, index) => end(apps[index % apps.length], people[index], handle)),
     );
     await Promise.all(pressed);
     for (const [index, token] of tokens.entries()) {
-      for (const app of apps) delays.push(Math.max(0, (app.refused.get(token) ?? 0) - acknowledged[index]));
+      for (const app of apps) delays.push(Math.max(0, (app.refused.get(token) ?? 0) - from[index]));
     }
   }
   return delays.sort((a, b) => a - b);
@@ -101,33 +136,41 @@ const apps = Array.from({ length: PROCESSES }, () => startApp(url));
 await Promise.all(apps.map(({ ready }) => ready));
 
 console.log(`${machine()}; ${PROCESSES} processes, ${REVOCATIONS} revocations, bound ${BOUND} ms\n`);
-console.log('Acknowledgement to last accepted request, in milliseconds:\n');
-console.log('| processes | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
-for (const way of Object.keys(WAYS)) {
-  console.log(row(`\`${way}\`, otherwise idle`, await measure(apps, way, 'idle')));
-}
+console.log('Receipt to last accepted request, in milliseconds:\n');
+console.log('| otherwise idle | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
+for (const [label, end] of fromReceipt) console.log(row(label, await measure(apps, `${label}-receipt`, end)));
+if (!process.argv.includes('--doors')) await measureAcknowledged();
 
-const warm = Array.from({ length: WARM }, (_, index) => tokenOf(`warm-${index}`));
-await Promise.all(apps.map((app) => app.call('load', warm, IN_FLIGHT)));
-for (const way of Object.keys(WAYS)) {
-  const label = `\`${way}\`, with ${IN_FLIGHT} further requests at all times in each`;
-  console.log(row(label, await measure(apps, way, 'loaded')));
-}
-
-const [commandsBefore, servedBefore] = [await commandsOf(redis), await served()];
-await new Promise((resolve) => setTimeout(resolve, LOAD_SECONDS * 1000));
-const [commandsAfter, servedAfter] = [await commandsOf(redis), await served()];
-const requests = servedAfter - servedBefore;
-const scripts = commandsAfter.evalsha - commandsBefore.evalsha;
-const feed = commandsAfter.eval - commandsBefore.eval + commandsAfter.xread - commandsBefore.xread;
-console.log(`\nStore commands per request, ${WARM} warm sessions under full load for ${LOAD_SECONDS} s:\n`);
-console.log('| requests | for sessions | of the feed | per request |\n| --- | --- | --- | --- |');
-console.log(`| ${requests} | ${scripts} | ${feed} | ${((scripts + feed) / requests).toFixed(4)} |`);
-
-await Promise.all(apps.map((app) => app.call('load', [], 0)));
 await Promise.all(apps.map((app) => app.stop()));
 redis.disconnect();
 await server.stop();
+
+async function measureAcknowledged() {
+  console.log('\nAcknowledgement to last accepted request, in milliseconds:\n');
+  console.log('| processes | observations | p50 | p99 | max |\n| --- | --- | --- | --- | --- |');
+  for (const [way, end] of fromAcknowledgement) {
+    console.log(row(`${way}, otherwise idle`, await measure(apps, `${way}-idle`, end)));
+  }
+
+  const warm = Array.from({ length: WARM }, (_, index) => tokenOf(`warm-${index}`));
+  await Promise.all(apps.map((app) => app.call('load', warm, IN_FLIGHT)));
+  for (const [way, end] of fromAcknowledgement) {
+    const label = `${way}, with ${IN_FLIGHT} further requests at all times in each`;
+    console.log(row(label, await measure(apps, `${way}-loaded`, end)));
+  }
+
+  const [commandsBefore, servedBefore] = [await commandsOf(redis), await served()];
+  await new Promise((resolve) => setTimeout(resolve, LOAD_SECONDS * 1000));
+  const [commandsAfter, servedAfter] = [await commandsOf(redis), await served()];
+  const requests = servedAfter - servedBefore;
+  const scripts = commandsAfter.evalsha - commandsBefore.evalsha;
+  const feed = commandsAfter.eval - commandsBefore.eval + commandsAfter.xread - commandsBefore.xread;
+  console.log(`\nStore commands per request, ${WARM} warm sessions under full load for ${LOAD_SECONDS} s:\n`);
+  console.log('| requests | for sessions | of the feed | per request |\n| --- | --- | --- | --- |');
+  console.log(`| ${requests} | ${scripts} | ${feed} | ${((scripts + feed) / requests).toFixed(4)} |`);
+
+  await Promise.all(apps.map((app) => app.call('load', [], 0)));
+}
 
 async function served() {
   const counts = await Promise.all(apps.map((app) => app.call('served')));

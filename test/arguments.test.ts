@@ -16,6 +16,7 @@ function call(
     | 'list'
     | 'revoke'
     | 'revokeAll'
+    | 'expireTokens'
     | 'revokeSession'
     | 'endEverywhere'
     | 'verify'
@@ -50,6 +51,9 @@ test.each([
   ],
   ['revoke', ['u', 'handle', { reason: 5 }], /reason must be a string, got a number/],
   ['revokeAll', ['u', { excpt: 'x' }], /revokeAll\(\) has no option "excpt": did you mean except\?/],
+  ['expireTokens', ['u', { reasn: 'x' }], /expireTokens\(\) has no option "reasn": did you mean reason\?/],
+  ['expireTokens', ['u', { by: 7 }], /by must be a string, got a number/],
+  ['expireTokens', [undefined], /user must be a subject .* undefined/],
   ['revokeAll', ['u', null], /revokeAll\(\) takes an object of options, got null/],
   ['revokeSession', [undefined], /revokeSession\(\) takes \{ issuer, subject, sessionId \}, got undefined/],
   ['revokeSession', ['s1'], /revokeSession\(\) takes \{ issuer, subject, sessionId \}, got a string/],

@@ -155,18 +155,22 @@ export function withKnown(
   };
 }
 
-/** The record after this sighting, if the session is live. `known`: its times before, see {@link withKnown}. */
+/**
+ * The record after this sighting, if the session is live. `known`: its times before, see {@link withKnown}. `usedAt`: when
+ * the session was last used, if this sighting is no use.
+ */
 export function mergeSighting(
   known: KeptTimes | undefined,
   row: KeptRow,
   sighting: Sighting,
   token: TokenTimes,
   cutoff: StandingCutoff | null,
+  usedAt = sighting.at,
 ): KeptRecord {
   const seen = timesOf(token, sighting.at);
   return {
     startedAt: startedAtOf(known, token, sighting, cutoff),
-    lastSeenAt: Math.max(known?.lastSeenAt ?? seen.lastSeenAt, seen.lastSeenAt),
+    lastSeenAt: known === undefined ? seen.lastSeenAt : Math.max(known.lastSeenAt, usedAt),
     lifetime: seen.lifetime,
     tokensEndAt: Math.max(known?.tokensEndAt ?? seen.tokensEndAt, seen.tokensEndAt),
     endsAt: earliest(known?.endsAt ?? null, seen.endsAt),
@@ -199,7 +203,8 @@ export function seenRow({ ip, userAgent, byProgram = false, app = null, actor = 
   };
 }
 
-function rowOf({ ip, userAgent, byProgram, app, actor, label }: KeptRow): KeptRow {
+/** The row of a record. */
+export function rowOf({ ip, userAgent, byProgram, app, actor, label }: KeptRow): KeptRow {
   return { ip, userAgent, byProgram, app, actor, label };
 }
 

@@ -8,7 +8,7 @@ import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js
 import type { Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
 import type { Sighting } from '../core/session.js';
-import type { Lease, Ledger, LiveSession } from '../ledger/ledger.js';
+import type { Lease, Ledger, LiveSession, Seen } from '../ledger/ledger.js';
 import type { KeySource } from '../tokens/key-source.js';
 import type { VerificationKey } from '../tokens/verification-key.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
@@ -64,6 +64,18 @@ export interface RequestJudged {
 }
 
 const requestsJudged = channel('managed-sessions:request');
+
+/** How the session of a request is judged. */
+export interface Judging {
+  /** Asks the store, whatever this process knows. */
+  readonly fresh: boolean;
+  /** Whether the request counts as use of the session. */
+  readonly isUse: boolean;
+}
+
+/** As most requests are judged: from memory, and as a use. */
+export const USUAL: Judging = { fresh: false, isUse: true };
+export const FRESH: Judging = { fresh: true, isUse: true };
 
 /** What puts sessions on requests. */
 interface Issuing {
@@ -189,40 +201,48 @@ export class Authenticator<User> implements Issuing {
    * Puts the user and the live session on a request, if `check` does not throw for its token. Returns a promise only if
    * something has to be waited for. Throws, or rejects with, `LoginError`, and what `check` and the option `user` throw.
    */
-  enter(req: AppRequest, fresh: boolean, check?: (token: VerifiedToken) => void): Promise<void> | undefined {
-    const known = fresh || requestsJudged.hasSubscribers ? undefined : this.#recall(req);
-    if (known !== undefined) return this.#enterKnown(req, known, check);
-    const session = this.identify(req, fresh);
+  enter(req: AppRequest, how: Judging, check?: (token: VerifiedToken) => void): Promise<void> | undefined {
+    const known = how.fresh || requestsJudged.hasSubscribers ? undefined : this.#recall(req, how);
+    if (known !== undefined) return this.#enterKnown(req, known, how, check);
+    const session = this.identify(req, how);
     return isPending(session)
-      ? session.then((found) => this.#enterAs(req, found, check))
-      : this.#enterAs(req, session, check);
+      ? session.then((found) => this.#enterAs(req, found, how, check))
+      : this.#enterAs(req, session, how, check);
   }
 
   #enterAs(
     req: AppRequest,
     session: CurrentSession,
+    how: Judging,
     check?: (token: VerifiedToken) => void,
   ): Promise<void> | undefined {
     check?.(CurrentSession.tokenOf(session));
-    return this.admit(req, session);
+    return this.admit(req, session, how);
   }
 
   /** What is known of the header of a request. Undefined if all of the request has to be looked at. */
-  #recall(req: AppRequest): KnownHeader | undefined {
+  #recall(req: AppRequest, { isUse }: Judging): KnownHeader | undefined {
     if (Object.hasOwn(req, 'loginSession') || Object.hasOwn(req, 'loginError')) return undefined;
     const known = this.#known.find(req);
     if (known === undefined) return undefined;
     const { refuseForgery, clock } = this.#parts;
     refuseForgery(req, known.sent);
     const at = clock.now();
-    return known.keys.holds(known.key, at) && known.lease.use(at) ? known : undefined;
+    if (!known.keys.holds(known.key, at)) return undefined;
+    const stands = isUse ? known.lease.use(at) : known.lease.stands(at);
+    return stands ? known : undefined;
   }
 
-  #enterKnown(req: AppRequest, known: KnownHeader, check?: (token: VerifiedToken) => void): Promise<void> | undefined {
+  #enterKnown(
+    req: AppRequest,
+    known: KnownHeader,
+    how: Judging,
+    check?: (token: VerifiedToken) => void,
+  ): Promise<void> | undefined {
     const { token } = known;
     check?.(token);
     const session = new CurrentSession(known.lease.session, token, this, false, req.method);
-    if (!this.#isDefaultUser) return this.admit(req, session);
+    if (!this.#isDefaultUser) return this.admit(req, session, how);
     req.user = loginUser(token);
     req.loginSession = session;
     return undefined;
@@ -243,12 +263,13 @@ export class Authenticator<User> implements Issuing {
 
   /**
    * The live session of a request. Creates no promise if neither verifier nor ledger does. However many gates a request
-   * passes, its token is verified once. `fresh` asks the store. Throws, or rejects with, `LoginError`.
+   * passes, its token is verified once. Throws, or rejects with, `LoginError`.
    */
-  identify(req: AppRequest, fresh: boolean, origins?: Origins): Identified {
+  identify(req: AppRequest, how: Judging, origins?: Origins): Identified {
     const { source, clock, clientOf } = this.#parts;
     const known = CurrentSession.of(ownProperty(req, 'loginSession'), this);
-    const sighting = new RequestSighting(req, clock.now(), clientOf);
+    const { fresh, isUse } = how;
+    const sighting = new RequestSighting(req, clock.now(), clientOf, isUse);
     if (known !== undefined && !CurrentSession.isForOther(known, req.method))
       return this.#again(known, sighting, fresh);
     const sent = source.read(req);
@@ -284,7 +305,8 @@ export class Authenticator<User> implements Issuing {
         : chooseSession([sent.text, ...sent.others], sighting.at, this.#parts);
     if (!isPending(verified)) {
       const session = judge(verified, sighting, fresh);
-      if (!isPending(session) && origins === undefined) this.#learn(req, sent, verified, sighting.at);
+      // A lease begins with a use.
+      if (!isPending(session) && sighting.isUse && origins === undefined) this.#learn(req, sent, verified, sighting.at);
       return session;
     }
     sighting.settle();
@@ -295,7 +317,7 @@ export class Authenticator<User> implements Issuing {
    * Puts user and session on the request. A user that the application has changed since an earlier gate is kept. Returns a
    * promise only if the option `user` does. Throws, or rejects with, `LoginError` `user_refused` if there is no such user.
    */
-  admit(req: AppRequest, session: CurrentSession): Promise<void> | undefined {
+  admit(req: AppRequest, session: CurrentSession, { isUse }: Judging): Promise<void> | undefined {
     const before = ownProperty(req, 'loginSession');
     if (before === session) return undefined;
     const token = CurrentSession.tokenOf(session);
@@ -306,7 +328,7 @@ export class Authenticator<User> implements Issuing {
     }
     const { clock, clientOf } = this.#parts;
     const result = this.#parts.user(token);
-    const pending = this.#pendingUser(result, token, () => new RequestSighting(req, clock.now(), clientOf));
+    const pending = this.#pendingUser(result, token, () => new RequestSighting(req, clock.now(), clientOf, isUse));
     if (pending !== undefined) {
       return pending.then((user) => {
         put(req, 'user', user);
@@ -322,7 +344,7 @@ export class Authenticator<User> implements Issuing {
    * The user that the application promises. Undefined if it is no promise. By then the session may have ended: a query can
    * take seconds. Rejects with `LoginError`.
    */
-  #pendingUser(result: UserResult<User>, token: VerifiedToken, sightingNow: () => Sighting): Promise<User> | undefined {
+  #pendingUser(result: UserResult<User>, token: VerifiedToken, sightingNow: () => Seen): Promise<User> | undefined {
     return resultInTime(result, 'user')?.then(async (user) => {
       const found = existing(user);
       await this.#parts.ledger.judge(token, sightingNow(), false);
@@ -375,11 +397,11 @@ export class Authenticator<User> implements Issuing {
     const own = origins === undefined ? undefined : checkOrigins(origins, 'authenticate(): origins');
     const { clock, clientOf } = this.#parts;
     return this.#reporting(async () =>
-      this.#loginOf(await this.identify(req, false, own), () => new RequestSighting(req, clock.now(), clientOf)),
+      this.#loginOf(await this.identify(req, USUAL, own), () => new RequestSighting(req, clock.now(), clientOf, true)),
     );
   }
 
-  async #loginOf(session: CurrentSession, sightingNow: () => Sighting): Promise<Login<User>> {
+  async #loginOf(session: CurrentSession, sightingNow: () => Seen): Promise<Login<User>> {
     const token = CurrentSession.tokenOf(session);
     const result = this.#parts.user(token);
     const user = await (this.#pendingUser(result, token, sightingNow) ?? result);

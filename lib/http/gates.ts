@@ -8,7 +8,7 @@ import { isLoginError, LoginError } from '../core/errors.js';
 import { passOn } from '../core/hooks.js';
 import { ACR, MAX_AGE, requireSignIn, stepUpOf, type StepUp } from '../core/step-up.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import type { Authenticator } from './authenticate.js';
+import { USUAL, type Authenticator, type Judging } from './authenticate.js';
 import type { AppRequest } from './request.js';
 import type { Handler, Next, Present, Refuse } from './respond.js';
 
@@ -28,6 +28,12 @@ export interface RequiredOptions {
    * `insufficient_user_authentication`, with `acr_values` in the challenge (RFC 9470). Default: in any way.
    */
   readonly acr?: string | readonly string[];
+  /**
+   * False: the request is judged like any other, but is no use of the session, such as a poll. It does not change the last-seen
+   * time, address or user agent, and does not put off the idle timeout. A session that is not on record yet begins with it
+   * all the same. Put this gate first: a gate without this option before it counts the request as a use. Default true.
+   */
+  readonly activity?: boolean;
 }
 
 /** What a gate uses of the authenticator. */
@@ -70,12 +76,12 @@ export function createFail(authenticator: Pick<Gatekeeper, 'dismiss'>, refuse: R
 /** Refuses a request without a live session. Throws a `TypeError` if an option is invalid. */
 export function createRequired(parts: RequiredParts, options: RequiredOptions = {}): Handler {
   const { authenticator, fail } = parts;
-  const { scope, fresh, stepUp } = checkRequired(options);
+  const { scope, how, stepUp } = checkRequired(options);
   const check = both(scopeCheck(scope), signInCheck(stepUp, parts));
 
   return function requiredMiddleware(req, res, next) {
     try {
-      const entered = authenticator.enter(req, fresh, check);
+      const entered = authenticator.enter(req, how, check);
       if (entered !== undefined) {
         entered.then(
           () => next(),
@@ -114,7 +120,7 @@ export function createOptional(authenticator: Gatekeeper, options: unknown = {})
 
   return function optionalMiddleware(req, _res, next) {
     try {
-      const entered = authenticator.enter(req, false);
+      const entered = authenticator.enter(req, USUAL);
       if (entered !== undefined) {
         entered.then(
           () => next(),
@@ -147,21 +153,22 @@ const REQUIRED_OPTIONS: OptionKinds<RequiredOptions> = {
   fresh: aBoolean,
   maxAge: MAX_AGE,
   acr: ACR,
+  activity: aBoolean,
 };
 
 interface CheckedRequired {
   readonly scope: readonly string[];
-  readonly fresh: boolean;
+  readonly how: Judging;
   readonly stepUp: StepUp | undefined;
 }
 
 function checkRequired(value: unknown): CheckedRequired {
-  const { scope, fresh, ...asked } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS, {
+  const { scope, fresh, activity, ...asked } = checkOptions<RequiredOptions>(value, 'required()', REQUIRED_OPTIONS, {
     advice: REQUIRED_ADVICE,
   });
   return {
     scope: scope === undefined ? [] : wordsOf(scope).map(String),
-    fresh: fresh === true,
+    how: { fresh: fresh === true, isUse: activity !== false },
     stepUp: stepUpOf(asked, 'required()'),
   };
 }

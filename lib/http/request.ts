@@ -98,12 +98,15 @@ export function requireHeaders(request: unknown): void {
 /** One request as the ledger sees it. Its client is found on demand: most requests do not need it. */
 export class RequestSighting implements Sighting {
   readonly at: number;
+  /** Whether it counts as use of the session. */
+  readonly isUse: boolean;
   readonly #req: AppRequest;
   readonly #clientOf: ClientOf;
   #client: Client | undefined;
 
-  constructor(req: AppRequest, at: number, clientOf: ClientOf) {
+  constructor(req: AppRequest, at: number, clientOf: ClientOf, isUse: boolean) {
     this.at = at;
+    this.isUse = isUse;
     this.#req = req;
     this.#clientOf = clientOf;
   }

@@ -10,7 +10,7 @@ import { passOn } from '../core/hooks.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isNavigation, prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
-import { CurrentSession, type Authenticator } from './authenticate.js';
+import { CurrentSession, FRESH, USUAL, type Authenticator } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
 import type { Duration } from '../core/duration.js';
@@ -127,7 +127,7 @@ type BodyOf = (req: AppRequest, read: typeof formOf | typeof jsonOf) => Promise<
 function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): BodyOf {
   return async function bodyOf(req, read) {
     const body = await read(req);
-    await authenticator.identify(req, false);
+    await authenticator.identify(req, USUAL);
     return body;
   };
 }
@@ -253,8 +253,8 @@ function createForm({ loginUrlFor, bodyOf }: Context): (act: Act) => Answer {
 function createEndpoint({ authenticator, account, fail }: RouterParts, page: Page): (answer: Answer) => Handler {
   async function callerOf(req: AppRequest, { endsOne }: Answer): Promise<VerifiedToken> {
     if (endsOne === true) account.refuseRevocationIfFull();
-    const session = await authenticator.identify(req, true);
-    await authenticator.admit(req, session);
+    const session = await authenticator.identify(req, FRESH);
+    await authenticator.admit(req, session, FRESH);
     return CurrentSession.tokenOf(session);
   }
 

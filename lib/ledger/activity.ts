@@ -34,7 +34,7 @@ export class Activity {
   /** What background sightings say of the client. */
   client: SeenClient = NOBODY;
   /** When the client was seen. */
-  clientAt = 0;
+  clientAt = -Infinity;
   /** How many of the next requests are examined for a person. */
   #examinedNext = 0;
   /** The key of the client that the store noted last, see `clientKeyOf`. */
@@ -81,8 +81,12 @@ export class Activity {
     const { at } = sighting;
     this.usedAt(at);
     const isExtended = this.extend(token.times);
+    const isFirst = this.clientAt === -Infinity;
     const isDue =
-      at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt) || this.#isPersonAfterProgram(sighting);
+      at >= this.dueAt ||
+      isFirst ||
+      (isExtended && this.writtenEndsAt <= this.dueAt) ||
+      this.#isPersonAfterProgram(sighting);
     // If the clock went back, background sightings must not stop.
     if (!isDue && at >= this.writtenAt - interval) return false;
     this.endLease();
@@ -124,12 +128,12 @@ export class Activity {
     this.#lastSeenAt = at;
   }
 
-  /** The store has called it live as of this use. */
-  #wasLiveAt(at: number): void {
-    this.usedAt(at);
-    if (at >= this.#inUseSince) this.#inUseSince = ALWAYS;
+  /** The store knows of this use, and has called the session live then, or at a later request. */
+  #wasLiveAt(usedAt: number, at = usedAt): void {
+    this.usedAt(usedAt);
+    if (Math.max(usedAt, at) >= this.#inUseSince) this.#inUseSince = ALWAYS;
     this.endLease();
-    this.writtenAt = Math.max(this.writtenAt, at);
+    this.writtenAt = Math.max(this.writtenAt, usedAt);
   }
 
   /** Keeps the token that expires last. Returns whether it is this one. */
@@ -152,9 +156,19 @@ export class Activity {
     this.#examinedNext = byProgram ? EXAMINED : 0;
   }
 
-  /** The store has taken this sighting. */
-  written(at: number, token: TokenTimes): void {
-    this.#wasLiveAt(at);
+  /**
+   * A request that is no use, with a token that may expire later. Returns whether the store has to be told of the token: the
+   * session would be taken for lapsed there.
+   */
+  noteToken(token: TokenTimes, at: number): boolean {
+    const isExtended = this.extend(token);
+    if (!this.isTracked || this.writtenEndsAt >= tokenEndsAt(this.token)) return false;
+    return at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt);
+  }
+
+  /** The store has taken this sighting: a use, or a request at that time that is none. `usedAt`: the last use that it knows. */
+  written(at: number, token: TokenTimes, usedAt = at): void {
+    this.#wasLiveAt(usedAt, at);
     this.writtenEndsAt = Math.max(this.writtenEndsAt, tokenEndsAt(token));
     this.extend(token);
   }

@@ -1,6 +1,6 @@
 /** Applies the store's answers to what this process knows. */
 
-import type { SessionUser, Sighting } from '../core/session.js';
+import type { SessionUser } from '../core/session.js';
 import type { StaleTokens } from '../core/stale.js';
 import type { SightAnswer } from '../stores/store.js';
 import type { UnwrittenActivity } from './unwritten.js';
@@ -19,7 +19,7 @@ import {
   type Verdict,
 } from './knowledge.js';
 import type { Recovery } from './recovery.js';
-import type { Entry } from './entry.js';
+import type { Entry, Seen } from './entry.js';
 import type { SessionTable } from './table.js';
 
 export interface AnswersOptions {
@@ -40,7 +40,7 @@ export class Answers {
   }
 
   /** Applies the answer to a sighting, however late it comes. */
-  applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void {
+  applyAnswer(entry: Entry, question: SightQuestion, sighting: Seen, answer: SightAnswer): void {
     const { ended, endings, freshness, unwritten } = this.#options;
     const { user, handle, policy, activity } = entry;
     const token = { user, handle, times: question.token };
@@ -50,14 +50,15 @@ export class Answers {
     entry.knowledge = knowledge;
     if (verdict.as === 'live') {
       ended.revived(handle);
-      activity.written(sighting.at, question.token);
+      const { at, isUse = true } = sighting;
+      activity.written(at, question.token, isUse ? at : verdict.answer.lastSeenAt);
     }
     if (verdict.as !== 'live' || !activity.isUnwritten) unwritten.delete(entry);
     for (const effect of effects) this.#carryOut(effect, entry, sighting);
   }
 
   /** Nobody waits for the answer any more: it is not believed, but what it tells of was done. */
-  applyLateAnswer(entry: Entry, sighting: Sighting, answer: SightAnswer): void {
+  applyLateAnswer(entry: Entry, sighting: Seen, answer: SightAnswer): void {
     const { user, handle } = entry;
     if (answer.state === 'live' && answer.created) {
       this.#carryOut(meaningOfCreated(entry, answer, sighting.at), entry, sighting);
@@ -88,7 +89,7 @@ export class Answers {
     unwritten.delete(entry);
   }
 
-  #carryOut(effect: Effect, entry: Entry, sighting: Sighting): void {
+  #carryOut(effect: Effect, entry: Entry, sighting: Seen): void {
     const { announcements, recovery } = this.#options;
     switch (effect.kind) {
       case 'recover':

@@ -2,10 +2,16 @@
 
 import type { SessionPolicy } from '../core/policy.js';
 import type { KnownUse } from '../core/record.js';
-import type { SessionUser } from '../core/session.js';
+import type { SessionUser, Sighting } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
 import { Activity } from './activity.js';
 import { factsOf, type Knowledge, type PresentedToken, type SightQuestion } from './knowledge.js';
+
+/** One request in a session, as the ledger judges it. */
+export interface Seen extends Sighting {
+  /** False for a request that is no use of the session, such as a poll. It is judged like any other. Default true. */
+  readonly isUse?: boolean;
+}
 
 /** A question about one session, and its answer within `storeTimeout`. */
 export interface Call {

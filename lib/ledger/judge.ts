@@ -1,7 +1,7 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
 import type { LoginError } from '../core/errors.js';
-import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
+import type { SessionUser, TokenTimes } from '../core/session.js';
 import { extendedUntil } from '../core/policy.js';
 import { ALWAYS } from '../core/record.js';
 import { CannotTellYet, type SessionStore, type Tombstone } from '../stores/store.js';
@@ -25,7 +25,7 @@ import { Lease } from './lease.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import { endedError, outlivedError, refusalOf, refuseStale } from './refusals.js';
-import { Entry, type Call, type LiveSession } from './entry.js';
+import { Entry, type Call, type LiveSession, type Seen } from './entry.js';
 import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
 
@@ -63,7 +63,7 @@ export class Judge {
   }
 
   /** The hot path. Synchronous if it can be judged from memory. */
-  judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
+  judge(token: VerifiedToken, sighting: Seen, fresh: boolean): LiveSession | Promise<LiveSession> {
     const { table, freshness, endings } = this.#options;
     if (endings.isBehind) endings.settle(table.peek(token.handle));
     const entry = table.get(token.handle);
@@ -112,9 +112,11 @@ export class Judge {
   /** Sends a sighting for which nobody waits. */
   async confirm(entry: Entry): Promise<void> {
     const { lastSeenAt, client, clientAt, token } = entry.activity;
-    // A first request that could not be answered may have left nothing but its client.
-    const at = Math.max(lastSeenAt, clientAt);
-    await this.#send(entry, { at, ...client }, token).outcome;
+    // Without a client, only requests have come that were no use. A first request that could not be answered may have left
+    // nothing but its client.
+    const isUse = clientAt > -Infinity;
+    const seen = { at: Math.max(lastSeenAt, isUse ? clientAt : entry.startedAt), ...client, isUse };
+    await this.#send(entry, seen, token).outcome;
   }
 
   confirmInBackground(entry: Entry): void {
@@ -124,18 +126,30 @@ export class Judge {
     });
   }
 
-  #recordActivity(entry: Entry, token: VerifiedToken, sighting: Sighting): void {
+  #recordActivity(entry: Entry, token: VerifiedToken, sighting: Seen): void {
     const { activity } = entry;
+    if (sighting.isUse === false) {
+      this.#noteToken(entry, token.times, sighting.at);
+      return;
+    }
     const wasWritten = activity.lastSeenAt <= activity.writtenAt;
     const isDue = activity.note(token, sighting, this.#options.activityInterval);
     if (wasWritten && activity.isUnwritten) this.#options.unwritten.add(entry);
     if (isDue) this.confirmInBackground(entry);
   }
 
+  /** The request is no use of the session. But a token that expires later takes it on, and the store must know of that. */
+  #noteToken(entry: Entry, times: TokenTimes, at: number): void {
+    const { activity, call } = entry;
+    const isDue = activity.noteToken(times, at);
+    if (!isDue || (call !== null && !call.question.isOvertaken)) return;
+    this.#send(entry, { at, ip: null, userAgent: null, isUse: false }, activity.token);
+  }
+
   #ask(
     entry: Entry | undefined,
     token: VerifiedToken,
-    sighting: Sighting,
+    sighting: Seen,
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
     const { availability, questions, track } = this.#options;
@@ -150,16 +164,17 @@ export class Judge {
     }
     // Whatever an option's function throws, nothing has changed by then.
     const isTracked = track(token);
-    const { at, ip, userAgent, byProgram = false } = sighting;
+    const { at, ip, userAgent, byProgram = false, isUse = true } = sighting;
     const asked = entry ?? this.#attach(token, at);
     const { activity } = asked;
     activity.isTracked ||= isTracked;
-    activity.locate(token, { at, ip, userAgent, byProgram });
-    const call = this.#send(asked, { at, ...activity.client }, token.times);
+    if (isUse) activity.locate(token, { at, ip, userAgent, byProgram });
+    const client = isUse ? activity.client : { ip, userAgent, byProgram, app: token.app, actor: token.actor };
+    const call = this.#send(asked, { at, ...client, isUse }, token.times);
     return this.#answered(asked, call, token, sighting, fresh);
   }
 
-  #send(entry: Entry, sighting: Sighting, token: TokenTimes): Call {
+  #send(entry: Entry, sighting: Seen, token: TokenTimes): Call {
     const { questions, answers } = this.#options;
     const overdue = entry.knowledge.state === 'unasked' ? this.#overdue(entry, sighting.at) : [];
     return questions.send(entry, sighting, token, answers, overdue.length === 0 ? null : this.#written(overdue));
@@ -216,7 +231,7 @@ export class Judge {
     entry: Entry,
     { question, outcome }: Call,
     token: VerifiedToken,
-    sighting: Sighting,
+    sighting: Seen,
     fresh: boolean,
   ): Promise<LiveSession> {
     const { endings, answers } = this.#options;
@@ -314,12 +329,13 @@ export class Judge {
   }
 
   /** A good token is a use of the session, also if the store could not be asked, or its answer was overtaken. */
-  #recordUse(entry: Entry, token: VerifiedToken, sighting: Sighting): void {
+  #recordUse(entry: Entry, token: VerifiedToken, sighting: Seen): void {
     const { freshness, table, unwritten } = this.#options;
     if (freshness.isCurrent(entry.knowledge)) {
       this.#recordActivity(entry, token, sighting);
       return;
     }
+    if (sighting.isUse === false) return;
     // A session that is not known yet is held for this only if a pause could end it.
     const { knowledge, policy } = entry;
     if (knowledge.state === 'ended' || (knowledge.state === 'unasked' && policy.idleTimeout === null)) return;
@@ -331,7 +347,7 @@ export class Judge {
   }
 
   /** The store is known to be down, so no request waits for it. One call at a time finds out whether it is back. */
-  #goOn(entry: Entry, token: VerifiedToken, sighting: Sighting): LiveSession {
+  #goOn(entry: Entry, token: VerifiedToken, sighting: Seen): LiveSession {
     this.#refusePastLifetime(entry, token, sighting.at);
     this.#recordActivity(entry, token, sighting);
     if (!this.#isProbing) {

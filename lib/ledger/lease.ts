@@ -46,10 +46,16 @@ export class Lease {
 
   /** The hot path. Notes the use, unless the session has to be judged: it then returns false. */
   use(at: number): boolean {
+    if (!this.stands(at)) return false;
     const after = at - this.#from;
-    if (this.#isOver || !(after >= 0 && after < this.#duration)) return false;
-    if (this.#term !== this.#freshness.leaseTerm || !this.#freshness.isFeedFresh) return false;
     if (after > this.#usedAfter) this.#usedAfter = after;
     return true;
+  }
+
+  /** The same for a request that is no use. */
+  stands(at: number): boolean {
+    const after = at - this.#from;
+    if (this.#isOver || !(after >= 0 && after < this.#duration)) return false;
+    return this.#term === this.#freshness.leaseTerm && this.#freshness.isFeedFresh;
   }
 }

@@ -2,26 +2,19 @@
 
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
-import {
-  sessionHandle,
-  sessionIndexId,
-  sessionUser,
-  type SessionRecord,
-  type SessionUser,
-  type Sighting,
-} from '../core/session.js';
+import { sessionHandle, sessionIndexId, sessionUser, type SessionRecord, type SessionUser } from '../core/session.js';
 import { isStale } from '../core/stale.js';
 import type { ListCursor, RevokeAllRequest, RevokeOutcome, RevokeRequest, SessionPage } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import { callAsync } from './availability.js';
 import { withoutVouch } from './knowledge.js';
 import { connect, type LedgerOptions, type Parts } from './parts.js';
-import type { LiveSession } from './entry.js';
+import type { LiveSession, Seen } from './entry.js';
 import type { Lease } from './lease.js';
 
 export type { WhenStoreDown } from './judge.js';
 export type { LedgerOptions } from './parts.js';
-export type { LiveSession } from './entry.js';
+export type { LiveSession, Seen } from './entry.js';
 export type { Lease } from './lease.js';
 
 /**
@@ -50,7 +43,7 @@ export class Ledger {
    * `session_limit` or `store_unavailable`. Synchronous if the ledger knows the answer. `fresh` asks the store whatever the
    * ledger knows, and rejects with `store_unavailable` if it cannot be asked, whatever `whenStoreDown` says.
    */
-  judge(token: VerifiedToken, sighting: Sighting, fresh: boolean): LiveSession | Promise<LiveSession> {
+  judge(token: VerifiedToken, sighting: Seen, fresh: boolean): LiveSession | Promise<LiveSession> {
     return this.#judge.judge(token, sighting, fresh);
   }
 

@@ -2,11 +2,11 @@
 
 import { indexedUntil, tombstoneUntil } from '../core/policy.js';
 import { timesOf, type KnownUse } from '../core/record.js';
-import type { SessionUser, Sighting, TokenTimes } from '../core/session.js';
+import type { SessionUser, TokenTimes } from '../core/session.js';
 import type { SessionStore, SightAnswer } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
 import type { EndedSessions } from './ended.js';
-import type { Call, Entry } from './entry.js';
+import type { Call, Entry, Seen } from './entry.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
 import type { PresentedToken, SightQuestion } from './knowledge.js';
@@ -62,9 +62,9 @@ export interface QuestionsOptions {
 
 /** Gets the answers. */
 export interface AnswerListener {
-  applyAnswer(entry: Entry, question: SightQuestion, sighting: Sighting, answer: SightAnswer): void;
+  applyAnswer(entry: Entry, question: SightQuestion, sighting: Seen, answer: SightAnswer): void;
   /** Nobody waits for the answer any more. */
-  applyLateAnswer(entry: Entry, sighting: Sighting, answer: SightAnswer): void;
+  applyLateAnswer(entry: Entry, sighting: Seen, answer: SightAnswer): void;
   /** This question about the entry is settled. */
   releaseIfUnused(entry: Entry): void;
 }
@@ -92,13 +92,14 @@ export class Questions {
    */
   send(
     entry: Entry,
-    sighting: Sighting,
+    seen: Seen,
     token: TokenTimes,
     listener: AnswerListener,
     before: Promise<void> | null = null,
   ): Call {
     const { store, availability, freshness, globalCutoff, activityInterval, random } = this.#options;
     const { handle, user, policy, activity } = entry;
+    const { isUse = true, ...sighting } = seen;
     const { asOf, caughtUp } = globalCutoff.caughtUp();
     const { isTracked } = activity;
     const question = { ...freshness.vouch(asOf), token, isTracked, isOvertaken: false, ...this.#knownOf(user) };
@@ -111,6 +112,7 @@ export class Questions {
       token,
       policy,
       knownUse,
+      ...(!isUse && { usedAt: Math.max(activity.lastSeenAt, 0) }),
       track: isTracked,
       clientKey,
       ...(index !== null && { index }),
@@ -118,7 +120,7 @@ export class Questions {
     activity.dueAt = sighting.at + activityInterval * (1 + random() / 8);
 
     const onLate = (answer: SightAnswer): void => {
-      listener.applyLateAnswer(entry, sighting, answer);
+      listener.applyLateAnswer(entry, seen, answer);
     };
     const asked = callAsync(async () => {
       if (before !== null) await before;
@@ -132,8 +134,9 @@ export class Questions {
         throw error;
       }
       if (index !== null) activity.indexedUntil = index.until;
-      if (clientKey !== null && answer.state === 'live') activity.notedClient = clientKey;
-      listener.applyAnswer(entry, question, sighting, answer);
+      const isNoted = answer.state === 'live' && (isUse || answer.created);
+      if (clientKey !== null && isNoted) activity.notedClient = clientKey;
+      listener.applyAnswer(entry, question, seen, answer);
       return answer;
     });
     const settled = answered.finally(() => {
@@ -154,7 +157,7 @@ export class Questions {
    * The key of the client, if the store may not have noted it for the session: at first sight, when the session moves to
    * another client of a person, and after the store may have lost data. Otherwise null.
    */
-  #newClientKey({ activity, knowledge }: Entry, { userAgent, byProgram = false }: Sighting): string | null {
+  #newClientKey({ activity, knowledge }: Entry, { userAgent, byProgram = false }: Seen): string | null {
     const isFirst = !this.#options.freshness.isCurrent(knowledge);
     if (!activity.isTracked || (byProgram && !isFirst)) return null;
     const key = this.#options.clientKeyOf(userAgent);

@@ -19,6 +19,7 @@ import {
   mergeSighting,
   movedFrom,
   NO_ROW,
+  rowOf,
   standingCutoff,
   timesOf,
   withKnown,
@@ -71,7 +72,7 @@ export class UserSessions {
   }
 
   sight(request: SightRequest, call: Call): { answer: SightAnswer; ended: readonly Tombstone[] } {
-    const { handle, sighting, token, track = true, clientKey = null } = request;
+    const { handle, sighting, token, usedAt, track = true, clientKey = null } = request;
     const { at, policy } = call;
     const { knownUse = { inUseSince: at, known: null } } = request;
     const kept = this.#find(handle, call);
@@ -89,23 +90,28 @@ export class UserSessions {
     }
 
     const rowBefore = kept === undefined || isTombstone(kept) || isRowOver(kept, call) ? null : kept;
-    const merged = { ...mergeSighting(known, rowBefore ?? NO_ROW, sighting, token, this.#cutoff), handle };
-    const ending = this.#endingOf(known, merged, call);
+    const wasLive = known !== undefined && decide(known, policy, at, knownUse.inUseSince).state === 'live';
+    // A request that is no use says nothing of the client, unless it is the first.
+    const keepsRow = usedAt !== undefined && (rowBefore !== null || (kept !== undefined && wasLive));
+    const row = rowBefore ?? NO_ROW;
+    const seen = mergeSighting(known, row, sighting, token, this.#cutoff, usedAt);
+    const merged = { ...seen, ...(keepsRow && rowOf(row)), handle };
+    const ending = this.#endingOf(known, merged, knownUse.inUseSince, call);
     if (ending !== null) {
       const until = Math.max(tombstoneUntil(merged, policy), known === undefined ? 0 : tombstoneUntil(known, policy));
       if (ending.origin !== null) this.#writeTombstone({ handle, ending, until });
       return { answer: { state: 'ended', ending, until }, ended: [] };
     }
 
-    const { startedAt, endsAt, survivedCutoffAt } = merged;
-    const times = { startedAt, endsAt, expiresAt: expiresAt(merged), survivedCutoffAt };
-    const live = { state: 'live', ...times, staleTokens } as const;
-    if (!track) return { answer: { ...live, created: false, knownClient: false, moved: null }, ended: [] };
+    const { startedAt, endsAt, lastSeenAt, survivedCutoffAt } = merged;
+    const times = { startedAt, endsAt, expiresAt: expiresAt(merged), lastSeenAt, survivedCutoffAt, staleTokens };
+    const live = { state: 'live', ...times, created: false, knownClient: false, moved: null } as const;
+    if (!track) return { answer: { ...live, lastSeenAt: known?.lastSeenAt ?? at }, ended: [] };
 
-    const takesPlace = known === undefined || decide(known, policy, at, knownUse.inUseSince).state !== 'live';
-    const ended = takesPlace ? this.#makeRoom(call) : [];
+    const ended = wasLive ? [] : this.#makeRoom(call);
     if (ended === 'refused') return { answer: { state: 'refused' }, ended: [] };
     this.#byHandle.set(handle, merged);
+    if (keepsRow) return { answer: live, ended };
     const knownClient = clientKey !== null && this.#clients.note(clientKey, at);
     const created = rowBefore === null;
     const moved = rowBefore === null ? null : movedFrom(rowBefore, merged);
@@ -296,7 +302,7 @@ export class UserSessions {
   }
 
   /** The ending of a session that this token shows to be over. Null if it is live. If it has no origin, it is not kept. */
-  #endingOf(known: KeptTimes | undefined, merged: Kept, call: Call): Ending | null {
+  #endingOf(known: KeptTimes | undefined, merged: Kept, inUseSince: number, call: Call): Ending | null {
     const { at, policy, origin } = call;
     const cutoff = this.#endingCutoff(merged.handle, merged, known?.survivedCutoffAt, call);
     if (cutoff !== null) {
@@ -306,7 +312,8 @@ export class UserSessions {
         known === undefined && cutoff === this.#cutoff && mayBeginAfterCutoff(cutoff, merged.startedAt, policy);
       return mayBeNew ? { ...ending, origin: null } : ending;
     }
-    const standing = decide(merged, policy, at);
+    // By now it is known not to be idle, also if this sighting is no use.
+    const standing = decide(merged, policy, at, inUseSince);
     if (standing.state === 'live') return null;
     const cause = standing.state === 'ended' ? standing.cause : 'expired';
     const isKept = known !== undefined && standing.state === 'ended';

@@ -39,6 +39,13 @@ export interface SightRequest {
   /** What the caller knows of the session. The store judges by it too. Left out: nothing. */
   readonly knownUse?: KnownUse;
   /**
+   * Set if the request is no use of the session, such as a poll: when the session was last used, as far as the caller knows;
+   * 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
+   * the one on record, and nothing else changes but what the token shows. A session that is not on record is recorded as
+   * usual. Left out: the request is a use.
+   */
+  readonly usedAt?: number;
+  /**
    * If false, the answer is the same, and endings are kept as usual. But a live session is neither put on record nor
    * changed, does not count towards the cap, and is never `created` or `moved`. Default true.
    */
@@ -86,6 +93,8 @@ export type SightAnswer =
       /** The earliest `session_expiry` of its tokens. Null: none has one. */
       readonly endsAt: number | null;
       readonly expiresAt: number;
+      /** When it was last used, as it is on record now. Of a session that is not on record: the time of the sighting. */
+      readonly lastSeenAt: number;
       /** This sighting put the session on record, or made a new row of one that had lapsed long ago. */
       readonly created: boolean;
       /** The user's client was noted before, in this session or an earlier one. */

@@ -16,6 +16,7 @@ import { lists } from './store-contract/lists.js';
 import { messages } from './store-contract/messages.js';
 import { origins } from './store-contract/origins.js';
 import { parties } from './store-contract/parties.js';
+import { polls } from './store-contract/polls.js';
 import { programs } from './store-contract/programs.js';
 import { restoring } from './store-contract/restoring.js';
 import { revocation } from './store-contract/revocation.js';
@@ -34,6 +35,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['a sighting', sightings],
   ['a sighting of a program', programs],
   ['the app and the actor of a sighting', parties],
+  ['a request that is no use', polls],
   ['an untracked sighting', untracked],
   ['the time of a session', lifetimes],
   ['a client', clients],

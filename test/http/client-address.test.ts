@@ -102,10 +102,15 @@ describe('client address', () => {
 
   test('is read once, and kept for when the socket is gone', () => {
     let reads = 0;
-    const sighting = new RequestSighting(request({}), 7, () => {
-      reads += 1;
-      return { ip: null, userAgent: 'Test/1.0', byProgram: false };
-    });
+    const sighting = new RequestSighting(
+      request({}),
+      7,
+      () => {
+        reads += 1;
+        return { ip: null, userAgent: 'Test/1.0', byProgram: false };
+      },
+      true,
+    );
     expect(reads).toBe(0);
     sighting.settle();
     expect([sighting.at, sighting.ip, sighting.ip, sighting.userAgent, reads]).toEqual([7, null, null, 'Test/1.0', 1]);

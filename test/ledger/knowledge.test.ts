@@ -56,6 +56,7 @@ const LIVE: LiveAnswer = {
   startedAt: NOW - 10 * MINUTE,
   endsAt: null,
   expiresAt: NOW + 60 * MINUTE,
+  lastSeenAt: NOW,
   created: false,
   knownClient: false,
   moved: null,

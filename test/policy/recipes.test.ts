@@ -50,6 +50,7 @@ async function wrote(user, ...change) {
 const db = {
   setPassword: (id, password) => wrote(id, 'password', password),
   disable: (id) => wrote(id, 'disabled'),
+  removeRole: (id, role) => wrote(id, 'removed', role),
   async setEmail(id, email) {
     await wrote(id, 'email', email);
     const old = addresses.get(id) ?? id + '@old.example';
@@ -62,6 +63,7 @@ const app = express().use(express.json());
 
 ${recipe('A password or a factor was changed')}
 ${recipe('An account is disabled')}
+${recipe('A role is taken away')}
 ${recipe('An e-mail address is changed')}
 
 app.post('/account/email', sessions.required({ fresh: true }), async (req, res) => {
@@ -70,6 +72,10 @@ app.post('/account/email', sessions.required({ fresh: true }), async (req, res) 
 });
 app.post('/accounts/:id/disable', async (req, res) => {
   await disableAccount(req.params.id, 'op7');
+  res.sendStatus(204);
+});
+app.post('/accounts/:id/demote', async (req, res) => {
+  await demote(req.params.id, 'op7');
   res.sendStatus(204);
 });
 app.get('/', sessions.required(), (_req, res) => res.send('in'));
@@ -317,5 +323,30 @@ describe('an account that is disabled', () => {
     expect(await disable()).toEqual([204, '']);
     await expectEnded([laptop, ...others], performance.now());
     await expectTold(4, 'account_disabled', 'op7');
+  });
+});
+
+describe('a role that is taken away', () => {
+  const demote = (): Promise<[number, string]> => here.post(`/accounts/${user}/demote`);
+
+  it('refuses every token of before in every process, and the next one of each session passes', async () => {
+    const { laptop, others, stolen } = await signedIn();
+    expect(await demote()).toEqual([204, '']);
+    const acknowledgedAt = performance.now();
+    expect(here.all('wrote')).toEqual([['removed', 'admin']]);
+    await expectEnded([laptop, ...others, stolen], acknowledgedAt);
+    const next = ['laptop', 'phone', 'tablet', 'tv'].map((sid) => tokenOf(sid, -2));
+    await expectLive(next);
+    expect([here.all('ended'), there.all('ended')]).toEqual([[], []]);
+  });
+
+  it('is refused while Redis is away, and is in force when that is repeated', async () => {
+    const { laptop, others } = await signedIn();
+    await redis.kill();
+    expect(await demote()).toEqual([503, 'store_unavailable']);
+    await comeBack(redis);
+    await eventually('it is repeated', async () => (await demote())[0] === 204);
+    await expectEnded([laptop, ...others], performance.now());
+    await expectLive([tokenOf('laptop', -2)]);
   });
 });

@@ -221,6 +221,7 @@ const OWNERS: readonly Owner[] = [
     scope: [null, '', [], [7], 7, undefined],
     fresh: BOOLEANS,
     maxAge: MAX_AGES,
+    activity: BOOLEANS,
     acr: [null, '', [], [7], 7, 'a b', ['"'], undefined],
   }),
   owner<NoOptions>('optional()', (o: never) => Reflect.apply(sessions.optional, sessions, [o]), {}),

@@ -234,8 +234,8 @@ export function modelStore(): SessionStore {
   }
 
   function sight(of: SessionUser, request: SightRequest): SightAnswer {
-    const { handle, sighting, token, policy, track, clientKey } = request;
-    const { at } = sighting;
+    const { handle, token, policy, track, usedAt, clientKey } = request;
+    const { at } = request.sighting;
     const { inUseSince, known: told } = request.knownUse ?? { inUseSince: at, known: null };
     const now = { at, policy };
     const user = userOf(of, now);
@@ -280,13 +280,24 @@ export function modelStore(): SessionStore {
     }
 
     const hasRow = kept !== undefined && rowUntil(timesOf(kept), policy) >= Math.min(at, Date.now());
+    const hasPlace =
+      before !== null &&
+      decide(kept === undefined ? { ...before, lastSeenAt: inUseSince } : before, policy, at, inUseSince).state ===
+        'live';
+    // A request that is no use only brings its token, unless it is the first.
+    const isPoll = usedAt !== undefined && known !== undefined;
+    const keepsRow = usedAt !== undefined && (hasRow || (kept !== undefined && hasPlace));
+    const sighting = {
+      ...request.sighting,
+      ...(isPoll && { at: kept === undefined ? Math.max(usedAt, inUseSince) : usedAt }),
+    };
     const session: Session = {
       ...UNSEEN,
       handle,
       firstStart: token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.at ?? at),
       ...known,
       sightings: [...(known?.sightings ?? []), { sighting, token }],
-      ofRow: [...(hasRow ? kept.ofRow : []), sighting],
+      ofRow: [...(hasRow ? kept.ofRow : []), ...(keepsRow ? [] : [sighting])],
       label: hasRow ? kept.label : null,
       survived: user.cutoffs.length,
     };
@@ -301,7 +312,7 @@ export function modelStore(): SessionStore {
       bury(user, { handle, ending, until });
       return { state: 'ended', ending, until };
     }
-    const standing = decide(times, policy, at);
+    const standing = decide(times, policy, at, inUseSince);
     if (standing.state !== 'live') {
       const cause = standing.state === 'ended' ? standing.cause : 'expired';
       const isKept = known !== undefined && standing.state === 'ended';
@@ -316,20 +327,21 @@ export function modelStore(): SessionStore {
       startedAt: times.startedAt,
       endsAt: times.endsAt,
       expiresAt: expiresAt(times),
+      lastSeenAt: times.lastSeenAt,
       survivedCutoffAt: Math.max(
         user.cutoffs.at(-1)?.at ?? 0,
         ...session.told.map(({ survivedCutoffAt }) => survivedCutoffAt),
       ),
       staleTokens,
     } as const;
-    if (track === false) return { ...facts, created: false, knownClient: false, moved: null };
-    const hasPlace =
-      before !== null &&
-      decide(kept === undefined ? { ...before, lastSeenAt: inUseSince } : before, policy, at, inUseSince).state ===
-        'live';
+    if (track === false) {
+      const lastSeenAt = before === null ? at : kept === undefined ? inUseSince : before.lastSeenAt;
+      return { ...facts, lastSeenAt, created: false, knownClient: false, moved: null };
+    }
     if (!hasPlace && !hasRoom(of, user, now)) return { state: 'refused' };
 
     user.sessions.set(handle, session);
+    if (keepsRow) return { ...facts, created: false, knownClient: false, moved: null };
     const knownClient = user.clients.has(clientKey ?? '');
     if (clientKey != null) {
       user.clients.delete(clientKey);

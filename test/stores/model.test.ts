@@ -35,6 +35,8 @@ type Operation =
       readonly app: string | null;
       readonly actor: string | null;
       readonly track: boolean;
+      /** How many minutes ago the session was last used, as far as the caller knows; null if the sighting is a use. */
+      readonly usedAgo: number | null;
       readonly clientKey: string | null;
       readonly knownUse: 'nothing' | 'in use' | 'refused for an hour';
     }
@@ -106,6 +108,7 @@ function operation(now: number): fc.Arbitrary<Operation> {
         app: fc.constantFrom(null, 'web', 'cli'),
         actor: fc.constantFrom(null, null, 'assistant'),
         track: fc.constantFrom(true, true, true, false),
+        usedAgo: fc.constantFrom(null, null, null, 0, 30, 100, Infinity),
         clientKey: fc.constantFrom(null, 'a', 'b', 'c'),
         knownUse: fc.constantFrom(
           'nothing' as const,
@@ -197,11 +200,12 @@ async function act(
   const exception = (number: number | null): string | null => (number === null ? null : handle(number));
   switch (operation.kind) {
     case 'sight': {
-      const { of, userAgent, byProgram, app, actor, knownUse, ...others } = operation;
+      const { of, userAgent, byProgram, app, actor, knownUse, usedAgo, ...others } = operation;
       const ip = byProgram ? '198.51.100.9' : '203.0.113.7';
       const sighting = { at, ip, userAgent, byProgram, app, actor };
+      const used = usedAgo === null ? {} : { usedAt: Math.max(0, at - usedAgo * MINUTE) };
       const use = knownUse === 'nothing' ? {} : { knownUse: knownUseOf(operation.token, at, knownUse === 'in use') };
-      return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use });
+      return store.sight(user, { handle: handle(of), sighting, policy: rules, ...others, ...use, ...used });
     }
     case 'revoke': {
       const { evenUnseen } = operation;

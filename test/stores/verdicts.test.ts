@@ -263,6 +263,7 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
     expect(answer).toEqual({
       startedAt,
       ...facts,
+      lastSeenAt: Math.max(at, record?.lastSeenAt ?? at),
       staleTokens: standingStale(row),
       created: before === 'new' || before === 'stub',
       knownClient: false,

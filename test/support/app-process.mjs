@@ -40,6 +40,10 @@ function mortal(store) {
 
 const app = express();
 if (doors !== undefined) {
+  app.use((_req, res, next) => {
+    res.set('x-received-at', String(now()));
+    next();
+  });
   app.post('/backchannel-logout', sessions.backchannelLogout({ clientId: doors.clientId }));
   app.post('/security-events', sessions.securityEvents({ audience: doors.audience }));
 }
@@ -110,6 +114,12 @@ const calls = {
   async revoke(subject, handle) {
     await sessions.revoke(subject, handle);
     return now();
+  },
+  /** The same, and when it was asked for. */
+  async revokeAsked(subject, handle) {
+    const askedAt = now();
+    await sessions.revoke(subject, handle);
+    return askedAt;
   },
   async expireTokens(subject) {
     await sessions.expireTokens(subject);

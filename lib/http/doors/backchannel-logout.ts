@@ -30,18 +30,19 @@ export function createBackchannelLogout(parts: DoorParts, options: BackchannelLo
   // Room for the longest token if a client percent-encodes all of it.
   const formLimit = 3 * parts.maxTokenLength + 1024;
 
-  async function obey({ issuer, claims }: SignedMessage, now: number): Promise<void> {
+  async function obey({ issuer, claims }: SignedMessage, now: number): Promise<null> {
     const words = { reason: 'backchannel_logout', by: issuer.issuer };
     const subject = subjectBy(issuer, claims);
     const sessionId = sessionIdOf(claims);
     if (sessionId !== null) {
       refuseWithoutIndex(parts, subject);
       await parts.endings.endSession({ issuer: issuer.issuer, subject, sessionId }, words);
-      return;
+      return null;
     }
     if (subject === null) throw new LoginError('claim_invalid', 'The subject is not in the logout token');
     const issuedAt = momentOf(claims, 'iat') ?? -Infinity;
     await parts.endings.endUser({ issuer: issuer.issuer, subject }, Math.min(issuedAt, now), words);
+    return null;
   }
 
   return createDoor(parts, {

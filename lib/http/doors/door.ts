@@ -1,7 +1,7 @@
 /** What both doors do with a request: from the body over the message that its issuer signed to an acknowledged ending. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { tokenRefused } from '../../core/diagnosis.js';
+import { diagnosed, tokenRefused } from '../../core/diagnosis.js';
 import { isLoginError, LoginError } from '../../core/errors.js';
 import type { Emit } from '../../core/events.js';
 import { passOn } from '../../core/hooks.js';
@@ -23,14 +23,20 @@ export interface DoorParts {
   readonly maxTokenLength: number;
 }
 
+/** Called once the message is used up. Must not throw. */
+export type Report = () => void;
+
 export interface Door extends MessageForm {
   /** How long ago a message may have been issued, in milliseconds. */
   readonly longestAge: number;
   readonly verify: MessageVerifier;
   /** Rejects with `LoginError` `request_invalid`. */
   readonly tokenOf: (req: IncomingMessage) => Promise<unknown>;
-  /** Resolves once what the message asks for is acknowledged. Safe to repeat. Rejects with `LoginError`. */
-  readonly obey: (message: SignedMessage, now: number) => Promise<void>;
+  /**
+   * Resolves once what the message asks for is acknowledged, with what tells the application of it, if anything does. Safe to
+   * repeat. Rejects with `LoginError`.
+   */
+  readonly obey: (message: SignedMessage, now: number) => Promise<Report | null>;
   /** Answers a message that was used up before. */
   readonly onRepeated: (res: ServerResponse) => void;
   readonly answer: (res: ServerResponse) => void;
@@ -64,8 +70,9 @@ export function createDoor({ endings, clock, emit }: DoorParts, door: Door): Han
       door.onRepeated(res);
       return;
     }
-    await door.obey(message, now);
+    const report = await door.obey(message, now);
     await endings.use(id, now + longestAge + MARGIN);
+    report?.();
     door.answer(res);
   }
 
@@ -89,10 +96,15 @@ export function createDoor({ endings, clock, emit }: DoorParts, door: Door): Han
   };
 }
 
-/** Throws `LoginError` `request_invalid` if a session cannot be ended by its id alone, and there is no subject. */
+/** Throws `LoginError` `claim_invalid` if a session cannot be ended by its id alone, and there is no subject. */
 export function refuseWithoutIndex({ sessionIndex }: Pick<DoorParts, 'sessionIndex'>, subject: string | null): void {
   if (subject !== null || sessionIndex) return;
-  throw new LoginError('request_invalid', 'To end a session by its id alone, the application must set sessionIndex');
+  const error = new LoginError('claim_invalid', 'A session id alone is enough only with the option sessionIndex: true');
+  throw diagnosed(error, {
+    claim: 'the subject',
+    got: 'nothing',
+    expected: 'a user, or the option sessionIndex: true',
+  });
 }
 
 function sendUnavailable(res: ServerResponse, error: LoginError): void {

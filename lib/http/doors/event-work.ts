@@ -16,7 +16,7 @@ export interface EventSource {
 /** Resolves once it is acknowledged. Safe to repeat. */
 type Work = () => Promise<void>;
 
-/** Null if there is nothing that can be done. Rejects with `LoginError` `request_invalid` or `keys_unavailable`. */
+/** Null if there is nothing that can be done. Rejects with `LoginError` `claim_invalid` or `keys_unavailable`. */
 export type WorkOf = (wanted: Wanted | null, signer: IssuerRules) => Promise<Work | null>;
 
 export function createWorkOf(parts: DoorParts, { isSeparate, onlyIssuer }: EventSource): WorkOf {

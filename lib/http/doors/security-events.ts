@@ -9,7 +9,7 @@ import { createMessageVerifier, findIssuerAmong, type SignedMessage } from '../.
 import type { IssuerRules } from '../../tokens/verify.js';
 import { stringOf } from '../body.js';
 import { sendJson, sendNothing, type Handler } from '../respond.js';
-import { createDoor, type DoorParts } from './door.js';
+import { createDoor, type DoorParts, type Report } from './door.js';
 import { createWorkOf } from './event-work.js';
 import { checkMessage } from './message.js';
 import { EVENT_LONGEST_AGE, EVENT_TOKEN_TYPES, readEvents } from './security-event.js';
@@ -58,15 +58,21 @@ export function createSecurityEvents(parts: SecurityEventsParts, options: Securi
       : createMessageVerifier(findIssuerAmong([transmitter]), parts.maxTokenLength);
   const workOf = createWorkOf(parts, { isSeparate: transmitter !== null, onlyIssuer: parts.onlyIssuer });
 
-  async function obey({ issuer, claims }: SignedMessage, now: number): Promise<void> {
+  async function obey({ issuer, claims }: SignedMessage, now: number): Promise<Report> {
     // All of them before the first is carried out: a token that is refused does nothing.
     const events = await Promise.all(
       readEvents(claims, now).map(async ({ type, wanted }) => ({ type, work: await workOf(wanted, issuer) })),
     );
     for (const { work } of events) await work?.();
-    for (const { type, work } of events) {
-      parts.emit('securityEvent', { issuer: issuer.issuer, type: keptText(type, TYPE_LIMIT), handled: work !== null });
-    }
+    return function report() {
+      for (const { type, work } of events) {
+        parts.emit('securityEvent', {
+          issuer: issuer.issuer,
+          type: keptText(type, TYPE_LIMIT),
+          handled: work !== null,
+        });
+      }
+    };
   }
 
   return createDoor(parts, {

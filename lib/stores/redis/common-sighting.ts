@@ -80,7 +80,8 @@ const NUMBERS: ParametersOf<Sight> = {
   knownCutoffAt: number(({ knownUse }) => knownUse?.known?.survivedCutoffAt ?? 0),
   lifetimeOrNone: numberOrNone(({ token }) => token.lifetime),
   endsAtOrNone: numberOrNone(({ token }) => token.sessionEndsAt),
-  isTracked: flag(({ track }) => track !== false),
+  // A request that is no use changes nothing of a session on record, as if it were not tracked.
+  isTracked: flag(({ track, usedAt }) => track !== false && usedAt === undefined),
   mayBeNew: flag(({ track, knownUse }) => track !== false && (knownUse?.known ?? null) === null),
   byProgram: flag(({ sighting }) => sighting.byProgram === true),
   beginsAt: number((sight) => newTimes(sight).startedAt),
@@ -236,13 +237,8 @@ return { state, written, noteClient(), staleText }
 /** Of a session that went on, as it was. */
 export function liveAnswer(kept: unknown, stale: unknown = null): Extract<SightAnswer, { state: 'live' }> {
   const times = formatted(TIMES, kept);
-  const { startedAt, endsAt, survivedCutoffAt } = times;
-  const answer = { state: 'live', startedAt, endsAt, expiresAt: expiresAt(times), survivedCutoffAt } as const;
-  return {
-    ...answer,
-    staleTokens: stale === null ? null : formatted(STALE, stale),
-    created: false,
-    knownClient: false,
-    moved: null,
-  };
+  const { startedAt, endsAt, lastSeenAt, survivedCutoffAt } = times;
+  const answer = { startedAt, endsAt, expiresAt: expiresAt(times), lastSeenAt, survivedCutoffAt };
+  const staleTokens = stale === null ? null : formatted(STALE, stale);
+  return { state: 'live', ...answer, staleTokens, created: false, knownClient: false, moved: null };
 }

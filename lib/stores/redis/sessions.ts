@@ -89,7 +89,10 @@ export class RedisSessions {
       const answer = await this.#options.run(COMMON_SIGHTING, keys, input, (late) => {
         if (late !== null) onLate?.(late);
       });
-      if (answer !== null) return answer;
+      const { usedAt = 0 } = request;
+      // A later use that this request tells of is written by the full script.
+      const isAllTold = answer?.state !== 'live' || answer.lastSeenAt >= usedAt;
+      if (answer !== null && isAllTold) return answer;
     }
     for (;;) {
       const { answer, ended } = await this.#options.run(SIGHT, this.#keysOf(user), input, (late) => {

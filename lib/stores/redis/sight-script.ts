@@ -36,6 +36,7 @@ export const SIGHT = userScript<SightRequest, Sighted>({
     actor: string(({ sighting }) => seenRow(sighting).actor),
     byProgram: flag(({ sighting }) => sighting.byProgram === true),
     isTracked: flag(({ track }) => track !== false),
+    usedAt: numberOrNull(({ usedAt }) => usedAt ?? null),
     clientKey: string(({ clientKey }) => clientKey ?? null),
     maxSessions: number(({ policy }) => Math.min(policy.maxSessions, LAST_MOMENT)),
     isRefusing: flag(({ policy }) => policy.atSessionLimit === 'refuse'),
@@ -74,7 +75,7 @@ if not wasEnded then
   keptUntil = tombstoneUntil(record)
   if known then
     record.startedAt = math.min(known.startedAt, beganAt or known.startedAt)
-    record.lastSeenAt = math.max(known.lastSeenAt, at)
+    record.lastSeenAt = math.max(known.lastSeenAt, usedAt or at)
     record.tokensEndAt = math.max(known.tokensEndAt, tokensEndAt)
     record.endsAt = earliest(known.endsAt, endsAt)
     record.survivedCutoffAt = math.max(cutoffAt, known.survivedCutoffAt)
@@ -88,9 +89,11 @@ if not wasEnded then
     before, beforeSince = decide(known, inUseSince)
   end
   endedBy = cutoffBefore or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
-  standing, standingSince = decide(record)
+  -- By then it is known not to be idle, also if this sighting is no use.
+  standing, standingSince = decide(record, inUseSince)
   if before == 'expired' or before == 'idle' then standing = before end
   if standing == 'live' and not endedBy and not isTracked then
+    if known then record.lastSeenAt = known.lastSeenAt end
     return { 'live', formatTimes(record, '${MARK}'), '', '', {}, '', staleText or false }
   end
 end
@@ -107,9 +110,11 @@ local function updateRow()
   return text
 end
 ${READING}
+-- A request that is no use says nothing of the client, unless it is the first.
+local keepsRow = usedAt and (rowBefore ~= '' or kept and before == 'live')
 local function live(ended)
-  local isKnownClient = clientKey == '' and '' or noteClient()
-  local row = updateRow()
+  local isKnownClient = (clientKey == '' or keepsRow) and '' or noteClient()
+  local row = keepsRow and rowBefore or updateRow()
   local text = writeTimes(record)
   -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
   if isKeptLonger or rowBefore == '' then keepUntil(rowUntil(record), rows) end

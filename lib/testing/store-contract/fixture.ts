@@ -47,6 +47,7 @@ export interface SightOptions {
   readonly policy?: Partial<SessionPolicy>;
   readonly user?: SessionUser;
   readonly track?: boolean;
+  readonly usedAt?: number;
   readonly clientKey?: string | null;
   readonly knownUse?: KnownUse;
   readonly index?: IndexEntry;

@@ -10,6 +10,7 @@ export function sightings(test: DeclareTest): void {
       state: 'live',
       startedAt: now - MINUTE,
       expiresAt: now + HOUR,
+      lastSeenAt: now,
       created: true,
       knownClient: false,
       moved: null,

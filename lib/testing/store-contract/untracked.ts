@@ -10,6 +10,7 @@ export function untracked(test: DeclareTest): void {
       startedAt: now - MINUTE,
       endsAt: null,
       expiresAt: now + HOUR,
+      lastSeenAt: now,
       created: false,
       knownClient: false,
       moved: null,

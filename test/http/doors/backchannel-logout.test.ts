@@ -1,15 +1,17 @@
 /** The door for logout tokens: OpenID Connect Back-Channel Logout 1.0. */
 
 import { request as httpRequest } from 'node:http';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { managedSessions } from '../../../lib/index.js';
+import { LoginError, managedSessions, memoryStore, type StoreCall } from '../../../lib/index.js';
 import { createSecretKey } from 'node:crypto';
-import { KEYS, jwkOf } from '../../support/issuer.js';
+import { createEndpoint, KEYS, keySet, jwkOf } from '../../support/issuer.js';
 import { encode, forge } from '../../tokens/forge.js';
 import {
   CLIENT_ID,
   DoorsSite,
   EVENT_TYPE,
+  eventToken,
   FORM,
   ISSUER,
   LOGOUT_EVENT,
@@ -309,9 +311,52 @@ describe('who is meant', () => {
   });
 });
 
+it('whether a user or a session exists changes nothing of what is done', async () => {
+  const operations: unknown[] = [];
+  function note(call: unknown): void {
+    operations.push((call as StoreCall).operation);
+  }
+  expect(await site.visit(loginToken({ sub: 'lea' }))).toBe(200);
+  subscribe('managed-sessions:store', note);
+  const done: unknown[][] = [];
+  for (const claims of [{ sub: 'lea' }, { sub: 'lea' }, { sub: 'nobody' }, { sub: 'lea', sid: 'none' }]) {
+    expect((await site.logout(logoutToken(claims))).status).toBe(200);
+    done.push(operations.splice(0));
+  }
+  unsubscribe('managed-sessions:store', note);
+  expect(done[0]).toHaveLength(3);
+  expect(new Set(done.map(String)).size).toBe(1);
+});
+
 it('a refusal is reported with what was expected', async () => {
   await site.logout(logoutToken({ aud: 'https://api.example.com' }));
   expect(site.heard).toEqual([expect.stringMatching(/^audience_refused .*"claim":"aud".*shop-web/)]);
+});
+
+describe('by the session id alone', () => {
+  it('ends the session, whoever it belongs to, with sessionIndex', async () => {
+    const indexed = await DoorsSite.start({ sessionIndex: true });
+    const [seen, unseen, other] = [loginToken(), loginToken({ sub: 'bob', sid: 'unseen' }), loginToken({ sid: 's2' })];
+    expect([await indexed.visit(seen), await indexed.visit(other)]).toEqual([200, 200]);
+    // As Ory Hydra sends them.
+    const token = logoutToken({ sub: undefined });
+    expect((await indexed.logout(token)).status).toBe(200);
+    expect((await indexed.logout(logoutToken({ sub: undefined, sid: 'unseen' }))).status).toBe(200);
+    expect([await indexed.visit(seen), await indexed.visit(unseen), await indexed.visit(other)]).toEqual([
+      401, 401, 200,
+    ]);
+    expect((await indexed.logout(token)).status).toBe(400);
+    const sub_id = { format: 'opaque', id: 's2' };
+    expect((await indexed.push(eventToken({ sub_id }))).status).toBe(202);
+    expect(await indexed.visit(other)).toBe(401);
+    await indexed.close();
+  });
+
+  it('names the option that is missing', async () => {
+    const { json } = await site.logout(logoutToken({ sub: undefined }));
+    expect(json['error_description']).toMatch(/sessionIndex/);
+    expect(site.heard).toEqual([expect.stringMatching(/^claim_invalid .*sessionIndex/)]);
+  });
 });
 
 describe('the options', () => {
@@ -345,6 +390,52 @@ describe('the options', () => {
 });
 
 describe('503', () => {
+  it('while the keys cannot be fetched, and 200 when it is repeated', async () => {
+    const endpoint = await createEndpoint((response) => response.writeHead(500).end());
+    const down = await DoorsSite.start({ issuer: { issuer: ISSUER, jwksUri: endpoint.url } });
+    const token = logoutToken();
+    const { status, headers, text } = await down.logout(token);
+    expect([status, headers.get('retry-after'), headers.get('cache-control'), text]).toEqual([
+      503,
+      '1',
+      'no-store',
+      '',
+    ]);
+    expect((await down.push(eventToken())).status).toBe(503);
+    endpoint.answer = keySet(jwkOf(KEYS.rsa.publicKey, { kid: 'rsa', use: 'sig' }));
+    down.clock.advance(60_000);
+    expect((await down.logout(token)).status).toBe(200);
+    expect(await down.visit(loginToken())).toBe(401);
+    await down.close();
+    await endpoint.close();
+  });
+
+  it.each(['isMessageUsed', 'revoke', 'useMessage'] as const)(
+    'while the store fails in %s, and 200 when it is repeated',
+    async (name) => {
+      const store = memoryStore();
+      let isDown = true;
+      const shaky = await DoorsSite.start({
+        store: new Proxy(store, {
+          get(target, member) {
+            if (member === name && isDown)
+              return () => Promise.reject(new LoginError('store_unavailable', 'It is away'));
+            const value: unknown = Reflect.get(target, member, target);
+            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+          },
+        }),
+      });
+      const token = logoutToken();
+      const { status, headers, text } = await shaky.logout(token);
+      expect([status, headers.get('retry-after'), text]).toEqual([503, '1', '']);
+      isDown = false;
+      expect((await shaky.logout(token)).status).toBe(200);
+      expect(await shaky.visit(loginToken())).toBe(401);
+      expect((await shaky.logout(token)).status).toBe(400);
+      await shaky.close();
+    },
+  );
+
   it('while the issuer cannot be looked up', async () => {
     const down = await DoorsSite.start({ issuer: () => Promise.reject(new Error('no database')) });
     const { status, headers } = await down.logout(logoutToken());

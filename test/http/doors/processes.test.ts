@@ -26,6 +26,7 @@ const options = () => ({
     { issuer: provider.issuer, discover: true, audience: API },
     { issuer: ISSUER, secret: SECRET, audience: API },
   ],
+  sessionIndex: true,
   // A busy machine is not taken for a Redis that is away.
   storeTimeout: 5000,
   revocationBound: 20_000,
@@ -55,7 +56,11 @@ const inSeconds = (): number => Math.floor(Date.now() / 1000);
 /** Of the issuer that the test plays. */
 function login(sid: string, ageInSeconds = 10): string {
   const iat = inSeconds() - ageInSeconds;
-  return jwt.sign({ sub: user, sid, iat }, SECRET, { issuer: ISSUER, audience: API, expiresIn: '1h' });
+  return jwt.sign({ sub: user, sid: `${user} ${sid}`, iat }, SECRET, {
+    issuer: ISSUER,
+    audience: API,
+    expiresIn: '1h',
+  });
 }
 
 function signed(claims: object, typ: string): string {
@@ -64,7 +69,7 @@ function signed(claims: object, typ: string): string {
   return jwt.sign(payload, SECRET, { header: { alg: 'HS256', typ } });
 }
 
-function logoutToken(claims: object = { sid: 's1' }): string {
+function logoutToken(claims: object = { sid: `${user} s1` }): string {
   return signed({ aud: 'web', sub: user, events: { [LOGOUT]: {} }, ...claims }, 'logout+jwt');
 }
 
@@ -155,6 +160,19 @@ test('the same message to all processes at the same time ends what it names, and
   expect(answers).toContain(200);
   for (const status of answers) expect([200, 400]).toContain(status);
   await expectEnded(named);
+  await expectLive(other);
+});
+
+test('a session id alone is enough, for a session that was seen in one process, and for one never seen', async () => {
+  const [seen, unseen, other] = [login('one'), login('two'), login('three')];
+  expect(await apps[2]!.call('ask', seen)).toBe(200);
+  await expectLive(other);
+  for (const sid of ['one', 'two']) {
+    // Session ids of other tests are the same.
+    const token = logoutToken({ sub: undefined, sid: `${user} ${sid}` });
+    expect((await logout(apps[0]!, token)).status).toBe(200);
+  }
+  await expectEnded(seen, unseen);
   await expectLive(other);
 });
 

@@ -1,7 +1,7 @@
 /** The door for security event tokens: RFC 8417, pushed by RFC 8935, with the events of CAEP 1.0 and RISC 1.0. */
 
 import { createSecretKey } from 'node:crypto';
-import { managedSessions } from '../../../lib/index.js';
+import { LoginError, managedSessions, memoryStore } from '../../../lib/index.js';
 import { KEYS } from '../../support/issuer.js';
 import { encode } from '../../tokens/forge.js';
 import {
@@ -14,6 +14,7 @@ import {
   EVENT_TYPE,
   eventToken,
   ISSUER,
+  ISSUERS,
   loginToken,
   LOGOUT_EVENT,
   logoutToken,
@@ -337,6 +338,22 @@ describe('an event', () => {
     expect(site.events).toHaveLength(1);
   });
 
+  it('is told of once, also if its token had to be repeated', async () => {
+    const store = memoryStore();
+    const use = store.useMessage.bind(store);
+    let isDown = true;
+    store.useMessage = (...given) =>
+      isDown ? Promise.reject(new LoginError('store_unavailable', 'It is away')) : use(...given);
+    const shaky = await DoorsSite.start({ store });
+    const token = eventToken();
+    expect((await shaky.push(token)).status).toBe(503);
+    expect(shaky.events).toEqual([]);
+    isDown = false;
+    expect((await shaky.push(token)).status).toBe(202);
+    expect(shaky.events).toHaveLength(1);
+    await shaky.close();
+  });
+
   it('for verification is answered, and reported', async () => {
     const sub_id = { format: 'opaque', id: 'stream' };
     expect((await site.push(eventToken({ sub_id, events: { [VERIFICATION]: { state: 'x' } } }))).status).toBe(202);
@@ -402,6 +419,21 @@ describe('a separate transmitter', () => {
   it('cannot say whose session an id is, if there are several issuers', async () => {
     expect((await pushed({ sub_id: opaque })).status).toBe(202);
     expect(site.events).toEqual([{ issuer: TRANSMITTER, type: REVOKED, handled: false }]);
+  });
+});
+
+describe('a session id without a user, from a separate transmitter', () => {
+  it('is one of the configured issuer, if there is only one', async () => {
+    const [issuer] = ISSUERS;
+    const indexed = await DoorsSite.start({ issuer: issuer!, sessionIndex: true });
+    const [phone, laptop] = [loginToken({ sid: 'phone' }), loginToken({ sid: 'laptop' })];
+    expect([await indexed.visit(phone), await indexed.visit(laptop)]).toEqual([200, 200]);
+    const signing = { alg: 'ES256', key: KEYS.p256.privateKey, header: { kid: undefined } } as const;
+    const token = eventToken({ iss: TRANSMITTER, sub_id: opaque }, signing);
+    expect((await indexed.push(token, '/transmitter')).status).toBe(202);
+    expect([await indexed.visit(phone), await indexed.visit(laptop)]).toEqual([401, 200]);
+    expect(indexed.events).toEqual([{ issuer: TRANSMITTER, type: REVOKED, handled: true }]);
+    await indexed.close();
   });
 });
 

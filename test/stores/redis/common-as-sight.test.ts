@@ -49,6 +49,7 @@ const token = (now: number): fc.Arbitrary<TokenTimes> =>
     expiresAt: mostly<number | null>(now + HOUR, null, now + 30 * SECOND, now + 2 * HOUR),
     lifetime: mostly<number | null>(null, 2 * HOUR + MINUTE, 48 * HOUR),
     sessionEndsAt: mostly<number | null>(null, now + 2 * MINUTE, now + 3 * HOUR),
+    issuedAt: mostly<number | null>(now, null, now - 2 * HOUR),
   });
 
 interface Seen {
@@ -60,6 +61,7 @@ interface Seen {
   readonly byProgram: boolean;
   readonly parties: TokenParties;
   readonly track: boolean;
+  readonly isUse: boolean;
   readonly clientKey: string | null;
   readonly known: { startedAt: number; tokensEndAt: number; endsAt: number | null; survivedCutoffAt: number } | null;
 }
@@ -88,12 +90,14 @@ const seen = (now: number): fc.Arbitrary<Seen> =>
       }),
       { nil: null, freq: 4 },
     ),
+    isUse: mostly(true, false),
   });
 
 type Step =
   | ({ readonly kind: 'sight' } & Seen)
   | { readonly kind: 'revoke' | 'label'; readonly of: number }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
+  | { readonly kind: 'expireTokens'; readonly upTo: number }
   | { readonly kind: 'restore cutoff'; readonly at: number; readonly except: number | null };
 
 const step = (now: number): fc.Arbitrary<Step> =>
@@ -101,6 +105,13 @@ const step = (now: number): fc.Arbitrary<Step> =>
     { weight: 10, arbitrary: seen(now).map((one) => ({ kind: 'sight' as const, ...one })) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('revoke' as const, 'label' as const), of: session }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('revokeAll' as const), except: fc.option(session) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('expireTokens' as const),
+        upTo: fc.constantFrom(now - 3 * HOUR, now - 90 * MINUTE),
+      }),
+    },
     {
       weight: 1,
       arbitrary: fc.record({
@@ -120,9 +131,9 @@ const policies: fc.Arbitrary<SessionPolicy> = fc.record({
 });
 
 function requestOf(one: Seen, now: number, policy: SessionPolicy): SightRequest {
-  const { of, minutes, ip, userAgent, byProgram, parties, known, ...others } = one;
+  const { of, minutes, ip, userAgent, byProgram, parties, known, isUse, ...others } = one;
   const sighting = { at: now + minutes * MINUTE, ip, userAgent, byProgram, ...parties };
-  const request = { ...others, handle: handle(of), sighting, policy };
+  const request = { ...others, handle: handle(of), sighting, policy, ...(!isUse && { usedAt: 0 }) };
   return known === null ? request : { ...request, knownUse: { inUseSince: 0, known } };
 }
 
@@ -141,6 +152,9 @@ async function take(user: SessionUser, taken: Step, now: number, policy: Session
       return;
     case 'revokeAll':
       await store.revokeAll(user, { ...by, except: except(taken.except) });
+      return;
+    case 'expireTokens':
+      await store.expireTokens(user, { ...by, upTo: taken.upTo });
       return;
     case 'restore cutoff': {
       const words = { reason: 'all', by: null, origin: 'elsewhere-Aa0_' };

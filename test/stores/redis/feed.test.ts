@@ -1029,6 +1029,11 @@ describe('a notice in the stream', () => {
       }),
       ended: fc.array(fc.record({ handle, expiresAt: moment, until: moment }), { maxLength: 4 }),
     }),
+    fc.record({
+      kind: fc.constant('stale' as const),
+      user: anyUser,
+      staleTokens: fc.record({ at: moment, until: moment, reason: words, by }),
+    }),
   );
 
   it('is read as it was written', () => {

@@ -179,6 +179,31 @@ test('a copy of the cutoff that is all that is left applies, if the cutoff itsel
   expect(await sight(2, { policy: brief, token: { beganAt: now - 3 * HOUR } })).toMatchObject({ state: 'ended' });
 });
 
+test.each([0, 1, MANY])(
+  'what is stale is kept for `tombstoneFor`, beside %s sessions and those that follow',
+  async (count) => {
+    const brief = { ...POLICY, tombstoneFor: 0 };
+    await fill(count, { policy: brief });
+    await store.expireTokens(user, { reason: 'role', by: null, at: now, policy: POLICY });
+    expect(await client.pttl(keys.s)).toBeGreaterThan(POLICY.tombstoneFor - MINUTE);
+    expect(await wronglyKept()).toEqual([]);
+    for (const number of [0, MANY, MANY + 1]) await sight(number, { policy: brief });
+    expect(await client.pttl(keys.s)).toBeGreaterThan(POLICY.tombstoneFor - MINUTE);
+    expect(await wronglyKept()).toEqual([]);
+    const token = { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null, issuedAt: null };
+    expect(await sight(0, { policy: brief, token })).toMatchObject({ state: 'stale' });
+  },
+);
+
+test('what is no longer stale, or cannot be read, is removed by the next sighting that it concerns', async () => {
+  const token = { beganAt: now, expiresAt: now + HOUR, lifetime: null, sessionEndsAt: null, issuedAt: null };
+  for (const text of [`1\n${String(now - 1)}\n\nrole`, 'rubbish']) {
+    await client.hset(keys.s, 'stale', text);
+    expect(await sight(0, { token })).toMatchObject({ state: 'live', staleTokens: null });
+    expect(await client.hexists(keys.s, 'stale')).toBe(0);
+  }
+});
+
 describe('of two processes whose clocks differ by hours', () => {
   const brief = { ...POLICY, tombstoneFor: 0 };
   /** The clock of the process and of its machine. Redis has another machine. */
