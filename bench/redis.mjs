@@ -1,7 +1,7 @@
 /**
  * What sightings, lists and endings cost Redis: its own microseconds per script, as multiples of one pipelined `HSET` of 150
  * bytes into a new hash in the same run. After `npm run build`: `npm run bench:redis` (`-- --against path/to/another/dist`
- * alternates with another build).
+ * alternates with another build, `-- --only text` measures what has this text in its name).
  */
 
 import { join, resolve } from 'node:path';
@@ -72,10 +72,25 @@ const BESIDE_OTHERS = [
     run: (seen, user) => seen.sight(user, 0),
   },
 ];
+/** With the option `sessionIndex`: two scripts the first time, then one. */
+const INDEXED = [
+  {
+    name: 'first sighting, with `sessionIndex`',
+    prepare: (seen, user, sessions) => seen.fill(user, sessions - 1),
+    run: (seen, user, sessions) => seen.sightIndexed(user, sessions - 1),
+  },
+  {
+    name: 'ended by its id alone, with `sessionIndex`',
+    prepare: (seen, user, sessions) => seen.sightIndexed(user, sessions - 1),
+    run: (seen, user, sessions) => seen.endIndexed(user, sessions - 1),
+  },
+];
+const only = process.argv.indexOf('--only');
 const CASES = [
   ...MEASURED.flatMap((measured) => SIZES.map((sessions) => ({ ...measured, sessions }))),
   ...BESIDE_OTHERS.map((measured) => ({ ...measured, sessions: 100 })),
-];
+  ...INDEXED.map((measured) => ({ ...measured, sessions: 1 })),
+].filter(({ name }) => only < 0 || name.includes(process.argv[only + 1]));
 
 const against = process.argv.indexOf('--against');
 const builds = { now: join(root, 'dist'), ...(against > 0 && { before: resolve(process.argv[against + 1]) }) };
@@ -92,7 +107,7 @@ function report() {
     const measured = costs.get(`${build} ${name} ${String(sessions)}`);
     return measured === undefined ? '' : show(median(measured) / unit);
   };
-  const rows = [...MEASURED, ...BESIDE_OTHERS].flatMap((measured) =>
+  const rows = [...MEASURED, ...BESIDE_OTHERS, ...INDEXED].flatMap((measured) =>
     Object.keys(builds).map((build) => [
       build === 'now' ? measured.name : '',
       build,
@@ -127,7 +142,7 @@ class Seen {
     this.#sessionUser = sessionUser;
   }
 
-  async sight(user, session, tokenFor = 0) {
+  async sight(user, session, tokenFor = 0, more = {}) {
     const at = (this.#at += 1);
     const token = {
       beganAt: this.#began,
@@ -141,8 +156,26 @@ class Seen {
       sighting,
       token,
       policy: POLICY,
+      ...more,
     });
     if (answer.state !== 'live') throw new Error(`A session is ${answer.state}`);
+  }
+
+  sightIndexed(user, session) {
+    return this.sight(user, session, 0, { index: { id: idOf(user, session), until: this.#began + 31 * 24 * HOUR } });
+  }
+
+  /** Also the revocation that follows, by a script of the user's sessions, and the notice. */
+  async endIndexed(user, session) {
+    const words = { reason: 'told', by: null, at: this.#at, policy: POLICY };
+    for (const subject of await this.#store.endIndexed(idOf(user, session), words)) {
+      const of = this.#sessionUser('https://id.example.com/', subject);
+      await this.#store.revoke(of, { handle: handleOf(session), evenUnseen: true, ...words });
+    }
+  }
+
+  async fillIndexed(user, sessions) {
+    for (let session = 0; session < sessions; session += 1) await this.sightIndexed(user, session);
   }
 
   async fill(user, sessions) {
@@ -184,6 +217,11 @@ function handleOf(session) {
   return String(session).padStart(22, 's');
 }
 
+/** Of the session in the index by session id. */
+function idOf(user, session) {
+  return `${String(user)}x${String(session)}`.padStart(22, 'i');
+}
+
 async function each(users, work) {
   for (let from = 0; from < users; from += AT_ONCE) {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, users - from) }, (_, index) => work(from + index)));
@@ -201,8 +239,7 @@ async function costOf(dist, { prepare, run, sessions }) {
     await each(users, (user) => prepare(seen, user, sessions));
     await redis.config('RESETSTAT');
     await each(users, (user) => run(seen, user, sessions));
-    const { usec, calls } = await scriptStats();
-    return usec / calls;
+    return (await scriptStats()).usec / users;
   } finally {
     await seen.close();
   }
@@ -233,14 +270,14 @@ async function costOfHset() {
   return Number(usec) / Number(calls);
 }
 
-async function bytesOfSession(dist) {
+async function bytesOfSession(dist, isIndexed) {
   await redis.flushall();
   const seen = await Seen.open(dist);
   try {
     const users = 1000;
     await seen.sight(users, 0);
     const before = await usedMemory();
-    await each(users, (user) => seen.fill(user, 3));
+    await each(users, (user) => (isIndexed ? seen.fillIndexed(user, 3) : seen.fill(user, 3)));
     return Math.round(((await usedMemory()) - before) / users / 3);
   } finally {
     await seen.close();
@@ -260,7 +297,8 @@ try {
         const key = `${build} ${measured.name} ${String(measured.sessions)}`;
         costs.set(key, [...(costs.get(key) ?? []), await costOf(dist, measured)]);
       }
-      bytes[build] = await bytesOfSession(dist);
+      bytes[build] = await bytesOfSession(dist, false);
+      bytes[`${build}, with sessionIndex`] = await bytesOfSession(dist, true);
     }
   }
   console.log(report());

@@ -101,6 +101,11 @@ export class Entry implements LiveSession {
     return this.#controller.signal;
   }
 
+  /** The index by session id may lack it. */
+  get isUnindexed(): boolean {
+    return this.indexId !== undefined && this.activity.indexedUntil === 0;
+  }
+
   get isWatched(): boolean {
     return this.#controller !== null;
   }

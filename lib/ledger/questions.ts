@@ -172,8 +172,11 @@ export class Questions {
     if (indexId === undefined) return null;
     const times = timesOf(token, at);
     const ends = { ...times, tokensEndAt: Math.max(times.tokensEndAt, activity.tokensEndAt) };
+    // Of a session that is not tracked, no record shows that the store has lost data.
     const isKept =
-      this.#options.freshness.isCurrent(knowledge) && activity.indexedUntil >= tombstoneUntil(ends, policy);
+      activity.isTracked &&
+      this.#options.freshness.isCurrent(knowledge) &&
+      activity.indexedUntil >= tombstoneUntil(ends, policy);
     return isKept ? null : { id: indexId, until: indexedUntil(ends, policy) };
   }
 

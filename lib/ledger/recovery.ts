@@ -60,6 +60,7 @@ export class Recovery {
       if (losses !== this.#losses) {
         losses = this.#losses;
         lost = await ended.byUser(clock.now(), backlog);
+        await this.#distrustIndex();
       }
       lost = await inBatches(lost, (known) => this.#writeBack(known));
       const failed = await inBatches(await this.#unseen(), confirm);
@@ -76,13 +77,23 @@ export class Recovery {
     await availability.withTimeout(callAsync(() => store.restore(user, known)));
   }
 
+  /** The index by session id may be lost too: each sighting enters its session again. */
+  async #distrustIndex(): Promise<void> {
+    const { table, watched, backlog } = this.#options;
+    const distrust = ({ activity }: Entry): void => {
+      activity.indexedUntil = 0;
+    };
+    await backlog.work(table.all(), distrust);
+    await backlog.work(watched.held(), distrust);
+  }
+
   /** Asks about the sessions in use without waiting for their next request, because a connection may be open. */
   async #unseen(): Promise<Entry[]> {
     const { table, watched, clock, activityInterval, freshness, backlog } = this.#options;
     const now = clock.now();
     const unseen = new Set<Entry>();
     const look = (entry: Entry): void => {
-      if (!freshness.isCurrent(entry.knowledge)) unseen.add(entry);
+      if (!freshness.isCurrent(entry.knowledge) || entry.isUnindexed) unseen.add(entry);
     };
     await backlog.work(table.all(), (entry) => {
       const { activity, policy } = entry;

@@ -84,6 +84,9 @@ class Run {
       case 'endEverywhere':
         this.#endEverywhere(step.process);
         return;
+      case 'expireTokens':
+        this.#expireTokens(step.process, this.#sessionAt(step.session));
+        return;
       case 'signIn':
         if (this.#sessions.length < MOST_SESSIONS) this.#signIn(step.session % 3 === 2 ? 1 : 0, this.#time.clock.now());
         return;
@@ -263,7 +266,8 @@ class Run {
     const { began, lifetime, tokenFor } = this.#setting;
     const issuedAt = Math.floor(at / 1000) * 1000;
     const beganAt = began === 'iat' ? issuedAt : null;
-    const times = { beganAt, expiresAt: Math.max(issuedAt, START) + tokenFor, lifetime, sessionEndsAt: null };
+    const expiresAt = Math.max(issuedAt, START) + tokenFor;
+    const times = { beganAt, expiresAt, lifetime, sessionEndsAt: null, issuedAt };
     return { user, handle, app: null, actor: null, claims: {}, profile: {}, scopes: [], times };
   }
 
@@ -287,6 +291,9 @@ class Run {
       (answer) => {
         this.#open -= 1;
         this.rules.answered(asked, answer);
+        // The client gets a new one, and tries again.
+        const isStale = answer !== 'live' && answer.code === 'token_stale';
+        if (isStale && session.tokens.at(-1) === token) this.#refresh(session);
         return answer;
       },
       (error: unknown) => {
@@ -333,6 +340,13 @@ class Run {
     this.#acknowledge(process, 'endEverywhere', process.ledger.endEverywhere({ reason: 'incident', by: null }));
   }
 
+  #expireTokens(index: number, session: Session): void {
+    const { process } = this.#lives[index]!;
+    const { user } = session.tokens[0]!;
+    const done = process.ledger.expireTokens(user, { reason: 'role_removed', by: null });
+    this.#acknowledge(process, `expireTokens ${user.key}`, done);
+  }
+
   #acknowledge(process: Process, order: string, done: Promise<unknown>): void {
     done.then(
       (outcome) => {
@@ -365,6 +379,16 @@ class Run {
     const recorded = new Map(this.rules.recorded);
     const known = this.rules.knownEnded();
     for (const session of this.#sessions) {
+      for (const token of session.tokens.filter((each) => this.rules.isKnownStale(session, each))) {
+        for (const life of this.#lives) {
+          const answer = life.process.request(token, life.process.now());
+          await life.process.settle();
+          this.rules.healedStale(session, await answer);
+        }
+      }
+      if (this.rules.mayBeStale(session, session.tokens.at(-1)!)) this.#refresh(session);
+      // A clock that is ahead may have made the next tokens stale too.
+      if (this.rules.mayBeStale(session, session.tokens.at(-1)!)) continue;
       const answers = [];
       for (const life of this.#lives) {
         const answer = this.#request(life, session, false);

@@ -14,6 +14,7 @@ const OPTIONS = {
   storeTimeout: STORE_TIMEOUT,
   activityInterval: 500,
   maxSessionsPerUser: 3,
+  sessionIndex: true,
 };
 
 let redis: TestRedis;
@@ -91,6 +92,26 @@ test('revoke', async () => {
   const handle = await watchedByEach(tokenOf('one', 's'));
   await apps[0]!.call('revoke', 'one', handle);
   await expectEndedByFirst(handle, 'revoked');
+});
+
+test.each([
+  ['with its subject', { subject: 'named', sessionId: 'with' }, 'with'],
+  ['by its id alone', { sessionId: 'without' }, 'without'],
+])('revokeSession %s, of a session that every process knows', async (_how, named, session) => {
+  const handle = await watchedByEach(tokenOf('named', session));
+  await apps[0]!.call('revokeSession', named, { reason: 'told', by: 'issuer' });
+  await expectEndedByFirst(handle, 'told');
+});
+
+test.each([
+  ['with its subject', { subject: 'unseen', sessionId: 'with' }, 'with'],
+  ['by its id alone', { sessionId: 'without-it' }, 'without-it'],
+])('revokeSession %s, of a session that was never seen', async (_how, named, session) => {
+  await apps[0]!.call('revokeSession', named, {});
+  // With a subject, the other processes hear of it by the feed.
+  await toEach((app) => app.call('press', [tokenOf('unseen', session)]));
+  expect(await toEach((app) => app.call('ask', tokenOf('unseen', session)))).toEqual([401, 401, 401]);
+  expect(await toEach((app) => app.call('ask', tokenOf('unseen', 'another')))).toEqual([200, 200, 200]);
 });
 
 test('revokeAll, and the excepted session stays', async () => {

@@ -17,6 +17,8 @@ export const RULES = {
   unnoticed:
     'The same if the server lost it, or its entry alone, and the feed of no process that knew could notice that.',
   lists: 'Once all is healed, a list shows what is live and on record, with the time of its last use.',
+  stale:
+    'A stale token is refused in every process within the bound, and for good. No other token is refused as stale.',
   dated: 'A cutoff is dated by the earlier of the clocks of the server and of the process, but after an earlier one.',
 } as const;
 
@@ -54,6 +56,16 @@ interface Ended {
   isUntold: boolean;
 }
 
+/** A declaration that tokens are stale, as the server performed it. */
+interface Stale {
+  readonly origin: string;
+  readonly userKey: string;
+  readonly at: number;
+  acknowledgedAt: number;
+  isLost: boolean;
+  isUntold: boolean;
+}
+
 /** What a process was asked, as far as the rules need it. */
 interface Use {
   readonly at: number;
@@ -68,6 +80,10 @@ interface Life {
   readonly refused: Map<string, string>;
   readonly told: Map<string, boolean>;
   readonly uses: Map<string, Use[]>;
+  /** The tokens that it refused as stale. */
+  readonly refusedStale: Set<VerifiedToken>;
+  /** The users of whom it knew stale tokens when its feed noticed the last loss. */
+  staleWrittenBack: Set<string>;
   isDown: boolean;
   wasDownAt: number;
   /** What it knew to be ended when its feed noticed the last loss: that is written back. */
@@ -102,6 +118,7 @@ export class Rules {
   readonly #sessions = new Map<string, Session>();
   readonly #lives = new Map<string, Life>();
   readonly #endings: Ended[] = [];
+  readonly #stale: Stale[] = [];
   readonly #globalCutoffs: Ended[] = [];
   readonly #cutoffs = new Map<string, number>();
   /** When each session on record was last seen, as the store knows it. */
@@ -142,6 +159,8 @@ export class Rules {
       refused: new Map(),
       told: new Map(),
       uses: new Map(),
+      refusedStale: new Set<VerifiedToken>(),
+      staleWrittenBack: new Set<string>(),
       isDown: false,
       wasDownAt: -Infinity,
       writtenBack: new Set<string>(),
@@ -179,6 +198,13 @@ export class Rules {
       case 'revokeAll': {
         const notice = notices.find(({ kind }) => kind === 'cutoff') as Extract<Notice, { kind: 'cutoff' }>;
         this.#endedAll(origin, notice, about[1] as RevokeAllRequest);
+        return;
+      }
+      case 'expireTokens': {
+        const notice = notices.find(({ kind }) => kind === 'stale') as Extract<Notice, { kind: 'stale' }>;
+        const { user, staleTokens } = notice;
+        const state = { acknowledgedAt: Infinity, isLost: false, isUntold: false };
+        this.#stale.push({ origin, userKey: user.key, at: staleTokens.at, ...state });
         return;
       }
       case 'restore':
@@ -303,6 +329,8 @@ export class Rules {
 
   /** The process was told that it is done. */
   acknowledged({ origin }: Process, order: string): void {
+    const stale = this.#stale.findLast((each) => each.origin === origin && order === `expireTokens ${each.userKey}`);
+    if (stale !== undefined) stale.acknowledgedAt = Math.min(stale.acknowledgedAt, this.#elapsed());
     const done = this.#endings.findLast((ended) => ended.origin === origin && ended.order === order);
     if (done !== undefined) done.acknowledgedAt = Math.min(done.acknowledgedAt, this.#elapsed());
   }
@@ -312,14 +340,24 @@ export class Rules {
     const recorded = new Map(this.#recorded);
     const acknowledged = new Set(this.#endings.filter(({ acknowledgedAt }) => acknowledgedAt < Infinity));
     const performed = new Set(this.#endings);
+    const [staleAcknowledged, stalePerformed] = [
+      new Set(this.#stale.filter(({ acknowledgedAt }) => acknowledgedAt < Infinity)),
+      new Set(this.#stale),
+    ];
     return () => {
       this.#recorded = new Map(recorded);
+      for (const each of this.#stale) {
+        if (staleAcknowledged.has(each)) continue;
+        each.isLost = true;
+        each.isUntold ||= stalePerformed.has(each);
+      }
       this.#lose((ended) => !acknowledged.has(ended));
       for (const ended of performed) if (ended.isLost) ended.isUntold = true;
     };
   }
 
   flushed(): void {
+    for (const each of this.#stale) each.isLost = true;
     this.#recorded.clear();
     this.#lose(() => true);
   }
@@ -329,6 +367,7 @@ export class Rules {
     for (const ended of this.#endings) if (isLost(ended)) ended.isLost = true;
     for (const life of this.#lives.values()) {
       life.writtenBack.clear();
+      life.staleWrittenBack.clear();
       life.hasNoticedLoss = false;
     }
   }
@@ -337,6 +376,7 @@ export class Rules {
   noticed(life: Life): void {
     life.hasNoticedLoss = true;
     for (const handle of life.refused.keys()) life.writtenBack.add(handle);
+    for (const { user } of life.refusedStale) life.staleWrittenBack.add(user.key);
   }
 
   // Requests
@@ -367,9 +407,15 @@ export class Rules {
     if (wasRefused !== undefined && !isJudgedByClock && !this.#isOfLaterSignIn(session, token)) {
       this.violate('return', `session ${name} passes after this process had refused it (${wasRefused})`);
     }
+    if (life.refusedStale.has(token)) this.violate('stale', `a token of ${name} passes that was refused as stale`);
     const { whenStoreDown } = this.#setting;
     const allowed =
       !wasDown || whenStoreDown === 'refuse' ? 0 : whenStoreDown === 'allow' ? Infinity : whenStoreDown.allowFor;
+    for (const stale of this.#stale) {
+      const late = arrivedAt - stale.acknowledgedAt;
+      if (late <= (fresh ? 0 : BOUND + allowed) || stale.isLost || !this.#covers(stale, session, token)) continue;
+      this.violate('stale', `a stale token of ${name} passes ${late} ms after that was acknowledged`);
+    }
     for (const ended of this.#endings) {
       const late = arrivedAt - ended.acknowledgedAt;
       // The user's slot does not know the global cutoff, which the feed tells within the bound.
@@ -382,9 +428,13 @@ export class Rules {
     }
   }
 
-  #refused({ life, session, at, arrivedAt }: Asked, code: string): void {
+  #refused({ life, session, token, at, arrivedAt }: Asked, code: string): void {
     const { handle, name } = session;
     switch (code) {
+      case 'token_stale':
+        if (!this.mayBeStale(session, token)) this.violate('stale', `a good token of ${name} is refused as stale`);
+        life.refusedStale.add(token);
+        return;
       case 'store_unavailable':
         this.#used(life, handle, { at, resolvedAt: this.#elapsed(), isConfirmed: false });
         return;
@@ -407,6 +457,33 @@ export class Rules {
     }
     this.refused += 1;
     life.refused.set(handle, code);
+  }
+
+  /** Whether a declaration that was performed covers the token. */
+  mayBeStale(session: Session, token: VerifiedToken): boolean {
+    return this.#stale.some((each) => this.#covers(each, session, token));
+  }
+
+  /** Whether a living process knows it, and every other one must. */
+  isKnownStale(session: Session, token: VerifiedToken): boolean {
+    const lives = [...this.#lives.values()];
+    const { userKey } = session;
+    if (this.#halfWrittenBack.has(userKey) || lives.every(({ refusedStale }) => !refusedStale.has(token))) return false;
+    return this.#stale.some(
+      (each) =>
+        this.#covers(each, session, token) &&
+        each.acknowledgedAt < Infinity &&
+        !each.isUntold &&
+        (!each.isLost || lives.some(({ staleWrittenBack }) => staleWrittenBack.has(userKey))),
+    );
+  }
+
+  healedStale({ name }: Session, answer: 'live' | LoginError): void {
+    if (answer === 'live') this.violate('stale', `a token of ${name}, known to be stale, passes once all is healed`);
+  }
+
+  #covers({ userKey, at }: Stale, session: Session, { times }: VerifiedToken): boolean {
+    return userKey === session.userKey && secondOf(times.issuedAt ?? -Infinity) <= secondOf(at);
   }
 
   /** It may share the answer to an earlier request, although a pause since then ended the session. */

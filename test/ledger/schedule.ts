@@ -41,6 +41,8 @@ export type Step =
   | { readonly do: 'revoke'; readonly process: number; readonly session: number; readonly withToken: boolean }
   | { readonly do: 'revokeAll'; readonly process: number; readonly session: number; readonly except: boolean }
   | { readonly do: 'endEverywhere'; readonly process: number }
+  /** Tokens of the session's user become stale. */
+  | { readonly do: 'expireTokens'; readonly process: number; readonly session: number }
   /** A new sign-in. The user gets a session more. */
   | { readonly do: 'signIn'; readonly session: number }
   /** The client gets a new token of the session. */
@@ -168,6 +170,7 @@ function weighted({ processes, idleTimeout }: Setting, faults: Faults): readonly
     session: session(random),
     except: random.chance(0.5),
   }));
+  add(1, (random) => ({ do: 'expireTokens', process: process(random), session: session(random) }));
   add(1, (random) => ({ do: 'signIn', session: session(random) }));
   add(2, (random) => ({ do: 'refresh', session: session(random) }));
   add(8, (random) => ({ do: 'commands', process: process(random), choice: random.below(6) }));

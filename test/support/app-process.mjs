@@ -115,6 +115,10 @@ const calls = {
     await sessions.revoke(subject, handle);
     return now();
   },
+  async revokeSession(named, words) {
+    await sessions.revokeSession(named, words);
+    return now();
+  },
   /** The same, and when it was asked for. */
   async revokeAsked(subject, handle) {
     const askedAt = now();

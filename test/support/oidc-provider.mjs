@@ -83,8 +83,10 @@ function provider(issuer) {
     rotateRefreshToken: true,
     async extraTokenClaims(_context, { sessionUid, clientId }) {
       if (sessionUid === undefined) return undefined;
-      if (clientId === 'shop') return { sid: sessionUid };
-      return { sid: (await made.Session.findByUid(sessionUid))?.sidFor(clientId) };
+      const session = await made.Session.findByUid(sessionUid);
+      const auth_time = session?.authTime();
+      if (clientId === 'shop') return { sid: sessionUid, auth_time };
+      return { sid: session?.sidFor(clientId), auth_time };
     },
     // Without its dispatcher, which refuses a loopback address.
     fetch: (url, { dispatcher: _, ...options }) => fetch(String(url).replace(SHOP, logoutAt), options),

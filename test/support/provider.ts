@@ -25,6 +25,8 @@ export interface OidcProvider {
 export interface ProviderLogin {
   /** The JWT access token that came last. */
   readonly accessToken: string;
+  /** Sends the same browser to the provider again, with these parameters. Resolves to whether the user was asked to sign in. */
+  again(asked: Readonly<Record<string, string>>): Promise<boolean>;
   /** Gets a new access token, and a new refresh token in place of the one that it uses. */
   refresh(): Promise<void>;
   /** The person signs out at the provider, which sends logout tokens before this resolves. */
@@ -51,10 +53,14 @@ class Browser {
     return { response, text };
   }
 
+  /** How often the provider has asked who is there. */
+  prompts = 0;
+
   /** From the authorization endpoint over the sign-in and back to the client with a code. */
   async codeFor(start: URL, user: string): Promise<string> {
     for (let location = start; ;) {
       const isForm = location.pathname.startsWith('/interaction/');
+      if (isForm) this.prompts += 1;
       const { response } = await this.request(location, isForm ? { login: user } : undefined);
       location = new URL(response.headers.get('location') ?? '', location);
       const code = location.searchParams.get('code');
@@ -109,21 +115,32 @@ export async function startOidcProvider(): Promise<OidcProvider> {
     },
     async signIn(user, audience, client = 'shop') {
       const browser = new Browser();
-      const verifier = randomBytes(32).toString('base64url');
-      const start = new URL(`${String(issuer)}/auth`);
-      start.search = new URLSearchParams({
-        client_id: client,
-        redirect_uri: BACK,
-        response_type: 'code',
-        scope: 'openid orders:read',
-        resource: audience,
-        code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-        code_challenge_method: 'S256',
-      }).toString();
-      const code = await browser.codeFor(start, user);
-      const grant = { grant_type: 'authorization_code', code, redirect_uri: BACK, code_verifier: verifier };
-      let { access, refresh } = await tokens(client, grant);
+
+      async function authorize(asked: Readonly<Record<string, string>>): Promise<Tokens> {
+        const verifier = randomBytes(32).toString('base64url');
+        const start = new URL(`${String(issuer)}/auth`);
+        start.search = new URLSearchParams({
+          client_id: client,
+          redirect_uri: BACK,
+          response_type: 'code',
+          scope: 'openid orders:read',
+          resource: audience,
+          code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+          code_challenge_method: 'S256',
+          ...asked,
+        }).toString();
+        const code = await browser.codeFor(start, user);
+        const grant = { grant_type: 'authorization_code', code, redirect_uri: BACK, code_verifier: verifier };
+        return tokens(client, grant);
+      }
+
+      let { access, refresh } = await authorize({});
       return {
+        async again(asked) {
+          const before = browser.prompts;
+          ({ access, refresh } = await authorize(asked));
+          return browser.prompts > before;
+        },
         get accessToken() {
           return access;
         },
