@@ -148,6 +148,13 @@ export interface ManagedSessions<User = LoginUser> {
    */
   revokeSession(session: SessionReference, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
   /**
+   * For a person who wants to be forgotten: ends every session of the user as `revokeAll` does, with the reason `erased`, and
+   * deletes the addresses, user agents, labels, apps and actors of their sessions, the kinds of client that were noted, and
+   * `reason` and `by` of their earlier endings. What stays, and for how long, is listed in docs/privacy.md. Sessions that
+   * begin afterwards are recorded again. Rejects with `LoginError` `store_unavailable`: it may be done in part; repeat it.
+   */
+  erase(user: UserReference): Promise<{ readonly ended: number }>;
+  /**
    * For an incident: ends the sessions of all users of the store at once, also those never seen here, of every issuer. Logins
    * within the next `clockTolerance` (5 seconds) are ended too, because a clock may be ahead. Under the option `began:
    * 'first-seen'` of an issuer, sessions that are first seen later are not ended. Resolves and rejects as `revoke` does.

@@ -167,6 +167,12 @@ export function backdatedTo({ upTo, at }: RevokeAllRequest): number | null {
   return upTo === undefined || upTo >= at ? null : Math.trunc(upTo);
 }
 
+export interface EraseRequest {
+  /** Now, by the caller's clock. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
+}
+
 /** What a process knows of a user's endings. */
 export interface RestoreRequest {
   readonly tombstones: readonly Tombstone[];
@@ -348,6 +354,20 @@ export interface SessionStore {
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 
   /**
+   * Ends every session of the user as {@link revokeAll} does, with the reason `'erased'`, and deletes what is kept of the
+   * person: the rows (address, user agent, app, actor, label) and the noted clients, at the moment at which the cutoff is set;
+   * then `by` and `reason` of earlier endings (`asErased` in core/record.ts), in batches. Tombstones stay, and the cutoff, whose
+   * `erasedAt` tells every process to forget the same. Resolves to the number of live sessions that it ended, when all of it is
+   * done and the feed entries are written. Safe to repeat after a rejection: a repetition completes it. Endings up to `erasedAt`
+   * that are written back later are kept without their words.
+   */
+  erase(user: SessionUser, request: EraseRequest): Promise<{ readonly ended: number }>;
+
+  /**
+   * Writes the endings that a process knows to a store that may have lost them, or that must remember them for longer. Keeps
+   * their origins. Never shortens a tombstone, moves a cutoff back, records a session, or counts towards the cap. Not
+   * atomic, but safe to repeat. Resolves to the number of tombstones that were missing. What was missing is announced as
+   * any ending is: a process that knows nothing of it may have been told that the session is live.
    * Makes the user's tokens stale that were issued up to `upTo`, or up to now: by the store's own clock, or by the caller's if
    * that is earlier, but never earlier than was set before. No session ends. It is kept for `tombstoneFor`.
    * Resolves once the feed entry is written and this store object's own listener has been told. Safe
@@ -411,6 +431,7 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'set
   revoke: true,
   endIndexed: true,
   revokeAll: true,
+  erase: true,
   expireTokens: true,
   restore: true,
   endEverywhere: true,
