@@ -79,7 +79,7 @@ export interface Cutoff {
   readonly isBackdated: boolean;
   /**
    * What was known of the user was erased then, in milliseconds since 1970: endings up to it are kept without what people said
-   * of them, see {@link asErased}. Later cutoffs keep it. 0: nothing was erased.
+   * of them, see `asErased`. Later cutoffs keep it. 0: nothing was erased.
    */
   readonly erasedAt: number;
 }

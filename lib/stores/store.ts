@@ -332,7 +332,7 @@ export interface SessionStore {
 
   /**
    * Ends an issuer's session id, whoever has it. Resolves to the subjects of the users who are entered in the index, at most
-   * {@link INDEXED_SUBJECTS}: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
+   * 100: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
    * sighting that names the id in `index` finds it ended. Atomic, as is the entering: a user is either found, or finds the
    * ending. Keeps the words and the origin of the first call. Acknowledged as a revocation is; safe to repeat.
    */

@@ -1,6 +1,9 @@
 /** `erase()`: what is left of a person in Redis, byte by byte, in two processes, and after what may go wrong. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { userKeys } from '../../lib/stores/redis/session-prelude.js';
 import { PUBLISH } from '../../lib/stores/redis/feed-scripts.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { redisStore, type SessionStarted } from '../../lib/index.js';
@@ -239,4 +242,27 @@ test('the feed keeps what was said until it is trimmed', async () => {
   await publish(['of others, now']);
   expect(ofFeed(await keysWith([...SAID, SUBJECT]))).toEqual([]);
   start();
+});
+
+test('docs/privacy.md lists every key of a user, and every requirement in docs/security.md is named once', () => {
+  const doc = (name: string): string => readFileSync(join(__dirname, '../../docs', name), 'utf8');
+  const listed = new Set(Array.from(doc('privacy.md').matchAll(/`ms:\{user\}:(\w)`/g), ([, part]) => part));
+  const user = sessionUser(ISSUER, SUBJECT);
+  expect([...listed].sort()).toEqual(
+    userKeys('ms', user)
+      .map((key) => key.slice(-1))
+      .sort(),
+  );
+  const requirements = Array.from(
+    doc('security.md').matchAll(/^\| (\d+\.\d+\.\d+) \((\d)\)/gm),
+    ([, number = '']) => number,
+  );
+  expect(new Set(requirements).size).toBe(requirements.length);
+  // All of V7 and V9, and of V10 those for clients and resource servers.
+  const chapters = ['7.1.3', '7.2.4', '7.3.2', '7.4.5', '7.5.3', '7.6.2', '9.1.3', '9.2.4'];
+  const all = chapters.flatMap((last) => {
+    const [section, count] = [last.slice(0, 3), Number(last.slice(4))];
+    return Array.from({ length: count }, (_, index) => `${section}.${String(index + 1)}`);
+  });
+  expect(requirements.filter((number) => !number.startsWith('10.'))).toEqual(all);
 });
