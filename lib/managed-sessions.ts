@@ -57,7 +57,8 @@ export interface ManagedSessions<User = LoginUser> {
   /**
    * Refuses a request without a live session: 401, 403 or 503. `scope`: the scopes that the token must all have. `fresh: true`
    * asks the store on this request, whatever this process knows. `maxAge: '10m'` and `acr`: how recent, and how strong, the
-   * sign-in must be (step-up, RFC 9470). `activity: false`: the request, such as a poll, is no use of the session. Throws a `TypeError` if an option is invalid.
+   * sign-in must be (step-up, RFC 9470). `activity: false`: the request, such as a poll, does not count as use of the session.
+   * Throws a `TypeError` if an option is invalid.
    */
   required(options?: RequiredOptions): Handler;
   /** Never refuses: `req.user` is set, or `req.loginError` says why not. */

@@ -39,10 +39,10 @@ export interface SightRequest {
   /** What the caller knows of the session. The store judges by it too. Left out: nothing. */
   readonly knownUse?: KnownUse;
   /**
-   * Set if the request is no use of the session, such as a poll: when the session was last used, as far as the caller knows;
-   * 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
+   * Set if the request, such as a poll, does not count as use of the session: when the session was last used, as far as the
+   * caller knows, in milliseconds since 1970; 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
    * the one on record, and nothing else changes but what the token shows. A session that is not on record is recorded as
-   * usual. Left out: the request is a use.
+   * usual. Left out: the request counts as use.
    */
   readonly usedAt?: number;
   /**
@@ -364,14 +364,10 @@ export interface SessionStore {
   erase(user: SessionUser, request: EraseRequest): Promise<{ readonly ended: number }>;
 
   /**
-   * Writes the endings that a process knows to a store that may have lost them, or that must remember them for longer. Keeps
-   * their origins. Never shortens a tombstone, moves a cutoff back, records a session, or counts towards the cap. Not
-   * atomic, but safe to repeat. Resolves to the number of tombstones that were missing. What was missing is announced as
-   * any ending is: a process that knows nothing of it may have been told that the session is live.
    * Makes the user's tokens stale that were issued up to `upTo`, or up to now: by the store's own clock, or by the caller's if
-   * that is earlier, but never earlier than was set before. No session ends. It is kept for `tombstoneFor`.
-   * Resolves once the feed entry is written and this store object's own listener has been told. Safe
-   * to repeat after a rejection: what stands is announced again.
+   * that is earlier, but never earlier than was set before. No session ends. It is kept for `tombstoneFor`. Resolves once the
+   * feed entry is written and this store object's own listener has been told. Safe to repeat after a rejection: what stands is
+   * announced again.
    */
   expireTokens(user: SessionUser, request: ExpireTokensRequest): Promise<void>;
 
@@ -386,10 +382,9 @@ export interface SessionStore {
   /**
    * Sets the global cutoff by the store's own clock. It ends the sessions of all users for which `endedByGlobalCutoff`
    * is true. Resolves once it is on the feed and in every copy that the store keeps of it; this store object's own listener
-   * has been told by then. As soon as a store
-   * object knows of it, by this call, by its feed or by {@link catchUp}, all its answers respect it. The tombstone of a
-   * session is written when somebody next asks for the session. After a rejection, the cutoff may be in force. It is safe
-   * to repeat.
+   * has been told by then. As soon as a store object knows of it, by this call, by its feed or by {@link catchUp}, all its
+   * answers respect it. The tombstone of a session is written when somebody next asks for the session. After a rejection, the
+   * cutoff may be in force. It is safe to repeat.
    */
   endEverywhere(request: EndEverywhereRequest): Promise<void>;
 
