@@ -269,6 +269,27 @@ describe('a good logout token', () => {
     expect((await site.logout(logoutToken({ iss: SECRET_ISSUER, jti: 'twice' }, signed))).status).toBe(200);
   });
 
+  it('is remembered for longer than it is valid, in processes whose clocks differ too', async () => {
+    const until: number[] = [];
+    const store = memoryStore();
+    const use = store.useMessage.bind(store);
+    store.useMessage = (id, end, at) => {
+      until.push(end);
+      return use(id, end, at);
+    };
+    const watched = await DoorsSite.start({ store });
+    const token = logoutToken({ iat: SECOND });
+    expect((await watched.logout(token)).status).toBe(200);
+    expect((await watched.push(eventToken({ iat: SECOND }))).status).toBe(202);
+    expect(until).toEqual([SECOND * 1000 + 3 * 60_000, SECOND * 1000 + 86_400_000 + 60_000]);
+    watched.clock.at = SECOND * 1000 + 120_000;
+    expect(await watched.logout(token)).toMatchObject({
+      status: 400,
+      json: { error_description: 'The logout token was used before' },
+    });
+    await watched.close();
+  });
+
   it('that arrives twice at the same time is harmless', async () => {
     const token = logoutToken({ sub: 'jack' });
     const statuses = await Promise.all(Array.from({ length: 8 }, async () => (await site.logout(token)).status));
