@@ -269,6 +269,19 @@ describe('a good logout token', () => {
     expect((await site.logout(logoutToken({ iss: SECRET_ISSUER, jti: 'twice' }, signed))).status).toBe(200);
   });
 
+  it('is accepted once for as long as it is good, also if the clock of its issuer is ahead', async () => {
+    const issuer = { issuer: ISSUER, publicKey: KEYS.rsa.publicKey, clockTolerance: '1h' };
+    const tolerant = await DoorsSite.start({ issuer });
+    const token = logoutToken({ sid: undefined, iat: SECOND + 3600 });
+    expect((await tolerant.logout(token)).status).toBe(200);
+    tolerant.clock.at = NOW + 3_720_000;
+    const later = loginToken({ iat: SECOND + 3660, exp: SECOND + 9000, sid: 'later' });
+    expect(await tolerant.visit(later)).toBe(200);
+    expect((await tolerant.logout(token)).status).toBe(400);
+    expect(await tolerant.visit(later)).toBe(200);
+    await tolerant.close();
+  });
+
   it('that arrives twice at the same time is harmless', async () => {
     const token = logoutToken({ sub: 'jack' });
     const statuses = await Promise.all(Array.from({ length: 8 }, async () => (await site.logout(token)).status));
