@@ -1,6 +1,7 @@
 // How long other processes still accept an ended session: several app processes on one Redis, measured from the
 // acknowledgement in one to the last accepted request in each, idle and under load. The same for stale tokens (`expireTokens`),
-// and for messages of a provider, from their receipt. Also the store commands per request. Run it by `npm run bench:revocation`, or `-- --doors` for the messages only.
+// and for messages of a provider, from their receipt. Also the store commands per request. Run it by `npm run
+// bench:revocation`, or with `-- --doors` for the messages only.
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

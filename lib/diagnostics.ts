@@ -14,6 +14,7 @@ export interface StoreCall {
     | 'revoke'
     | 'endIndexed'
     | 'revokeAll'
+    | 'erase'
     | 'expireTokens'
     | 'restore'
     | 'endEverywhere'
@@ -80,6 +81,7 @@ export function measured(store: SessionStore): SessionStore {
     revoke: (user, request) => measure('revoke', () => store.revoke(user, request)),
     endIndexed: (id, request) => measure('endIndexed', () => store.endIndexed(id, request)),
     revokeAll: (user, request) => measure('revokeAll', () => store.revokeAll(user, request)),
+    erase: (user, request) => measure('erase', () => store.erase(user, request)),
     expireTokens: (user, request) => measure('expireTokens', () => store.expireTokens(user, request)),
     restore: (user, known) => measure('restore', () => store.restore(user, known)),
     endEverywhere: (request) => measure('endEverywhere', () => store.endEverywhere(request)),

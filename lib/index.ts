@@ -8,6 +8,7 @@ export { redisStore } from './stores/redis/store.js';
 export type { RedisClient, RedisStoreOptions } from './stores/redis/store.js';
 export type {
   EndEverywhereRequest,
+  EraseRequest,
   EndIndexedRequest,
   EndedByCutoff,
   ExpireTokensRequest,
@@ -61,7 +62,7 @@ export type {
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';
 export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
-export type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from './core/session.js';
+export type { Ending, SessionRecord, SessionUser, Sighting, TokenParties, TokenTimes } from './core/session.js';
 export type { StaleTokens } from './core/stale.js';
 
 export type {

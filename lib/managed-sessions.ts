@@ -57,7 +57,8 @@ export interface ManagedSessions<User = LoginUser> {
   /**
    * Refuses a request without a live session: 401, 403 or 503. `scope`: the scopes that the token must all have. `fresh: true`
    * asks the store on this request, whatever this process knows. `maxAge: '10m'` and `acr`: how recent, and how strong, the
-   * sign-in must be (step-up, RFC 9470). `activity: false`: the request, such as a poll, is no use of the session. Throws a `TypeError` if an option is invalid.
+   * sign-in must be (step-up, RFC 9470). `activity: false`: the request, such as a poll, does not count as use of the session.
+   * Throws a `TypeError` if an option is invalid.
    */
   required(options?: RequiredOptions): Handler;
   /** Never refuses: `req.user` is set, or `req.loginError` says why not. */
@@ -146,6 +147,13 @@ export interface ManagedSessions<User = LoginUser> {
    * `TypeError` if an argument is invalid, or if there is no `subject` and the option `sessionIndex` is not set.
    */
   revokeSession(session: SessionReference, options?: Pick<RevokeOptions, 'reason' | 'by'>): Promise<void>;
+  /**
+   * For a person who wants to be forgotten: ends every session of the user as `revokeAll` does, with the reason `erased`, and
+   * deletes the addresses, user agents, labels, apps and actors of their sessions, the kinds of client that were noted, and
+   * `reason` and `by` of their earlier endings. What stays, and for how long, is listed in docs/privacy.md. Sessions that
+   * begin afterwards are recorded again. Rejects with `LoginError` `store_unavailable`: it may be done in part; repeat it.
+   */
+  erase(user: UserReference): Promise<{ readonly ended: number }>;
   /**
    * For an incident: ends the sessions of all users of the store at once, also those never seen here, of every issuer. Logins
    * within the next `clockTolerance` (5 seconds) are ended too, because a clock may be ahead. Under the option `began:

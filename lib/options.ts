@@ -132,7 +132,8 @@ export interface ManagedSessionsOptions<User = LoginUser> {
   /**
    * Keeps an index of sessions by the issuers' session ids, so that a session can be ended by its id alone:
    * `revokeSession({ sessionId })`, and a logout token without `sub`. Set it in every process that uses the store: a session
-   * that a process without it recorded is not found. It costs about 180 bytes of Redis for each session, and one more command at its first request in each process. Default false.
+   * that a process without it recorded is not found. It costs about 180 bytes of Redis for each session, and one more command
+   * at its first request in each process. Default false.
    */
   sessionIndex?: boolean;
   /** Milliseconds since 1970, for every expiry, cooldown and age. Default `Date.now()`. */

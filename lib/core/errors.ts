@@ -76,9 +76,9 @@ export interface LoginErrorDetails {
  * A refused login. Never contains a token, a key or the value of a claim.
  *
  * `code` says what is wrong. `status` is the HTTP status. `headers` are those of the response (`WWW-Authenticate` by RFC
- * 6750 and RFC 9470, `Retry-After` by RFC 9110). `expose` says whether `message` may be shown to the client (as in http-errors: if the
- * status is below 500). `statusCode` is the status under the name that Nest and Koa read. `maxAge` and `acr` say what sign-in
- * is required, for `insufficient_user_authentication`: pass them to your provider as `max_age` and `acr_values`.
+ * 6750 and RFC 9470, `Retry-After` by RFC 9110). `expose` says whether `message` may be shown to the client (as in http-errors:
+ * if the status is below 500). `statusCode` is the status under the name that Nest and Koa read. `maxAge` and `acr` say what
+ * sign-in is required, for `insufficient_user_authentication`: pass them to your provider as `max_age` and `acr_values`.
  */
 export class LoginError extends Error {
   readonly code: LoginErrorCode;
@@ -88,8 +88,9 @@ export class LoginError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   readonly expose: boolean;
   readonly reason: string | undefined;
-  /** In seconds. */
+  /** How long ago the user may have signed in, in whole seconds. Undefined: not asked for. */
   readonly maxAge: number | undefined;
+  /** The values of the claim `acr` of which one is required. Undefined: not asked for. */
   readonly acr: readonly string[] | undefined;
 
   constructor(code: LoginErrorCode, message: string, details: LoginErrorDetails = {}) {

@@ -77,6 +77,30 @@ export interface Cutoff {
    * judged by when it began. Means nothing if it is restored.
    */
   readonly isBackdated: boolean;
+  /**
+   * What was known of the user was erased then, in milliseconds since 1970: endings up to it are kept without what people said
+   * of them, see `asErased`. Later cutoffs keep it. 0: nothing was erased.
+   */
+  readonly erasedAt: number;
+}
+
+/** The reason of what `erase` ended, and of earlier endings whose reason was erased. */
+export const ERASED = 'erased';
+
+/** An ending, or a declaration that tokens are stale. */
+interface Said extends Pick<Ending, 'at' | 'reason' | 'by'> {
+  readonly cause?: Ending['cause'];
+}
+
+/** The same without what people said: nobody is named, and the reason is {@link ERASED}, unless the session ran out by itself. */
+export function withoutWords<One extends Said>(said: One): One {
+  const { cause = 'revoked', reason } = said;
+  return { ...said, reason: cause === 'revoked' ? ERASED : reason, by: null };
+}
+
+/** As it is kept of a user of whom everything up to `erasedAt` was erased. */
+export function asErased<One extends Said>(said: One, erasedAt: number): One {
+  return said.at <= erasedAt ? withoutWords(said) : said;
 }
 
 /** Ends the sessions of all users that began before it, or that seem to have begun soon after it because clocks differ. */
@@ -298,7 +322,8 @@ export function endingCutoff(
 
 /** A user's new cutoff, with what must be kept of the one that it replaces. */
 export function standingCutoff(earlier: StandingCutoff | null, cutoff: Cutoff): StandingCutoff {
-  return { ...cutoff, ...priorOf(earlier, cutoff) };
+  const erasedAt = Math.max(earlier?.erasedAt ?? 0, cutoff.erasedAt);
+  return { ...cutoff, erasedAt, ...priorOf(earlier, cutoff) };
 }
 
 function priorOf(earlier: StandingCutoff | null, { except }: Cutoff): Omit<StandingCutoff, keyof Cutoff> {

@@ -55,7 +55,7 @@ function valuesOf(acr: unknown): readonly unknown[] {
  * Throws `LoginError` `insufficient_user_authentication` unless the token shows the sign-in that is asked for.
  *
  * Its time is `auth_time` (OpenID Connect Core, section 2; RFC 9068, section 2.2.1), give or take `tolerance` milliseconds.
- * A token without it, or with one that is no time in the past, shows nothing: `iat` changes with each refresh.
+ * A token without it, or with one that is not a time in the past, is refused: `iat` changes with each refresh, and shows nothing.
  */
 export function requireSignIn(claims: Claims, asked: StepUp, now: number, tolerance: number): void {
   const { maxAge, acr } = asked;

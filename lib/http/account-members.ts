@@ -30,6 +30,7 @@ export interface AccountMembers {
   revokeAll(user: UserReference, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
   expireTokens(user: UserReference, options?: ExpireTokensOptions): Promise<void>;
   revokeSession(session: SessionReference, options?: Ending): Promise<void>;
+  erase(user: UserReference): Promise<{ readonly ended: number }>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
 
@@ -65,6 +66,7 @@ export function accountMembers(
       checkOptions<Ending>(options, 'revokeSession()', ENDING_OPTIONS);
       await endings.endSession(sessionReferred(session, names), endedBy(options.reason, options.by));
     },
+    erase: async (user) => account.erase(userReferred(user, names)),
     endEverywhere: async (options = {}) => {
       checkOptions<EndEverywhereOptions>(options, 'endEverywhere()', ENDING_OPTIONS);
       await account.endEverywhere(options);

@@ -97,6 +97,8 @@ export interface Account {
   /** Before a request that ends a session costs anything: throws `LoginError` `store_unavailable` if too many are asked for. */
   refuseRevocationIfFull(): void;
   revokeAll(user: SessionUser, options?: RevokeAllOptions): Promise<{ readonly ended: number }>;
+  /** Ends every session of the user and deletes what is stored of the person. Safe to repeat. */
+  erase(user: SessionUser): Promise<{ readonly ended: number }>;
   expireTokens(user: SessionUser, options?: ExpireTokensOptions): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
@@ -106,7 +108,15 @@ const MAX_LIMIT = 200;
 
 type Sessions = Pick<
   Ledger,
-  'list' | 'get' | 'label' | 'revoke' | 'refuseRevocationIfFull' | 'revokeAll' | 'expireTokens' | 'endEverywhere'
+  | 'list'
+  | 'get'
+  | 'label'
+  | 'revoke'
+  | 'refuseRevocationIfFull'
+  | 'revokeAll'
+  | 'expireTokens'
+  | 'erase'
+  | 'endEverywhere'
 >;
 
 export function createAccount(ledger: Sessions, handles: Handles): Account {
@@ -154,6 +164,10 @@ export function createAccount(ledger: Sessions, handles: Handles): Account {
       return { ended };
     },
 
+    async erase(user) {
+      const { ended } = await ledger.erase(user);
+      return { ended };
+    },
     expireTokens: (user, { reason = 'claims_changed', by } = {}) => ledger.expireTokens(user, endedBy(reason, by)),
 
     endEverywhere: ({ reason, by } = {}) => ledger.endEverywhere(endedBy(reason, by)),

@@ -29,9 +29,10 @@ export interface RequiredOptions {
    */
   readonly acr?: string | readonly string[];
   /**
-   * False: the request is judged like any other, but is no use of the session, such as a poll. It does not change the last-seen
-   * time, address or user agent, and does not put off the idle timeout. A session that is not on record yet begins with it
-   * all the same. Put this gate first: a gate without this option before it counts the request as a use. Default true.
+   * False: the request, such as a poll, is judged like any other, but does not count as use of the session. It does not change
+   * the last-seen time, address or user agent, and does not put off the idle timeout. A session that is not on record yet
+   * begins with it all the same. Put this gate first: a gate without this option before it counts the request as use.
+   * Default true.
    */
   readonly activity?: boolean;
 }
@@ -178,7 +179,7 @@ function wordsOf(scope: unknown): readonly unknown[] {
   return Array.isArray(scope) ? scope : [];
 }
 
-/** The first first: to sign in again does not help if the token lacks a scope. */
+/** Scope before sign-in: signing in again does not help if the token lacks a scope. */
 function both(first: TokenCheck | undefined, second: TokenCheck | undefined): TokenCheck | undefined {
   if (first === undefined || second === undefined) return first ?? second;
   return (token) => {

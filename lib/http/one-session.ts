@@ -19,8 +19,9 @@ type Outcome<Value> =
  * The token to use if a browser sent several cookies of one name, and nobody knows which of them another site may have planted.
  *
  * Tokens that do not verify, and those whose session has ended, do not count. If the rest name one session, it is the token
- * that expires last, but one that is known to be stale only if there is no other. Rejects with `LoginError`: `token_malformed` if they name several sessions, or if there are too
- * many to examine; the most telling error if none is left; a 503 if one of them cannot be judged and could name another session.
+ * that expires last, but one that is known to be stale only if there is no other. Rejects with `LoginError`:
+ * `token_malformed` if they name several sessions, or if there are too many to examine; the most telling error if none is
+ * left; a 503 if one of them cannot be judged and could name another session.
  */
 export async function chooseSession(
   texts: readonly string[],

@@ -24,6 +24,7 @@ const USAGES = {
   revokeAll: 'await sessions.revokeAll(user)',
   expireTokens: 'await sessions.expireTokens(user)',
   revokeSession: 'await sessions.revokeSession({ subject, sessionId })',
+  erase: 'await sessions.erase(user)',
   endEverywhere: 'await sessions.endEverywhere()',
   health: 'res.json(sessions.health())',
   close: 'await sessions.close()',

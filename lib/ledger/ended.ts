@@ -3,7 +3,7 @@
  * forgotten, whatever the store says. Bounded.
  */
 
-import type { Cutoff } from '../core/record.js';
+import { asErased, withoutWords, type Cutoff } from '../core/record.js';
 import type { SessionUser } from '../core/session.js';
 import { laterStale, type StaleTokens } from '../core/stale.js';
 import type { Tombstone } from '../stores/store.js';
@@ -52,7 +52,7 @@ const FORGOTTEN_AT_ONCE = 1000;
 /** What is known of one user, as it is written back to the store. */
 export interface KnownOfUser {
   readonly user: SessionUser;
-  readonly tombstones: Tombstone[];
+  tombstones: Tombstone[];
   cutoff: Cutoff | null;
   staleTokens: StaleTokens | null;
 }
@@ -157,7 +157,7 @@ export class EndedSessions {
       return true;
     }
     if (held.cutoff.at >= cutoff.at) return false;
-    held.cutoff = cutoff;
+    held.cutoff = { ...cutoff, erasedAt: Math.max(cutoff.erasedAt, held.cutoff.erasedAt) };
     held.until = until;
     return true;
   }
@@ -212,7 +212,30 @@ export class EndedSessions {
     await backlog.work(this.#stale.values(), ({ user, staleTokens }) => {
       if (now < staleTokens.until) of(user).staleTokens = staleTokens;
     });
+    // What was erased is not written back, however late this process heard of it.
+    for (const known of users.values()) {
+      const erasedAt = known.cutoff?.erasedAt ?? 0;
+      if (erasedAt === 0) continue;
+      if (known.staleTokens !== null) known.staleTokens = asErased(known.staleTokens, erasedAt);
+      known.tombstones = known.tombstones.map((each) => ({ ...each, ending: asErased(each.ending, erasedAt) }));
+    }
     return [...users.values()];
+  }
+
+  /** Forgets what people said of the endings of a user, and of which tokens are stale. */
+  async eraseWords(userKey: string, backlog: Pick<Backlog, 'work'>): Promise<void> {
+    const stale = this.#stale.get(userKey);
+    if (stale !== undefined) {
+      this.#bytes -= sizeOfStale(stale.staleTokens);
+      stale.staleTokens = withoutWords(stale.staleTokens);
+      this.#bytes += sizeOfStale(stale.staleTokens);
+    }
+    await backlog.work(this.#endings.values(), (held) => {
+      const { known } = held;
+      if (known.user.key !== userKey) return;
+      held.known = { ...known, tombstone: { ...known.tombstone, ending: withoutWords(known.tombstone.ending) } };
+      this.#bytes += sizeOf(held.known) - sizeOf(known);
+    });
   }
 
   /** Above the limit, those that expire last are kept. A hundredth is dropped at a time, so that there is not an event for each. */

@@ -182,7 +182,7 @@ export class Endings implements KnownEndings {
   }
 
   #learnCutoff({ user, cutoff, ended: batch }: Extract<Notice, { kind: 'cutoff' }>): void {
-    const { clock, ended, table, watched } = this.#options;
+    const { clock, ended, table, watched, backlog } = this.#options;
     for (const { activity } of table.ofUser(user.key)) activity.endLease();
     const learn = ({ handle, expiresAt, until }: EndedByCutoff): void => {
       this.learnTombstone(user, { handle, ending: endingByCutoff(cutoff, expiresAt), until }, 'notice');
@@ -193,7 +193,9 @@ export class Endings implements KnownEndings {
     });
     const now = clock.now();
     // An earlier one that is heard later may end what the later one excepted.
-    if (ended.cutoffOf(user.key)?.at === cutoff.at) return;
+    const before = ended.cutoffOf(user.key);
+    if (before?.at === cutoff.at) return;
+    if (cutoff.erasedAt > (before?.erasedAt ?? 0)) void ended.eraseWords(user.key, backlog);
     ended.addCutoff(user, cutoff, now + CUTOFF_FOR, now);
     // As of now: the store knows which later logins survive it, and this process may not.
     const known = new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)]);

@@ -9,7 +9,7 @@ import { factsOf, type Knowledge, type PresentedToken, type SightQuestion } from
 
 /** One request in a session, as the ledger judges it. */
 export interface Seen extends Sighting {
-  /** False for a request that is no use of the session, such as a poll. It is judged like any other. Default true. */
+  /** False for a request, such as a poll, that does not count as use of the session. It is judged like any other. Default true. */
   readonly isUse?: boolean;
 }
 

@@ -134,6 +134,13 @@ export class Ledger {
     return this.#end(user, (policy) => store.revokeAll(user, { ...request, at, policy }));
   }
 
+  /** Ends every session of the user and deletes what is stored of the person. Resolves and rejects as {@link revokeAll} does. */
+  async erase(user: SessionUser): Promise<{ readonly ended: number }> {
+    const { store, clock } = this.#options;
+    const at = clock.now();
+    return this.#end(user, (policy) => store.erase(user, { at, policy }));
+  }
+
   /**
    * Makes the user's tokens stale that were issued up to `upTo` (milliseconds since 1970, never later than now; left out: up to
    * now). No session ends. Resolves and rejects as {@link revoke} does, but is never refused because too many are asked for.

@@ -10,6 +10,7 @@ import {
   type SessionPolicy,
 } from '../core/policy.js';
 import {
+  asErased,
   beganUpTo,
   CUTOFF_FOR,
   endingByCutoff,
@@ -23,6 +24,7 @@ import {
   timesOf,
   withKnown,
   withoutException,
+  withoutWords,
   type Cutoff,
   type GlobalCutoff,
   type KeptRecord,
@@ -56,7 +58,7 @@ const CUTOFF_BATCH = 250;
 /** The sessions of one user. */
 export class UserSessions {
   readonly #byHandle = new Map<string, Kept | Tombstone>();
-  readonly #clients = new NotedClients();
+  #clients = new NotedClients();
   #cutoff: (StandingCutoff & { readonly until: number }) | null = null;
   #staleTokens: StaleTokens | null = null;
   /** The number of sessions at which expired ones are pruned again. */
@@ -164,7 +166,13 @@ export class UserSessions {
   *setCutoff(cutoff: Cutoff, call: Call): Generator<EndedByCutoff[]> {
     const { at, policy } = call;
     const standing = { ...standingCutoff(this.#cutoff, cutoff), until: at + CUTOFF_FOR };
+    if (standing.erasedAt > (this.#cutoff?.erasedAt ?? 0)) {
+      this.#clients = new NotedClients();
+      if (this.#staleTokens !== null) this.#staleTokens = asErased(this.#staleTokens, standing.erasedAt);
+    }
     this.#cutoff = standing;
+    const isErasing = cutoff.erasedAt >= cutoff.at && !cutoff.isRestored;
+    const asKept = (ending: Ending): Ending => (isErasing ? withoutWords(ending) : asErased(ending, standing.erasedAt));
     let [ended, count]: [EndedByCutoff[], number] = [[], 0];
     for (const [handle, session] of this.#byHandle) {
       if (count === CUTOFF_BATCH) {
@@ -174,13 +182,17 @@ export class UserSessions {
       count += 1;
       const kept = stillKept(session, call);
       if (kept === undefined) this.#byHandle.delete(handle);
-      if (kept === undefined || isTombstone(kept)) continue;
+      if (kept === undefined) continue;
+      if (isTombstone(kept)) {
+        this.#writeTombstone({ ...kept, ending: asKept(kept.ending) });
+        continue;
+      }
       const endedBy = this.#cutoffOf(kept, call);
       if (endedBy === null) continue;
       const until = tombstoneUntil(kept, policy);
       const wasLive = endedBy === standing && decide(kept, policy, at).state === 'live';
       if (wasLive) ended.push({ handle, expiresAt: expiresAt(kept), until });
-      this.#writeTombstone({ handle, ending: endingByCutoff(endedBy, expiresAt(kept)), until });
+      this.#writeTombstone({ handle, ending: asKept(endingByCutoff(endedBy, expiresAt(kept))), until });
     }
     yield ended;
   }
@@ -216,7 +228,8 @@ export class UserSessions {
     }
     if (tombstone.until < pastOf(call)) return null;
     const until = known === undefined ? tombstone.until : Math.max(tombstone.until, tombstoneUntil(known, call.policy));
-    return this.#writeTombstone({ ...tombstone, until });
+    const ending = asErased(tombstone.ending, this.#cutoff?.erasedAt ?? 0);
+    return this.#writeTombstone({ ...tombstone, ending, until });
   }
 
   pruneIfMany(call: Call): void {

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { checkOptions } from '../core/check.js';
 import { unseenUntil, type SessionPolicy } from '../core/policy.js';
-import { sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
+import { asErased, ERASED, sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
 import { staleUntil } from '../core/stale.js';
 import { SessionIndex } from './memory-index.js';
@@ -100,7 +100,14 @@ class MemoryStore implements SessionStore {
     const call = this.#call(at, policy);
     const sessions = this.#sessionsOf(user, call);
     const upTo = backdatedTo(request);
-    const words = { except, ...keptWords(request), origin: this.origin, isRestored: false, isBackdated: upTo !== null };
+    const words = {
+      except,
+      ...keptWords(request),
+      origin: this.origin,
+      isRestored: false,
+      isBackdated: upTo !== null,
+      erasedAt: sessions.cutoff?.erasedAt ?? 0,
+    };
     let exceptedToo = 0;
     const ended = await this.#cutOff(user, sessions, call, () => {
       const standing = sessions.cutoff;
@@ -114,6 +121,24 @@ class MemoryStore implements SessionStore {
       return null;
     });
     return { ended: ended + exceptedToo };
+  };
+
+  readonly erase: SessionStore['erase'] = async (user, { at, policy }) => {
+    const call = this.#call(at, policy);
+    const sessions = this.#sessionsOf(user, call);
+    const words = {
+      except: null,
+      reason: ERASED,
+      by: null,
+      origin: this.origin,
+      isRestored: false,
+      isBackdated: false,
+    };
+    const ended = await this.#cutOff(user, sessions, call, () => {
+      const cutoffAt = laterThan(at, sessions.cutoff, this.#globalCutoff);
+      return { ...words, at: cutoffAt, erasedAt: cutoffAt };
+    });
+    return { ended };
   };
 
   readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
@@ -132,7 +157,8 @@ class MemoryStore implements SessionStore {
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
     if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
     if (staleTokens !== null && staleTokens.until >= pastOf(call)) {
-      const { standing, isNews } = sessions.expireTokens({ ...staleTokens, ...keptWords(staleTokens) }, call);
+      const lost = asErased({ ...staleTokens, ...keptWords(staleTokens) }, sessions.cutoff?.erasedAt ?? 0);
+      const { standing, isNews } = sessions.expireTokens(lost, call);
       if (isNews) this.#announce({ kind: 'stale', user, staleTokens: standing });
     }
     if (cutoff !== null) {

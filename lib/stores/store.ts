@@ -39,10 +39,10 @@ export interface SightRequest {
   /** What the caller knows of the session. The store judges by it too. Left out: nothing. */
   readonly knownUse?: KnownUse;
   /**
-   * Set if the request is no use of the session, such as a poll: when the session was last used, as far as the caller knows;
-   * 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
+   * Set if the request, such as a poll, does not count as use of the session: when the session was last used, as far as the
+   * caller knows, in milliseconds since 1970; 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
    * the one on record, and nothing else changes but what the token shows. A session that is not on record is recorded as
-   * usual. Left out: the request is a use.
+   * usual. Left out: the request counts as use.
    */
   readonly usedAt?: number;
   /**
@@ -165,6 +165,12 @@ export interface ExpireTokensRequest {
 /** To which earlier time the cutoff is dated. Null: it is dated by the clocks. */
 export function backdatedTo({ upTo, at }: RevokeAllRequest): number | null {
   return upTo === undefined || upTo >= at ? null : Math.trunc(upTo);
+}
+
+export interface EraseRequest {
+  /** Now, by the caller's clock. */
+  readonly at: number;
+  readonly policy: SessionPolicy;
 }
 
 /** What a process knows of a user's endings. */
@@ -326,7 +332,7 @@ export interface SessionStore {
 
   /**
    * Ends an issuer's session id, whoever has it. Resolves to the subjects of the users who are entered in the index, at most
-   * {@link INDEXED_SUBJECTS}: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
+   * 100: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
    * sighting that names the id in `index` finds it ended. Atomic, as is the entering: a user is either found, or finds the
    * ending. Keeps the words and the origin of the first call. Acknowledged as a revocation is; safe to repeat.
    */
@@ -348,10 +354,20 @@ export interface SessionStore {
   revokeAll(user: SessionUser, request: RevokeAllRequest): Promise<{ readonly ended: number }>;
 
   /**
+   * Ends every session of the user as {@link revokeAll} does, with the reason `'erased'`, and deletes what is kept of the
+   * person: the rows (address, user agent, app, actor, label) and the noted clients, at the moment at which the cutoff is set;
+   * then `by` and `reason` of earlier endings (`asErased` in core/record.ts), in batches. Tombstones stay, and the cutoff, whose
+   * `erasedAt` tells every process to forget the same. Resolves to the number of live sessions that it ended, when all of it is
+   * done and the feed entries are written. Safe to repeat after a rejection: a repetition completes it. Endings up to `erasedAt`
+   * that are written back later are kept without their words.
+   */
+  erase(user: SessionUser, request: EraseRequest): Promise<{ readonly ended: number }>;
+
+  /**
    * Makes the user's tokens stale that were issued up to `upTo`, or up to now: by the store's own clock, or by the caller's if
-   * that is earlier, but never earlier than was set before. No session ends. It is kept for `tombstoneFor`.
-   * Resolves once the feed entry is written and this store object's own listener has been told. Safe
-   * to repeat after a rejection: what stands is announced again.
+   * that is earlier, but never earlier than was set before. No session ends. It is kept for `tombstoneFor`. Resolves once the
+   * feed entry is written and this store object's own listener has been told. Safe to repeat after a rejection: what stands is
+   * announced again.
    */
   expireTokens(user: SessionUser, request: ExpireTokensRequest): Promise<void>;
 
@@ -366,10 +382,9 @@ export interface SessionStore {
   /**
    * Sets the global cutoff by the store's own clock. It ends the sessions of all users for which `endedByGlobalCutoff`
    * is true. Resolves once it is on the feed and in every copy that the store keeps of it; this store object's own listener
-   * has been told by then. As soon as a store
-   * object knows of it, by this call, by its feed or by {@link catchUp}, all its answers respect it. The tombstone of a
-   * session is written when somebody next asks for the session. After a rejection, the cutoff may be in force. It is safe
-   * to repeat.
+   * has been told by then. As soon as a store object knows of it, by this call, by its feed or by {@link catchUp}, all its
+   * answers respect it. The tombstone of a session is written when somebody next asks for the session. After a rejection, the
+   * cutoff may be in force. It is safe to repeat.
    */
   endEverywhere(request: EndEverywhereRequest): Promise<void>;
 
@@ -411,6 +426,7 @@ const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'set
   revoke: true,
   endIndexed: true,
   revokeAll: true,
+  erase: true,
   expireTokens: true,
   restore: true,
   endEverywhere: true,

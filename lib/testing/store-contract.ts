@@ -3,6 +3,7 @@
 import { cap } from './store-contract/cap.js';
 import { clients } from './store-contract/clients.js';
 import { cutoffs } from './store-contract/cutoffs.js';
+import { erasing } from './store-contract/erasing.js';
 import { feed } from './store-contract/feed.js';
 
 import { openFixture, type DeclareTest, type Fixture, type StoreUnderTest } from './store-contract/fixture.js';
@@ -43,6 +44,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['label', labels],
   ['revoke', revocation],
   ['revokeAll', cutoffs],
+  ['erase', erasing],
   ['expireTokens', stale],
   ['the index by session id', indexing],
   ['restore', restoring],

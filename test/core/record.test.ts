@@ -19,6 +19,7 @@ const CUTOFF = standingCutoff(null, {
   origin: 'a-store',
   isRestored: false,
   isBackdated: false,
+  erasedAt: 0,
 });
 const GLOBAL = { at: NOW, reason: 'incident', by: null, origin: 'a-store' };
 const TOKEN = { beganAt: NOW - 60_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null };

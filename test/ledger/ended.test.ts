@@ -25,6 +25,7 @@ const CUTOFF = {
   origin: 'a-store',
   isRestored: false,
   isBackdated: false,
+  erasedAt: 0,
 };
 
 const tombstone = (handle: string, until = LATER, reason = 'signed_out'): Tombstone => ({

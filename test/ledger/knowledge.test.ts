@@ -93,6 +93,7 @@ function cutoffAt(at: number, except: string | null = null): KnownEndings {
       origin: 'another',
       isRestored: false,
       isBackdated: false,
+      erasedAt: 0,
     }),
   };
 }

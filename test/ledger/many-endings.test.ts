@@ -200,6 +200,7 @@ const cutoffAt = (moment: number, except: string | null): Cutoff => ({
   origin: 'another-store',
   isRestored: false,
   isBackdated: false,
+  erasedAt: 0,
 });
 
 test('what only a notice names is refused before its turn, once, and the others of its user go on', async () => {

@@ -404,6 +404,7 @@ export class Process {
       revoke: (user, request) => send('revoke', [user, request], ({ store }) => store.revoke(user, request)),
       endIndexed: (...about) => send('endIndexed', about, ({ store }) => store.endIndexed(...about)),
       revokeAll: (user, request) => send('revokeAll', [user, request], (to) => to.revokeAll(user, request)),
+      erase: (user, request) => send('erase', [user, request], ({ store }) => store.erase(user, request)),
       expireTokens: (user, request) => send('expireTokens', [user, request], (to) => to.expireTokens(user, request)),
       restore: (user, known) => send('restore', [user, known], ({ store }) => store.restore(user, known)),
       endEverywhere: async (request) => {

@@ -78,6 +78,14 @@ async function useAll(world: World): Promise<Answer[]> {
   return (await Promise.all(sites.map((site) => Promise.all(TOKENS.map((token) => site.ask(token)))))).flat();
 }
 
+/** Its connection for commands may be back later than its feed, by which requests are answered from memory. */
+function countListed(site: Site, person: string): Promise<number> {
+  return eventually('the store is asked', async () => {
+    const page = await site.sessions.list(person).catch(() => undefined);
+    return page?.sessions.length;
+  });
+}
+
 /** As Redis has it. */
 async function lastSeenOf(site: Site, person: string): Promise<number | undefined> {
   const { sessions } = await site.sessions.list(person);
@@ -193,8 +201,8 @@ describe('sessions in constant use stay signed in', () => {
     for (const site of [...world.sites, await another(world)]) await expectLive(site, ...TOKENS);
     expect(await inConstantUse(world)).toEqual(new Set([200]));
     for (const site of world.sites) {
-      const ended = await Promise.all(PEOPLE.map((person) => site.sessions.list(person)));
-      expect(ended.map(({ sessions }) => sessions.length)).toEqual(PEOPLE.map(() => 1));
+      const counts = await Promise.all(PEOPLE.map((person) => countListed(site, person)));
+      expect(counts).toEqual(PEOPLE.map(() => 1));
     }
   });
 });

@@ -40,8 +40,6 @@ import type {
 interface Seen {
   readonly sighting: Sighting;
   readonly token: TokenTimes;
-  /** It says nothing of the client. */
-  readonly keepsRow: boolean;
 }
 
 /** What callers knew of a session when they sighted it. */
@@ -53,8 +51,8 @@ interface Session {
   readonly firstStart: number;
   readonly sightings: readonly Seen[];
   readonly told: readonly Told[];
-  /** Its row has been forgotten since the sightings before this one. */
-  readonly rowFrom: number;
+  /** Those since its row was made. They outlive `sightings` if a caller knows an earlier start, by which the times are forgotten. */
+  readonly ofRow: readonly Sighting[];
   readonly label: string | null;
   /** How many of the user's cutoffs there were at the last sighting. */
   readonly survived: number;
@@ -64,7 +62,7 @@ interface Session {
 const UNSEEN: Omit<Session, 'handle' | 'firstStart'> = {
   sightings: [],
   told: [],
-  rowFrom: 0,
+  ofRow: [],
   label: null,
   survived: 0,
 };
@@ -74,6 +72,7 @@ interface User {
   readonly tombstones: Map<string, Tombstone>;
   readonly cutoffs: Cutoff[];
   readonly clients: Map<string, number>;
+  erasedAt: number;
   /** Every declaration that tokens are stale. */
   readonly stale: StaleTokens[];
 }
@@ -112,22 +111,37 @@ function timesOf({ sightings, told, firstStart }: Session, lifetime: number | nu
 }
 
 function recordOf(session: Session): SessionRecord {
-  const { handle, rowFrom, label } = session;
-  const sightings = session.sightings.slice(rowFrom).filter(({ keepsRow }) => !keepsRow);
+  const { handle, ofRow, label } = session;
   const { startedAt, lastSeenAt } = timesOf(session);
   // Nothing that programs send counts any more once a person was seen.
   const isPerson = ({ byProgram = false, userAgent }: Sighting): boolean => !byProgram && (userAgent ?? '') !== '';
-  const person = sightings.findIndex(({ sighting }) => isPerson(sighting));
-  const counted = sightings.filter(({ sighting }, index) => person < 0 || index < person || !sighting.byProgram);
-  const ip = newest(counted.map(({ sighting }) => keptOrNull(sighting.ip, IP_LIMIT)));
-  const userAgent = newest(counted.map(({ sighting }) => keptOrNull(sighting.userAgent, USER_AGENT_LIMIT)));
-  const { app: sentApp = null, actor: sentActor = null } = counted.at(-1)?.sighting ?? {};
+  const person = ofRow.findIndex(isPerson);
+  const counted = ofRow.filter(({ byProgram }, index) => person < 0 || index < person || !byProgram);
+  const ip = newest(counted.map((seen) => keptOrNull(seen.ip, IP_LIMIT)));
+  const userAgent = newest(counted.map((seen) => keptOrNull(seen.userAgent, USER_AGENT_LIMIT)));
+  const { app: sentApp = null, actor: sentActor = null } = counted.at(-1) ?? {};
   const [app, actor] = [keptOrNull(sentApp, PARTY_LIMIT), keptOrNull(sentActor, PARTY_LIMIT)];
   return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, app, actor, label };
 }
 
 function endsAll(cutoff: GlobalCutoff | null, startedAt: number, { clockTolerance }: SessionPolicy): boolean {
   return cutoff !== null && startedAt <= cutoff.at + clockTolerance;
+}
+
+function withoutWords(tombstone: Tombstone): Tombstone {
+  const { ending } = tombstone;
+  const reason = ending.cause === 'revoked' ? 'erased' : ending.reason;
+  return { ...tombstone, ending: { ...ending, reason, by: null } };
+}
+
+function asKept({ erasedAt }: User, tombstone: Tombstone): Tombstone {
+  return tombstone.ending.at <= erasedAt ? withoutWords(tombstone) : tombstone;
+}
+
+function eraseStale({ stale, erasedAt }: User): void {
+  for (const [index, each] of stale.entries()) {
+    if (each.at <= erasedAt) stale[index] = { ...each, reason: 'erased', by: null };
+  }
 }
 
 export function modelStore(): SessionStore {
@@ -145,6 +159,7 @@ export function modelStore(): SessionStore {
       tombstones: new Map(),
       cutoffs: [],
       clients: new Map(),
+      erasedAt: 0,
       stale: [],
     };
     users.set(key, user);
@@ -281,8 +296,8 @@ export function modelStore(): SessionStore {
       handle,
       firstStart: token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.at ?? at),
       ...known,
-      sightings: [...(known?.sightings ?? []), { sighting, token, keepsRow }],
-      rowFrom: hasRow ? kept.rowFrom : (kept?.sightings.length ?? 0),
+      sightings: [...(known?.sightings ?? []), { sighting, token }],
+      ofRow: [...(hasRow ? kept.ofRow : []), ...(keepsRow ? [] : [sighting])],
       label: hasRow ? kept.label : null,
       survived: user.cutoffs.length,
     };
@@ -363,7 +378,7 @@ export function modelStore(): SessionStore {
             ...UNSEEN,
             handle,
             firstStart: token.beganAt ?? at,
-            sightings: [{ sighting: { at, ip: null, userAgent: null }, token, keepsRow: false }],
+            sightings: [{ sighting: { at, ip: null, userAgent: null }, token }],
           });
     const untilUnseen = evenUnseen ? at + Math.max(policy.tombstoneFor, policy.clockTolerance) : 0;
     const needed = Math.max(untilUnseen, byToken === null ? 0 : tombstoneUntil(byToken, policy));
@@ -440,6 +455,7 @@ export function modelStore(): SessionStore {
       origin,
       isRestored: false,
       isBackdated: true,
+      erasedAt: user.erasedAt,
     };
     const last = user.cutoffs.at(-1);
     if (last === undefined || last.at < upTo) {
@@ -515,8 +531,23 @@ export function modelStore(): SessionStore {
       if (upTo !== undefined && upTo < at) return endUpTo(of, user, upTo, { reason, by }, { at, policy });
       const last = Math.max(user.cutoffs.at(-1)?.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
       const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
-      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, isRestored: false, isBackdated: false };
+      const flags = { isRestored: false, isBackdated: false, erasedAt: user.erasedAt };
+      const cutoff = { at: Math.max(at, last + 1), except, ...words, origin, ...flags };
       const ended = setCutoff(user, cutoff, { at, policy });
+      tell({ kind: 'cutoff', user: of, cutoff, ended });
+      return { ended: ended.length };
+    },
+    async erase(of, { at, policy }) {
+      const user = userOf(of, { at, policy });
+      const last = Math.max(user.cutoffs.at(-1)?.at ?? -Infinity, globalCutoff?.at ?? -Infinity);
+      const erasedAt = Math.max(at, last + 1);
+      const flags = { isRestored: false, isBackdated: false, erasedAt };
+      const cutoff = { at: erasedAt, except: null, reason: 'erased', by: null, origin, ...flags };
+      user.erasedAt = erasedAt;
+      user.clients.clear();
+      const ended = setCutoff(user, cutoff, { at, policy });
+      for (const tombstone of user.tombstones.values()) bury(user, withoutWords(tombstone));
+      eraseStale(user);
       tell({ kind: 'cutoff', user: of, cutoff, ended });
       return { ended: ended.length };
     },
@@ -533,6 +564,7 @@ export function modelStore(): SessionStore {
         const { reason, by } = staleTokens;
         const words = { reason: keptText(reason, REASON_LIMIT), by: keptOrNull(by, REASON_LIMIT) };
         user.stale.push({ ...staleTokens, ...words });
+        eraseStale(user);
         const standing = staleOf(user)!;
         if (before === null || before.at < standing.at) tell({ kind: 'stale', user: of, staleTokens: standing });
       }
@@ -544,15 +576,19 @@ export function modelStore(): SessionStore {
         else if (known.until >= Math.min(at, Date.now())) {
           missing += 1;
           const until = session === undefined ? 0 : tombstoneUntil(timesOf(session), policy);
-          const tombstone = extend(user, known, until);
+          const tombstone = extend(user, asKept(user, known), until);
           if (isUnseen !== true) tell({ kind: 'ended', user: of, tombstone });
         }
       }
       const last = user.cutoffs.at(-1)?.at ?? 0;
       if (cutoff !== null && cutoff.at > last) {
-        const restored = { ...cutoff, isRestored: true, isBackdated: false };
+        if (cutoff.erasedAt > user.erasedAt) user.clients.clear();
+        user.erasedAt = Math.max(user.erasedAt, cutoff.erasedAt);
+        const restored = { ...cutoff, isRestored: true, isBackdated: false, erasedAt: user.erasedAt };
         tell({ kind: 'cutoff', user: of, cutoff: restored, ended: setCutoff(user, restored, { at, policy }) });
       }
+      for (const tombstone of [...user.tombstones.values()]) bury(user, asKept(user, tombstone));
+      eraseStale(user);
       return { missing };
     },
     async endEverywhere({ reason, by, at }) {

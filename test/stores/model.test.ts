@@ -8,8 +8,8 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 
 import { tokenEndsAt, type SessionPolicy } from '../../lib/core/policy.js';
-import { ALWAYS, type GlobalCutoff, type KnownUse } from '../../lib/core/record.js';
-import { sessionUser, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
+import { ALWAYS, ERASED, type GlobalCutoff, type KnownUse } from '../../lib/core/record.js';
+import { sessionUser, type Ending, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { INDEX_FROM } from '../../lib/stores/redis/session-prelude.js';
 import { redisStore } from '../../lib/stores/redis/store.js';
@@ -43,6 +43,7 @@ type Operation =
   | { readonly kind: 'revoke'; readonly of: number; readonly token: TokenTimes | null; readonly evenUnseen: boolean }
   | { readonly kind: 'end up to'; readonly upTo: number }
   | { readonly kind: 'revokeAll'; readonly except: number | null }
+  | { readonly kind: 'erase' }
   | { readonly kind: 'endEverywhere' }
   | { readonly kind: 'expireTokens'; readonly upTo: number }
   | { readonly kind: 'restore stale'; readonly at: number; readonly until: number }
@@ -128,6 +129,7 @@ function operation(now: number): fc.Arbitrary<Operation> {
     ],
     [4, fc.record({ kind: fc.constant('end up to' as const), upTo: fc.constantFrom(...messageTimes(now)) })],
     [4, fc.record({ kind: fc.constant('revokeAll' as const), except: fc.option(session, { nil: null }) })],
+    [2, fc.record({ kind: fc.constant('erase' as const) })],
     [1, fc.record({ kind: fc.constant('endEverywhere' as const) })],
     [
       2,
@@ -222,6 +224,8 @@ async function act(
       const message = { except: null, reason: 'told', by: 'issuer', upTo: operation.upTo };
       return store.revokeAll(user, { ...message, at: cutoffAt, policy: rules });
     }
+    case 'erase':
+      return store.erase(user, { at: cutoffAt, policy: rules });
     case 'endEverywhere':
       return store.endEverywhere({ reason: 'incident', by: 'operator', at: cutoffAt });
     case 'expireTokens':
@@ -247,7 +251,7 @@ async function act(
     }
     case 'restore cutoff': {
       const words = { reason: 'known', by: 'somebody', origin: ELSEWHERE };
-      const cutoff = { at: operation.at, except: exception(operation.except), ...words };
+      const cutoff = { at: operation.at, except: exception(operation.except), ...words, erasedAt: 0 };
       return store.restore(user, { tombstones: [], cutoff, at, policy: rules });
     }
   }
@@ -325,6 +329,7 @@ class Actor {
   /** The moments of this store's cutoffs by their number, and its own origin by a name. */
   #comparable(value: unknown): unknown {
     const named = (key: string, part: unknown): unknown => {
+      if (key === 'erasedAt') return part === 0 ? 'never' : 'once';
       if (key === 'origin') return part === this.store.origin ? 'its own' : part;
       if (key !== 'at' && key !== 'survivedCutoffAt') return part;
       const index = this.#cutoffs.findIndex((at) => at === part);
@@ -492,18 +497,22 @@ async function expectNoneBack(
   const [one, other] = stores;
   const origins = [one.origin, other.origin, ELSEWHERE];
   const ended = new Set<string>();
-  const endings = new Map<string, unknown>();
+  const endings = new Map<string, Ending>();
   const isLost = rounds.flat().some((one) => one.kind === 'sight' && one.knownUse === 'in use');
 
   function learn(of: string, answer: SightAnswer, wasEnded: boolean): void {
     if (wasEnded) expect([of, answer.state]).toEqual([of, 'ended']);
     if (answer.state !== 'ended') return;
     const { ending } = answer;
+    const { reason, by } = ending;
     // Without an origin it is not remembered: its token is refused for what it is.
     if (ending.origin === null) return;
     ended.add(of);
     expect(origins).toContain(ending.origin);
-    expect(endings.get(of) ?? ending).toEqual(ending);
+    const known = endings.get(of) ?? ending;
+    // What is erased says as before when it was ended, and by which store object. Of one round, either may be learned first.
+    const isErased = reason === ERASED || known.reason === ERASED;
+    expect(isErased ? { ...known, reason, by } : known).toEqual(ending);
     endings.set(of, ending);
   }
 

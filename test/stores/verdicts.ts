@@ -117,6 +117,7 @@ const CUTOFF: StandingCutoff = {
   isPriorBackdated: false,
   isRestored: false,
   isBackdated: false,
+  erasedAt: 0,
 };
 const CUTOFF_SECOND = BEGAN + 10_000;
 const PRIOR_AT = BEGAN + 4500;

@@ -68,7 +68,15 @@ describe('a verified token', () => {
       claims: payload,
       profile: { name: 'Ann', email: 'ann@example.com' },
       scopes: ['a', 'b'],
-      times: { beganAt: NOW - 10_000, expiresAt: NOW + 3_600_000, lifetime: null, sessionEndsAt: null },
+      times: {
+        beganAt: NOW - 10_000,
+        issuedAt: NOW - 10_000,
+        expiresAt: NOW + 3_600_000,
+        lifetime: null,
+        sessionEndsAt: null,
+      },
+      // Without the option sessionIndex.
+      indexId: undefined,
     });
   });
 

@@ -1,4 +1,4 @@
-/** What both doors do with a request: from the body over the message that its issuer signed to an acknowledged ending. */
+/** What both doors do with a request: read the message, verify it, carry it out, note that it was used up, answer. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { diagnosed, tokenRefused } from '../../core/diagnosis.js';
@@ -44,7 +44,7 @@ export interface Door extends MessageForm {
   readonly refuse: (res: ServerResponse, error: LoginError) => void;
 }
 
-/** It is remembered longer than a message is good that it was used up, in milliseconds: clocks of processes may differ. */
+/** For how much longer than a message is valid its use is remembered, in milliseconds: clocks of processes may differ. */
 const MARGIN = 60_000;
 
 /**

@@ -1,9 +1,9 @@
 /** The scripts that set a user's cutoff and write the tombstones of what it ends, a batch at a time. */
 
-import { CUTOFF_FOR, type Cutoff } from '../../core/record.js';
+import { CUTOFF_FOR, ERASED, type Cutoff } from '../../core/record.js';
 import { keptText, keptWords } from '../../core/session.js';
 import type { EndedByCutoff, Tombstone } from '../store.js';
-import { CUTOFF, ORIGIN_LIMIT, TOMBSTONE, type KeptCutoff } from './records.js';
+import { CUTOFF, ORIGIN_LIMIT, STALE, TOMBSTONE, type KeptCutoff } from './records.js';
 import {
   flag,
   formatted,
@@ -35,6 +35,10 @@ local function list(ended, handle, expiresAt, keptUntil)
   ended[#ended + 1] = digits(keptUntil)
 end
 
+local function hasWords(tombstone)
+  return tombstone.by ~= '' or tombstone.cause == CAUSES.revoked and tombstone.reason ~= '${ERASED}'
+end
+
 local function writeTombstoneBatch(cursor)
   local scanned, ended, endedBefore = redis.call('HSCAN', sessions, cursor, 'COUNT', ${BATCH}), {}, {}
   local flat, toWrite, survivors = scanned[2], {}, {}
@@ -45,19 +49,21 @@ local function writeTombstoneBatch(cursor)
       list(endedBefore, entry.handle, entry.expiresAt, entry.keptUntil)
     end
     local endedBy = entry and not entry.isTombstone and cutoffOf(entry)
+    local tombstone = entry and entry.isTombstone and hasWords(entry) and (isErasing or entry.at <= cutoff.erasedAt) and entry
     if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
     elseif endedBy then
       local keptUntil = tombstoneUntil(entry)
       if endedBy == cutoff and decide(entry) == 'live' then
         list(ended, entry.handle, expiresAtOf(entry), keptUntil)
       end
-      toWrite[#toWrite + 1] = endingByCutoff(entry, endedBy, keptUntil)
-      if #toWrite == ${BATCH} then
-        writeTombstones(toWrite)
-        toWrite = {}
-      end
+      tombstone = endingByCutoff(entry, endedBy, keptUntil)
     elseif entry and not entry.isTombstone and entry.survivedCutoffAt < cutoff.at then
       survivors[#survivors + 1] = entry
+    end
+    if tombstone then toWrite[#toWrite + 1] = isErasing and withoutWords(tombstone) or asErased(tombstone) end
+    if #toWrite == ${BATCH} then
+      writeTombstones(toWrite)
+      toWrite = {}
     end
   end
   writeTombstones(toWrite)
@@ -83,7 +89,14 @@ export interface Progress {
 
 export const NO_PROGRESS: Progress = { cutoffAt: 0, cursor: '0', ownBeforeAt: 0 };
 
-const PROGRESS: ParametersOf<{ readonly progress: Progress }> = {
+interface Sweeping {
+  readonly progress: Progress;
+  /** What people said of any ending of the user is erased. */
+  readonly isErasing: boolean;
+}
+
+const SWEEPING: ParametersOf<Sweeping> = {
+  isErasing: flag(({ isErasing }) => isErasing),
   cutoffAt: number(({ progress }) => progress.cutoffAt),
   cursor: string(({ progress }) => progress.cursor),
   ownBeforeAt: number(({ progress }) => progress.ownBeforeAt),
@@ -114,9 +127,8 @@ export interface CutoffToSet extends Omit<Cutoff, 'at'> {
   readonly at: number | null;
 }
 
-interface CutoffRequest {
+interface CutoffRequest extends Sweeping {
   readonly cutoff: CutoffToSet;
-  readonly progress: Progress;
   /** The reply to an earlier call for this user was lost. */
   readonly isRepeated: boolean;
 }
@@ -170,10 +182,11 @@ export const SET_CUTOFF = userScript<CutoffRequest, CutoffSet>({
     newOrigin: string(({ cutoff }) => keptText(cutoff.origin, ORIGIN_LIMIT)),
     isNewRestored: flag(({ cutoff }) => cutoff.isRestored),
     isNewBackdated: flag(({ cutoff }) => cutoff.isBackdated),
+    newErasedAt: number(({ cutoff }) => cutoff.erasedAt),
     isRepeated: flag(({ isRepeated }) => isRepeated),
-    ...PROGRESS,
+    ...SWEEPING,
   },
-  lua: `${SWEEP}${END_EXCEPTED}
+  lua: `${SWEEP}${END_EXCEPTED}${STALE.formatter}
 local isStanding = newAt and cutoff and cutoff.at >= newAt
 if isStanding and not isNewBackdated then return { 'standing', formatCutoff(cutoff), '', '' } end
 if cutoff and not cutoff.isComplete then
@@ -195,8 +208,21 @@ local earliest = math.max(before and before.at or 0, globalCutoff and globalCuto
 -- If Redis's clock is ahead of the caller's, a cutoff by it would end the next logins.
 cutoff = { at = newAt or math.max(math.min(now, at), earliest), isRestored = isNewRestored, isBackdated = isNewBackdated,
   priorCutoffAt = priorCutoffAt, isPriorRestored = isPriorRestored, isPriorBackdated = isPriorBackdated,
-  isComplete = false, except = newExcept, by = newBy, reason = newReason, origin = newOrigin }
+  isComplete = false, except = newExcept, by = newBy, reason = newReason, origin = newOrigin, erasedAt = newErasedAt }
+local erasedBefore = before and before.erasedAt or 0
+-- Endings are dated by the clocks of their callers, which may be ahead.
+if isErasing then cutoff.erasedAt = math.max(cutoff.at, at) end
+cutoff.erasedAt = math.max(cutoff.erasedAt, erasedBefore)
 writeCutoff()
+-- At this moment, every session on record is ended. When an erasure is written back, some have begun since.
+if isErasing then redis.call('UNLINK', rows) end
+if cutoff.erasedAt > erasedBefore then
+  redis.call('UNLINK', clients)
+  if stale and (isErasing or stale.at <= cutoff.erasedAt) then
+    stale.by, stale.reason = '', '${ERASED}'
+    redis.call('HSET', sessions, 'stale', formatStale(stale))
+  end
+end
 ownBeforeAt = isRepeated and before and before.origin == origin and before.at or 0
 local goesOn, ended, endedBefore = writeTombstoneBatch('0')
 return { 'set', formatCutoff(cutoff), goesOn, ended, endedBefore, digits(ownBeforeAt),
@@ -223,13 +249,13 @@ function exceptedOf(handle: string | null, text: unknown, isCounted: unknown): E
   return { tombstone: { handle, ...formatted(TOMBSTONE, text) }, isCounted: isCounted === '1' };
 }
 
-function cutoffOf({ at, except, reason, by, origin, isRestored, isBackdated }: KeptCutoff): Cutoff {
-  return { at, except, reason, by, origin, isRestored, isBackdated };
+function cutoffOf({ at, except, reason, by, origin, isRestored, isBackdated, erasedAt }: KeptCutoff): Cutoff {
+  return { at, except, reason, by, origin, isRestored, isBackdated, erasedAt };
 }
 
 /** Writes the next batch of tombstones of a cutoff. Writes nothing if it is complete. */
-export const TOMBSTONE_BATCH = userScript<{ readonly progress: Progress }, CutoffBatch>({
-  parameters: PROGRESS,
+export const TOMBSTONE_BATCH = userScript<Sweeping, CutoffBatch>({
+  parameters: SWEEPING,
   lua: `${SWEEP}
 if not cutoff or cutoff.at ~= cutoffAt or cutoff.isComplete then
   return { digits(cutoffAt), '0', digits(ownBeforeAt), {}, {} }

@@ -23,10 +23,11 @@ export function encodeNotice(notice: Notice): string {
     const { reason, by } = keptWords(notice.staleTokens);
     return JSON.stringify(['s', issuer, subject, at, until, reason, by]);
   }
-  const { at, except, origin, isRestored, isBackdated } = notice.cutoff;
+  const { at, except, origin, isRestored, isBackdated, erasedAt } = notice.cutoff;
   const { reason, by } = keptWords(notice.cutoff);
   const ended = notice.ended.flatMap(({ handle, expiresAt, until }) => [handle, expiresAt, until]);
-  return JSON.stringify(['c', issuer, subject, at, except, reason, by, ended, origin, isRestored, isBackdated]);
+  const flags = [isRestored, isBackdated];
+  return JSON.stringify(['c', issuer, subject, at, except, reason, by, ended, origin, ...flags, erasedAt]);
 }
 
 /** Undefined if {@link encodeNotice} does not write such a string. */
@@ -57,7 +58,7 @@ function tombstoneOf(parts: readonly unknown[]): Extract<Notice, { kind: 'ended'
 }
 
 function cutoffOf(parts: readonly unknown[]): Pick<Extract<Notice, { kind: 'cutoff' }>, 'cutoff' | 'ended'> {
-  const [at, except, reason, by, ended, origin, isRestored, isBackdated] = exactly(8, parts);
+  const [at, except, reason, by, ended, origin, isRestored, isBackdated, erasedAt] = exactly(9, parts);
   const cutoff = {
     at: momentOf(at),
     except: orNull(handleOf, except),
@@ -65,6 +66,7 @@ function cutoffOf(parts: readonly unknown[]): Pick<Extract<Notice, { kind: 'cuto
     origin: originOf(origin),
     isRestored: isRestored === true,
     isBackdated: isBackdated === true,
+    erasedAt: momentOf(erasedAt),
   };
   return { cutoff, ended: endedOf(listOf(ended)) };
 }

@@ -152,6 +152,7 @@ export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   isBackdated: FLAG,
   isPriorBackdated: FLAG,
   isComplete: FLAG,
+  erasedAt: NUMBER,
   by: STRING_OR_NULL,
   reason: STRING,
   origin: STRING,

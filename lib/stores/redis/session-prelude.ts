@@ -19,6 +19,7 @@
  */
 
 import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
+import { ERASED } from '../../core/record.js';
 import type { SessionUser } from '../../core/session.js';
 import {
   CAUSES_IN_LUA,
@@ -410,6 +411,17 @@ end
 local function runOutOf(record, cause, since, keptUntil)
   return { handle = record.handle, cause = CAUSES[cause], at = since, keptUntil = keptUntil,
     expiresAt = expiresAtOf(record), by = '', reason = cause, origin = origin }
+end
+
+-- What was erased stays so, also if a process that does not know of it writes an ending back.
+local function withoutWords(tombstone)
+  tombstone.by = ''
+  if tombstone.cause == CAUSES.revoked then tombstone.reason = '${ERASED}' end
+  return tombstone
+end
+
+local function asErased(tombstone)
+  return cutoff and tombstone.at <= cutoff.erasedAt and withoutWords(tombstone) or tombstone
 end
 
 local function extendTombstone(tombstone, keptUntil)

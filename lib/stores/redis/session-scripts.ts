@@ -167,7 +167,7 @@ for i = firstOfRest, #ARGV, 2 do
   local lost, known = parse(ARGV[i], ARGV[i + 1]), found(ARGV[i], redis.call('HGET', sessions, ARGV[i]))
   if known and known.isTombstone then extendTombstone(known, lost.keptUntil)
   elseif lost.keptUntil >= past then
-    lost.keptUntil = math.max(lost.keptUntil, known and tombstoneUntil(known) or 0)
+    asErased(lost).keptUntil = math.max(lost.keptUntil, known and tombstoneUntil(known) or 0)
     toWrite[#toWrite + 1] = lost
     missing[#missing + 1] = lost.handle
     missing[#missing + 1] = formatTombstone(lost)

@@ -1,7 +1,7 @@
 /** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { LRUCache } from 'lru-cache';
-import { sessionRecord, type Cutoff } from '../../core/record.js';
+import { ERASED, sessionRecord, type Cutoff } from '../../core/record.js';
 import { unseenUntil, type SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
@@ -155,8 +155,16 @@ export class RedisSessions {
     const { at, policy, except, reason, by } = request;
     const upTo = backdatedTo(request);
     const { origin } = this.#options;
-    const cutoff = { at: upTo, except, reason, by, origin, isRestored: false, isBackdated: upTo !== null };
+    const flags = { isRestored: false, isBackdated: upTo !== null, erasedAt: 0 };
+    const cutoff = { at: upTo, except, reason, by, origin, ...flags };
     return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), this.#options.runDurably) };
+  };
+
+  readonly erase: SessionStore['erase'] = async (user, { at, policy }) => {
+    const { origin, runDurably } = this.#options;
+    const flags = { isRestored: false, isBackdated: false, erasedAt: 0 };
+    const cutoff = { at: null, except: null, reason: ERASED, by: null, origin, ...flags };
+    return { ended: await this.#setCutoff(user, cutoff, this.#call(at, policy), runDurably, true) };
   };
 
   readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
@@ -213,17 +221,23 @@ export class RedisSessions {
    * Sets a cutoff and writes the tombstones of the sessions that it ends, after those of the cutoff before it. Announces
    * them in this order. Resolves to the number of live sessions that were ended.
    */
-  async #setCutoff(user: SessionUser, cutoff: CutoffToSet, call: Call, run: RunScript): Promise<number> {
+  async #setCutoff(
+    user: SessionUser,
+    cutoff: CutoffToSet,
+    call: Call,
+    run: RunScript,
+    isErasing = false,
+  ): Promise<number> {
     const isRepeated = this.#unacknowledged.has(user.key);
     this.#unacknowledged.set(user.key, true);
-    const count = await this.#writeCutoff(user, { ...call, cutoff, isRepeated }, run);
+    const count = await this.#writeCutoff(user, { ...call, cutoff, isRepeated, isErasing }, run);
     this.#unacknowledged.delete(user.key);
     return count;
   }
 
   async #writeCutoff(
     user: SessionUser,
-    call: Call & { readonly cutoff: CutoffToSet; readonly isRepeated: boolean },
+    call: Call & { readonly cutoff: CutoffToSet; readonly isRepeated: boolean; readonly isErasing: boolean },
     run: RunScript,
   ): Promise<number> {
     const keys = this.#keysOf(user);

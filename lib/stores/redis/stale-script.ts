@@ -1,6 +1,7 @@
 /** The script that makes a user's tokens stale. Atomic. */
 
 import { LAST_MOMENT } from '../../core/policy.js';
+import { ERASED } from '../../core/record.js';
 import { keptWords } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
 import { STALE } from './records.js';
@@ -34,6 +35,8 @@ export const EXPIRE_TOKENS = userScript<StaleToSet, StaleSet>({
   },
   lua: `${STALE.formatter}
 if isLost and lostUntil < past then return { '', '' } end
+-- What was erased stays so, also if a process that does not know of it writes it back.
+if isLost and cutoff and upTo <= cutoff.erasedAt then by, reason = '', '${ERASED}' end
 -- If Redis's clock is ahead of the caller's, a token that is issued next would be stale.
 local declaredAt = isLost and upTo or math.min(now, at, upTo or at)
 local declaredUntil = lostUntil or math.min(at + tombstoneFor, ${LAST_MOMENT})

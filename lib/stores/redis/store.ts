@@ -130,6 +130,7 @@ class RedisStore implements SessionStore {
   readonly revoke: SessionStore['revoke'] = async (...args) => this.#parts().sessions.revoke(...args);
   readonly endIndexed: SessionStore['endIndexed'] = async (...args) => this.#parts().index.end(...args);
   readonly revokeAll: SessionStore['revokeAll'] = async (...args) => this.#parts().sessions.revokeAll(...args);
+  readonly erase: SessionStore['erase'] = async (...args) => this.#parts().sessions.erase(...args);
   readonly expireTokens: SessionStore['expireTokens'] = async (...args) => this.#parts().sessions.expireTokens(...args);
   readonly restore: SessionStore['restore'] = async (...args) => this.#parts().sessions.restore(...args);
 

@@ -158,7 +158,14 @@ export function cutoffs(test: DeclareTest): void {
     const [notice] = cutoffNotices();
     assert.ok(notice !== undefined);
     const words = { reason: 'told', by: 'issuer', origin: store.origin };
-    assert.deepEqual(notice.cutoff, { at: upTo, except: null, ...words, isRestored: false, isBackdated: true });
+    assert.deepEqual(notice.cutoff, {
+      at: upTo,
+      except: null,
+      ...words,
+      isRestored: false,
+      isBackdated: true,
+      erasedAt: 0,
+    });
     assert.deepEqual(notice.ended.map((one) => one.handle).sort(), [1, 2, 4].map(handle));
     for (const number of [1, 2, 4]) {
       const { ending } = await ended(handle(number), began(HOUR));

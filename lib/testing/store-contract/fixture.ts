@@ -136,6 +136,10 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     return store.revokeAll(user, { ...usual, ...more, policy: policyOf(more) });
   }
 
+  function erase(more: Judging = {}): ReturnType<SessionStore['erase']> {
+    return store.erase(user, { at: more.at ?? now, policy: policyOf(more) });
+  }
+
   function expireTokens(more: Request<ExpireTokensRequest> = {}): Promise<void> {
     const usual = { reason: 'role_removed', by: 'admin', at: now };
     return store.expireTokens(user, { ...usual, ...more, policy: policyOf(more) });
@@ -237,6 +241,7 @@ export async function openFixture(make: () => Promise<StoreUnderTest>) {
     ended,
     revoke,
     revokeAll,
+    erase,
     expireTokens,
     get,
     label,

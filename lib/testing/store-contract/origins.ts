@@ -78,7 +78,9 @@ export function origins(test: DeclareTest): void {
     const old = { token: { beganAt: now - HOUR } };
     await sight(handle(1), old);
     await sight(handle(2), { token: { beganAt: now - SECOND } });
-    await restore({ cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE } });
+    await restore({
+      cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE, erasedAt: 0 },
+    });
     assert.equal(await revoke(handle(1)), 'already');
     for (const number of [1, 3]) assert.equal((await ended(handle(number), old)).ending.origin, ELSEWHERE);
     await live(handle(2), { token: { beganAt: now - SECOND } });

@@ -101,7 +101,14 @@ export function restoring(test: DeclareTest): void {
 
   test('puts a cutoff back, which ends only what began before it, and announces it', async (fixture) => {
     const { now, user, sight, live, ended, listed, restore, revokeAll, notices } = fixture;
-    const cutoff = { at: now - MINUTE, except: handle(4), reason: 'everywhere', by: null, origin: ELSEWHERE };
+    const cutoff = {
+      at: now - MINUTE,
+      except: handle(4),
+      reason: 'everywhere',
+      by: null,
+      origin: ELSEWHERE,
+      erasedAt: 0,
+    };
     const began = (beganAt: number | null) => ({ token: { beganAt } });
     await sight(handle(1), began(cutoff.at + 2 * SECOND));
     await sight(handle(2), began(cutoff.at - 2 * SECOND));
@@ -133,7 +140,9 @@ export function restoring(test: DeclareTest): void {
   test('leaves a session that began after a cutoff to the exceptions of later ones', async (fixture) => {
     const { now, sight, live, listed, restore, revokeAll } = fixture;
     await sight(handle(1), { token: { beganAt: now - SECOND } });
-    await restore({ cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE } });
+    await restore({
+      cutoff: { at: now - MINUTE, except: null, reason: 'lost', by: null, origin: ELSEWHERE, erasedAt: 0 },
+    });
     for (let time = 0; time < 2; time += 1) {
       assert.deepEqual(await revokeAll({ except: handle(1) }), { ended: 0 });
       assert.deepEqual(await listed(), [handle(1)]);
@@ -142,7 +151,7 @@ export function restoring(test: DeclareTest): void {
   });
 
   test('puts a cutoff back over an earlier one', async ({ now, live, ended, restore }) => {
-    const cutoff = { at: now - HOUR, except: null, reason: 'first', by: null, origin: ELSEWHERE };
+    const cutoff = { at: now - HOUR, except: null, reason: 'first', by: null, origin: ELSEWHERE, erasedAt: 0 };
     await restore({ cutoff });
     await live(handle(1), { token: { beganAt: now - MINUTE } });
     await restore({ cutoff: { ...cutoff, at: now - SECOND, reason: 'second' } });
@@ -152,7 +161,7 @@ export function restoring(test: DeclareTest): void {
   test('never moves a cutoff back', async ({ ended, revokeAll, restore, lastCutoff }) => {
     await revokeAll();
     const { at } = lastCutoff();
-    const older = { at: at - HOUR, except: handle(1), reason: 'older', by: null, origin: ELSEWHERE };
+    const older = { at: at - HOUR, except: handle(1), reason: 'older', by: null, origin: ELSEWHERE, erasedAt: 0 };
     await restore({ cutoff: older });
     const { ending } = await ended(handle(1), { token: { beganAt: at - MINUTE } });
     assert.deepEqual([ending.at, ending.reason], [at, 'everywhere']);

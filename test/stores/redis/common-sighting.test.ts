@@ -247,9 +247,9 @@ describe('what has ended does not pass', () => {
     await fill(many);
     // Only the first batch: the caller dies then.
     const words = { reason: 'all', by: null, origin: 'elsewhere-Aa0_' };
-    const cutoff = { at: null, except: handle(7), ...words, isRestored: false, isBackdated: false };
+    const cutoff = { at: null, except: handle(7), ...words, isRestored: false, isBackdated: false, erasedAt: 0 };
     const call = { at: now, policy: POLICY, globalCutoff: '', origin: 'elsewhere-Aa0_' };
-    const args = SET_CUTOFF.args({ ...call, cutoff, progress: NO_PROGRESS, isRepeated: false });
+    const args = SET_CUTOFF.args({ ...call, cutoff, progress: NO_PROGRESS, isRepeated: false, isErasing: false });
     const keys = userKeys('ms', user);
     await client.call('eval', SET_CUTOFF.lua, String(keys.length), ...keys, ...args);
 

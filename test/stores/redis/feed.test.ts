@@ -1025,6 +1025,7 @@ describe('a notice in the stream', () => {
         origin,
         isRestored: fc.boolean(),
         isBackdated: fc.boolean(),
+        erasedAt: moment,
       }),
       ended: fc.array(fc.record({ handle, expiresAt: moment, until: moment }), { maxLength: 4 }),
     }),
@@ -1105,6 +1106,7 @@ describe('a notice in the stream', () => {
       origin: ORIGIN,
       isRestored: false,
       isBackdated: false,
+      erasedAt: 0,
     };
     const ended = [{ handle: numberedHandle(), expiresAt: 2, until: 3 }];
     const text = encodeNotice({ kind: 'cutoff', user, cutoff, ended });

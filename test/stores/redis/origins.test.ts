@@ -310,7 +310,14 @@ describe('several cutoffs of one user', () => {
     proxy.blackhole('down');
     await expect(revokeAll(first, 'first')).rejects.toMatchObject(unavailable);
     const { none } = await tombstones();
-    const cutoff = { at: Date.now() + HOUR, except: null, reason: 'known', by: null, origin: 'somebody-else' };
+    const cutoff = {
+      at: Date.now() + HOUR,
+      except: null,
+      reason: 'known',
+      by: null,
+      origin: 'somebody-else',
+      erasedAt: 0,
+    };
     expect(await second.store.restore(user, { tombstones: [], cutoff, at: now, policy: POLICY })).toEqual({
       missing: 0,
     });

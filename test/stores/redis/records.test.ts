@@ -74,6 +74,7 @@ const cutoff: fc.Arbitrary<KeptCutoff> = fc.record({
   isBackdated: fc.boolean(),
   isPriorBackdated: fc.boolean(),
   isComplete: fc.boolean(),
+  erasedAt: moment,
 });
 const globalCutoff: fc.Arbitrary<GlobalCutoff> = fc.record({
   at: fc.integer({ min: 1, max: LAST_MOMENT }),

@@ -202,7 +202,7 @@ describe('keys', () => {
         () =>
           store.restore(newUser(), {
             tombstones: [{ handle: handle(4), ending, until: now + DAY }],
-            cutoff: { at: now, except: null, reason: 'known', by: null, origin: ORIGIN },
+            cutoff: { at: now, except: null, reason: 'known', by: null, origin: ORIGIN, erasedAt: 0 },
             at: now,
             policy: POLICY,
           }),

@@ -141,13 +141,15 @@ test('a new session does not hide that the moments are lost at which sessions ar
 test('the cutoff is lost while its tombstones are written', async () => {
   await fill(2 * BATCH);
   const call = { at: now, policy: POLICY, globalCutoff: '', origin: 'elsewhere-Aa0_' };
-  const kind = { isRestored: false, isBackdated: false };
+  const kind = { isRestored: false, isBackdated: false, erasedAt: 0 };
   const cutoff = { ...ending, at: null, except: null, origin: 'elsewhere-Aa0_', ...kind };
-  const set = await run(SET_CUTOFF, { ...call, cutoff, progress: NO_PROGRESS, isRepeated: false });
+  const set = await run(SET_CUTOFF, { ...call, cutoff, progress: NO_PROGRESS, isRepeated: false, isErasing: false });
   if (set.state !== 'set') throw new Error(`The cutoff is ${set.state}`);
   let { progress } = set;
   await client.del(keys.c);
-  while (progress.cursor !== '0') ({ progress } = await run(TOMBSTONE_BATCH, { ...call, progress }));
+  while (progress.cursor !== '0') {
+    ({ progress } = await run(TOMBSTONE_BATCH, { ...call, progress, isErasing: false }));
+  }
   expect(await client.exists(keys.c)).toBe(1);
   expect(await wronglyKept()).toEqual([]);
 });
