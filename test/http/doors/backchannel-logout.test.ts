@@ -270,7 +270,7 @@ describe('a good logout token', () => {
   });
 
   it('is accepted once for as long as it is good, also if the clock of its issuer is ahead', async () => {
-    const issuer = { issuer: ISSUER, publicKey: KEYS.rsa.publicKey, clockTolerance: '1h' };
+    const issuer = { issuer: ISSUER, publicKey: KEYS.rsa.publicKey, clockTolerance: '1h' } as const;
     const tolerant = await DoorsSite.start({ issuer });
     const token = logoutToken({ sid: undefined, iat: SECOND + 3600 });
     expect((await tolerant.logout(token)).status).toBe(200);
