@@ -64,14 +64,16 @@ export function createDoor({ endings, clock, emit }: DoorParts, door: Door): Han
   async function receive(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const message = await door.verify(await door.tokenOf(req), form);
     const now = clock.now();
-    refuseOutOfTime(message.claims, { longestAge, tolerance: message.issuer.clockTolerance, now });
+    const { clockTolerance } = message.issuer;
+    refuseOutOfTime(message.claims, { longestAge, tolerance: clockTolerance, now });
     const id = messageId(message.claims);
     if (await endings.isUsed(id)) {
       door.onRepeated(res);
       return;
     }
     const report = await door.obey(message, now);
-    await endings.use(id, now + longestAge + MARGIN);
+    // Its `iat` may be ahead by the tolerance, and its age counts from there.
+    await endings.use(id, now + clockTolerance + longestAge + MARGIN);
     report?.();
     door.answer(res);
   }

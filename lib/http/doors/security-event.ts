@@ -64,10 +64,11 @@ export function readEvents(claims: Claims, now: number): readonly ReadEvent[] {
   });
 }
 
-/** By the event, or else by the token. In milliseconds since 1970. */
+/** By the event, but not after its token was issued: some transmitters count milliseconds. In milliseconds since 1970. */
 function happenedAt(event: Claims, claims: Claims): number {
-  if (!Object.hasOwn(event, 'event_timestamp')) return momentOf(claims, 'iat') ?? -Infinity;
+  const issuedAt = momentOf(claims, 'iat') ?? -Infinity;
+  if (!Object.hasOwn(event, 'event_timestamp')) return issuedAt;
   const at = momentOf(event, 'event_timestamp');
-  if (at !== null && Math.abs(at) <= LAST_MOMENT) return at;
+  if (at !== null && Math.abs(at) <= LAST_MOMENT) return Math.min(at, issuedAt);
   throw invalid('event_timestamp', claimOf(event, 'event_timestamp'), 'a number of seconds since 1970');
 }

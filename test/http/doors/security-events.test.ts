@@ -327,6 +327,17 @@ describe('an event', () => {
     expect([await site.visit(before), await site.visit(after)]).toEqual([401, 200]);
   });
 
+  it('that is delivered late ends no later sign-in either if it counts milliseconds', async () => {
+    const events = { [REVOKED]: { event_timestamp: NOW }, [CLAIMS_CHANGE]: { event_timestamp: NOW } };
+    const token = eventToken({ sub_id: issSub('late too'), events });
+    site.clock.at = NOW + 3_600_000;
+    const before = loginToken({ sub: 'late too', sid: 'before', exp: SECOND + 86_400 });
+    const after = loginToken({ sub: 'late too', sid: 'after', iat: SECOND + 60, exp: SECOND + 86_400 });
+    expect([await site.visit(before), await site.visit(after)]).toEqual([200, 200]);
+    expect((await site.push(token)).status).toBe(202);
+    expect([await site.visit(before), await site.visit(after)]).toEqual([401, 200]);
+  });
+
   it('that is repeated is accepted again, and ends nothing more', async () => {
     const token = eventToken({ sub_id: issSub('repeated') });
     expect((await site.push(token)).status).toBe(202);
