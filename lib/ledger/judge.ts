@@ -140,8 +140,10 @@ export class Judge {
 
   /** The request is no use of the session. But a token that expires later takes it on, and the store must know of that. */
   #noteToken(entry: Entry, times: TokenTimes, at: number): void {
-    const { activity, call } = entry;
-    const isDue = activity.noteToken(times, at);
+    const { activity, call, indexId } = entry;
+    // Nothing else would show that the store has lost the entry by which the session can be ended.
+    const isIndexDue = indexId !== undefined && activity.isTracked && at >= activity.dueAt;
+    const isDue = activity.noteToken(times, at) || isIndexDue;
     if (!isDue || (call !== null && !call.question.isOvertaken)) return;
     this.#send(entry, { at, ip: null, userAgent: null, isUse: false }, activity.token);
   }

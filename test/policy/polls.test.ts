@@ -4,8 +4,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import express from 'express';
 import request from 'supertest';
 import type { ManagedSessions, StoreCall } from '../../lib/index.js';
+import { sessionIndexId } from '../../lib/core/session.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
-import { HASTY, HOUR, MINUTE, Processes, tokenOf, type Options } from './logins.js';
+import { HASTY, HOUR, ISSUER, MINUTE, Processes, tokenOf, type Options } from './logins.js';
 
 const IDLE = 30 * MINUTE;
 const FIREFOX = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko/20100101 Firefox/131.0';
@@ -61,6 +62,22 @@ async function record(): Promise<{ seen: number; client: string | null; expires:
 }
 
 const long = (): string => tokenOf(at.clock, { exp: at.clock.now() / 1000 + 86_400 });
+
+test('with sessionIndex, a session that is only polled can be ended by its id alone after Redis has lost its data', async () => {
+  const { clock, here, there } = start({ sessionIndex: true });
+  const token = tokenOf(clock, { sid: 'polled', exp: clock.now() / 1000 + 86_400 });
+  await eventually('the feed is read', async () => here.health().feed.ok);
+  expect(await poll(here, token)).toBe('live');
+  // Nothing has ended yet, so the feed is empty and shows no gap.
+  await redis.cli('flushall');
+  clock.advance(2 * MINUTE);
+  await eventually('the session is entered again', async () => {
+    await poll(here, token);
+    return Number(await redis.cli('exists', `ms:{${sessionIndexId(ISSUER, 'polled')}}:u`)) === 1;
+  });
+  await there.revokeSession({ sessionId: 'polled' });
+  await eventually('it is refused', async () => (await poll(here, token)) === 'session_revoked');
+});
 
 describe('a session that a use began', () => {
   test('polls in every process cost no store call, and change nothing', async () => {
