@@ -78,9 +78,12 @@ function logout(app, claims) {
   return app.post('/backchannel-logout', { body: new URLSearchParams({ logout_token: token }) });
 }
 
-function securityEvent(app, sub) {
-  const sub_id = { format: 'iss_sub', iss: issuer, sub };
-  const events = { 'https://schemas.openid.net/secevent/caep/event-type/session-revoked': {} };
+const issSub = (sub) => ({ format: 'iss_sub', iss: issuer, sub });
+
+const sessionOf = (sub) => ({ format: 'complex', user: issSub(sub), session: { format: 'opaque', id: 's' } });
+
+function securityEvent(app, type, sub_id) {
+  const events = { [`https://schemas.openid.net/secevent/caep/event-type/${type}`]: {} };
   const body = signed({ aud: doors.audience, sub_id, events }, 'secevent+jwt');
   return app.post('/security-events', { body, headers: { 'content-type': 'application/secevent+jwt' } });
 }
@@ -94,7 +97,10 @@ const fromReceipt = [
   ['`revoke`', (app, person, handle) => app.call('revokeAsked', person, handle)],
   ['back-channel logout of a session', (app, person) => logout(app, { sub: person, sid: 's' })],
   ['back-channel logout of a user', (app, person) => logout(app, { sub: person })],
-  ['security event about a user', securityEvent],
+  ['security event about a session', (app, person) => securityEvent(app, 'session-revoked', sessionOf(person))],
+  ['security event about a user', (app, person) => securityEvent(app, 'session-revoked', issSub(person))],
+  ['security event about claims', (app, person) => securityEvent(app, 'token-claims-change', issSub(person))],
+  ['`revokeSession`, as a webhook calls it', (app, person) => app.call('revokeSessionAsked', person, 's')],
 ];
 
 /** For each ending and each process: milliseconds to the last accepted request. */

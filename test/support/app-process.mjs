@@ -125,6 +125,12 @@ const calls = {
     await sessions.revoke(subject, handle);
     return askedAt;
   },
+  /** By the provider's id, as a webhook does it. */
+  async revokeSessionAsked(subject, sessionId) {
+    const askedAt = now();
+    await sessions.revokeSession({ subject, sessionId });
+    return askedAt;
+  },
   async expireTokens(subject) {
     await sessions.expireTokens(subject);
     return now();
