@@ -7,6 +7,7 @@ const LONGEST = [
   'ledger/cluster',
   'stores/redis/cluster',
   'stores/redis/feed',
+  'ledger/model',
   'policy/storm',
   'package/package',
   'ledger/stays-signed-in',
