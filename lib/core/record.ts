@@ -157,7 +157,7 @@ export function withKnown(
 
 /**
  * The record after this sighting, if the session is live. `known`: its times before, see {@link withKnown}. `usedAt`: when
- * the session was last used, if this sighting is no use.
+ * the session was last used, if this sighting does not count as use.
  */
 export function mergeSighting(
   known: KeptTimes | undefined,

@@ -20,7 +20,7 @@ export interface RequiredOptions {
   /**
    * How long ago the user may have signed in, by the token's `auth_time`, at least a second: `'10m'`. A token without a valid
    * `auth_time` never passes. Otherwise 401 `insufficient_user_authentication`, with `max_age` in the challenge (RFC 9470).
-   * The issuer's `clockTolerance` applies. Default: any time.
+   * The issuer's `clockTolerance` applies. Default: the sign-in may be of any age.
    */
   readonly maxAge?: Duration;
   /**

@@ -9,7 +9,7 @@ import { issuerReferred } from './user-reference.js';
 export interface SessionReference {
   /** May be left out if there is one issuer. */
   readonly issuer?: string | undefined;
-  /** Whose session it is. Left out: whoever it belongs to. That needs the option `sessionIndex`. */
+  /** Whose session it is. If it is left out, every session with this id is ended. That needs the option `sessionIndex`. */
   readonly subject?: string | undefined;
   /** A non-empty string, or a safe integer, which stands for its decimal digits, as in tokens. */
   readonly sessionId: string | number;

@@ -32,7 +32,7 @@ export interface PageView {
   readonly firstPage: boolean;
   readonly done: Done | null;
   readonly problem: LoginErrorCode | null;
-  /** Where to sign in again, if that is what the problem asks for. */
+  /** The URL of the sign-in page, if signing in again solves the problem. */
   readonly loginUrl?: string | null;
   /** URL or path of the site's own stylesheet, linked after ours. */
   readonly stylesheet?: string | null;

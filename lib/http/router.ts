@@ -36,7 +36,7 @@ export interface RouterOptions extends PageOptions {
   /**
    * How long ago the user may have signed in, by the token's `auth_time`, before another session is ended or any is renamed,
    * at least a second: `'10m'`. Otherwise 401 `insufficient_user_authentication` (RFC 9470); the page says so, and leads to
-   * `loginUrl`. To read needs no recent sign-in, nor does ending one's own session. Default: any time.
+   * `loginUrl`. Reading needs no recent sign-in, and neither does ending one's own session. Default: the sign-in may be of any age.
    */
   readonly maxAge?: Duration;
   /** The location of an address in words. If it throws, or takes longer than a second, the location is null. */

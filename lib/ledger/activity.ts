@@ -42,7 +42,7 @@ export class Activity {
   /** The last-seen time that the store knows, and the last expiry of the session's tokens that it knows. */
   writtenAt = 0;
   writtenEndsAt = 0;
-  /** Until when the index by session id keeps the session, as far as this process has seen to it. */
+  /** Until when the index by session id keeps the session, by what this process has written there. In milliseconds since 1970. */
   indexedUntil = 0;
   /** When the next background sighting is due, by the option `clock`. */
   dueAt = 0;
@@ -157,7 +157,7 @@ export class Activity {
   }
 
   /**
-   * A request that is no use, with a token that may expire later. Returns whether the store has to be told of the token: the
+   * A request that does not count as use, but whose token may expire later. Returns whether the store has to be told of the token: the
    * session would be taken for lapsed there.
    */
   noteToken(token: TokenTimes, at: number): boolean {
@@ -166,7 +166,7 @@ export class Activity {
     return at >= this.dueAt || (isExtended && this.writtenEndsAt <= this.dueAt);
   }
 
-  /** The store has taken this sighting: a use, or a request at that time that is none. `usedAt`: the last use that it knows. */
+  /** The store has recorded this sighting. `usedAt`: when the session was last used, if the request itself does not count as use. */
   written(at: number, token: TokenTimes, usedAt = at): void {
     this.#wasLiveAt(usedAt, at);
     this.writtenEndsAt = Math.max(this.writtenEndsAt, tokenEndsAt(token));

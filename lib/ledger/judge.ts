@@ -138,7 +138,7 @@ export class Judge {
     if (isDue) this.confirmInBackground(entry);
   }
 
-  /** The request is no use of the session. But a token that expires later takes it on, and the store must know of that. */
+  /** The request does not count as use. But a token that expires later extends the session, and the store must know of that. */
   #noteToken(entry: Entry, times: TokenTimes, at: number): void {
     const { activity, call, indexId } = entry;
     // Nothing else would show that the store has lost the entry by which the session can be ended.

@@ -52,7 +52,7 @@ export class Lease {
     return true;
   }
 
-  /** The same for a request that is no use. */
+  /** The same for a request that does not count as use. */
   stands(at: number): boolean {
     const after = at - this.#from;
     if (this.#isOver || !(after >= 0 && after < this.#duration)) return false;

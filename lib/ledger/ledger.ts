@@ -99,7 +99,7 @@ export class Ledger {
     return this.#parts.revocations.run(() => this.#revoke(user, request));
   }
 
-  /** Ends the sessions of an issuer that have this id, whoever they belong to. Resolves and rejects as {@link revoke} does. */
+  /** Ends all sessions of an issuer that have this id, of any user. Resolves and rejects as {@link revoke} does. */
   async revokeIndexed(
     { issuer, sessionId }: { readonly issuer: string; readonly sessionId: string },
     words: { readonly reason: string; readonly by: string | null },

@@ -91,7 +91,7 @@ export class UserSessions {
 
     const rowBefore = kept === undefined || isTombstone(kept) || isRowOver(kept, call) ? null : kept;
     const wasLive = known !== undefined && decide(known, policy, at, knownUse.inUseSince).state === 'live';
-    // A request that is no use says nothing of the client, unless it is the first.
+    // A request that does not count as use says nothing of the client, unless it is the first.
     const keepsRow = usedAt !== undefined && (rowBefore !== null || (kept !== undefined && wasLive));
     const row = rowBefore ?? NO_ROW;
     const seen = mergeSighting(known, row, sighting, token, this.#cutoff, usedAt);
@@ -312,7 +312,7 @@ export class UserSessions {
         known === undefined && cutoff === this.#cutoff && mayBeginAfterCutoff(cutoff, merged.startedAt, policy);
       return mayBeNew ? { ...ending, origin: null } : ending;
     }
-    // By now it is known not to be idle, also if this sighting is no use.
+    // By now it is known not to be idle, also if this sighting does not count as use.
     const standing = decide(merged, policy, at, inUseSince);
     if (standing.state === 'live') return null;
     const cause = standing.state === 'ended' ? standing.cause : 'expired';

@@ -39,10 +39,10 @@ export interface SightRequest {
   /** What the caller knows of the session. The store judges by it too. Left out: nothing. */
   readonly knownUse?: KnownUse;
   /**
-   * Set if the request, such as a poll, does not count as use of the session: when the session was last used, as far as the
-   * caller knows, in milliseconds since 1970; 0 if the caller does not know. Of a session on record, the last-seen time then becomes this time, if it is later than
-   * the one on record, and nothing else changes but what the token shows. A session that is not on record is recorded as
-   * usual. Left out: the request counts as use.
+   * Set if the request, such as a poll, does not count as use of the session. It is then when the session was last used, as far
+   * as the caller knows: in milliseconds since 1970, or 0 if the caller does not know. The record takes this last-seen time if
+   * it is later than its own, and what the token shows; nothing else of it changes. A session that is not on record is
+   * recorded as usual. Left out: the request counts as use.
    */
   readonly usedAt?: number;
   /**
@@ -331,10 +331,11 @@ export interface SessionStore {
   revoke(user: SessionUser, request: RevokeRequest): Promise<RevokeOutcome>;
 
   /**
-   * Ends an issuer's session id, whoever has it. Resolves to the subjects of the users who are entered in the index, at most
-   * 100: the caller revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a
-   * sighting that names the id in `index` finds it ended. Atomic, as is the entering: a user is either found, or finds the
-   * ending. Keeps the words and the origin of the first call. Acknowledged as a revocation is; safe to repeat.
+   * Ends a session id of an issuer, for all users. Resolves to the subjects of the users who are entered in the index, at most
+   * 100. The caller then revokes their sessions. For `tombstoneFor`, and as long as a user is entered, a sighting that names
+   * the id in `index` finds it ended. This call and the entering are atomic: either the call finds the user, or the user's
+   * sighting finds the ending. Keeps the words and the origin of the first call. Acknowledged as a revocation is; safe to
+   * repeat.
    */
   endIndexed(id: string, request: EndIndexedRequest): Promise<readonly string[]>;
 

@@ -35,7 +35,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['a sighting', sightings],
   ['a sighting of a program', programs],
   ['the app and the actor of a sighting', parties],
-  ['a request that is no use', polls],
+  ['a request that does not count as use', polls],
   ['an untracked sighting', untracked],
   ['the time of a session', lifetimes],
   ['a client', clients],

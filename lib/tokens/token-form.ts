@@ -58,8 +58,8 @@ export function malformed(message: string): LoginError {
 }
 
 /**
- * The JSON object in a part of the token; undefined if there is none. If a name occurs twice, the last one counts
- * (RFC 7515, section 4; RFC 7519, section 4), as in jsonwebtoken, which parses the token again.
+ * Decodes a part of the token that must be a JSON object. Returns undefined if it is not. If a name occurs twice, the last one
+ * counts (RFC 7515, section 4; RFC 7519, section 4), as in jsonwebtoken, which parses the token again.
  */
 function decodeObject(part: string): Claims | undefined {
   if (!isCanonical(part)) return undefined;

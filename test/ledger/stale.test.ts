@@ -162,7 +162,7 @@ describe('the session stays as it is', () => {
     expect([signal.aborted, here.events.length, await recorded()]).toEqual([false, events, before]);
   });
 
-  test('a refused request is no use: the idle timeout goes on', async () => {
+  test('a refused request does not count as use: the idle timeout goes on', async () => {
     const policyOf = () => ({ ...POLICY, idleTimeout: 240_000 });
     [here, there] = [started({ policyOf }), started({ policyOf })];
     expect(await ask(here)).toBe('live');

@@ -1,4 +1,4 @@
-/** `required({ activity: false })`: a request that is judged like any other, and is no use of its session. */
+/** `required({ activity: false })`: a request that is judged like any other, and does not count as use of its session. */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import express from 'express';
@@ -235,7 +235,7 @@ describe('a session that a poll began', () => {
   });
 });
 
-test('a token that was refreshed takes the session on, in lists too, and is no use', async () => {
+test('a token that was refreshed extends the session, in lists too, and does not count as use', async () => {
   const { clock, here } = start({ idleTimeout: '1d' });
   const startedAt = clock.now();
   await use(here, tokenOf(clock));
@@ -262,7 +262,7 @@ test('without an idle timeout, polls are judged by what ended the session', asyn
   await eventually('the other process knows', async () => (await poll(there, token)) === 'session_revoked');
 });
 
-test('a poll that cannot be answered is no use: an outage does not keep the session', async () => {
+test('a poll that cannot be answered does not count as use: an outage does not keep the session', async () => {
   const { clock, here } = start({ ...HASTY, revocationBound: '1s', idleTimeout: IDLE });
   const token = long();
   await eventually('it is on record', async () => (await use(here, token)) === 'live');

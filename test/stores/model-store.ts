@@ -213,7 +213,7 @@ export function modelStore(): SessionStore {
     return live.sort((a, b) => b.lastSeenAt - a.lastSeenAt || (a.handle < b.handle ? -1 : 1));
   }
 
-  /** The latest, the first of several. Each is kept as long as any of them. */
+  /** The latest declaration; of several at the same time, the first. It is kept as long as any of them would be. */
   function staleOf({ stale }: User): StaleTokens | null {
     const [latest] = [...stale].sort((a, b) => b.at - a.at);
     return latest === undefined ? null : { ...latest, until: Math.max(...stale.map(({ until }) => until)) };
@@ -284,7 +284,7 @@ export function modelStore(): SessionStore {
       before !== null &&
       decide(kept === undefined ? { ...before, lastSeenAt: inUseSince } : before, policy, at, inUseSince).state ===
         'live';
-    // A request that is no use only brings its token, unless it is the first.
+    // A request that does not count as use only brings its token, unless it is the first.
     const isPoll = usedAt !== undefined && known !== undefined;
     const keepsRow = usedAt !== undefined && (hasRow || (kept !== undefined && hasPlace));
     const sighting = {

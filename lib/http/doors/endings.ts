@@ -3,7 +3,7 @@
 import { sessionHandle, sessionUser } from '../../core/session.js';
 import type { Ledger } from '../../ledger/ledger.js';
 
-/** A session by the provider's own id. Without a subject, whoever it belongs to. */
+/** A session that its provider names. If `subject` is null, all sessions with this id are meant, of any user. */
 export interface NamedSession {
   readonly issuer: string;
   readonly subject: string | null;

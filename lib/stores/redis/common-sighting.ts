@@ -80,7 +80,7 @@ const NUMBERS: ParametersOf<Sight> = {
   knownCutoffAt: number(({ knownUse }) => knownUse?.known?.survivedCutoffAt ?? 0),
   lifetimeOrNone: numberOrNone(({ token }) => token.lifetime),
   endsAtOrNone: numberOrNone(({ token }) => token.sessionEndsAt),
-  // A request that is no use changes nothing of a session on record, as if it were not tracked.
+  // A request that does not count as use changes nothing of a session on record, as if it were not tracked.
   isTracked: flag(({ track, usedAt }) => track !== false && usedAt === undefined),
   mayBeNew: flag(({ track, knownUse }) => track !== false && (knownUse?.known ?? null) === null),
   byProgram: flag(({ sighting }) => sighting.byProgram === true),

@@ -141,8 +141,8 @@ return { before, text }
 });
 
 /**
- * Reads one copy of the global cutoff as a string, which is empty if there is none. Its key is the only key of the script. If
- * the caller knows a later cutoff, that one is written to the copy and returned.
+ * Reads one copy of the global cutoff: a string, empty if there is none. KEYS[1] is the copy. If the caller knows a later
+ * cutoff, that one is written to the copy and returned.
  */
 export const READ_GLOBAL_CUTOFF = script<Known, string>({
   parameters: { known: string(({ known }) => known) },

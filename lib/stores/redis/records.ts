@@ -13,7 +13,7 @@ import type { StaleTokens } from '../../core/stale.js';
 import type { Tombstone } from '../store.js';
 import { doubles, NONE, NONE_IN_LUA, unpackInLua } from './script.js';
 
-/** How one part of a text is written and read. `read` returns undefined if the part is not of this kind. */
+/** Writes one part of a string, and reads it. `read` returns undefined if the part is not of this kind. */
 interface Kind<T> {
   write(value: T): string;
   read(part: string): T | undefined;

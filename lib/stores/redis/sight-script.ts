@@ -89,7 +89,7 @@ if not wasEnded then
     before, beforeSince = decide(known, inUseSince)
   end
   endedBy = cutoffBefore or endingCutoff(handle, record.startedAt, known and known.survivedCutoffAt)
-  -- By then it is known not to be idle, also if this sighting is no use.
+  -- By then it is known not to be idle, also if this sighting does not count as use.
   standing, standingSince = decide(record, inUseSince)
   if before == 'expired' or before == 'idle' then standing = before end
   if standing == 'live' and not endedBy and not isTracked then
@@ -110,7 +110,7 @@ local function updateRow()
   return text
 end
 ${READING}
--- A request that is no use says nothing of the client, unless it is the first.
+-- A request that does not count as use says nothing of the client, unless it is the first.
 local keepsRow = usedAt and (rowBefore ~= '' or kept and before == 'live')
 local function live(ended)
   local isKnownClient = (clientKey == '' or keepsRow) and '' or noteClient()

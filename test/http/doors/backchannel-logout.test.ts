@@ -29,10 +29,7 @@ beforeAll(async () => {
   site = await DoorsSite.start();
 });
 afterAll(() => site.close());
-beforeEach(() => {
-  site.clock.at = NOW;
-  site.heard.length = 0;
-});
+beforeEach(() => site.reset());
 
 const EVENTS = { [LOGOUT_EVENT]: {} };
 /** Signed by the issuer, as something else than a logout token. */

@@ -149,6 +149,13 @@ export class DoorsSite {
     return site;
   }
 
+  /** Before each test: the clock shows {@link NOW}, and nothing has been heard. */
+  reset(): void {
+    this.clock.at = NOW;
+    this.heard.length = 0;
+    this.events.length = 0;
+  }
+
   close(): Promise<void> {
     return this.#close();
   }

@@ -33,11 +33,7 @@ beforeAll(async () => {
   site = await DoorsSite.start();
 });
 afterAll(() => site.close());
-beforeEach(() => {
-  site.clock.at = NOW;
-  site.heard.length = 0;
-  site.events.length = 0;
-});
+beforeEach(() => site.reset());
 
 const PUBLIC_PEM = createSecretKey(Buffer.from(KEYS.rsa.publicKey.export({ type: 'spki', format: 'pem' })));
 const typed = (type: string | undefined): string =>
