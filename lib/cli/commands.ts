@@ -1,0 +1,83 @@
+/** The commands: what each takes, and what it does. */
+
+import { doctor } from './doctor.js';
+import type { ExitCode } from './exit.js';
+import type { CommandLine, FlagName } from './flags.js';
+import {
+  atDesk,
+  endEverywhere,
+  expireTokens,
+  list,
+  nobody,
+  oneUser,
+  revoke,
+  revokeAll,
+  severalUsers,
+  userAndHandle,
+  type Interrupts,
+} from './operator.js';
+import type { Streams, Terminal } from './terminal.js';
+
+export interface Surroundings {
+  readonly streams: Streams;
+  readonly terminal: Terminal;
+  readonly interrupts: Interrupts;
+}
+
+export interface Command {
+  /** What follows its name. */
+  readonly takes: string;
+  readonly does: string;
+  readonly flags: readonly FlagName[];
+  run(line: CommandLine, surroundings: Surroundings): Promise<ExitCode>;
+}
+
+const PLACE: readonly FlagName[] = ['config', 'redis', 'cluster', 'prefix', 'min-replicas', 'store-timeout'];
+const USERS: readonly FlagName[] = [...PLACE, 'issuer'];
+const HANDLES: readonly FlagName[] = ['handle-secret-env', 'handle-secret-file'];
+const ENDING: readonly FlagName[] = ['reason', 'by', 'yes', 'revocation-bound', 'tombstone-for'];
+const ALWAYS: readonly FlagName[] = ['json', 'help'];
+
+const ISSUER: readonly FlagName[] = [
+  ...(['issuer', 'audience', 'jwks-uri', 'secret-env', 'secret-file', 'public-key-file', 'algorithm'] as const),
+  ...(['clock-tolerance', 'session', 'began', 'subject'] as const),
+];
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  doctor: {
+    takes: '< token.txt',
+    does: 'says why a token is accepted or refused, and what is wrong with the keys, the clocks and Redis',
+    flags: [...ISSUER, ...PLACE, ...HANDLES, 'no-token', ...ALWAYS],
+    run: (line, { streams, terminal }) => doctor(line, streams, terminal),
+  },
+  list: {
+    takes: '<user>',
+    does: 'shows the live sessions of a user',
+    flags: [...USERS, ...HANDLES, ...ALWAYS],
+    run: (line, surroundings) => atDesk(line, surroundings, list, oneUser),
+  },
+  revoke: {
+    takes: '<user> <handle>',
+    does: 'ends one session',
+    flags: [...USERS, ...HANDLES, ...ENDING, ...ALWAYS],
+    run: (line, surroundings) => atDesk(line, surroundings, revoke, userAndHandle),
+  },
+  'revoke-all': {
+    takes: '<user>...',
+    does: 'ends every session of a user, also those never seen here',
+    flags: [...USERS, 'users-file', ...ENDING, ...ALWAYS],
+    run: (line, surroundings) => atDesk(line, surroundings, revokeAll, severalUsers),
+  },
+  'expire-tokens': {
+    takes: '<user>...',
+    does: 'refuses every token of a user that was issued up to now; the sessions stay',
+    flags: [...USERS, 'users-file', ...ENDING, ...ALWAYS],
+    run: (line, surroundings) => atDesk(line, surroundings, expireTokens, severalUsers),
+  },
+  'end-everywhere': {
+    takes: '',
+    does: 'ends every session of every user, for an incident',
+    flags: [...PLACE, ...ENDING, ...ALWAYS],
+    run: (line, surroundings) => atDesk(line, surroundings, endEverywhere, nobody),
+  },
+};
