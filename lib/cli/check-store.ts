@@ -116,13 +116,8 @@ interface Range {
 /** A node that does not know its own address gives an empty one. */
 function rangeOf(asked: string): (range: unknown) => Range {
   return (range) => {
-    const [from, to, master] = range as [number, number, [unknown, unknown]];
-    const host = String(master[0] ?? '');
-    return {
-      from: Number(from),
-      to: Number(to),
-      master: { host: host === '' ? asked : host, port: Number(master[1]) },
-    };
+    const [from, to, [host, port]] = range as [number, number, [string | null, number]];
+    return { from, to, master: { host: host === null || host === '' ? asked : host, port } };
   };
 }
 

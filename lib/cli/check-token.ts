@@ -34,14 +34,15 @@ export async function checkToken(text: string, check: TokenCheck, report: Report
       throw error;
     });
   const refusal = isLoginError(outcome) ? outcome : null;
-  report(verdictOf(refusal));
   const found =
     issuers.find(({ rules }) => isOfIssuer(token.payload, rules)) ?? (issuers.length === 1 ? issuers[0] : undefined);
   const provider = providerOf(token.payload);
+  const refusals = found === undefined ? [] : refusalsOf(token.payload, { ...found.rules, lifetime }, clock.now());
+  const isExplained = refusals.some(({ error }) => error.code === refusal?.code);
+  report(verdictOf(refusal, isExplained));
   reportHeader(token, refusal, report);
   if (found !== undefined) {
-    const refusals = refusalsOf(token.payload, { ...found.rules, lifetime }, clock.now());
-    for (const { claim, error } of refusals) report(refused(claim, error));
+    for (const { claim, error } of refusals) report(refused(claim, error, token.payload, clock.now()));
     const wrong = new Set(refusals.map(({ claim }) => claim));
     for (const finding of acceptedClaims(token.payload, found, clock.now())) {
       if (!wrong.has(finding.name ?? '')) report(finding);
@@ -58,7 +59,7 @@ function formOf(text: string, { maxTokenLength }: TokenCheck, report: Report): U
     return parseToken(text);
   } catch (error) {
     if (!isLoginError(error)) throw error;
-    report(verdictOf(error));
+    report(verdictOf(error, false));
     const parts = text.split('.').length;
     const says = parts === 5 ? 'It has five parts, so it is encrypted (JWE). Encrypted tokens are not accepted.' : null;
     if (says !== null) report({ about: 'token', level: 'note', code: 'token_encrypted', says });
@@ -66,13 +67,14 @@ function formOf(text: string, { maxTokenLength }: TokenCheck, report: Report): U
   }
 }
 
-function verdictOf(error: LoginError | null): Finding {
+/** `isExplained`: the finding of a claim has the same code, and the advice. */
+function verdictOf(error: LoginError | null, isExplained: boolean): Finding {
   if (error === null) {
     return { about: 'token', level: 'ok', code: 'token_accepted', says: 'The token is accepted.' };
   }
   const level = error.status === 503 ? 'unreachable' : 'problem';
   const says = `The token is refused with ${String(error.status)} ${error.code}: ${error.message}.`;
-  return { about: 'token', level, code: error.code, says, ...advised(error.code) };
+  return { about: 'token', level, code: error.code, says, ...(isExplained ? {} : advised(error.code)) };
 }
 
 function advised(code: LoginErrorCode): Pick<Finding, 'advice'> {
@@ -97,8 +99,8 @@ function reportHeader({ alg, type, kid }: UnverifiedToken, refusal: LoginError |
   const at = refusal === null ? undefined : HEADER[refusal.code];
   const parts = [
     ['alg', alg],
-    ['typ', type === null ? 'nothing' : shown(type)],
-    ['kid', kid === undefined ? 'nothing' : shown(kid)],
+    ['typ', type === null ? 'absent' : shown(type)],
+    ['kid', kid === undefined ? 'absent' : shown(kid)],
   ] as const;
   for (const [name, text] of parts) {
     const isWrong = name === at;
@@ -116,11 +118,13 @@ function reportHeader({ alg, type, kid }: UnverifiedToken, refusal: LoginError |
   });
 }
 
-function refused(claim: string, error: LoginError): Finding {
+function refused(claim: string, error: LoginError, claims: Claims, now: number): Finding {
   const { diagnosis } = tokenRefused(error);
   const hint = diagnosis?.hint === undefined ? '' : ` It ${diagnosis.hint}.`;
   const what = diagnosis === undefined ? '' : ` It is ${diagnosis.got}, and must be ${diagnosis.expected}.${hint}`;
-  return { about: 'token', level: 'problem', code: error.code, name: claim, says: `${error.message}.${what}` };
+  const at = diagnosis === undefined ? momentOf(claims, claim) : null;
+  const says = `${error.message}${at === null ? '' : ` (${claim} is ${shownMoment(at, now)})`}.${what}`;
+  return { about: 'token', level: 'problem', code: error.code, name: claim, says, ...advised(error.code) };
 }
 
 /** What is checked, if it is there. */

@@ -156,9 +156,7 @@ function redisOf(given: Given, ofFile: unknown, { env }: Surroundings): RedisPla
   const found = given.redis ?? ofFile ?? (env['REDIS_URL'] === '' ? undefined : env['REDIS_URL']);
   if (found === undefined) return null;
   if (given.cluster !== true) return redisPlace(found);
-  return redisPlace(
-    typeof found === 'string' ? { url: found, cluster: true } : { cluster: true, ...(found) },
-  );
+  return redisPlace(typeof found === 'string' ? { url: found, cluster: true } : { cluster: true, ...found });
 }
 
 function secretOf(given: Given, name: 'secret' | 'handle-secret', here: Surroundings): string | undefined {

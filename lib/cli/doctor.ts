@@ -1,6 +1,5 @@
 /** `doctor`: checks the settings, the keys, a token and Redis, and prints what it finds. */
 
-import type { Claims } from '../core/claims.js';
 import { checkedSettings, type Settings } from '../settings.js';
 import { DEFAULT_TOLERANCE, issuerRules } from '../tokens/issuer.js';
 import type { IssuerOptions } from '../tokens/issuer.js';
@@ -131,11 +130,7 @@ function summaryOf(findings: readonly Finding[]): string {
   const count = (level: Level): number => findings.filter((finding) => finding.level === level).length;
   const [problems, unreachable] = [count('problem'), count('unreachable')];
   const words = [
-    problems === 0
-      ? 'No problem was found'
-      : problems === 1
-        ? '1 problem was found'
-        : `${String(problems)} problems were found`,
+    problems === 0 ? 'No problem was found' : 'Problems were found',
     ...(unreachable === 0 ? [] : [`${String(unreachable)} could not be checked`]),
   ];
   return `${words.join('; ')}.`;

@@ -32,7 +32,7 @@ export async function main(args: readonly string[], surroundings: Surroundings):
   } catch (error) {
     const isKnown = error instanceof UsageError || error instanceof TypeError;
     const { message } = error as Error;
-    terminal.tell(visible(`managed-sessions: ${message.replace(/\.$/, '')}.`));
+    terminal.tell(visible(`managed-sessions: ${message}${/[.?]$/.test(message) ? '' : '.'}`));
     if (!isKnown && streams.env['DEBUG'] === 'managed-sessions') terminal.tell(visible(String((error as Error).stack)));
     return isKnown ? 2 : 1;
   }
