@@ -32,10 +32,18 @@ export interface Command {
   run(line: CommandLine, surroundings: Surroundings): Promise<ExitCode>;
 }
 
-const PLACE: readonly FlagName[] = ['config', 'redis', 'cluster', 'prefix', 'min-replicas', 'store-timeout'];
+const PLACE: readonly FlagName[] = [
+  'config',
+  'redis',
+  'cluster',
+  'prefix',
+  'min-replicas',
+  'store-timeout',
+  'revocation-bound',
+];
 const USERS: readonly FlagName[] = [...PLACE, 'issuer'];
 const HANDLES: readonly FlagName[] = ['handle-secret-env', 'handle-secret-file'];
-const ENDING: readonly FlagName[] = ['reason', 'by', 'yes', 'revocation-bound', 'tombstone-for'];
+const ENDING: readonly FlagName[] = ['reason', 'by', 'yes', 'tombstone-for'];
 const ALWAYS: readonly FlagName[] = ['json', 'help'];
 
 const ISSUER: readonly FlagName[] = [
