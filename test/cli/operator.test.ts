@@ -46,17 +46,17 @@ async function handleOf(user: string): Promise<string> {
   return String((await site.sessions.list(user)).sessions[0]?.handle);
 }
 
-const withoutStderr = ({ code, stdout }: Outcome): object => ({ code, ...JSON.parse(stdout) });
+const answered = ({ code, stdout }: Outcome): object => ({ exit: code, ...JSON.parse(stdout) });
 
 test('list shows the live sessions, as the site does, and revoke ends one of them', async () => {
   const [phone, laptop] = [await signedIn('ann', { sid: 'phone' }), await signedIn('ann', { sid: 'laptop' })];
   const { sessions } = await site.sessions.list('ann');
   const listed = await command(['list', 'ann', ...HERE(), '--json'], { env });
-  expect(withoutStderr(listed)).toEqual({ code: 0, user: { issuer: ISSUER, subject: 'ann' }, sessions });
+  expect(answered(listed)).toEqual({ exit: 0, user: { issuer: ISSUER, subject: 'ann' }, sessions });
 
   const shown = await commandHere(['list', 'ann', ...HERE()], { env });
   const [head = '', ...rows] = shown.stdout.trimEnd().split('\n');
-  expect(head).toMatch(/^HANDLE {17}LAST SEEN/);
+  expect(head).toMatch(/^HANDLE {18}LAST SEEN/);
   expect(rows.map((row) => row.slice(0, 22))).toEqual(sessions.map(({ handle }) => handle));
   expect(rows[0]?.indexOf('203.0.113.7')).toBe(head.indexOf('ADDRESS'));
 
@@ -76,7 +76,7 @@ test('list shows the live sessions, as the site does, and revoke ends one of the
 test('revoke says if there is no such session', async () => {
   await signedIn('bea');
   const outcome = await commandHere(['revoke', 'bea', 'x'.repeat(22), ...HERE(), '--yes', '--json'], { env });
-  expect(withoutStderr(outcome)).toMatchObject({ code: 1, done: false });
+  expect(answered(outcome)).toMatchObject({ exit: 1, done: false, code: 'session_not_found' });
   expect(outcome.stderr).toMatch(/There is no such session/);
 });
 
@@ -97,8 +97,8 @@ test('revoke-all ends the sessions of several users, of a file too, also one nev
     ...ENDING(),
     '--json',
   ]);
-  expect(withoutStderr(outcome)).toEqual({
-    code: 0,
+  expect(answered(outcome)).toEqual({
+    exit: 0,
     done: true,
     inForceWithin: '30 s',
     users: [
@@ -192,7 +192,7 @@ test('a user needs an issuer, from a flag or the file, whose secrets are not rea
   };
   await writeFile(file, JSON.stringify(settings));
   const outcome = await commandHere(['list', 'nobody', '--config', file, '--json']);
-  expect(withoutStderr(outcome)).toEqual({ code: 0, user: { issuer: ISSUER, subject: 'nobody' }, sessions: [] });
+  expect(answered(outcome)).toEqual({ exit: 0, user: { issuer: ISSUER, subject: 'nobody' }, sessions: [] });
 });
 
 test('without Redis, nothing is claimed, and the password is not shown', async () => {

@@ -50,9 +50,8 @@ export async function commandHere(
 ): Promise<Outcome> {
   const isTTY = answers !== undefined;
   const waiting = [...(answers ?? [])];
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()].map((stream) =>
-    Object.assign(stream, { isTTY }),
-  ) as [PassThrough, PassThrough, PassThrough];
+  const stream = (): PassThrough & { isTTY: boolean } => Object.assign(new PassThrough(), { isTTY });
+  const [stdin, stdout, stderr] = [stream(), stream(), stream()];
   const said = { stdout: '', stderr: '' };
   stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
   stderr.on('data', (chunk: Buffer) => {
