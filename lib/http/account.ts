@@ -33,6 +33,12 @@ export interface SessionView {
   readonly client: ClientDescription;
 }
 
+/** A session as the page shows it. */
+export interface PageSession extends SessionView {
+  /** Whether it began within a day before now, and its client was never seen with this user before it. */
+  readonly isNew: boolean;
+}
+
 export interface SessionList {
   readonly sessions: readonly SessionView[];
   /** Cursor of the next page, null on the last. */
