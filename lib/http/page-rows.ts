@@ -65,7 +65,7 @@ export class Rows {
 
   /** One of several: what tells it from the others is when it was seen. */
   #within(session: PageSession, name: string): Html {
-    const id = `ms-told-${session.handle}`;
+    const id = `ms-seen-${session.handle}`;
     const named = { name, toldBy: id };
     return markup`<li class="ms-session">
       <div class="ms-head">
