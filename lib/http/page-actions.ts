@@ -2,7 +2,7 @@
 
 import { LABEL_LIMIT } from '../core/session.js';
 import type { PageSession } from './account.js';
-import { Html, markup } from './markup.js';
+import { markup, type Html } from './markup.js';
 import type { PageView } from './page.js';
 
 type Place = Pick<PageView, 'messages' | 'base'>;
