@@ -17,7 +17,6 @@ export const ACTIONS_STYLE = `
   font-weight: 500;
   text-align: center;
   cursor: pointer;
-  transition: background-color 0.15s;
 }
 @media (hover: hover) {
   .managed-sessions button:hover {
