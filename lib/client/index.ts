@@ -50,3 +50,5 @@ export function isExpired(
 function isObject(value: unknown): value is LoginClaims {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+export { watchSession } from './watch-session.js';
+export type { WatchOptions } from './watch-session.js';

@@ -303,6 +303,12 @@ export const PAGE_STYLE = oneLine(`
   clip-path: inset(50%);
   white-space: nowrap;
 }
+.managed-sessions [hidden] {
+  display: none;
+}
+.managed-sessions[data-unsure] [data-live] {
+  visibility: hidden;
+}
 @media (max-width: 40rem) {
   .managed-sessions .ms-session {
     grid-template-columns: 2.75rem minmax(0, 1fr);

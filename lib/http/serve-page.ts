@@ -84,7 +84,9 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
   return {
     async show(req, res, { sessions, next }) {
       const limit = Number(queryOf(req).get('limit'));
-      await send(req, res, 200, { ...viewOf(req), sessions, next, limit: limit >= 1 ? limit : null, problem: null });
+      const loginUrl = loginUrlFor?.(req) ?? null;
+      const view = { ...viewOf(req), sessions, next, limit: limit >= 1 ? limit : null, problem: null, loginUrl };
+      await send(req, res, 200, view);
     },
 
     async showProblem(error, req, res) {
