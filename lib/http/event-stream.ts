@@ -24,18 +24,23 @@ const HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 } as const;
 
-interface Stream {
-  readonly res: ServerResponse;
-  readonly ofSession: Set<Stream>;
-  readonly turn: Set<Stream>;
-  /** Whether the server that it came by has stopped accepting connections since. */
-  readonly isServerClosing: () => boolean;
-  /** Takes back what the stream holds. */
+/** The open streams of one session. One listener for all of them: Node warns of more than ten. */
+interface Session {
+  readonly streams: Set<Stream>;
   readonly release: () => void;
 }
 
+interface Stream {
+  readonly res: ServerResponse;
+  readonly session: Session;
+  readonly turn: Set<Stream>;
+  /** Whether the server that it came by has stopped accepting connections since. */
+  readonly isServerClosing: () => boolean;
+  readonly onClosed: () => void;
+}
+
 export class EventStreams {
-  readonly #bySession = new Map<string, Set<Stream>>();
+  readonly #sessions = new Map<AbortSignal, Session>();
   readonly #turns = Array.from({ length: TURNS }, () => new Set<Stream>());
   readonly #tickLength: number;
   #tick = 0;
@@ -63,33 +68,41 @@ export class EventStreams {
     // Whatever happens to the connection, 'close' follows.
     res.on('error', () => undefined);
     res.write(signedIn(handle));
-    this.#add(req, res, handle, signal);
+    this.#add(req, res, this.#sessionOf(signal));
   }
 
   /** Ends every stream, without the event: its session goes on. */
   close(): void {
     this.#isClosed = true;
-    for (const streams of this.#bySession.values()) for (const stream of streams) this.#end(stream);
+    for (const { streams } of this.#sessions.values()) for (const stream of streams) this.#end(stream);
   }
 
-  #add(req: IncomingMessage, res: ServerResponse, handle: string, signal: AbortSignal): void {
-    const ofSession = this.#bySession.get(handle) ?? new Set();
-    const turn = this.#turns[Math.floor(Math.random() * TURNS)] ?? new Set();
-    const onEnded = (): void => this.#end(stream, SIGNED_OUT);
-    const onClosed = (): void => this.#remove(stream);
+  #sessionOf(signal: AbortSignal): Session {
+    const known = this.#sessions.get(signal);
+    if (known !== undefined) return known;
+    const streams = new Set<Stream>();
+    const onEnded = (): void => {
+      for (const stream of streams) this.#end(stream, SIGNED_OUT);
+    };
     const release = (): void => {
       signal.removeEventListener('abort', onEnded);
-      res.removeListener('close', onClosed);
-      if (ofSession.size === 0 && this.#bySession.get(handle) === ofSession) this.#bySession.delete(handle);
+      this.#sessions.delete(signal);
     };
-    const stream: Stream = { res, ofSession, turn, isServerClosing: closingOf(req), release };
-
-    const [oldest] = ofSession;
-    if (oldest !== undefined && ofSession.size >= STREAMS_OF_SESSION) this.#end(oldest);
-    this.#bySession.set(handle, ofSession.add(stream));
-    turn.add(stream);
+    const session: Session = { streams, release };
     signal.addEventListener('abort', onEnded);
+    this.#sessions.set(signal, session);
+    return session;
+  }
+
+  #add(req: IncomingMessage, res: ServerResponse, session: Session): void {
+    const turn = this.#turns[Math.floor(Math.random() * TURNS)] ?? new Set();
+    const onClosed = (): void => this.#remove(stream);
+    const stream: Stream = { res, session, turn, isServerClosing: closingOf(req), onClosed };
+    session.streams.add(stream);
+    turn.add(stream);
     res.on('close', onClosed);
+    const [oldest] = session.streams;
+    if (oldest !== undefined && session.streams.size > STREAMS_OF_SESSION) this.#end(oldest);
     this.#timer ??= setInterval(() => this.#onTick(), this.#tickLength).unref();
   }
 
@@ -99,10 +112,13 @@ export class EventStreams {
   }
 
   #remove(stream: Stream): void {
-    stream.turn.delete(stream);
-    stream.ofSession.delete(stream);
-    stream.release();
-    if (this.#timer === null || this.#bySession.size > 0) return;
+    const { res, session, turn, onClosed } = stream;
+    res.removeListener('close', onClosed);
+    turn.delete(stream);
+    session.streams.delete(stream);
+    if (session.streams.size > 0) return;
+    session.release();
+    if (this.#timer === null || this.#sessions.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = null;
   }
