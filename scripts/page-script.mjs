@@ -6,32 +6,35 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import prettier from 'prettier';
+import { minify } from 'terser';
 import ts from 'typescript';
 
 const root = join(import.meta.dirname, '..');
-const SOURCES = ['lib/client/watch-session.ts', 'lib/client/sessions-page.ts'];
+const SOURCES = ['lib/client/index.ts', 'lib/client/sessions-page.ts'];
 const START =
   "for (const page of document.querySelectorAll('.managed-sessions[data-events]')) watchSessionsPage(page);";
 const OUTPUT = join(root, 'lib/http/page-script.ts');
 
-/** Without types, comments, indentation, imports and exports. No string of these files has a line break. */
+/** A source without its types, and as a part of one script without imports and exports. */
 async function plainScript(name) {
   const source = await readFile(join(root, name), 'utf8');
-  const compilerOptions = { module: 'esnext', target: 'es2022', removeComments: true };
-  const { outputText } = ts.transpileModule(source, { compilerOptions });
-  return outputText
-    .replace(/^import .*\n/gm, '')
-    .replace(/^export /gm, '')
-    .replace(/^ +/gm, '')
-    .trim();
+  const { outputText } = ts.transpileModule(source, { compilerOptions: { module: 'esnext', target: 'es2022' } });
+  return outputText.replace(/^import .*\n/gm, '').replace(/^export /gm, '');
 }
 
+async function pageScript() {
+  const parts = [...(await Promise.all(SOURCES.map(plainScript))), START];
+  const { code } = await minify(parts.join('\n'), { module: true, ecma: 2020, format: { ascii_only: true } });
+  if (/<\/script|<!--/i.test(code)) throw new Error('HTML would take a part of the script for something else');
+  return code;
+}
+
+/** In lines of one statement or so, because a difference in one long line tells nobody anything. */
 async function fileText() {
-  const script = [...(await Promise.all(SOURCES.map(plainScript))), START].join('\n');
-  if (/<\/script|<!--/i.test(script)) throw new Error('HTML would take a part of the script for something else');
+  const lines = (await pageScript()).split(/(?<=[;{}])(?=[a-z])/).map((line) => JSON.stringify(line));
   const text = `/** Made by scripts/page-script.mjs: do not edit. */
 
-export const PAGE_SCRIPT = [${script.split('\n').map((line) => JSON.stringify(line))}].join('\\n');`;
+export const PAGE_SCRIPT = [${lines.join(',')}].join('');`;
   return prettier.format(text, { ...(await prettier.resolveConfig(OUTPUT)), filepath: OUTPUT });
 }
 

@@ -1,6 +1,6 @@
 /** The script in the page of `router()`. It is part of the page itself: scripts/page-script.mjs writes it to lib/http/page-script.ts. */
 
-import { watchSession } from './watch-session.js';
+import { watchSession } from './index.js';
 
 interface Part {
   hidden: boolean;
