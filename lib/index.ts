@@ -97,6 +97,7 @@ export { PAGE_SCRIPT_SOURCE } from './http/page-live.js';
 export type { Done, Messages, MessagesOverride, Problem } from './http/messages.js';
 export type { RouterOptions } from './http/router.js';
 export type { Layout, PageOptions } from './http/serve-page.js';
+export type { TimeZone } from './http/time-zone.js';
 export type {
   CookieSource,
   HeaderSource,
