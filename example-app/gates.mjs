@@ -9,7 +9,7 @@ import { problemPage, unavailablePage } from './pages.mjs';
  * A form of another site could sign a visitor in as somebody else. `setCookie()` does not check that, because there is no
  * session to protect yet. All other forms are sent with the login cookie: the package checks where they come from.
  *
- * @type {import('express').RequestHandler}
+ * @param {import('express').Request} req @param {import('express').Response} res @param {() => void} next
  */
 export function fromOwnPage(req, res, next) {
   if (req.get('origin') === `${req.protocol}://${req.host}`) next();
@@ -52,7 +52,7 @@ export function createExplanation({ sessions, requestToken }) {
   };
 }
 
-/** @type {import('express').RequestHandler} */
+/** @param {import('express').Request} req @param {import('express').Response} res @param {() => void} next */
 export function requireLogin(req, res, next) {
   if (req.user === undefined) res.redirect(303, '/sign-in');
   else next();

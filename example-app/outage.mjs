@@ -23,9 +23,9 @@ export function withOutage(store) {
     return new LoginError('store_unavailable', 'The store has been taken away for the demo');
   }
 
-  /** @param {(...args: unknown[]) => Promise<unknown>} call @returns {typeof call} */
+  /** @param {(...args: unknown[]) => Promise<unknown>} call */
   function unlessAway(call) {
-    return async (...args) => {
+    return async (/** @type {unknown[]} */ ...args) => {
       if (since !== null) throw failure();
       return call(...args);
     };

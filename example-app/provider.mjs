@@ -17,7 +17,7 @@ export function createProvider(tokenUrl) {
     });
     if (response.status === 401) return undefined;
     if (!response.ok) throw new Error(`The provider answered ${String(response.status)}`);
-    const { login_token: token } = await response.json();
-    return String(token);
+    const answer = /** @type {{ login_token: string }} */ (await response.json());
+    return answer.login_token;
   };
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The site: pages with a cookie, an API with a bearer token, an account page where people end their sessions, and administration. */
 
-import { dirname } from 'node:path';
+import { finished } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import cookieParser from 'cookie-parser';
 import express from 'express';
@@ -23,7 +23,6 @@ import { locate } from './places.mjs';
 import { createProvider } from './provider.mjs';
 
 const PUBLIC_FILES = fileURLToPath(new URL('./public/', import.meta.url));
-const CLIENT_FILES = dirname(fileURLToPath(import.meta.resolve('managed-sessions/client')));
 
 /** The list of sessions has an inline stylesheet, which the policy allows by its hash. */
 const CONTENT_POLICY = [
@@ -67,7 +66,6 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
   app.disable('x-powered-by');
   app.use(setHeaders);
   app.use(express.static(PUBLIC_FILES, { redirect: false }));
-  app.use('/managed-sessions-client', express.static(CLIENT_FILES, { redirect: false }));
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');
     next();
@@ -75,15 +73,15 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
   app.use(cookieParser());
   const form = express.urlencoded({ extended: false, limit: '16kb' });
 
-  /** For pages that anybody may see: `req.user` is set for those who are signed in. */
+  /** For pages that anybody may see: `req.user` is set for those who are signed in. @type {import('express').RequestHandler[]} */
   const visitor = [sessions.optional(), createExplanation({ sessions, requestToken })];
   const member = [...visitor, requireLogin];
 
-  app.get('/', visitor, (req, res) => {
+  app.get('/', ...visitor, (req, res) => {
     res.send(homePage({ user: req.user, session: req.loginSession }));
   });
 
-  app.get('/sign-in', visitor, (req, res) => {
+  app.get('/sign-in', ...visitor, (req, res) => {
     if (req.user === undefined) res.send(signInPage({ users: DEMO_USERS }));
     else res.redirect(303, '/');
   });
@@ -97,12 +95,12 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
 
   app.post('/sign-out', sessions.logout());
 
-  app.get('/orders', member, (req, res) => {
+  app.get('/orders', ...member, (req, res) => {
     const user = userOf(req);
     res.send(ordersPage({ user, orders: ordersOf(user) }));
   });
 
-  app.get('/mails', member, (req, res) => {
+  app.get('/mails', ...member, (req, res) => {
     const user = userOf(req);
     res.send(mailsPage({ user, mails: mails.of(user.id) }));
   });
@@ -111,11 +109,11 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
     res.json({ orders: ordersOf(userOf(req)) });
   });
 
-  app.get('/developers', member, (req, res) => {
+  app.get('/developers', ...member, (req, res) => {
     res.send(developersPage({ user: userOf(req) }));
   });
 
-  app.post('/developers', member, form, async (req, res) => {
+  app.post('/developers', ...member, form, async (req, res) => {
     const sent = fieldOf(req.body, 'token');
     if (!/^[\w.-]{0,8192}$/.test(sent))
       return void res.status(400).send(problemPage('Refused', 'That is not a token.'));
@@ -125,10 +123,25 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
     res.send(developersPage({ user: userOf(req), call: { address, token, ...(await answerOf(address, token)) } }));
   });
 
-  app.use('/admin', member, adminRouter({ sessions, outage }));
+  // Tells an open tab as soon as its session ends, whichever process ended it.
+  app.get('/live', sessions, (req, res) => {
+    const signal = req.loginSession?.signal;
+    const farewell = () => res.end('event: signed-out\ndata: {}\n\n');
+    res.type('text/event-stream').write('event: signed-in\ndata: {}\n\n');
+    if (signal?.aborted) return void farewell();
+    signal?.addEventListener('abort', farewell, { once: true });
+    const heartbeat = setInterval(() => res.write(': still here\n\n'), 20_000);
+    // Unlike 'close', this is also called if the tab was closed before this handler ran.
+    finished(res, () => {
+      clearInterval(heartbeat);
+      signal?.removeEventListener('abort', farewell);
+    });
+  });
 
-  app.get('/account/sessions', visitor, (_req, _res, next) => next());
-  app.use('/account/sessions', sessions.router({ locate, layout: (page, req) => accountPage(page, req.user) }));
+  app.use('/admin', ...member, adminRouter({ sessions, outage }));
+
+  app.get('/account/sessions', ...visitor, (_req, _res, next) => next());
+  app.use('/account/sessions', sessions.router({ locate, layout: inAccountPage }));
 
   app.use((_req, res) => {
     res.status(404).send(problemPage('Page not found', 'There is no such page.'));
@@ -155,7 +168,7 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
   }
 }
 
-/** @type {import('express').RequestHandler} */
+/** @param {import('express').Request} _req @param {import('express').Response} res @param {() => void} next */
 function setHeaders(_req, res, next) {
   res.set({
     'Content-Security-Policy': CONTENT_POLICY,
@@ -177,6 +190,11 @@ async function answerOf(address, token) {
   const response = await fetch(address, { headers, signal: AbortSignal.timeout(5000) });
   const body = JSON.stringify(await response.json(), null, 2);
   return { status: `${String(response.status)} ${response.statusText}`, body };
+}
+
+/** @param {string} list @param {import('express').Request} req */
+function inAccountPage(list, { user }) {
+  return accountPage(list, user);
 }
 
 /** @param {import('managed-sessions').LoginUser} user */

@@ -1,9 +1,20 @@
 // @ts-check
-import { watchSession } from '/managed-sessions-client/index.js';
+/* global EventSource */
 
-/** Tells an open tab as soon as its session ends, whichever device or administrator ended it. */
-if (document.body.dataset.signedIn === 'true') {
-  watchSession('/account/sessions/events', { onEnded: showSignedOut });
+if (document.body.dataset.signedIn === 'true') watch();
+
+/** The server ends the stream when the session ends. If it cannot be opened again, the session has ended meanwhile. */
+function watch() {
+  const stream = new EventSource('/live');
+  stream.addEventListener('signed-out', () => {
+    stream.close();
+    showSignedOut();
+  });
+  stream.addEventListener('error', async () => {
+    if (stream.readyState !== EventSource.CLOSED) return;
+    const response = await fetch('/api/orders').catch(() => null);
+    if (response?.status === 401) showSignedOut();
+  });
 }
 
 function showSignedOut() {
