@@ -5,8 +5,14 @@ import { frame, html, timeOf } from './frame.mjs';
 
 /** @typedef {import('./frame.mjs').User} User */
 
-/** @param {{ user: User | undefined, users: readonly { id: string, name: string, email: string }[], secondsLeft: number }} view */
-export function adminPage({ user, users, secondsLeft }) {
+/**
+ * @param {object} view
+ * @param {User | undefined} view.user
+ * @param {readonly { id: string, name: string, email: string }[]} view.users
+ * @param {number} view.seconds for how long the store can be taken away
+ * @param {number} view.secondsLeft 0 if it is not away
+ */
+export function adminPage({ user, users, seconds, secondsLeft }) {
   const lines = users.map(
     ({ id, name, email }) =>
       html`<li>
@@ -25,9 +31,9 @@ export function adminPage({ user, users, secondsLeft }) {
       <section class="card">
         <h2>What if the store cannot be reached?</h2>
         <p>
-          Take it away for 30 seconds. For up to 5 seconds, the site goes on with what it remembers. Then it answers
-          503, because it cannot know who has been signed out meanwhile. When the store is back, everybody goes on as
-          before.
+          Take it away for ${seconds} seconds. For up to 5 seconds, the site goes on with what it remembers. Then it
+          answers 503, because it cannot know who has been signed out meanwhile. When the store is back, everybody goes
+          on as before.
         </p>
         ${
           secondsLeft === 0

@@ -6,12 +6,14 @@ import { adminPage, userPage } from './admin-pages.mjs';
 import { DEMO_USERS } from './issuer.mjs';
 import { locate } from './places.mjs';
 
+/** @typedef {ReturnType<typeof import('./outage.mjs').withOutage>} Outage */
+
 const REASON = 'administrator';
 
 /**
  * @param {object} parts
  * @param {import('managed-sessions').ManagedSessions} parts.sessions
- * @param {{ begin(): void, secondsLeft(): number }} parts.outage
+ * @param {Outage} parts.outage
  */
 export function adminRouter({ sessions, outage }) {
   const router = express.Router();
@@ -20,7 +22,9 @@ export function adminRouter({ sessions, outage }) {
   router.use(sessions.required({ scope: 'sessions:admin' }));
 
   router.get('/', (req, res) => {
-    res.send(adminPage({ user: req.user, users: DEMO_USERS, secondsLeft: outage.secondsLeft() }));
+    res.send(
+      adminPage({ user: req.user, users: DEMO_USERS, seconds: outage.seconds, secondsLeft: outage.secondsLeft() }),
+    );
   });
 
   router.post('/outage', (_req, res) => {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Runs the identity provider and the site on a server. With `REDIS_URL`, sessions are kept in Redis. */
+/** Runs the identity provider and the site on a server. `OUTAGE_SECONDS`: how long the store stays away, if it is taken away. */
 
 import { Redis } from 'ioredis';
 import { memoryStore, redisStore } from 'managed-sessions';
@@ -29,7 +29,7 @@ export async function run({ server, redisUrl }) {
   const newStore = () => (redisUrl === undefined ? memory : redisStore(redisUrl));
   await prepareDevices({ issuer, store: newStore(), tokenFrom: identity.tokenFrom, onStarted: mails.onStarted });
 
-  const outage = withOutage(newStore());
+  const outage = withOutage(newStore(), Number(process.env['OUTAGE_SECONDS'] || 30));
   const { app, sessions } = createSite({ issuer, tokenUrl: identity.tokenUrl, store: outage.store, outage, mails });
 
   const address = server.address();

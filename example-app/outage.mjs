@@ -3,18 +3,17 @@
 
 import { LoginError } from 'managed-sessions';
 
-const LASTS = 30_000;
-
 /** What the site itself does with its store. All other members are calls that need it. */
 const OWN = new Set(['configure', 'feed', 'health', 'close']);
 
 /**
- * The same store, until `begin()`. For 30 seconds, it then behaves like one that cannot be reached: each call rejects, and
- * nothing is heard of what other processes end.
+ * The same store, until `begin()`. For a while, it then behaves like one that cannot be reached: each call rejects, and nothing
+ * is heard of what other processes end.
  *
  * @param {import('managed-sessions').SessionStore} store
+ * @param {number} seconds how long an outage lasts
  */
-export function withOutage(store) {
+export function withOutage(store, seconds) {
   /** When it began, in milliseconds on a monotonic clock. @type {number | null} */
   let since = null;
   let tellOfReturn = () => {};
@@ -67,11 +66,12 @@ export function withOutage(store) {
       setTimeout(() => {
         since = null;
         tellOfReturn();
-      }, LASTS).unref();
+      }, seconds * 1000).unref();
     },
+    seconds,
     /** In how many seconds the store returns; 0 if it is not away. */
     secondsLeft() {
-      return since === null ? 0 : Math.max(1, Math.ceil((LASTS - (performance.now() - since)) / 1000));
+      return since === null ? 0 : Math.max(1, Math.ceil(seconds - (performance.now() - since) / 1000));
     },
   };
 }

@@ -53,7 +53,7 @@ const ORDERS = new Map([
  * @param {import('managed-sessions').IssuerOptions} parts.issuer
  * @param {string} parts.tokenUrl
  * @param {import('managed-sessions').SessionStore} parts.store
- * @param {{ begin(): void, secondsLeft(): number }} parts.outage
+ * @param {import('./admin.mjs').Outage} parts.outage
  * @param {ReturnType<typeof import('./mails.mjs').createMails>} parts.mails
  */
 export function createSite({ issuer, tokenUrl, store, outage, mails }) {
@@ -71,7 +71,6 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
     next();
   });
   app.use(cookieParser());
-  const form = express.urlencoded({ extended: false, limit: '16kb' });
 
   /** For pages that anybody may see: `req.user` is set for those who are signed in. @type {import('express').RequestHandler[]} */
   const visitor = [sessions.optional(), createExplanation({ sessions, requestToken })];
@@ -86,7 +85,7 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
     else res.redirect(303, '/');
   });
 
-  app.post('/sign-in', fromOwnPage, form, async (req, res) => {
+  app.post('/sign-in', fromOwnPage, formOf('1kb'), async (req, res) => {
     const username = fieldOf(req.body, 'username');
     const problem = await signIn(req, res, { username, password: fieldOf(req.body, 'password') });
     if (problem === undefined) res.redirect(303, '/');
@@ -113,7 +112,7 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
     res.send(developersPage({ user: userOf(req) }));
   });
 
-  app.post('/developers', ...member, form, async (req, res) => {
+  app.post('/developers', ...member, formOf('16kb'), async (req, res) => {
     const sent = fieldOf(req.body, 'token');
     if (!/^[\w.-]{0,8192}$/.test(sent))
       return void res.status(400).send(problemPage('Refused', 'That is not a token.'));
@@ -206,6 +205,11 @@ function ordersOf({ id }) {
 function userOf({ user }) {
   if (user === undefined) throw new TypeError('This route needs a gate');
   return user;
+}
+
+/** Reads a form. @param {string} limit of its length */
+function formOf(limit) {
+  return express.urlencoded({ extended: false, limit });
 }
 
 /** A form's field; empty if it was not sent, or sent more than once. @param {unknown} body @param {string} name */
