@@ -14,10 +14,8 @@ import { eventually, startRedis, type TestRedis } from './support/redis.js';
 const html = { Accept: 'text/html' };
 const EVENTS = '/live';
 
-interface Device {
-  readonly Cookie: string;
-  readonly Origin: string;
-}
+/** The headers of its requests. A type, because an interface is no `Record`. */
+type Device = Readonly<Record<'Cookie' | 'Origin', string>>;
 
 async function signIn(
   site: ExampleSite,
