@@ -1,8 +1,10 @@
 /** The texts of the page: English by default, each can be replaced; and the language for a request. */
 
-import { checkKind, checkNames, isObject, kindOf, type Kind } from '../core/check.js';
+import type { Advice } from '../core/advice.js';
+import { checkKind, checkNames, isObject, isPlain, kindOf, type Kind } from '../core/check.js';
 import type { LoginErrorCode } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
+import { checkLanguage, closeness, languageAdvice, primary, refuseSameLanguage, SHAPE } from './languages.js';
 import { isLoginUrl } from './login-url.js';
 import type { ClientWords } from './user-agent.js';
 
@@ -198,8 +200,12 @@ export function messagesOffered(
 ): readonly Messages[] {
   const overrides = isList(option) ? option : [option];
   if (overrides.length === 0) throw new TypeError('messages must offer at least one language, got an empty list');
-  return overrides.map((override) => {
-    checkTexts('messages', override, englishMessages);
+  const offered = overrides.map((override, index) => {
+    const path = isList(option) ? `messages[${index}]` : 'messages';
+    if (!isPlain(override))
+      throw new TypeError(`${path} must be an object of texts, got ${kindOf(override)}: ${SHAPE}`);
+    checkTexts(path, override, englishMessages, languageAdvice(override, Object.keys(englishMessages)));
+    if (override.language !== undefined) checkLanguage(`${path}.language`, override.language);
     return {
       ...englishMessages,
       ...(override === englishMessages ? {} : withCheckedTexts(override)),
@@ -208,6 +214,8 @@ export function messagesOffered(
       problems: { ...englishMessages.problems, ...override.problems },
     };
   });
+  refuseSameLanguage(offered);
+  return offered;
 }
 
 /** The texts of an application's functions are checked when they are used: these must answer at once. */
@@ -235,8 +243,10 @@ export function languageFor(
 ): { readonly messages: Messages; readonly locale: string } {
   const wanted = languagesWanted(acceptLanguage ?? '');
   for (const tag of wanted) {
-    const messages = offered.find((candidate) => baseLanguage(candidate.language) === baseLanguage(tag));
-    if (messages !== undefined) return { messages, locale: localeWithin(messages, tag) };
+    const scores = offered.map(({ language }) => closeness(language, tag));
+    const best = Math.max(...scores);
+    const messages = offered[scores.indexOf(best)];
+    if (best > 0 && messages !== undefined) return { messages, locale: localeWithin(messages, tag) };
   }
   const [messages = englishMessages] = offered;
   return { messages, locale: messages.language };
@@ -246,7 +256,7 @@ export function languageFor(
 export function localeWithin(messages: Messages, locale: string): string {
   for (const tag of [locale, messages.language]) {
     try {
-      if (baseLanguage(tag) === baseLanguage(messages.language)) return new Intl.Locale(tag).toString();
+      if (primary(tag) === primary(messages.language)) return new Intl.Locale(tag).toString();
     } catch {
       // Not a language tag: try the next one.
     }
@@ -293,10 +303,6 @@ function languagesWanted(header: string): string[] {
     .map(({ tag }) => tag);
 }
 
-function baseLanguage(tag: string): string {
-  return (tag.split('-')[0] ?? '').toLowerCase();
-}
-
 function isList(option: MessagesOverride | readonly MessagesOverride[]): option is readonly MessagesOverride[] {
   return Array.isArray(option);
 }
@@ -309,10 +315,10 @@ const A_LINK: Kind = {
 };
 
 /** Compares the override with the English texts: the same names, each of the same kind. */
-function checkTexts(path: string, given: unknown, english: object): void {
-  if (!isObject(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
+function checkTexts(path: string, given: unknown, english: object, advice: Advice = {}): void {
+  if (!isPlain(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
   const models: ReadonlyMap<string, unknown> = new Map(Object.entries(english));
-  checkNames(given, path, [...models.keys()], { what: 'text' });
+  checkNames(given, path, [...models.keys()], { what: 'text', advice });
   for (const [name, value] of Object.entries(given)) {
     const model = models.get(name);
     if (model === null) checkKind(value, `${path}.${name}`, A_LINK);

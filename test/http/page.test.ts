@@ -698,8 +698,6 @@ describe('languages', () => {
     ['a text for a function', { signOutDevice: 'x' }, 'messages.signOutDevice must be a function, got a string'],
     ['a text for a table', { done: 'x' }, 'messages.done must be an object of texts, got a string'],
     ['a misspelt word in a table', { done: { endet: 'x' } }, 'messages.done has no text "endet": did you mean ended?'],
-    ['null', [null], 'messages must be an object of texts, got null'],
-    ['a text', 'de', 'messages must be an object of texts, got a string'],
     ['no language', [], 'messages must offer at least one language, got an empty list'],
   ])('refuses %s', (_what, option, message) => {
     const offer: (given: never) => unknown = messagesOffered;
