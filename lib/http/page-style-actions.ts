@@ -65,6 +65,12 @@ export const ACTIONS_STYLE = `
   max-height: 100%;
   overflow: auto;
 }
+@media (prefers-color-scheme: dark) {
+  .managed-sessions .ms-panel {
+    border-color: var(--control);
+    box-shadow: 0 0.5rem 2rem rgb(0 0 0 / 0.6);
+  }
+}
 @supports (position-area: block-end) {
   .managed-sessions .ms-panel[popover] {
     inset: auto;
