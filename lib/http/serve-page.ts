@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
-import type { SessionList } from './account.js';
+import type { PageList } from './account.js';
 import type { LoginUrlFor } from './login-url.js';
 import { resultInTime } from './in-time.js';
 import { setPagePolicy } from './framing.js';
@@ -10,6 +10,7 @@ import { doneFrom, languageFor, messagesOffered, problemOf, type MessagesOverrid
 import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
 import { redirect, sendHtml, type Present } from './respond.js';
+import { createTimeZone, type TimeZone } from './time-zone.js';
 
 /** Puts the page's HTML inside the site's own. A method, so that it may require its framework's own request type. */
 export type Layout = { wrap(html: string, req: IncomingMessage): string | Promise<string> }['wrap'];
@@ -29,8 +30,12 @@ export interface PageOptions {
    * page. The page's policy allows them, because Chromium applies `form-action` to every redirect after a form. Default none.
    */
   readonly formTargets?: readonly string[];
-  /** The time zone of the times on the page, an IANA name such as `'Europe/Berlin'`. Default `'UTC'`. */
-  readonly timeZone?: string;
+  /**
+   * The time zone of the times on the page: an IANA name such as `'Europe/Berlin'`, or a function of the request that returns
+   * the reader's own. If it is not known, which is the default, all times are relative, and the exact ones in the titles are
+   * in UTC, and say so.
+   */
+  readonly timeZone?: TimeZone;
 }
 
 export interface PageParts {
@@ -39,14 +44,17 @@ export interface PageParts {
 }
 
 export interface Page {
-  readonly show: (req: AppRequest, res: ServerResponse, list: SessionList) => Promise<void>;
+  readonly show: (req: AppRequest, res: ServerResponse, list: PageList) => Promise<void>;
   readonly showProblem: Present;
 }
 
+const NOTHING = { current: null, sessions: null, next: null, total: 0 } as const;
+
 /** Throws a `TypeError` if an option is invalid. */
 export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptions): Page {
-  const { messages, stylesheet = null, layout, formTargets = [], timeZone = 'UTC' } = options;
+  const { messages, stylesheet = null, layout, formTargets = [] } = options;
   const offered = messagesOffered(messages);
+  const timeZoneFor = createTimeZone(options.timeZone);
   const headers = Object.entries(PAGE_HEADERS);
   const fixedPolicy = pagePolicy({ stylesheet, formTargets });
 
@@ -56,14 +64,13 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
     return pagePolicy({ stylesheet, formTargets: [loginUrlFor(req), ...formTargets] });
   }
 
-  function viewOf(req: AppRequest): Omit<PageView, 'sessions' | 'problem'> {
+  function viewOf(req: AppRequest): Omit<PageView, keyof PageList | 'problem'> {
     const query = queryOf(req);
     return {
       ...languageFor(offered, req.headers['accept-language']),
-      timeZone,
+      timeZone: timeZoneFor(req),
       now: clock.now(),
       base: mountOf(req),
-      next: null,
       limit: null,
       firstPage: !query.has('cursor'),
       done: doneFrom(query.get('done')),
@@ -82,9 +89,11 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
   }
 
   return {
-    async show(req, res, { sessions, next }) {
+    async show(req, res, list) {
       const limit = Number(queryOf(req).get('limit'));
-      await send(req, res, 200, { ...viewOf(req), sessions, next, limit: limit >= 1 ? limit : null, problem: null });
+      const loginUrl = loginUrlFor?.(req) ?? null;
+      const view = { ...viewOf(req), ...list, limit: limit >= 1 ? limit : null, problem: null, loginUrl };
+      await send(req, res, 200, view);
     },
 
     async showProblem(error, req, res) {
@@ -96,7 +105,7 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
         return;
       }
       for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-      const view = { ...viewOf(req), sessions: null, problem: error.code };
+      const view = { ...viewOf(req), ...NOTHING, problem: error.code };
       await send(req, res, error.status, { ...view, loginUrl: loginUrl ?? null });
     },
   };
