@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { evictingPolicy, evictionProblem, tooOldProblem } from '../stores/redis/server-check.js';
 import { shownDuration } from './clock.js';
-import type { Level, Report } from './findings.js';
+import type { Level, RedisCode, Report } from './findings.js';
 import { TRIALS, type Trial } from './redis-commands.js';
 
 /** The members of an ioredis client that are used. */
@@ -24,7 +24,7 @@ export interface ServerCheck {
 /** Reports what it finds. Rejects if the connection is lost. */
 export async function checkServer(server: Server, check: ServerCheck, report: Report): Promise<void> {
   const { name } = check;
-  function say(level: Level, code: string, says: string, advice?: string): void {
+  function say(level: Level, code: RedisCode, says: string, advice?: string): void {
     report({
       about: 'redis',
       level,
@@ -54,7 +54,7 @@ export async function checkServer(server: Server, check: ServerCheck, report: Re
   await checkTime(server, check, say);
 }
 
-type Say = (level: Level, code: string, says: string, advice?: string) => void;
+type Say = (level: Level, code: RedisCode, says: string, advice?: string) => void;
 
 /** Null if the user may not ask. The ACL finding says so. */
 async function infoOf(server: Server): Promise<string | null> {

@@ -11,7 +11,7 @@ import { parseToken, requireLength, type UnverifiedToken } from '../tokens/token
 import { createVerifier, type IssuerRules, type VerifiedToken } from '../tokens/verify.js';
 import { TOKEN_ADVICE } from './advice.js';
 import { shownDuration, shownMoment } from './clock.js';
-import type { Finding, Report } from './findings.js';
+import type { Code, Finding, Report } from './findings.js';
 import { providerOf, type Provider } from './providers.js';
 
 export interface TokenCheck {
@@ -103,10 +103,15 @@ function reportHeader({ alg, type, kid }: UnverifiedToken, refusal: LoginError |
     ['kid', kid === undefined ? 'absent' : shown(kid)],
   ] as const;
   for (const [name, text] of parts) {
-    const isWrong = name === at;
-    const level = isWrong ? 'problem' : 'ok';
-    const says = isWrong ? `It is ${text}: ${String(refusal?.message)}.` : `It is ${text}.`;
-    report({ about: 'token', level, code: isWrong ? String(refusal?.code) : 'header', name, says });
+    if (refusal !== null && name === at) {
+      report({
+        about: 'token',
+        level: 'problem',
+        code: refusal.code,
+        name,
+        says: `It is ${text}: ${refusal.message}.`,
+      });
+    } else report({ about: 'token', level: 'ok', code: 'header', name, says: `It is ${text}.` });
   }
   if (refusal === null || (at === undefined && refusal.code !== 'issuer_refused')) return;
   report({
@@ -130,7 +135,13 @@ function refused(claim: string, error: LoginError, claims: Claims, now: number):
 /** What is checked, if it is there. */
 function acceptedClaims(claims: Claims, { options, rules }: TokenCheck['issuers'][number], now: number): Finding[] {
   const findings: Finding[] = [];
-  function add(name: string, says: string, level: Finding['level'] = 'ok', code = 'claim', advice?: string): void {
+  function add(
+    name: string,
+    says: string,
+    level: Finding['level'] = 'ok',
+    code: Code = 'claim',
+    advice?: string,
+  ): void {
     findings.push({ about: 'token', level, code, name, says, ...(advice !== undefined && { advice }) });
   }
 

@@ -14,15 +14,8 @@ import {
   revokeAll,
   severalUsers,
   userAndHandle,
-  type Interrupts,
+  type Surroundings,
 } from './operator.js';
-import type { Streams, Terminal } from './terminal.js';
-
-export interface Surroundings {
-  readonly streams: Streams;
-  readonly terminal: Terminal;
-  readonly interrupts: Interrupts;
-}
 
 export interface Command {
   /** What follows its name. */
@@ -62,30 +55,34 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     takes: '<user>',
     does: 'shows the live sessions of a user',
     flags: [...USERS, ...HANDLES, ...ALWAYS],
-    run: (line, surroundings) => atDesk(line, surroundings, list, oneUser),
+    run: (line, surroundings) => atDesk(line, surroundings, { operation: list, argsOf: oneUser, isFinal: false }),
   },
   revoke: {
     takes: '<user> <handle>',
     does: 'ends one session',
     flags: [...USERS, ...HANDLES, ...ENDING, ...ALWAYS],
-    run: (line, surroundings) => atDesk(line, surroundings, revoke, userAndHandle),
+    run: (line, surroundings) =>
+      atDesk(line, surroundings, { operation: revoke, argsOf: userAndHandle, isFinal: true }),
   },
   'revoke-all': {
     takes: '<user>...',
     does: 'ends every session of a user, also those never seen here',
     flags: [...USERS, 'users-file', ...ENDING, ...ALWAYS],
-    run: (line, surroundings) => atDesk(line, surroundings, revokeAll, severalUsers),
+    run: (line, surroundings) =>
+      atDesk(line, surroundings, { operation: revokeAll, argsOf: severalUsers, isFinal: true }),
   },
   'expire-tokens': {
     takes: '<user>...',
     does: 'refuses every token of a user that was issued up to now; the sessions stay',
     flags: [...USERS, 'users-file', ...ENDING, ...ALWAYS],
-    run: (line, surroundings) => atDesk(line, surroundings, expireTokens, severalUsers),
+    run: (line, surroundings) =>
+      atDesk(line, surroundings, { operation: expireTokens, argsOf: severalUsers, isFinal: true }),
   },
   'end-everywhere': {
     takes: '',
     does: 'ends every session of every user, for an incident',
     flags: [...PLACE, ...ENDING, ...ALWAYS],
-    run: (line, surroundings) => atDesk(line, surroundings, endEverywhere, nobody),
+    run: (line, surroundings) =>
+      atDesk(line, surroundings, { operation: endEverywhere, argsOf: nobody, isFinal: true }),
   },
 };

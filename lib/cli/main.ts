@@ -1,9 +1,10 @@
 /** From a command line to an exit code. */
 
 import { hint, shownName } from '../core/check.js';
-import { COMMANDS, type Surroundings } from './commands.js';
+import { COMMANDS } from './commands.js';
 import { UsageError, type ExitCode } from './exit.js';
 import { FLAGS, readCommandLine, refuseTokens } from './flags.js';
+import type { Surroundings } from './operator.js';
 import { columns, visible } from './terminal.js';
 
 /** Never rejects. */

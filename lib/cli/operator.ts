@@ -39,27 +39,40 @@ export interface Interrupts {
 
 type Operation<Args extends readonly unknown[]> = (desk: Desk, ...args: Args) => Promise<ExitCode>;
 
+/** An operation, and what it needs. */
+interface Order<Args extends readonly unknown[]> {
+  readonly operation: Operation<Args>;
+  /** What it is about, by the operands, and by the names of the configured issuers. */
+  readonly argsOf: (operands: readonly string[], names: readonly string[], given: Given) => Args;
+  /** Whether it cannot be undone. */
+  readonly isFinal: boolean;
+}
+
+export interface Surroundings {
+  readonly streams: Streams;
+  readonly terminal: Terminal;
+  readonly interrupts: Interrupts;
+}
+
 /** Opens what the operation needs, and closes it whatever happens. No key and no token is needed. */
 export async function atDesk<Args extends readonly unknown[]>(
   { given, operands }: CommandLine,
-  { streams, terminal, interrupts }: { streams: Streams; terminal: Terminal; interrupts: Interrupts },
-  operation: Operation<Args>,
-  argsOf: (operands: readonly string[], names: readonly string[], given: Given) => Args,
+  { streams, terminal, interrupts }: Surroundings,
+  { operation, argsOf, isFinal }: Order<Args>,
 ): Promise<ExitCode> {
   const configuration = readConfiguration(given, streams);
   const args = argsOf(operands, configuration.issuerNames, given);
   const options = { ...configuration.options, issuer: () => null };
   const { revocationBound } = checkedSettings(options);
-  if (isSure(given, terminal) === 'cannot ask' && operation !== (list as unknown)) throw new UsageError(CANNOT_ASK);
+  if (isFinal && given.yes !== true && !terminal.isInteractive) {
+    throw new UsageError('This cannot be undone, and there is no terminal to ask you on. In a script, say --yes');
+  }
   const sessions = managedSessions({ ...options, store: storeOf(configuration) });
   const words = { by: given.by ?? `cli:${accountName()}`, ...(given.reason !== undefined && { reason: given.reason }) };
   const place = `${configuration.redis?.name ?? ''}, prefix ${visible(configuration.store.prefix)}`;
-  interrupts.say('Nothing was done.');
+  const bound = shownDuration(revocationBound);
   try {
-    return await operation(
-      { sessions, given, terminal, place, words, bound: shownDuration(revocationBound), interrupts },
-      ...args,
-    );
+    return await operation({ sessions, given, terminal, place, words, bound, interrupts }, ...args);
   } catch (error) {
     if (!isLoginError(error)) throw error;
     return notDone(error, given, terminal);
@@ -67,13 +80,6 @@ export async function atDesk<Args extends readonly unknown[]>(
     terminal.progress('');
     await sessions.close();
   }
-}
-
-const CANNOT_ASK = 'This cannot be undone, and there is no terminal to ask you on. In a script, say --yes';
-
-function isSure(given: Given, { isInteractive }: Terminal): 'yes' | 'ask' | 'cannot ask' {
-  if (given.yes === true) return 'yes';
-  return isInteractive ? 'ask' : 'cannot ask';
 }
 
 /** The name of the account on this machine; there may be none in a container. */
@@ -85,7 +91,6 @@ function accountName(): string {
   }
 }
 
-/** `argsOf` for one user, and one handle if the command takes one. */
 export function oneUser(operands: readonly string[], names: readonly string[]): [User] {
   const [subject, ...others] = operands;
   if (subject === undefined || others.length > 0) throw new UsageError('This command takes one user');
