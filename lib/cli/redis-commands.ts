@@ -57,6 +57,7 @@ export const TRIALS: readonly Trial[] = [
   always('xtrim', on('MAXLEN', '0')),
   always('zadd', on('XX', '1', 'm')),
   always('zcard', on()),
+  always('zcount', on('0', '0')),
   always('zrange', on('0', '0')),
   always('zrangebyscore', on('0', '0')),
   always('zrank', on('m')),
