@@ -60,7 +60,11 @@ afterAll(async () => {
 
 const newToken = (): string => tokenFor({ sid: `s${++sids}` });
 
-async function ask(name: Name, token?: string, path?: string, init: RequestInit = {}): Promise<Response> {
+interface Request extends Omit<RequestInit, 'headers'> {
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+async function ask(name: Name, token?: string, path?: string, init: Request = {}): Promise<Response> {
   const framework: Framework = FRAMEWORKS[name];
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const url = `${guide.urls[name]}${path ?? framework.path ?? '/me'}`;
@@ -118,14 +122,15 @@ describe.each(withPage)('the page under %s', (name) => {
   it('reads the bodies of its forms', async () => {
     const [token, other] = [newToken(), newToken()];
     expect((await ask(name, other)).status).toBe(200);
-    const { handle } = await (await ask(name, other, '/account/sessions/current')).json();
+    const current = async (): Promise<{ handle: string; label: string | null }> =>
+      (await ask(name, other, '/account/sessions/current')).json() as Promise<{ handle: string; label: string | null }>;
+    const { handle } = await current();
     const body = new URLSearchParams({ label: 'Kitchen' });
     const path = `/account/sessions/${handle}/label`;
     const renamed = await ask(name, token, path, { method: 'POST', body, redirect: 'manual' });
 
     expect(renamed.status).toBe(303);
-    const named = await (await ask(name, other, '/account/sessions/current')).json();
-    expect(named.label).toBe('Kitchen');
+    expect((await current()).label).toBe('Kitchen');
   });
 
   it('signs out', async () => {

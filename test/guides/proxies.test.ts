@@ -29,7 +29,7 @@ afterAll(async () => {
   await guide.stop();
 });
 
-type Headers = Record<string, string>;
+type Headers = Readonly<Record<string, string>>;
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -45,17 +45,13 @@ async function send(url: string, headers: Headers, method = 'GET'): Promise<Answ
   return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks).toString() };
 }
 
-/** `set` says what it sends on; null removes a header. Like NGINX, it has a name for the application: `app:3000`. */
-async function startProxy(
-  app: keyof typeof PROGRAMS,
-  set: (sent: IncomingHttpHeaders) => Record<string, string | null>,
-): Promise<string> {
+/** `set` says what it changes. Like NGINX, it has a name for the application: `app:3000`. */
+async function startProxy(app: keyof typeof PROGRAMS, set: (sent: IncomingHttpHeaders) => Headers): Promise<string> {
   const proxy = createServer((req, res) => {
     const client = '203.0.113.7';
     const added = { 'x-forwarded-for': client, 'x-forwarded-proto': 'https', ...set(req.headers) };
-    const entries = Object.entries({ ...req.headers, ...added }).filter(([, value]) => value !== null);
     const { method, url } = req;
-    const onward = request(`${guide.urls[app]}${url}`, { method, headers: Object.fromEntries(entries) as Headers });
+    const onward = request(`${guide.urls[app]}${url}`, { method, headers: { ...req.headers, ...added } });
     onward.on('response', (answer) => {
       res.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(res);
