@@ -112,3 +112,24 @@ describe('docs/reference.md', () => {
     expect(rows(prefix).sort()).toEqual([...names].sort());
   });
 });
+
+describe('docs/dependencies.md', () => {
+  const page = read('docs/dependencies.md');
+  const lock: { packages: Record<string, { dev?: true; devOptional?: true; hasInstallScript?: true }> } = JSON.parse(
+    read('package-lock.json'),
+  );
+  const installed = Object.entries(lock.packages).filter(
+    ([path, { dev, devOptional }]) => path !== '' && !dev && !devOptional,
+  );
+
+  test('has a row for every dependency, and counts what is installed', () => {
+    const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
+    const named = [...page.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name);
+    expect(named.sort()).toEqual(Object.keys(dependencies).sort());
+    expect(page).toContain(`installs ${String(installed.length + 1)} packages`);
+  });
+
+  test('nothing that is installed has an install script', () => {
+    expect(installed.filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
+  });
+});
