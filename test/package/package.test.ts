@@ -210,7 +210,7 @@ describe('the tarball', () => {
       ...sources.flatMap((name) => [`${dir}/${name}.js`, `${dir}/${name}.d.ts`]),
     ]);
 
-    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg)$/.test(name));
+    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg|json|yml)$/.test(name));
     const beside = ['ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
     expect(packed).toEqual([...built, ...beside, ...pages.map((name) => `docs/${name}`)].sort());
   });
