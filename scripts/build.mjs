@@ -84,7 +84,10 @@ function compile() {
     files.set(join('dist', 'cjs', relative('lib', path).replace(/\.ts$/, '.js')), outputText);
   }
   for (const [format, type] of Object.entries({ esm: 'module', cjs: 'commonjs' })) {
-    files.set(join('dist', format, 'package.json'), `${JSON.stringify({ type, sideEffects: false })}\n`);
+    files.set(
+      join('dist', format, 'package.json'),
+      `${JSON.stringify({ type, sideEffects: ['./node-version.js'] })}\n`,
+    );
   }
   return files;
 }
