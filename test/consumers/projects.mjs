@@ -13,7 +13,9 @@ import process from 'node:process';
  * @typedef {{ name: string, needs: Record<string, string>, files: Record<string, string>, steps: Step[], redis?: boolean }} Project
  */
 
-const source = (name) => readFileSync(join(import.meta.dirname, name), 'utf8');
+export function source(name) {
+  return readFileSync(join(import.meta.dirname, name), 'utf8');
+}
 
 /** The imports of an ES module as calls of `require`. They are of two forms only. */
 export function toCommonJs(text) {
@@ -55,47 +57,58 @@ function inNode(parts, node = 'node') {
   };
 }
 
-/** The program in strict TypeScript, compiled as both kinds of modules, with the declarations checked. And then run. */
-function inTypeScript(version, options = {}) {
+/** A configuration for these files: strict, and the declarations of packages are checked too. */
+function tsconfig(files, options = {}) {
+  return json({ compilerOptions: { ...COMPILER_OPTIONS, ...options }, files });
+}
+
+/** What `declare module` says is told to one kind of modules, so each kind is compiled by itself. */
+function typesOf(file) {
+  const text = source(`types/${file}.mts`);
+  const options = { noEmit: true };
+  return {
+    files: {
+      [`${file}.mts`]: text,
+      [`${file}.cts`]: text,
+      [`${file}-esm.json`]: tsconfig([`${file}.mts`], options),
+      [`${file}-cjs.json`]: tsconfig([`${file}.cts`], options),
+      [`${file}-bundler.json`]: tsconfig([`${file}.mts`], {
+        ...options,
+        module: 'preserve',
+        moduleResolution: 'bundler',
+      }),
+    },
+    steps: ['esm', 'cjs', 'bundler'].map((kind) => ({ run: ['tsc', '-p', `${file}-${kind}.json`] })),
+  };
+}
+
+/** The program in strict TypeScript, compiled as both kinds of modules and then run. */
+function inTypeScript(version) {
   const text = program();
-  const types = Object.fromEntries(['register', 'codes'].map((name) => [`${name}.mts`, source(`types/${name}.mts`)]));
+  const [codes, register] = [typesOf('codes'), typesOf('register')];
   return {
     name: `typescript-${version}`,
     needs: { ...EXPRESS_TYPES, typescript: version },
     files: {
       'program.mts': text,
       'program.cts': text,
-      ...types,
-      'codes.cts': source('types/codes.mts'),
-      'tsconfig.json': json({ compilerOptions: { ...COMPILER_OPTIONS, outDir: 'out', ...options } }),
-      // For bundlers.
-      'bundler.json': json({
-        extends: './tsconfig.json',
-        compilerOptions: { module: 'preserve', moduleResolution: 'bundler', noEmit: true },
-      }),
+      'tsconfig.json': tsconfig(['program.mts', 'program.cts'], { outDir: 'out' }),
+      ...codes.files,
+      ...register.files,
     },
     steps: [
       { run: ['tsc', '--version'], says: new RegExp(`^Version ${version.replace('.', '\\.')}\\.`) },
       { run: ['tsc', '-p', '.'] },
-      { run: ['tsc', '-p', 'bundler.json'] },
       { run: ['node', 'out/program.mjs'], says: AS_EXPECTED },
       { run: ['node', 'out/program.cjs'], says: AS_EXPECTED },
+      ...codes.steps,
+      ...register.steps,
     ],
   };
 }
 
-/** Types alone, of both kinds of modules. */
 function typesOnly(name, file, needs) {
-  return {
-    name: `types-${name}`,
-    needs: { typescript: '6.0', ...NODE_TYPES, ...needs },
-    files: {
-      'types.mts': source(`types/${file}.mts`),
-      'types.cts': source(`types/${file}.mts`),
-      'tsconfig.json': json({ compilerOptions: { ...COMPILER_OPTIONS, noEmit: true } }),
-    },
-    steps: [{ run: ['tsc', '-p', '.'] }],
-  };
+  return { name: `types-${name}`, needs: { typescript: '6.0', ...NODE_TYPES, ...needs }, ...typesOf(file) };
 }
 
 /** Jest as `npm install jest` gives it: CommonJS, and no configuration. */
@@ -128,7 +141,10 @@ function underNodeTest() {
 }
 
 /** What docs/operation.md says that a bundle of ES modules needs. */
-export const ESM_BANNER = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
+export function bannerOfDocs() {
+  const [, banner] = /--banner:js="([^"]+)"/.exec(source('../../docs/operation.md'));
+  return `--banner:js=${banner}`;
+}
 
 /** The bundle is run where nothing is installed. */
 function bundled(format, ...options) {
@@ -235,7 +251,7 @@ export const PROJECTS = [
   underVitest('4'),
   underNodeTest(),
   bundled('cjs'),
-  bundled('esm', `--banner:js=${ESM_BANNER}`),
+  bundled('esm', bannerOfDocs()),
 
   underNode('20.19'),
   underNode('22'),
