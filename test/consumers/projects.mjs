@@ -121,12 +121,13 @@ function underJest(major) {
   };
 }
 
-function underVitest(major) {
+/** Vitest 5 needs a newer Node than the oldest that the package supports. */
+function underVitest(major, node) {
   return {
     name: `vitest-${major}`,
-    needs: { express: '5', vitest: major },
+    needs: { express: '5', vitest: major, ...(node === OTHER_NODE && nodePackage('24')) },
     files: { 'sessions.test.mjs': `import { test } from 'vitest';\n${program({ end: 'test-end' })}` },
-    steps: [{ run: ['vitest', 'run'], says: /Tests +1 passed \(1\)/ }],
+    steps: [{ run: [node, 'node_modules/vitest/vitest.mjs', 'run'], says: /Tests +1 passed \(1\)/ }],
   };
 }
 
@@ -248,7 +249,8 @@ export const PROJECTS = [
   underJest('27'),
   underJest('29'),
   underJest('30'),
-  underVitest('4'),
+  underVitest('4', 'node'),
+  underVitest('5', OTHER_NODE),
   underNodeTest(),
   bundled('cjs'),
   bundled('esm', bannerOfDocs()),

@@ -52,7 +52,7 @@ function commit(): void {
   }
 }
 
-const check = (env?: NodeJS.ProcessEnv, ...args: string[]) =>
+const check = (env: NodeJS.ProcessEnv = {}, ...args: string[]) =>
   run(process.execPath, ['scripts/release-check.mjs', ...args], env);
 
 beforeEach(() => {
@@ -83,58 +83,69 @@ it('tries the tarball and leaves it for publishing', () => {
   rmSync(outside, { recursive: true });
 });
 
-it.each<[string, () => void, string, NodeJS.ProcessEnv?]>([
-  [
-    'a placeholder as homepage',
-    () => edit({ homepage: 'https://example.com/managed-sessions' }),
-    'homepage in package.json is a placeholder: https://example.com/managed-sessions',
-  ],
-  [
-    'a placeholder for faults',
-    () => edit({ bugs: { url: 'https://git.example.org/issues' } }),
-    'bugs.url in package.json is a placeholder: https://git.example.org/issues',
-  ],
-  [
-    'a placeholder as repository',
-    () => edit({ repository: { type: 'git', url: 'git+https://example.com/managed-sessions.git' } }),
-    'repository.url in package.json is a placeholder: git+https://example.com/managed-sessions.git',
-  ],
-  ['no repository', () => edit({ repository: undefined }), 'repository.url in package.json is not a URL.'],
-  [
-    'a version that the changelog does not have',
-    () => {
+interface Refusal {
+  readonly what: string;
+  readonly change?: () => void;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly says: string;
+}
+
+const REFUSALS: Refusal[] = [
+  {
+    what: 'a placeholder as homepage',
+    change: () => edit({ homepage: 'https://example.com/managed-sessions' }),
+    says: 'homepage in package.json is a placeholder: https://example.com/managed-sessions',
+  },
+  {
+    what: 'a placeholder for faults',
+    change: () => edit({ bugs: { url: 'https://git.example.org/issues' } }),
+    says: 'bugs.url in package.json is a placeholder: https://git.example.org/issues',
+  },
+  {
+    what: 'a placeholder as repository',
+    change: () => edit({ repository: { type: 'git', url: 'git+https://example.com/managed-sessions.git' } }),
+    says: 'repository.url in package.json is a placeholder: git+https://example.com/managed-sessions.git',
+  },
+  {
+    what: 'no repository',
+    change: () => edit({ repository: undefined }),
+    says: 'repository.url in package.json is not a URL.',
+  },
+  {
+    what: 'a version that the changelog does not have',
+    change: () => {
       edit({ version: '1.2.4' });
       write('package-lock.json', { version: '1.2.4' });
     },
-    'CHANGELOG.md has no section "## 1.2.4".',
-  ],
-  [
-    'a version of which the changelog says nothing',
-    () => write('CHANGELOG.md', '# Changelog\n\n## [1.2.3] - 2026-01-01\n\n## 1.2.2\n\n- Older.\n'),
-    'The section of 1.2.3 in CHANGELOG.md is empty.',
-  ],
-  [
-    'another version in the lock file',
-    () => write('package-lock.json', { version: '1.2.2' }),
-    'package-lock.json has version 1.2.2, and package.json 1.2.3.',
-  ],
-  [
-    'another tag',
-    () => undefined,
-    'The tag is v1.2.4, but the version in package.json is 1.2.3.',
-    { GITHUB_REF: 'refs/tags/v1.2.4' },
-  ],
-  [
-    'another repository',
-    () => undefined,
-    'repository.url in package.json is not that of eve/managed-sessions.',
-    { GITHUB_REPOSITORY: 'eve/managed-sessions' },
-  ],
-])('refuses %s', (_what, change, sentence, env) => {
-  change();
-  if (run('git', ['status', '--porcelain']).said !== '') commit();
+    says: 'CHANGELOG.md has no section "## 1.2.4".',
+  },
+  {
+    what: 'a version of which the changelog says nothing',
+    change: () => write('CHANGELOG.md', '# Changelog\n\n## [1.2.3] - 2026-01-01\n\n## 1.2.2\n\n- Older.\n'),
+    says: 'The section of 1.2.3 in CHANGELOG.md is empty.',
+  },
+  {
+    what: 'another version in the lock file',
+    change: () => write('package-lock.json', { version: '1.2.2' }),
+    says: 'package-lock.json has version 1.2.2, and package.json 1.2.3.',
+  },
+  {
+    what: 'another tag',
+    env: { GITHUB_REF: 'refs/tags/v1.2.4' },
+    says: 'The tag is v1.2.4, but the version in package.json is 1.2.3.',
+  },
+  {
+    what: 'another repository',
+    env: { GITHUB_REPOSITORY: 'eve/managed-sessions' },
+    says: 'repository.url in package.json is not that of eve/managed-sessions.',
+  },
+];
 
-  expect(check(env)).toEqual({ status: 1, said: `- ${sentence}\nNot to be published.\n` });
+it.each(REFUSALS)('refuses $what', ({ change, env, says }) => {
+  change?.();
+  if (change !== undefined) commit();
+
+  expect(check(env)).toEqual({ status: 1, said: `- ${says}\nNot to be published.\n` });
 });
 
 it('refuses changes that are not committed, and says all that is wrong at once', () => {
