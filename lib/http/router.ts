@@ -3,22 +3,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { types } from 'node:util';
 import Router from 'router';
-import { aFunction, anything, aString, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
+import { aFunction, anything, aString, checkOptions, type OptionKinds } from '../core/check.js';
 import { LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isNavigation, prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
-import { CurrentSession, FRESH, USUAL, type Authenticator } from './authenticate.js';
+import { CurrentSession, FRESH, USUAL, type Authenticator, type Judging } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
+import type { EventStreams } from './event-stream.js';
 import type { Duration } from '../core/duration.js';
 import { MAX_AGE, stepUpOf } from '../core/step-up.js';
 import { signInCheck, type Fail, type SignInParts, type TokenCheck } from './gates.js';
 import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
-import { ownProperty, type AppRequest } from './request.js';
+import { ownProperty, type AppRequest, type LoginSession } from './request.js';
 import { createCookieLogins } from './sign-in.js';
 import {
   redirect,
@@ -30,7 +31,9 @@ import {
   type Next,
   type Present,
 } from './respond.js';
+import { endSelected, SELECTED_BODY_LIMIT, selectedIn } from './selected.js';
 import { createPage, mountOf, queryOf, type Page, type PageOptions } from './serve-page.js';
+import { A_TIME_ZONE } from './time-zone.js';
 
 export interface RouterOptions extends PageOptions {
   /**
@@ -50,14 +53,10 @@ export interface RouterParts extends SignInParts {
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
   readonly cookie: Pick<LoginCookie, 'sent' | 'clear'> | null;
   readonly verifier: Pick<Verifier, 'verify'>;
+  readonly streams: Pick<EventStreams, 'open'>;
   readonly fail: Fail;
   readonly loginUrlFor?: LoginUrlFor | undefined;
 }
-
-const timeZone: Kind = {
-  accepts: (value) => typeof value === 'string' && isTimeZone(value),
-  words: "the IANA name of a time zone such as 'Europe/Berlin'",
-};
 
 const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
   maxAge: MAX_AGE,
@@ -69,7 +68,7 @@ const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
     accepts: (value) => Array.isArray(value) && value.every(isLoginUrl),
     words: 'a list of paths or absolute http(s) URLs',
   },
-  timeZone,
+  timeZone: A_TIME_ZONE,
 };
 
 /** The router requires a login by itself. Throws a `TypeError` if an option is invalid. */
@@ -107,13 +106,15 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 
 /** Answers one route for one caller. */
 interface Answer {
-  (req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<void>;
+  (req: AppRequest, res: ServerResponse, caller: VerifiedToken, session: LoginSession): Promise<void>;
+  /** How the caller's session is judged. Default {@link FRESH}. */
+  readonly how?: Judging;
   /** If too many sessions are being ended, the request is refused before the store is asked for the caller. */
   readonly endsOne?: true;
 }
 type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
 
-interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'loginUrlFor'> {
+interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'streams' | 'loginUrlFor'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
   /** Called before another session is ended, or any is renamed. */
@@ -122,7 +123,7 @@ interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | '
 }
 
 /** Reads a body. Rejects with `LoginError` if the caller's session has ended meanwhile: a body can take minutes to arrive. */
-type BodyOf = (req: AppRequest, read: typeof formOf | typeof jsonOf) => Promise<unknown>;
+type BodyOf = (req: AppRequest, read: (req: AppRequest) => Promise<unknown>) => Promise<unknown>;
 
 function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): BodyOf {
   return async function bodyOf(req, read) {
@@ -138,17 +139,40 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
   const form = createForm(context);
   const sessionIn = sessionNaming(handles);
 
+  const isOwn = (named: string, { handle }: VerifiedToken): boolean => handles.meant(named).includes(handle);
+
+  async function endOther(caller: VerifiedToken, named: string): Promise<void> {
+    await account.revoke(caller.user, named, { reason: 'signed_out', by: caller.user.subject });
+  }
+
+  async function endOwn(req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<void> {
+    const { user, handle, times } = caller;
+    await account.revoke(user, handles.shown(handle), { reason: 'signed_out', by: user.subject, token: times });
+    await clearCookie(req, res, (login) => login.handle === handle);
+  }
+
   async function endOne(req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<'ended' | null> {
     const named = handleIn(req);
-    const isOwn = named === CURRENT || handles.meant(named).includes(caller.handle);
-    // People can always sign out.
-    if (!isOwn) requireSignIn(caller);
-    const handle = isOwn ? handles.shown(caller.handle) : named;
-    const signedOut = { reason: 'signed_out', by: caller.user.subject };
-    await account.revoke(caller.user, handle, isOwn ? { ...signedOut, token: caller.times } : signedOut);
-    if (isOwn) await clearCookie(req, res, (login) => login.handle === caller.handle);
-    return isOwn ? null : 'ended';
+    if (named === CURRENT || isOwn(named, caller)) {
+      // People can always sign out.
+      await endOwn(req, res, caller);
+      return null;
+    }
+    requireSignIn(caller);
+    await endOther(caller, named);
+    return 'ended';
   }
+
+  /** The caller's own session comes last: if another cannot be ended, the caller can try again. */
+  const endThese: Act = async (req, res, caller, fields) => {
+    const named = selectedIn(ownProperty(fields, 'handle'), handles);
+    const others = named.filter((handle) => !isOwn(handle, caller));
+    if (others.length > 0) requireSignIn(caller);
+    await endSelected(others, (handle) => endOther(caller, handle));
+    if (others.length === named.length) return 'selected';
+    await endOwn(req, res, caller);
+    return null;
+  };
 
   async function endOthers(caller: VerifiedToken): Promise<{ readonly ended: number }> {
     const { user, handle } = caller;
@@ -180,9 +204,11 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
       get: createList(context),
       delete: async (req, res, caller) => sendJson(res, await endAll(req, res, caller)),
     },
+    '/events': { get: createWatch(context) },
     '/end': { post: form((req, res, caller) => endAll(req, res, caller).then(() => null)) },
     '/others': { delete: async (_req, res, caller) => sendJson(res, await endOthers(caller)) },
     '/others/end': { post: form((_req, _res, caller) => endOthers(caller).then(() => 'others')) },
+    '/selected/end': { post: endingOne(form(endThese, SELECTED_BODY_LIMIT)) },
     '/:handle': { ...createOne(context), delete: endingOne(deleteOne) },
     '/:handle/end': { post: endingOne(form(endOne)) },
     '/:handle/label': {
@@ -218,6 +244,12 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
+/** A stream that stays open for hours is no use of the session, and neither is one that connects again. */
+function createWatch({ streams }: Context): Answer {
+  const watch: Answer = async (req, res, _caller, session) => streams.open(req, res, session);
+  return Object.assign(watch, { how: { fresh: true, isUse: false } });
+}
+
 function createOne({
   account,
   locate,
@@ -241,21 +273,21 @@ function createOne({
 type Act = (req: AppRequest, res: ServerResponse, caller: VerifiedToken, fields: unknown) => Promise<Done | null>;
 
 /** A form is answered with its page again, or with the login page if it signed the caller out. */
-function createForm({ loginUrlFor, bodyOf }: Context): (act: Act) => Answer {
-  return (act) =>
+function createForm({ loginUrlFor, bodyOf }: Context): (act: Act, limit?: number) => Answer {
+  return (act, limit) =>
     async function submitForm(req, res, caller) {
-      const done = await act(req, res, caller, await bodyOf(req, formOf));
+      const done = await act(req, res, caller, await bodyOf(req, (sent) => formOf(sent, limit)));
       redirect(res, done === null ? (loginUrlFor?.(req) ?? '/') : `${mountOf(req) || '/'}?done=${done}`);
     };
 }
 
 /** Handles every rejection, because neither Express 4 nor Connect waits for a promise. The store is asked for the caller. */
 function createEndpoint({ authenticator, account, fail }: RouterParts, page: Page): (answer: Answer) => Handler {
-  async function callerOf(req: AppRequest, { endsOne }: Answer): Promise<VerifiedToken> {
+  async function sessionOf(req: AppRequest, { endsOne, how = FRESH }: Answer): Promise<CurrentSession> {
     if (endsOne === true) account.refuseRevocationIfFull();
-    const session = await authenticator.identify(req, FRESH);
-    await authenticator.admit(req, session, FRESH);
-    return CurrentSession.tokenOf(session);
+    const session = await authenticator.identify(req, how);
+    await authenticator.admit(req, session, how);
+    return session;
   }
 
   const present: Present = (error, req, res) =>
@@ -263,8 +295,8 @@ function createEndpoint({ authenticator, account, fail }: RouterParts, page: Pag
 
   return (answer) =>
     function sessionsEndpoint(req: AppRequest, res, next) {
-      callerOf(req, answer)
-        .then((caller) => answer(req, res, caller))
+      sessionOf(req, answer)
+        .then((session) => answer(req, res, CurrentSession.tokenOf(session), session))
         .catch((error: unknown) => fail(error, req, res, next, present));
     };
 }
@@ -300,12 +332,4 @@ function sessionNaming(handles: Handles): (req: AppRequest, caller: VerifiedToke
     const named = handleIn(req);
     return named === CURRENT ? handles.shown(caller.handle) : named;
   };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
 }

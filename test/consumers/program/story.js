@@ -1,6 +1,16 @@
 /** Two sessions of one person: what each request is answered, before and after they end. Rejects if an answer differs. */
 async function story() {
+  const closing = [async () => disconnect(), () => sessions.close()];
+  try {
+    await tell(closing);
+  } finally {
+    for (const close of closing) await close();
+  }
+}
+
+async function tell(closing = [async () => {}]) {
   const server = createServer(await listener()).listen(0, '127.0.0.1');
+  closing.push(async () => void server.close());
   await once(server, 'listening');
   const { port } = Object(server.address());
 
@@ -29,7 +39,9 @@ async function story() {
   const claims = parseLoginToken(phone);
   const clock = createTestClock();
   const provider = await createTestIssuer({ clock });
+  closing.push(() => provider.close());
   const keys = managedSessions({ issuer: { issuer: provider.issuer, jwksUri: provider.jwksUri }, clock });
+  closing.push(() => keys.close());
   const agent = new Map([['', '']]);
   const token = signIn(agent, { sub: 'bob' });
   const bob = await keys.verify(token);
@@ -62,8 +74,5 @@ async function story() {
     agent: true,
     bob: ['bob', 'token_expired'],
   };
-  server.close();
-  await Promise.all([sessions.close(), keys.close(), provider.close()]);
-  disconnect();
   assert.deepEqual(answers, expected);
 }
