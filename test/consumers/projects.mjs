@@ -132,7 +132,7 @@ function underVitest(major, node) {
 }
 
 function underNodeTest() {
-  const text = `import { test } from 'node:test';\n${program({ end: 'test-end' })}`;
+  const text = `import { test } from 'node:test';\n${program({ end: 'node-test-end' })}`;
   return {
     name: 'node-test',
     needs: { express: '5' },
