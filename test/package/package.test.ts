@@ -42,6 +42,7 @@ test.each(['managed-sessions', 'managed-sessions/client', 'managed-sessions/test
 const EXPORTS = {
   'managed-sessions': [
     'LoginError',
+    'PAGE_SCRIPT_SOURCE',
     'PAGE_STYLE_SOURCE',
     'authRocket',
     'authRocketV1',
@@ -50,7 +51,7 @@ const EXPORTS = {
     'oidc',
     'redisStore',
   ],
-  'managed-sessions/client': ['isExpired', 'parseLoginToken'],
+  'managed-sessions/client': ['isExpired', 'parseLoginToken', 'watchSession'],
   'managed-sessions/testing': ['createTestClock', 'createTestIssuer', 'describeSessionStore', 'signIn'],
 };
 
