@@ -66,7 +66,7 @@ const browserGlobals = Object.fromEntries(
 );
 
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', 'docs/api/', 'test/consumers/**/*.{ts,mts}']),
+  globalIgnores(['dist/', 'coverage/', 'docs/api/', 'test/consumers/**/*.{ts,mts}', 'test/consumers/program/']),
   js.configs.recommended,
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
 
