@@ -189,16 +189,28 @@ function underOldNode(version) {
     name: `node-${version}`,
     needs: nodePackage(version),
     files: {},
-    steps: entries.flatMap((entry) => [
-      { run: [OTHER_NODE, '-e', `require('${entry}')`], status: 1, says },
-      { run: [OTHER_NODE, '--input-type=module', '-e', `import '${entry}'`], status: 1, says },
-    ]),
+    steps: [
+      ...entries.flatMap((entry) => [
+        { run: [OTHER_NODE, '-e', `require('${entry}')`], status: 1, says },
+        { run: [OTHER_NODE, '--input-type=module', '-e', `import '${entry}'`], status: 1, says },
+      ]),
+      { run: [OTHER_NODE, 'node_modules/.bin/managed-sessions', 'help'], status: 1, says },
+    ],
   };
 }
 
 /** @type {Project[]} */
 export const PROJECTS = [
   { name: 'express-5', needs: { express: '5' }, ...inNode() },
+  {
+    name: 'command',
+    needs: {},
+    files: {},
+    steps: [
+      { run: ['managed-sessions', 'help'], says: /^managed-sessions <command>/ },
+      { run: ['managed-sessions', 'list'], status: 2 },
+    ],
+  },
   { name: 'express-4', needs: { express: '4' }, ...inNode() },
   { name: 'connect', needs: { connect: '3' }, ...inNode({ app: 'program/connect.js' }) },
   {

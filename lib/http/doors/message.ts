@@ -1,7 +1,8 @@
 /** The rules that logout tokens and security event tokens share (RFC 8417, section 2.2). Pure. */
 
 import { isObject } from '../../core/check.js';
-import { checkAudience, checkDates, missing, momentOf, seconds } from '../../core/claim-checks.js';
+import { checkAudience, checkDates } from '../../core/claim-checks.js';
+import { missing, momentOf, seconds } from '../../core/claim-times.js';
 import { claimOf, type Claims } from '../../core/claims.js';
 import { diagnosed, shown } from '../../core/diagnosis.js';
 import { sha256 } from '../../core/digest.js';
