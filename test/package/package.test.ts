@@ -118,7 +118,7 @@ describe('the tarball', () => {
     // It is run, and never imported.
     const command = sources.filter(isOfCommand).map((name) => `dist/esm/${name}.js`);
 
-    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg)$/.test(name));
+    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg|json|yml)$/.test(name));
     const beside = ['ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
     const forOldResolvers = ['client/package.json', 'testing/package.json'];
     const docs = pages.map((name) => `docs/${name}`);
