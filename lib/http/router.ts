@@ -53,7 +53,7 @@ export interface RouterParts extends SignInParts {
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
   readonly cookie: Pick<LoginCookie, 'sent' | 'clear'> | null;
   readonly verifier: Pick<Verifier, 'verify'>;
-  readonly streams: Pick<EventStreams, 'open'>;
+  readonly streams: Pick<EventStreams, 'open' | 'sayEnded'>;
   readonly fail: Fail;
   readonly loginUrlFor?: LoginUrlFor | undefined;
 }
@@ -244,9 +244,16 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
-/** A stream that stays open for hours is no use of the session, and neither is one that connects again. */
-function createWatch({ streams }: Context): Answer {
-  const watch: Answer = async (req, res, _caller, session) => streams.open(req, res, session);
+/**
+ * A stream that stays open for hours is no use of the session, and neither is one that connects again. The client then names
+ * the session that it has watched: somebody else may have signed in meanwhile, in the same browser.
+ */
+function createWatch({ streams, handles }: Context): Answer {
+  const watch: Answer = async (req, res, { handle }, session) => {
+    const watched = queryOf(req).get('handle');
+    if (watched === null || handles.meant(watched).includes(handle)) streams.open(req, res, session);
+    else streams.sayEnded(req, res);
+  };
   return Object.assign(watch, { how: { fresh: true, isUse: false } });
 }
 
