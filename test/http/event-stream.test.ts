@@ -237,7 +237,7 @@ describe('clients that break off', () => {
             return judged;
           },
           revoke: ledger.revoke.bind(ledger),
-        } as typeof ledger,
+        },
       }),
     });
     const heard = await stream(port);
