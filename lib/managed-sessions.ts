@@ -268,7 +268,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     emit,
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
-  const account = createAccount(ledger, handles);
+  const account = createAccount(ledger, handles, clock);
   const endings: DoorEndings = createDoorEndings(ledger, settings.sessionIndex);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = {

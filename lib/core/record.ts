@@ -28,6 +28,8 @@ export interface KeptRow extends TokenParties {
   readonly userAgent: string | null;
   /** Whether the client on record is a program without a person. Then any other client takes its place. */
   readonly byProgram: boolean;
+  /** Whether that client was never noted for the user before this session. */
+  readonly hasNewClient: boolean;
   readonly label: string | null;
 }
 
@@ -59,7 +61,15 @@ export interface KnownUse {
 export const ALWAYS = 0;
 
 /** The row of a session of which only the times are kept. */
-export const NO_ROW: KeptRow = { ip: null, userAgent: null, byProgram: false, app: null, actor: null, label: null };
+export const NO_ROW: KeptRow = {
+  ip: null,
+  userAgent: null,
+  byProgram: false,
+  app: null,
+  actor: null,
+  hasNewClient: false,
+  label: null,
+};
 
 /** A cutoff ends every session of its user that began before it, except one. */
 export interface Cutoff {
@@ -187,8 +197,20 @@ function mergeRow(known: KeptRow, sighting: Sighting): KeptRow {
     ip: seen.ip ?? known.ip,
     userAgent: seen.userAgent ?? known.userAgent,
     byProgram: seen.byProgram || (seen.userAgent === null && known.byProgram),
+    hasNewClient: known.hasNewClient,
     label: known.label,
   };
+}
+
+/**
+ * Whether the client that is on record after a sighting is new to the user. `before`: null if there was no row. `isFirstNoted`: the store has
+ * just noted the client of the sighting, had not noted it before, and has not lost what it knew of the session.
+ */
+export function hasNewClient(before: KeptRow | null, after: KeptRow, isFirstNoted: boolean): boolean {
+  if (before === null) return isFirstNoted;
+  if (after.userAgent === before.userAgent) return before.hasNewClient;
+  // Once used by a new client, the session stays marked. But what a program was says nothing of the browser after it.
+  return isFirstNoted || (before.hasNewClient && (!before.byProgram || after.byProgram));
 }
 
 /** What a sighting alone says, as it is kept. */
@@ -199,13 +221,14 @@ export function seenRow({ ip, userAgent, byProgram = false, app = null, actor = 
     byProgram,
     app: keptOrNull(app, PARTY_LIMIT),
     actor: keptOrNull(actor, PARTY_LIMIT),
+    hasNewClient: false,
     label: null,
   };
 }
 
 /** The row of a record. */
-export function rowOf({ ip, userAgent, byProgram, app, actor, label }: KeptRow): KeptRow {
-  return { ip, userAgent, byProgram, app, actor, label };
+export function rowOf({ ip, userAgent, byProgram, app, actor, hasNewClient: isNew, label }: KeptRow): KeptRow {
+  return { ip, userAgent, byProgram, app, actor, hasNewClient: isNew, label };
 }
 
 function isByPerson({ userAgent, byProgram }: KeptRow): boolean {
@@ -236,8 +259,10 @@ export function movedFrom(known: KeptRow, merged: KeptRow): Pick<KeptRow, 'ip' |
 
 /** A record as a store returns it. */
 export function sessionRecord(handle: string, record: KeptRecord): SessionRecord {
-  const { startedAt, lastSeenAt, ip, userAgent, app, actor, label } = record;
-  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ip, userAgent, app, actor, label };
+  const { startedAt, lastSeenAt, ...row } = record;
+  const { ip, userAgent, app, actor, hasNewClient: isNew, label } = row;
+  const shown = { ip, userAgent, app, actor, hasNewClient: isNew, label };
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(record), ...shown };
 }
 
 /**

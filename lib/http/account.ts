@@ -33,6 +33,24 @@ export interface SessionView {
   readonly client: ClientDescription;
 }
 
+/** A session as the page shows it. */
+export interface PageSession extends SessionView {
+  /** It began within a day before now, and its client was never seen with this user before it. */
+  readonly isNew: boolean;
+}
+
+/** What the page shows. */
+export interface PageList {
+  /** The caller's session, on every page of the list. Null if it is not on record. */
+  readonly current: PageSession | null;
+  /** This page of the list. It may have the caller's session too. */
+  readonly sessions: readonly PageSession[];
+  /** Cursor of the next page, null on the last. */
+  readonly next: string | null;
+  /** How many live sessions the user has. */
+  readonly total: number;
+}
+
 export interface SessionList {
   readonly sessions: readonly SessionView[];
   /** Cursor of the next page, null on the last. */
@@ -89,6 +107,8 @@ export type EndEverywhereOptions = Pick<RevokeOptions, 'reason' | 'by'>;
 export interface Account {
   /** Live sessions, most recently seen first. */
   list(user: SessionUser, options?: ListOptions, viewer?: Viewer): Promise<SessionList>;
+  /** The same with what only the page shows. */
+  listForPage(user: SessionUser, options: ListOptions, viewer: Viewer): Promise<PageList>;
   get(user: SessionUser, handle: string, viewer?: Viewer): Promise<SessionView>;
   /** At most 64 code points on one line; null or nothing but spaces removes the label. */
   label(user: SessionUser, handle: string, text: unknown, viewer?: Viewer): Promise<SessionView>;
@@ -102,6 +122,9 @@ export interface Account {
   expireTokens(user: SessionUser, options?: ExpireTokensOptions): Promise<void>;
   endEverywhere(options?: EndEverywhereOptions): Promise<void>;
 }
+
+/** For this long after it began, a session with a new client is marked. In milliseconds. */
+const NEW_FOR = 24 * 3600 * 1000;
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 200;
@@ -119,21 +142,34 @@ type Sessions = Pick<
   | 'endEverywhere'
 >;
 
-export function createAccount(ledger: Sessions, handles: Handles): Account {
+export function createAccount(ledger: Sessions, handles: Handles, clock: { now(): number }): Account {
   const view = viewing(handles);
   const cursors = cursorsBy(handles);
+
+  async function pageOf(user: SessionUser, { limit, cursor }: ListOptions) {
+    const from = cursor == null ? null : cursors.read(cursor);
+    const page = await ledger.list(user, { limit: clampLimit(limit), cursor: from });
+    return { ...page, next: page.next === null ? null : cursors.write(page.next) };
+  }
+
   return {
-    async list(user, { limit, cursor } = {}, viewer = {}) {
-      const page = await ledger.list(user, {
-        limit: clampLimit(limit),
-        cursor: cursor == null ? null : cursors.read(cursor),
+    async list(user, options = {}, { current, locate } = {}) {
+      const { sessions, next } = await pageOf(user, options);
+      const locations = await locate?.(sessions.map(({ ip }) => ip));
+      return { sessions: sessions.map((session) => view(session, current, locations)), next };
+    },
+
+    async listForPage(user, options, { current, locate }) {
+      const { sessions, next, total } = await pageOf(user, options);
+      const listed = sessions.find(({ handle }) => handle === current);
+      const here = listed ?? (current === undefined ? null : await ledger.get(user, current));
+      const locations = await locate?.([here, ...sessions].map((session) => session?.ip ?? null));
+      const newSince = clock.now() - NEW_FOR;
+      const pageView = (session: SessionRecord): PageSession => ({
+        ...view(session, current, locations),
+        isNew: session.hasNewClient && session.startedAt > newSince,
       });
-      const { sessions } = page;
-      const locations = await viewer.locate?.(sessions.map(({ ip }) => ip));
-      return {
-        sessions: sessions.map((session) => view(session, viewer.current, locations)),
-        next: page.next === null ? null : cursors.write(page.next),
-      };
+      return { current: here === null ? null : pageView(here), sessions: sessions.map(pageView), next, total };
     },
 
     async get(user, handle, viewer = {}) {

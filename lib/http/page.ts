@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { LoginErrorCode } from '../core/errors.js';
 import { LABEL_LIMIT } from '../core/session.js';
-import type { SessionView } from './account.js';
+import type { PageSession, SessionView } from './account.js';
 import { Html, markup } from './markup.js';
 import { localeWithin, problemOf, type Done, type Messages } from './messages.js';
 import { MomentsInWords } from './moments.js';
@@ -22,8 +22,12 @@ export interface PageView {
   readonly now: number;
   /** Path at which the router is mounted: `/account/sessions`, or empty at the root. */
   readonly base: string;
-  /** Most recently seen first; null if they cannot be shown, and `problem` says why. */
-  readonly sessions: readonly SessionView[] | null;
+  /** The reader's session, on every page of the list. */
+  readonly current: PageSession | null;
+  /** Most recently seen first, and may include the reader's; null if they cannot be shown, and `problem` says why. */
+  readonly sessions: readonly PageSession[] | null;
+  /** How many live sessions the reader has, on all pages together. */
+  readonly total: number;
   /** Cursor of the page after this one, null on the last. */
   readonly next: string | null;
   /** The page length that the reader asked for, kept in the link to the next page. */

@@ -212,9 +212,9 @@ function createList({ account, page, locate }: Context): Answer {
     const query = queryOf(req);
     const limit = query.get('limit')?.trim() || undefined;
     const asked = { limit: limit === undefined ? undefined : Number(limit), cursor: query.get('cursor') };
-    const sessions = await account.list(caller.user, asked, viewer(caller, locate));
-    if (prefersHtml(req.headers.accept)) await page.show(req, res, sessions);
-    else sendJson(res, sessions);
+    const by = viewer(caller, locate);
+    if (prefersHtml(req.headers.accept)) await page.show(req, res, await account.listForPage(caller.user, asked, by));
+    else sendJson(res, await account.list(caller.user, asked, by));
   };
 }
 

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
-import type { SessionList } from './account.js';
+import type { PageList } from './account.js';
 import type { LoginUrlFor } from './login-url.js';
 import { resultInTime } from './in-time.js';
 import { setPagePolicy } from './framing.js';
@@ -39,9 +39,11 @@ export interface PageParts {
 }
 
 export interface Page {
-  readonly show: (req: AppRequest, res: ServerResponse, list: SessionList) => Promise<void>;
+  readonly show: (req: AppRequest, res: ServerResponse, list: PageList) => Promise<void>;
   readonly showProblem: Present;
 }
+
+const NOTHING = { current: null, sessions: null, next: null, total: 0 } as const;
 
 /** Throws a `TypeError` if an option is invalid. */
 export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptions): Page {
@@ -56,14 +58,13 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
     return pagePolicy({ stylesheet, formTargets: [loginUrlFor(req), ...formTargets] });
   }
 
-  function viewOf(req: AppRequest): Omit<PageView, 'sessions' | 'problem'> {
+  function viewOf(req: AppRequest): Omit<PageView, keyof PageList | 'problem'> {
     const query = queryOf(req);
     return {
       ...languageFor(offered, req.headers['accept-language']),
       timeZone,
       now: clock.now(),
       base: mountOf(req),
-      next: null,
       limit: null,
       firstPage: !query.has('cursor'),
       done: doneFrom(query.get('done')),
@@ -82,9 +83,9 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
   }
 
   return {
-    async show(req, res, { sessions, next }) {
+    async show(req, res, list) {
       const limit = Number(queryOf(req).get('limit'));
-      await send(req, res, 200, { ...viewOf(req), sessions, next, limit: limit >= 1 ? limit : null, problem: null });
+      await send(req, res, 200, { ...viewOf(req), ...list, limit: limit >= 1 ? limit : null, problem: null });
     },
 
     async showProblem(error, req, res) {
@@ -96,7 +97,7 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
         return;
       }
       for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-      const view = { ...viewOf(req), sessions: null, problem: error.code };
+      const view = { ...viewOf(req), ...NOTHING, problem: error.code };
       await send(req, res, error.status, { ...view, loginUrl: loginUrl ?? null });
     },
   };

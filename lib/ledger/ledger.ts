@@ -73,7 +73,8 @@ export class Ledger {
       (policy) => store.list(user, { ...request, at, policy }),
       ({ sessions }) => sessions,
     );
-    return { sessions: page.sessions.filter((session) => this.#isShown(user, session)), next: page.next };
+    const sessions = page.sessions.filter((session) => this.#isShown(user, session));
+    return { ...page, sessions, total: page.total - (page.sessions.length - sessions.length) };
   }
 
   async get(user: SessionUser, handle: string): Promise<SessionRecord | null> {

@@ -15,6 +15,7 @@ import {
   CUTOFF_FOR,
   endingByCutoff,
   endingCutoff,
+  hasNewClient,
   mayBeginAfterCutoff,
   mergeSighting,
   movedFrom,
@@ -110,9 +111,13 @@ export class UserSessions {
 
     const ended = wasLive ? [] : this.#makeRoom(call);
     if (ended === 'refused') return { answer: { state: 'refused' }, ended: [] };
-    this.#byHandle.set(handle, merged);
-    if (keepsRow) return { answer: live, ended };
+    if (keepsRow) {
+      this.#byHandle.set(handle, merged);
+      return { answer: live, ended };
+    }
     const knownClient = clientKey !== null && this.#clients.note(clientKey, at);
+    const isFirstNoted = clientKey !== null && !knownClient && (rowBefore !== null || known === undefined);
+    this.#byHandle.set(handle, { ...merged, hasNewClient: hasNewClient(rowBefore, merged, isFirstNoted) });
     const created = rowBefore === null;
     const moved = rowBefore === null ? null : movedFrom(rowBefore, merged);
     return { answer: { ...live, created, knownClient, moved }, ended };

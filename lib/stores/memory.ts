@@ -73,7 +73,7 @@ class MemoryStore implements SessionStore {
     const last = page.at(-1);
     const next =
       rest.length > limit && last !== undefined ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null;
-    return { sessions: page.map((session) => sessionRecord(session.handle, session)), next };
+    return { sessions: page.map((session) => sessionRecord(session.handle, session)), next, total: all.length };
   };
 
   readonly get: SessionStore['get'] = async (user, handle, at, policy) => {

@@ -211,6 +211,11 @@ export interface SessionPage {
   /** Live sessions, most recently seen first; those seen at the same time, by handle. */
   readonly sessions: readonly SessionRecord[];
   readonly next: ListCursor | null;
+  /**
+   * How many sessions of the user are live, on all pages together. If a store forgets in batches, and more sessions than one batch have
+   * ended by themselves since it was last asked, it may count some of these.
+   */
+  readonly total: number;
 }
 
 export interface EndEverywhereRequest {

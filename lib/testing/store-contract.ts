@@ -1,7 +1,7 @@
 /** The contract that every session store keeps, as tests: for `describe` and `it` of Jest, Vitest or Mocha. */
 
 import { cap } from './store-contract/cap.js';
-import { clients } from './store-contract/clients.js';
+import { clients, newClients } from './store-contract/clients.js';
 import { cutoffs } from './store-contract/cutoffs.js';
 import { erasing } from './store-contract/erasing.js';
 import { feed } from './store-contract/feed.js';
@@ -39,6 +39,7 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
   ['an untracked sighting', untracked],
   ['the time of a session', lifetimes],
   ['a client', clients],
+  ['a new client', newClients],
   ['the cap', cap],
   ['list', lists],
   ['label', labels],

@@ -35,6 +35,7 @@ const RECORD: KeptRecord = {
   byProgram: false,
   app: null,
   actor: null,
+  hasNewClient: false,
   label: null,
 };
 

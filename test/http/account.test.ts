@@ -75,7 +75,7 @@ test('a session that is excepted must at least be a handle', async () => {
 test('keeps what was given as reason and by within bounds', async () => {
   const asked: unknown[] = [];
   const ledger = { revokeAll: async (_user: unknown, request: unknown) => (asked.push(request), { ended: 0 }) };
-  await createAccount(ledger as never, handlesBy(null)).revokeAll(ANN, {
+  await createAccount(ledger as never, handlesBy(null), Date).revokeAll(ANN, {
     reason: `a\nb${'x'.repeat(300)}`,
     by: '\ud800',
   });

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
 import { DONE, doneFrom, englishMessages, languageFor, messagesOffered, problemOf } from '../../lib/http/messages.js';
-import type { SessionView } from '../../lib/http/account.js';
+import type { PageSession, SessionView } from '../../lib/http/account.js';
 import { PAGE_STYLE_SOURCE, pagePolicy, renderFragment, renderPage, type PageView } from '../../lib/http/page.js';
 import { describeClient } from '../../lib/http/user-agent.js';
 import { germanMessages } from './german-messages.js';
@@ -18,7 +18,7 @@ const FIREFOX = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko/20100
 const APP = 'MyApp/1.2 (iPhone; iOS 17.4; Scale/3.00)';
 const HOSTILE = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\u0000\ud800`;
 
-function session(handle: string, more: Partial<SessionView> = {}): SessionView {
+function session(handle: string, more: Partial<PageSession> = {}): PageSession {
   return {
     handle,
     current: false,
@@ -31,6 +31,7 @@ function session(handle: string, more: Partial<SessionView> = {}): SessionView {
     app: null,
     actor: null,
     client: describeClient(FIREFOX),
+    isNew: false,
     ...more,
   };
 }
@@ -44,7 +45,9 @@ function view(more: Partial<PageView> = {}): PageView {
     locale: 'en-GB',
     now: NOW,
     base: '/account/sessions',
+    current: HERE,
     sessions: [HERE, PHONE],
+    total: 2,
     next: null,
     firstPage: true,
     done: null,

@@ -142,7 +142,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     authenticate: (req, authenticateOptions) => authenticator.authenticate(req, authenticateOptions),
     fail: createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused })),
   };
-  const account = createAccount(ledger, handles);
+  const account = createAccount(ledger, handles, clock);
   return {
     login,
     account,

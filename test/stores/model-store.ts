@@ -42,6 +42,12 @@ interface Seen {
   readonly token: TokenTimes;
 }
 
+/** A sighting that the row shows. */
+interface Shown extends Sighting {
+  /** It noted a client that the user was not known to have, of a session of which nothing was lost. */
+  readonly isFirstNoted: boolean;
+}
+
 /** What callers knew of a session when they sighted it. */
 type Told = NonNullable<KnownUse['known']>;
 
@@ -52,7 +58,7 @@ interface Session {
   readonly sightings: readonly Seen[];
   readonly told: readonly Told[];
   /** Those since its row was made. They outlive `sightings` if a caller knows an earlier start, by which the times are forgotten. */
-  readonly ofRow: readonly Sighting[];
+  readonly ofRow: readonly Shown[];
   readonly label: string | null;
   /** How many of the user's cutoffs there were at the last sighting. */
   readonly survived: number;
@@ -121,7 +127,23 @@ function recordOf(session: Session): SessionRecord {
   const userAgent = newest(counted.map((seen) => keptOrNull(seen.userAgent, USER_AGENT_LIMIT)));
   const { app: sentApp = null, actor: sentActor = null } = counted.at(-1) ?? {};
   const [app, actor] = [keptOrNull(sentApp, PARTY_LIMIT), keptOrNull(sentActor, PARTY_LIMIT)];
-  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ip, userAgent, app, actor, label };
+  const row = { ip, userAgent, app, actor, hasNewClient: isAnyNew(counted), label };
+  return { handle, startedAt, lastSeenAt, expiresAt: expiresAt(timesOf(session)), ...row };
+}
+
+/** Whether one of the clients that a row has had was new. If a program's place was taken, only those since then count. */
+function isAnyNew(counted: readonly Shown[]): boolean {
+  const changes: { userAgent: string | null; isFirstNoted: boolean; byProgram: boolean }[] = [];
+  for (const { userAgent, isFirstNoted, byProgram = false } of counted) {
+    const kept = keptOrNull(userAgent, USER_AGENT_LIMIT);
+    const last = changes.at(-1);
+    const isOther = last === undefined || (kept !== null && kept !== last.userAgent);
+    if (isOther) changes.push({ userAgent: kept, isFirstNoted, byProgram });
+    // The same words of another kind of sender.
+    else if (kept !== null || byProgram) last.byProgram = byProgram;
+  }
+  const since = changes.findLastIndex(({ byProgram }, index) => !byProgram && changes[index - 1]?.byProgram === true);
+  return changes.slice(Math.max(since, 0)).some(({ isFirstNoted }) => isFirstNoted);
 }
 
 function endsAll(cutoff: GlobalCutoff | null, startedAt: number, { clockTolerance }: SessionPolicy): boolean {
@@ -291,13 +313,15 @@ export function modelStore(): SessionStore {
       ...request.sighting,
       ...(isPoll && { at: kept === undefined ? Math.max(usedAt, inUseSince) : usedAt }),
     };
+    const knownClient = user.clients.has(clientKey ?? '');
+    const isFirstNoted = clientKey != null && !knownClient && (hasRow || known === undefined);
     const session: Session = {
       ...UNSEEN,
       handle,
       firstStart: token.beganAt ?? Math.max(at, user.cutoffs.at(-1)?.at ?? at),
       ...known,
       sightings: [...(known?.sightings ?? []), { sighting, token }],
-      ofRow: [...(hasRow ? kept.ofRow : []), ...(keepsRow ? [] : [sighting])],
+      ofRow: [...(hasRow ? kept.ofRow : []), ...(keepsRow ? [] : [{ ...sighting, isFirstNoted }])],
       label: hasRow ? kept.label : null,
       survived: user.cutoffs.length,
     };
@@ -342,7 +366,6 @@ export function modelStore(): SessionStore {
 
     user.sessions.set(handle, session);
     if (keepsRow) return { ...facts, created: false, knownClient: false, moved: null };
-    const knownClient = user.clients.has(clientKey ?? '');
     if (clientKey != null) {
       user.clients.delete(clientKey);
       user.clients.set(clientKey, at);
@@ -504,7 +527,7 @@ export function modelStore(): SessionStore {
       const rest = all.filter(isBehind);
       const sessions = rest.slice(0, limit);
       const { lastSeenAt = 0, handle = '' } = sessions.at(-1) ?? {};
-      return { sessions, next: rest.length > limit ? { lastSeenAt, handle } : null };
+      return { sessions, next: rest.length > limit ? { lastSeenAt, handle } : null, total: all.length };
     },
     async get(of, handle, at, policy) {
       return liveOf(userOf(of, { at, policy }), { at, policy }).find((one) => one.handle === handle) ?? null;

@@ -92,6 +92,7 @@ const RECORD: KeptRecord = {
   byProgram: false,
   app: null,
   actor: null,
+  hasNewClient: false,
   label: null,
 };
 const TOMBSTONE: Omit<Tombstone, 'handle'> = {

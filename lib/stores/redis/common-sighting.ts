@@ -65,9 +65,9 @@ export function issuedAt({ token }: Pick<SightRequest, 'token'>): number {
   return token.issuedAt === undefined ? NEVER : (token.issuedAt ?? EVER);
 }
 
-/** A new row. Without a label, it is the beginning of any row with this client, app and actor. */
-function newRow({ sighting }: Sight): string {
-  return ROW.write(seenRow(sighting));
+/** The beginning of any row with this client, app and actor, with a label or without: `hasNewClient` and the label follow. */
+function seenClient({ sighting }: Sight): string {
+  return ROW.write(seenRow(sighting)).slice(0, -1);
 }
 
 const NUMBERS: ParametersOf<Sight> = {
@@ -118,7 +118,7 @@ export const COMMON_SIGHTING = script<Sight, SightAnswer | null>({
   parameters: {
     ...NUMBERS,
     handle: string(({ handle }) => handle),
-    sightedRow: string(newRow),
+    client: string(seenClient),
     clientKey: string(({ clientKey }) => clientKey ?? null),
   },
   lua: `
@@ -158,8 +158,8 @@ if kept then
 
   local row = redis.call('HGET', rows, handle)
   if not row then return false end
-  local isSameRow = string.sub(row, 1, #sightedRow) == sightedRow
-  if not isSameRow and not (byProgram and string.find(row, '${PERSONS_ROW}')) then return false end
+  local isSameClient = string.sub(row, 1, #client) == client
+  if not isSameClient and not (byProgram and string.find(row, '${PERSONS_ROW}')) then return false end
   -- A sighting may be older than the last one.
   if at > lastSeenAt or isRefreshed then
     if isIndexed and redis.call('ZADD', index, 'XX', 'CH', -at, handle) == 0 then return false end
@@ -200,7 +200,7 @@ else
   local lookAt = newRowUntil + 1 + at - past
   if isIndexed or dueAt and dueAt <= lookAt then redis.call('HSET', sessions, handle, written)
   else redis.call('HSET', sessions, handle, written, 'due', string.format('%.0f', lookAt)) end
-  redis.call('HSET', rows, handle, sightedRow)
+  redis.call('HSET', rows, handle, client .. '\\n')
   if isNewUser then
     redis.call('PEXPIREAT', sessions, now + newUntil - past)
     redis.call('PEXPIREAT', rows, now + newRowUntil - past)
@@ -215,7 +215,9 @@ else
   if clientKey == '' then return { state, written, '', staleText } end
 end
 ${NOTE_CLIENT}
-return { state, written, noteClient(), staleText }
+local isKnown = noteClient()
+if state == 'new' and isKnown == '' then redis.call('HSET', rows, handle, client .. '1\\n') end
+return { state, written, isKnown, staleText }
 `,
   repliesInBytes: true,
   /**

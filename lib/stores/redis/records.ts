@@ -116,6 +116,7 @@ export const ROW_FIELDS: FieldsOf<KeptRow> = {
   userAgent: STRING_OR_NULL,
   app: STRING_OR_NULL,
   actor: STRING_OR_NULL,
+  hasNewClient: FLAG,
   label: STRING_OR_NULL,
 };
 

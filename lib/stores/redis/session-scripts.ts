@@ -7,11 +7,13 @@ import type { ListCursor, RevokeOutcome, RevokeRequest, Tombstone } from '../sto
 import type { Found } from './live-records.js';
 import { ORIGIN_LIMIT, ROW, TIMES, TOMBSTONE, type KeptTombstone } from './records.js';
 import { flag, formatted, listOf, number, numberOrNull, script, string, stringOf } from './script.js';
-import { ENDING, INDEXED, OPENING, READING, tombstonesOf, userScript } from './session-prelude.js';
+import { BATCH, ENDING, INDEXED, OPENING, READING, tombstonesOf, userScript } from './session-prelude.js';
 
 interface Stretch extends Found {
   /** Where to go on. Null at the end. */
   readonly next: ListCursor | null;
+  /** How many sessions are live, by the index. Null: these are all entries. */
+  readonly total: number | null;
 }
 
 const ALL = "return { 'all', cutoffText or '', redis.call('HGETALL', sessions), redis.call('HGETALL', rows) }";
@@ -33,6 +35,15 @@ if dueText ~= '${INDEXED}' and not (dueText and at >= tonumber(dueText)) then ${
   lua: `${READING}
 forgetDue()
 if not isIndexed then ${ALL} end
+-- What such a cutoff ended has no tombstone yet. A global one ends sessions where they are next looked at.
+if globalCutoff or cutoff and not cutoff.isComplete then
+  local listed = redis.call('ZREVRANGE', index, 0, ${BATCH - 1})
+  for i, text in ipairs(#listed > 0 and redis.call('HMGET', sessions, unpack(listed)) or {}) do
+    local entry = parse(listed[i], text)
+    if not entry or not isLive(entry) then unlist(listed[i]) end
+  end
+end
+local total = idleTimeout and redis.call('ZCOUNT', index, '-inf', '(' .. digits(idleTimeout - at)) or redis.call('ZCARD', index)
 local first = 0
 if fromSeenAt then
   -- That session may have moved or gone: a member that sorts just after it finds the position.
@@ -42,21 +53,21 @@ if fromSeenAt then
   redis.call('ZREM', index, member)
 end
 local handles = redis.call('ZRANGE', index, first, first + limit - 1)
-if #handles == 0 then return { 'page', cutoffText or '', {}, {}, {}, '' } end
+if #handles == 0 then return { 'page', cutoffText or '', {}, {}, {}, '', total } end
 local last = #handles == limit and redis.call('ZSCORE', index, handles[limit]) or ''
 return { 'page', cutoffText or '', handles, redis.call('HMGET', sessions, unpack(handles)),
-  redis.call('HMGET', rows, unpack(handles)), last }
+  redis.call('HMGET', rows, unpack(handles)), last, total }
 `,
   /**
-   * Reply: 'all', the cutoff, the two hashes; or 'page', the cutoff, handles, times, rows, and the score of the last handle
-   * if there may be more.
+   * Reply: 'all', the cutoff, the two hashes; or 'page', the cutoff, handles, times, rows, the score of the last handle if
+   * there may be more, and the number of all.
    */
   decode(reply) {
-    const [extent, cutoff, first, second, third, score] = listOf(reply);
+    const [extent, cutoff, first, second, third, score, total] = listOf(reply);
     if (stringOf(extent) === 'all') {
       const rows = new Map(pairsOf(second));
       const entries = pairsOf(first).map(([handle, times]) => ({ handle, times, row: rows.get(handle) ?? null }));
-      return { cutoff: stringOf(cutoff), entries, next: null };
+      return { cutoff: stringOf(cutoff), entries, next: null, total: null };
     }
     const [times, rows] = [listOf(second), listOf(third)];
     const entries = listOf(first).map((handle, index) => ({
@@ -67,7 +78,7 @@ return { 'page', cutoffText or '', handles, redis.call('HMGET', sessions, unpack
     const last = entries.at(-1);
     const hasMore = last !== undefined && stringOf(score) !== '';
     const next = hasMore ? { lastSeenAt: -Number(stringOf(score)), handle: last.handle } : null;
-    return { cutoff: stringOf(cutoff), entries, next };
+    return { cutoff: stringOf(cutoff), entries, next, total: Number(total) };
   },
 });
 

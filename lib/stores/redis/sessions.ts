@@ -111,18 +111,19 @@ export class RedisSessions {
     const call = this.#call(at, policy);
     const found: ReturnType<typeof liveRecords> = [];
     let from = cursor;
+    let total: number;
     do {
       const stretch = await this.#options.run(LIST, this.#keysOf(user), { ...call, limit: limit + 1, from });
-      found.push(
-        ...liveRecords(stretch, call).filter((record) => cursor === null || compareListed(cursor, record) < 0),
-      );
+      const live = liveRecords(stretch, call);
+      found.push(...live.filter((record) => cursor === null || compareListed(cursor, record) < 0));
+      total = stretch.total ?? live.length;
       from = stretch.next;
     } while (from !== null && found.length <= limit);
     const page = found.sort(compareListed).slice(0, limit);
     const sessions = page.map((record) => sessionRecord(record.handle, record));
     const last = page.at(-1);
     const hasMore = found.length > limit && last !== undefined;
-    return { sessions, next: hasMore ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null };
+    return { sessions, next: hasMore ? { lastSeenAt: last.lastSeenAt, handle: last.handle } : null, total };
   };
 
   readonly get: SessionStore['get'] = async (user, handle, at, policy) => {

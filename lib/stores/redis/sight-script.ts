@@ -98,11 +98,16 @@ if not wasEnded then
   end
 end
 ${NOTE_CLIENT}${ROW.parser}${ROW.formatter}
-local function updateRow()
+-- isFirstNoted: see hasNewClient in core/record.ts.
+local function updateRow(isFirstNoted)
   if byProgram and string.find(rowBefore, '${PERSONS_ROW}') then return rowBefore end
   local row = parseRow(rowBefore) or { ip = '', userAgent = '', label = '' }
   row.app, row.actor = app, actor
   if ip ~= '' then row.ip = ip end
+  if rowBefore == '' then row.hasNewClient = isFirstNoted
+  elseif userAgent ~= '' and userAgent ~= row.userAgent then
+    row.hasNewClient = isFirstNoted or row.hasNewClient and (not row.byProgram or byProgram)
+  end
   if userAgent ~= '' then row.userAgent = userAgent end
   row.byProgram = byProgram or (userAgent == '' and row.byProgram)
   local text = formatRow(row)
@@ -114,7 +119,8 @@ ${READING}
 local keepsRow = usedAt and (rowBefore ~= '' or kept and before == 'live')
 local function live(ended)
   local isKnownClient = (clientKey == '' or keepsRow) and '' or noteClient()
-  local row = keepsRow and rowBefore or updateRow()
+  local isFirstNoted = clientKey ~= '' and isKnownClient == '' and (rowBefore ~= '' or not known)
+  local row = keepsRow and rowBefore or updateRow(isFirstNoted)
   local text = writeTimes(record)
   -- The rows may be new although the session is not: Redis may have lost or evicted them alone.
   if isKeptLonger or rowBefore == '' then keepUntil(rowUntil(record), rows) end

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { sessionUser } from '../../core/session.js';
 import type { DeclareTest, Fixture, SightOptions } from './fixture.js';
-import { DAY, handle, HOUR } from './values.js';
+import { DAY, handle, HOUR, MINUTE } from './values.js';
 
 const YEAR = 365 * DAY;
 
@@ -14,6 +14,102 @@ async function isKnown(
 ): Promise<boolean> {
   const answer = await live(handle(of), { token: { expiresAt: now + 3 * YEAR }, ...options, clientKey });
   return answer.knownClient;
+}
+
+async function isNewIn({ get }: Fixture, of: number): Promise<boolean | undefined> {
+  return (await get(handle(of)))?.hasNewClient;
+}
+
+const PHONE = { userAgent: 'phone', clientKey: 'phone' } as const;
+const LAPTOP = { userAgent: 'laptop', clientKey: 'laptop' } as const;
+const PROGRAM = { userAgent: 'node', byProgram: true, clientKey: 'node' } as const;
+
+/** Whether the client on record is new to the user. */
+export function newClients(test: DeclareTest): void {
+  test('is one that no session of the user had before', async (fixture) => {
+    const { sight, page, label } = fixture;
+    await sight(handle(1), PHONE);
+    await sight(handle(2), PHONE);
+    await sight(handle(3), LAPTOP);
+    assert.deepEqual(
+      [await isNewIn(fixture, 1), await isNewIn(fixture, 2), await isNewIn(fixture, 3)],
+      [true, false, true],
+    );
+    assert.equal((await label(handle(1), 'mine'))?.hasNewClient, true);
+    assert.deepEqual(
+      (await page()).sessions.map(({ hasNewClient }) => hasNewClient),
+      [true, false, true],
+    );
+  });
+
+  test('stays new in later sightings, also of other processes, and with another version', async (fixture) => {
+    const { now, sight } = fixture;
+    await sight(handle(1), PHONE);
+    await sight(handle(1), { ...PHONE, clientKey: null, at: now + MINUTE });
+    await sight(handle(1), { ...PHONE, at: now + 2 * MINUTE });
+    await sight(handle(1), { ...PHONE, ip: '203.0.113.8', app: 'web', token: { expiresAt: now + 2 * HOUR } });
+    await sight(handle(1), { ...PHONE, userAgent: 'phone 2' });
+    assert.equal(await isNewIn(fixture, 1), true);
+  });
+
+  test('is noticed in a session that moves to one, and stays if it moves back', async (fixture) => {
+    const { sight } = fixture;
+    await sight(handle(1), PHONE);
+    await sight(handle(2), PHONE);
+    await sight(handle(2), LAPTOP);
+    assert.equal(await isNewIn(fixture, 2), true);
+    await sight(handle(2), PHONE);
+    assert.equal(await isNewIn(fixture, 2), true);
+  });
+
+  test('is not known without a key, and untracked sightings and polls say nothing of it', async (fixture) => {
+    const { now, sight } = fixture;
+    await sight(handle(1), { ...PHONE, clientKey: null });
+    assert.equal(await isNewIn(fixture, 1), false);
+    await sight(handle(1), { ...LAPTOP, usedAt: now });
+    await sight(handle(1), { ...LAPTOP, track: false });
+    assert.equal(await isNewIn(fixture, 1), false);
+  });
+
+  test('is the browser, if a program began the session', async (fixture) => {
+    const { sight } = fixture;
+    await sight(handle(1), PHONE);
+    await sight(handle(2), PROGRAM);
+    assert.equal(await isNewIn(fixture, 2), true);
+    await sight(handle(2), PHONE);
+    assert.equal(await isNewIn(fixture, 2), false);
+    await sight(handle(3), PROGRAM);
+    assert.equal(await isNewIn(fixture, 3), false);
+    await sight(handle(3), LAPTOP);
+    assert.equal(await isNewIn(fixture, 3), true);
+    await sight(handle(3), { ...PROGRAM, clientKey: 'other program' });
+    assert.equal(await isNewIn(fixture, 3), true);
+  });
+
+  test('is nobody whom the caller knows to be signed in, although the store has lost it', async (fixture) => {
+    const { now, sight } = fixture;
+    const known = { startedAt: now - HOUR, tokensEndAt: now + HOUR, endsAt: null, survivedCutoffAt: 0 };
+    await sight(handle(1), { ...PHONE, knownUse: { inUseSince: 0, known } });
+    assert.equal(await isNewIn(fixture, 1), false);
+  });
+
+  test('is not what comes back after its row was forgotten', async (fixture) => {
+    const { now, sight } = fixture;
+    const long = now - 3 * DAY;
+    const policy = { tombstoneFor: 30 * DAY };
+    await sight(handle(1), { ...PHONE, policy, at: long, token: { beganAt: long, expiresAt: long + HOUR } });
+    await sight(handle(1), { ...LAPTOP, policy });
+    assert.equal(await isNewIn(fixture, 1), false);
+  });
+
+  test('is one again after all was erased', async (fixture) => {
+    const { now, sight, erase } = fixture;
+    await sight(handle(1), PHONE);
+    await erase();
+    const at = now + DAY;
+    await sight(handle(2), { ...PHONE, at, token: { beganAt: at, expiresAt: at + HOUR } });
+    assert.equal((await fixture.get(handle(2), { at }))?.hasNewClient, true);
+  });
 }
 
 export function clients(test: DeclareTest): void {

@@ -11,14 +11,14 @@ function began(now: number, beganAt: number | null, more: SightOptions = {}): Si
 
 export function globalCutoff(test: DeclareTest): void {
   test('ends the sessions of all users, whatever is asked about them', async (fixture) => {
-    const { store, user, now, sight, ended, listed, get, label, revoke, endEverywhere } = fixture;
+    const { store, user, now, sight, ended, page, get, label, revoke, endEverywhere } = fixture;
     const other = sessionUser('https://other.example.com/', user.subject);
     const old = began(now, now - HOUR);
     for (const number of [1, 2]) await sight(handle(number), old);
     await sight(handle(3), { ...old, user: other });
     const { at, reason, by, origin } = await endEverywhere();
     assert.deepEqual([reason, by, origin], ['incident', 'operator', store.origin]);
-    assert.deepEqual(await listed({ at }), []);
+    assert.deepEqual(await page({ at }), { sessions: [], next: null, total: 0 });
     assert.equal(await get(handle(1), { at }), null);
     assert.equal(await label(handle(1), 'mine', { at }), null);
     assert.equal(await revoke(handle(1), { at }), 'already');
@@ -67,6 +67,15 @@ export function globalCutoff(test: DeclareTest): void {
     assert.deepEqual(await revokeAll({ at: at + MINUTE }), { ended: 1 });
     assert.equal((await ended(handle(3), began(now, at + MINUTE))).ending.reason, 'everywhere');
     assert.equal((await ended(handle(1), began(now, now - HOUR))).ending.reason, 'incident');
+  });
+
+  test('leaves nothing to list or count of a user with many sessions', async (fixture) => {
+    const { now, sight, page, endEverywhere } = fixture;
+    for (let number = 0; number < 30; number += 1) await sight(handle(number), began(now, now - HOUR));
+    const at = (await endEverywhere()).at + MINUTE;
+    await sight(handle(100), began(now, at));
+    const { sessions, total } = await page({ limit: 5, at });
+    assert.deepEqual([sessions.map((session) => session.handle), total], [[handle(100)], 1]);
   });
 
   test('does not change what an earlier cutoff and a tombstone say', async (fixture) => {

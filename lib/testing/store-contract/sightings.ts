@@ -27,6 +27,7 @@ export function sightings(test: DeclareTest): void {
       userAgent: 'Mozilla/5.0',
       app: null,
       actor: null,
+      hasNewClient: false,
       label: null,
     });
   });

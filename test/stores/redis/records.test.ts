@@ -49,6 +49,7 @@ const row: fc.Arbitrary<KeptRow> = fc.record({
   byProgram: fc.boolean(),
   app: keptOrNone,
   actor: keptOrNone,
+  hasNewClient: fc.boolean(),
   label: keptOrNone,
 });
 const tombstone: fc.Arbitrary<KeptTombstone> = fc.record({
