@@ -150,7 +150,13 @@ const EXPORTS = {
     'redisStore',
   ],
   'managed-sessions/client': ['isExpired', 'parseLoginToken'],
-  'managed-sessions/testing': ['createTestClock', 'createTestIssuer', 'describeSessionStore', 'signIn'],
+  'managed-sessions/testing': [
+    'createTestClock',
+    'createTestIssuer',
+    'createTestStore',
+    'describeSessionStore',
+    'signIn',
+  ],
 };
 
 /** Resolves to what the command printed; the failure's message holds all it said. */
