@@ -72,6 +72,24 @@ const BESIDE_OTHERS = [
     run: (seen, user) => seen.sight(user, 0),
   },
 ];
+/** As a process does that has not seen the session yet: the client is noted. */
+const NOTING = [
+  {
+    name: 'first sighting, of a new client',
+    prepare: (seen, user, sessions) => seen.fill(user, sessions - 1, CLIENT),
+    run: (seen, user, sessions) => seen.sight(user, sessions - 1, 0, OTHER_CLIENT),
+  },
+  {
+    name: 'first sighting, of a known client',
+    prepare: (seen, user, sessions) => seen.fill(user, sessions - 1, CLIENT),
+    run: (seen, user, sessions) => seen.sight(user, sessions - 1, 0, CLIENT),
+  },
+  {
+    name: 'seen again, by another process',
+    prepare: (seen, user, sessions) => seen.fill(user, sessions, CLIENT),
+    run: (seen, user) => seen.sight(user, 0, 0, CLIENT),
+  },
+];
 /** With the option `sessionIndex`: two scripts the first time, then one. */
 const INDEXED = [
   {
@@ -85,10 +103,13 @@ const INDEXED = [
     run: (seen, user, sessions) => seen.endIndexed(user, sessions - 1),
   },
 ];
+const CLIENT = { clientKey: 'abcdefgh' };
+const OTHER_CLIENT = { clientKey: 'ABCDEFGH' };
 const only = process.argv.indexOf('--only');
 const CASES = [
   ...MEASURED.flatMap((measured) => SIZES.map((sessions) => ({ ...measured, sessions }))),
   ...BESIDE_OTHERS.map((measured) => ({ ...measured, sessions: 100 })),
+  ...NOTING.map((measured) => ({ ...measured, sessions: 3 })),
   ...INDEXED.map((measured) => ({ ...measured, sessions: 1 })),
 ].filter(({ name }) => only < 0 || name.includes(process.argv[only + 1]));
 
@@ -107,7 +128,7 @@ function report() {
     const measured = costs.get(`${build} ${name} ${String(sessions)}`);
     return measured === undefined ? '' : show(median(measured) / unit);
   };
-  const rows = [...MEASURED, ...BESIDE_OTHERS, ...INDEXED].flatMap((measured) =>
+  const rows = [...MEASURED, ...BESIDE_OTHERS, ...NOTING, ...INDEXED].flatMap((measured) =>
     Object.keys(builds).map((build) => [
       build === 'now' ? measured.name : '',
       build,
@@ -178,8 +199,8 @@ class Seen {
     for (let session = 0; session < sessions; session += 1) await this.sightIndexed(user, session);
   }
 
-  async fill(user, sessions) {
-    for (let session = 0; session < sessions; session += 1) await this.sight(user, session);
+  async fill(user, sessions, more = {}) {
+    for (let session = 0; session < sessions; session += 1) await this.sight(user, session, 0, more);
   }
 
   async fillBesideTombstones(user, sessions) {

@@ -96,6 +96,7 @@ export { PAGE_STYLE_SOURCE } from './http/page.js';
 export type { Done, Messages, MessagesOverride, Problem } from './http/messages.js';
 export type { RouterOptions } from './http/router.js';
 export type { Layout, PageOptions } from './http/serve-page.js';
+export type { TimeZone } from './http/time-zone.js';
 export type {
   CookieSource,
   HeaderSource,

@@ -1,7 +1,7 @@
 /** What is known of clients: programs, apps, devices and systems, and the names that people use for them. */
 
-/** A part such as `SM-S911B`, which is not a name that people use. */
-export const MODEL_NUMBER = /(?:^|\s)(?=\S*\d)(?=\S*[A-Z])[A-Z\d_-]{4,}(?:\s|$)/;
+/** A part such as `SM-S911B` or `100011886`, which is not a name that people use. */
+export const MODEL_NUMBER = /(?:^|\s)(?:(?=\S*\d)(?=\S*[A-Z])[A-Z\d_-]{4,}|\d{5,})(?:\s|$)/;
 
 /** Programs without a person, by the beginning of their user agent. */
 export const PROGRAMS: readonly (readonly [RegExp, string])[] = [

@@ -1,12 +1,15 @@
 /** The texts of the page: English by default, each can be replaced; and the language for a request. */
 
-import { checkNames, isObject, kindOf } from '../core/check.js';
+import type { Advice } from '../core/advice.js';
+import { checkKind, checkNames, isObject, isPlain, kindOf, type Kind } from '../core/check.js';
 import type { LoginErrorCode } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
+import { checkLanguage, closeness, languageAdvice, primary, refuseSameLanguage, SHAPE } from './languages.js';
+import { isLoginUrl } from './login-url.js';
 import type { ClientWords } from './user-agent.js';
 
 /** What was done before the page is shown, from `?done=`. */
-export const DONE = ['ended', 'others', 'renamed'] as const;
+export const DONE = ['ended', 'selected', 'others', 'renamed'] as const;
 export type Done = (typeof DONE)[number];
 
 /** What went wrong, as far as the reader can act on it. */
@@ -26,12 +29,36 @@ export interface Messages extends ClientWords {
   readonly title: string;
   readonly intro: string;
   readonly thisDevice: string;
-  readonly otherDevices: string;
+  /** `count`: how many sessions there are besides this one, on all pages of the list. */
+  otherDevices(count: number): string;
   readonly noOthers: string;
   readonly nothingHere: string;
 
-  readonly lastSeen: string;
+  /** `ago`: "3 minutes ago". */
+  lastSeen(ago: string): string;
   readonly activeNow: string;
+  /** How many sessions of the same client, system and place are in one row. At least 2. */
+  sessions(count: number): string;
+  /** For a client that was never seen with this user before the session, in the session's first day. */
+  readonly newDevice: string;
+  readonly notYou: string;
+  /**
+   * Where `notYou` leads: a path that begins with one slash, or an absolute http(s) URL, such as the page on which people
+   * change their password. Null, the default: there is no such link, and signing the session out is the answer.
+   */
+  readonly notYouUrl: string | null;
+
+  /** For screen readers: opens what else is known of a session. */
+  showDetails(device: string): string;
+  /** The same for a row of several. */
+  showSessions(device: string, count: number): string;
+  readonly app: string;
+  readonly program: string;
+  readonly model: string;
+  readonly version: string;
+  readonly address: string;
+  /** In place of an address that is private, or of the machine itself. */
+  readonly thisNetwork: string;
   readonly signedIn: string;
   readonly ends: string;
 
@@ -43,9 +70,13 @@ export interface Messages extends ClientWords {
   nameFor(device: string): string;
 
   readonly signOut: string;
+  /** Ends all sessions of one row. */
+  readonly signOutAll: string;
   readonly signOutEverywhereElse: string;
   signOutDevice(device: string): string;
+  signOutSessions(device: string, count: number): string;
   confirmSignOut(device: string): string;
+  confirmSignOutSessions(device: string, count: number): string;
   readonly confirmSignOutHere: string;
   readonly confirmSignOutEverywhereElse: string;
 
@@ -73,12 +104,25 @@ export const englishMessages: Messages = {
   title: 'Where you’re signed in',
   intro: 'Every device and app that is signed in to your account. Sign out any that you don’t recognize.',
   thisDevice: 'This device',
-  otherDevices: 'Other devices',
+  otherDevices: (count) => (count === 0 ? 'Other devices' : `Other devices (${String(count)})`),
   noOthers: 'You’re not signed in anywhere else.',
   nothingHere: 'There is nothing more to show here.',
 
-  lastSeen: 'Last seen',
+  lastSeen: (ago) => `Last seen ${ago}`,
   activeNow: 'Active now',
+  sessions: (count) => `${String(count)} sessions`,
+  newDevice: 'New',
+  notYou: 'Not you?',
+  notYouUrl: null,
+
+  showDetails: (device) => `Details of ${device}`,
+  showSessions: (device, count) => `Show the ${String(count)} sessions of ${device}`,
+  app: 'App',
+  program: 'Program',
+  model: 'Device',
+  version: 'Version',
+  address: 'Address',
+  thisNetwork: 'This network',
   signedIn: 'Signed in',
   ends: 'Ends',
 
@@ -90,9 +134,13 @@ export const englishMessages: Messages = {
   nameFor: (device) => `Name for ${device}`,
 
   signOut: 'Sign out',
+  signOutAll: 'Sign out all',
   signOutEverywhereElse: 'Sign out everywhere else',
   signOutDevice: (device) => `Sign out ${device}`,
+  signOutSessions: (device, count) => `Sign out all ${String(count)} sessions of ${device}`,
   confirmSignOut: (device) => `Sign out ${device}? It will need to sign in again.`,
+  confirmSignOutSessions: (device, count) =>
+    `Sign out all ${String(count)} sessions of ${device}? They will need to sign in again.`,
   confirmSignOutHere: 'Sign out here? You will need to sign in again on this device.',
   confirmSignOutEverywhereElse: 'Sign out every device but this one? They will all need to sign in again.',
 
@@ -120,6 +168,7 @@ export const englishMessages: Messages = {
   },
   done: {
     ended: 'The device has been signed out.',
+    selected: 'These sessions have been signed out.',
     others: 'Every other device has been signed out.',
     renamed: 'The name has been saved.',
   },
@@ -151,8 +200,12 @@ export function messagesOffered(
 ): readonly Messages[] {
   const overrides = isList(option) ? option : [option];
   if (overrides.length === 0) throw new TypeError('messages must offer at least one language, got an empty list');
-  return overrides.map((override) => {
-    checkTexts('messages', override, englishMessages);
+  const offered = overrides.map((override, index) => {
+    const path = isList(option) ? `messages[${index}]` : 'messages';
+    if (!isPlain(override))
+      throw new TypeError(`${path} must be an object of texts, got ${kindOf(override)}: ${SHAPE}`);
+    checkTexts(path, override, englishMessages, languageAdvice(override, Object.keys(englishMessages)));
+    if (override.language !== undefined) checkLanguage(`${path}.language`, override.language);
     return {
       ...englishMessages,
       ...(override === englishMessages ? {} : withCheckedTexts(override)),
@@ -161,6 +214,8 @@ export function messagesOffered(
       problems: { ...englishMessages.problems, ...override.problems },
     };
   });
+  refuseSameLanguage(offered);
+  return offered;
 }
 
 /** The texts of an application's functions are checked when they are used: these must answer at once. */
@@ -188,8 +243,10 @@ export function languageFor(
 ): { readonly messages: Messages; readonly locale: string } {
   const wanted = languagesWanted(acceptLanguage ?? '');
   for (const tag of wanted) {
-    const messages = offered.find((candidate) => baseLanguage(candidate.language) === baseLanguage(tag));
-    if (messages !== undefined) return { messages, locale: localeWithin(messages, tag) };
+    const scores = offered.map(({ language }) => closeness(language, tag));
+    const best = Math.max(...scores);
+    const messages = offered[scores.indexOf(best)];
+    if (best > 0 && messages !== undefined) return { messages, locale: localeWithin(messages, tag) };
   }
   const [messages = englishMessages] = offered;
   return { messages, locale: messages.language };
@@ -199,7 +256,7 @@ export function languageFor(
 export function localeWithin(messages: Messages, locale: string): string {
   for (const tag of [locale, messages.language]) {
     try {
-      if (baseLanguage(tag) === baseLanguage(messages.language)) return new Intl.Locale(tag).toString();
+      if (primary(tag) === primary(messages.language)) return new Intl.Locale(tag).toString();
     } catch {
       // Not a language tag: try the next one.
     }
@@ -246,22 +303,26 @@ function languagesWanted(header: string): string[] {
     .map(({ tag }) => tag);
 }
 
-function baseLanguage(tag: string): string {
-  return (tag.split('-')[0] ?? '').toLowerCase();
-}
-
 function isList(option: MessagesOverride | readonly MessagesOverride[]): option is readonly MessagesOverride[] {
   return Array.isArray(option);
 }
 
+/** Of `notYouUrl`, the only text that may be null. */
+const A_LINK: Kind = {
+  accepts: (value) => value === null || isLoginUrl(value),
+  words: 'null, or a path that begins with one slash, or an absolute http(s) URL, in printable ASCII',
+  isRequired: true,
+};
+
 /** Compares the override with the English texts: the same names, each of the same kind. */
-function checkTexts(path: string, given: unknown, english: object): void {
-  if (!isObject(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
+function checkTexts(path: string, given: unknown, english: object, advice: Advice = {}): void {
+  if (!isPlain(given)) throw new TypeError(`${path} must be an object of texts, got ${kindOf(given)}`);
   const models: ReadonlyMap<string, unknown> = new Map(Object.entries(english));
-  checkNames(given, path, [...models.keys()], { what: 'text' });
+  checkNames(given, path, [...models.keys()], { what: 'text', advice });
   for (const [name, value] of Object.entries(given)) {
     const model = models.get(name);
-    if (isObject(model)) checkTexts(`${path}.${name}`, value, model);
+    if (model === null) checkKind(value, `${path}.${name}`, A_LINK);
+    else if (isObject(model)) checkTexts(`${path}.${name}`, value, model);
     else if (typeof value !== typeof model) {
       throw new TypeError(`${path}.${name} must be ${kindOf(model)}, got ${kindOf(value)}`);
     }

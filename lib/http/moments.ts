@@ -2,15 +2,17 @@
 
 import { markup, type Html } from './markup.js';
 
+/** From the smallest: its length in milliseconds, and the count at which the next unit is used. */
 const UNITS = [
-  ['year', 365 * 86_400_000],
-  ['month', 30 * 86_400_000],
-  ['week', 7 * 86_400_000],
-  ['day', 86_400_000],
-  ['hour', 3_600_000],
-  ['minute', 60_000],
+  ['minute', 60_000, 60],
+  ['hour', 3_600_000, 24],
+  ['day', 86_400_000, 7],
+  ['week', 7 * 86_400_000, 5],
+  ['month', 30 * 86_400_000, 12],
+  ['year', 365 * 86_400_000, Infinity],
 ] as const;
-const NEAR = 7 * 86_400_000;
+const DAY = 86_400_000;
+const NEAR_DAYS = 7;
 
 /** Times as people read them. Each is a `<time>` with the exact time and its time zone in the title. */
 export class MomentsInWords {
@@ -18,15 +20,15 @@ export class MomentsInWords {
   // "yesterday" could be up to 47 hours ago: the hours or days are counted, and only "now" is a word.
   readonly #counted: Intl.RelativeTimeFormat;
   readonly #present: string;
-  readonly #day: Intl.DateTimeFormat;
+  readonly #day: Intl.DateTimeFormat | null;
   readonly #exact: Intl.DateTimeFormat;
 
-  /** `timeZone`: an IANA name. */
-  constructor(locale: string, timeZone: string, now: number) {
+  /** `timeZone`: an IANA name; null if the reader's is not known. Then no dates are shown, and the titles are in UTC. */
+  constructor(locale: string, timeZone: string | null, now: number) {
     this.#now = now;
     this.#counted = new Intl.RelativeTimeFormat(locale);
     this.#present = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(0, 'second');
-    this.#day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone });
+    this.#day = timeZone === null ? null : new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone });
     this.#exact = new Intl.DateTimeFormat(locale, {
       year: 'numeric',
       month: 'long',
@@ -34,29 +36,32 @@ export class MomentsInWords {
       hour: '2-digit',
       minute: '2-digit',
       timeZoneName: 'short',
-      timeZone,
+      timeZone: timeZone ?? 'UTC',
     });
   }
 
   /** "3 minutes ago". A time in the future, by a clock that differs, is "now". */
-  ago(moment: string): Html {
-    return this.at(moment, this.#distance(Math.min(0, Date.parse(moment) - this.#now)));
+  ago(moment: string): string {
+    return this.#distance(Math.min(0, Date.parse(moment) - this.#now));
   }
 
-  /** "in 23 hours", "2 days ago"; the date if it is a week or more away. */
+  /** "in 23 hours", "2 days ago"; the date if it is a week or more away and the time zone is known. */
   near(moment: string): Html {
     const away = Date.parse(moment) - this.#now;
-    return this.at(moment, Math.abs(away) < NEAR ? this.#distance(away) : this.#day.format(Date.parse(moment)));
+    const isNear = Math.round(Math.abs(away) / DAY) < NEAR_DAYS;
+    return this.at(moment, this.#day === null || isNear ? this.#distance(away) : this.#day.format(Date.parse(moment)));
   }
 
   at(moment: string, text: string): Html {
     return markup`<time datetime="${moment}" title="${this.#exact.format(Date.parse(moment))}">${text}</time>`;
   }
 
+  /** Rounded, in the largest unit of which there is one: 59 minutes and 40 seconds are an hour, not 60 minutes. */
   #distance(away: number): string {
-    for (const [unit, length] of UNITS) {
-      const count = Math.trunc(away / length);
-      if (count !== 0) return this.#counted.format(count, unit);
+    for (const [unit, length, next] of UNITS) {
+      const count = Math.round(Math.abs(away) / length);
+      if (count === 0) break;
+      if (count < next) return this.#counted.format(away < 0 ? -count : count, unit);
     }
     return this.#present;
   }

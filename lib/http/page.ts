@@ -2,31 +2,32 @@
 
 import { createHash } from 'node:crypto';
 import type { LoginErrorCode } from '../core/errors.js';
-import { LABEL_LIMIT } from '../core/session.js';
-import type { PageSession, SessionView } from './account.js';
+import type { PageSession } from './account.js';
 import { Html, markup } from './markup.js';
 import { localeWithin, problemOf, type Done, type Messages } from './messages.js';
-import { MomentsInWords } from './moments.js';
-import { KIND_ICONS } from './kind-icons.js';
+import { pageUrl, signOutOthers } from './page-actions.js';
+import { Rows, type Headings } from './page-rows.js';
 import { PAGE_STYLE } from './page-style.js';
-import { clientInWords, namesItself, type ClientKind } from './user-agent.js';
 
 /** Everything that the page shows. Every string in it is treated as hostile. */
 export interface PageView {
   readonly messages: Messages;
   /** BCP 47. Used if it is of the messages' language; otherwise that language is used. */
   readonly locale: string;
-  /** IANA name. */
-  readonly timeZone: string;
+  /** IANA name; null if the reader's is not known. */
+  readonly timeZone: string | null;
   /** Milliseconds since 1970. */
   readonly now: number;
   /** Path at which the router is mounted: `/account/sessions`, or empty at the root. */
   readonly base: string;
-  /** The reader's session, on every page of the list. */
+  /** The reader's own session, on every page of the list. Null if it is not on record, or if no sessions are shown. */
   readonly current: PageSession | null;
-  /** Most recently seen first, and may include the reader's; null if they cannot be shown, and `problem` says why. */
+  /**
+   * This page of the list, most recently seen first; it may include the reader's own. Null if sessions cannot be shown, and
+   * `problem` says why.
+   */
   readonly sessions: readonly PageSession[] | null;
-  /** How many live sessions the reader has, on all pages together. */
+  /** How many live sessions the user has, on all pages. */
   readonly total: number;
   /** Cursor of the page after this one, null on the last. */
   readonly next: string | null;
@@ -117,12 +118,6 @@ export function renderFragment(view: PageView): string {
 
 // ---- content ----
 
-interface Headings {
-  readonly title: Html;
-  readonly group: Html;
-  readonly session: Html;
-}
-
 function content(view: PageView, headings: Headings): Html {
   const { messages } = view;
   const notice = noticeOf(view);
@@ -154,17 +149,17 @@ function wayOut(view: PageView): Html {
   </p>`;
 }
 
-function lists(view: PageView, sessions: readonly SessionView[], headings: Headings): Html {
-  const { messages } = view;
-  const here = sessions.filter((session) => session.current);
+function lists(view: PageView, sessions: readonly PageSession[], headings: Headings): Html {
+  const { messages, current } = view;
   const others = sessions.filter((session) => !session.current);
-  const somewhereElse = others.length > 0 || view.next !== null || !view.firstPage;
-  const words = new MomentsInWords(localeWithin(messages, view.locale), view.timeZone, view.now);
+  // Sessions begin and end between two readings: never fewer than are shown.
+  const count = Math.max(others.length, view.total - (current === null ? 0 : 1));
   const nobody = view.firstPage ? messages.noOthers : messages.nothingHere;
+  const rows = new Rows(view, headings);
   return markup`
-    ${here.length === 0 ? null : group(headings, messages.thisDevice, null)} ${list(view, here, headings, words)}
-    ${group(headings, messages.otherDevices, somewhereElse ? signOutOthers(view) : null)}
-    ${others.length > 0 ? list(view, others, headings, words) : markup`<p class="ms-empty">${nobody}</p>`} ${paging(view)}
+    ${current === null ? null : markup`${group(headings, messages.thisDevice, null)} ${rows.list([current])}`}
+    ${group(headings, messages.otherDevices(count), count === 0 ? null : signOutOthers(view))}
+    ${others.length > 0 ? rows.list(others) : markup`<p class="ms-empty">${nobody}</p>`} ${paging(view)}
   `;
 }
 
@@ -172,144 +167,24 @@ function group(headings: Headings, title: string, action: Html | null): Html {
   return markup`<div class="ms-group"><${headings.group}>${title}</${headings.group}>${action}</div>`;
 }
 
-function list(
-  view: PageView,
-  sessions: readonly SessionView[],
-  headings: Headings,
-  words: MomentsInWords,
-): Html | null {
-  if (sessions.length === 0) return null;
-  return markup`<ul class="ms-list" role="list">
-    ${sessions.map((session) => item(view, session, headings, words))}
-  </ul>`;
-}
-
-function item(view: PageView, session: SessionView, headings: Headings, words: MomentsInWords): Html {
-  const { messages } = view;
-  const app = session.app === null ? '' : messages.appName(session.app);
-  const client = clientOf(session, messages);
-  const name = session.label ?? client;
-  const device = session.client.device;
-  const details = [
-    session.label === null ? null : client,
-    session.actor === null ? null : messages.actingForYou(session.actor),
-    namesItself(session.client) ? app : programOf(session, messages),
-    device === null || client.includes(device) ? null : device,
-    session.location,
-    session.ip,
-  ].filter((detail) => detail !== null && detail !== '');
-  const times = `ms-times-${session.handle}`;
-  return markup`<li class="ms-session">
-    ${icon(session.client.kind)}
-    <div>
-      <${headings.session} class="ms-name"><bdi>${name}</bdi>${session.current ? markup` <span class="ms-badge">${words.at(session.lastSeenAt, messages.activeNow)}</span>` : null}</${headings.session}>
-      ${details.length === 0 ? null : markup`<p class="ms-detail">${details.map((detail, index) => markup`${index === 0 ? null : ' · '}<bdi>${detail}</bdi>`)}</p>`}
-      <dl class="ms-times" id="${times}">
-        ${session.current ? null : markup`<div><dt>${messages.lastSeen}</dt><dd>${words.ago(session.lastSeenAt)}</dd></div>`}
-        <div><dt>${messages.signedIn}</dt><dd>${words.near(session.startedAt)}</dd></div>
-        <div><dt>${messages.ends}</dt><dd>${words.near(session.expiresAt)}</dd></div>
-      </dl>
-    </div>
-    <div class="ms-actions">${rename(view, session, name, times)}${signOut(view, session, name, times)}</div>
-  </li>`;
-}
-
-/** What the session runs on. An app stands for a client that does not say what it is called. */
-function clientOf({ client, app }: SessionView, messages: Messages): string {
-  const name = app === null || namesItself(client) ? '' : messages.appName(app);
-  return clientInWords(name === '' ? client : { ...client, name, version: null }, messages);
-}
-
-/** What an app is made with, if its name stands in place of that. */
-function programOf(session: SessionView, messages: Messages): string | null {
-  const program = session.client.name === null ? null : clientInWords(session.client, messages);
-  return program === clientOf(session, messages) ? null : program;
-}
-
-function icon(kind: ClientKind): Html {
-  return markup`<svg class="ms-icon" ${DRAWN}>${new Html(KIND_ICONS[kind])}</svg>`;
-}
-
-// ---- actions: each opens a panel with the confirmation; one panel is open at a time ----
-
-function rename(view: PageView, session: SessionView, name: string, times: string): Html {
-  const { messages } = view;
-  const hint = session.label === null ? null : markup`<p class="ms-hint">${messages.removeNameHint}</p>`;
-  const fields = markup`<label>${messages.nameFor(clientOf(session, messages))}
-    <input name="label" value="${session.label ?? ''}" maxlength="${LABEL_LIMIT}" autocomplete="off" spellcheck="false" /></label>${hint}`;
-  const form = post(view, `/${encodeURIComponent(session.handle)}/label`, messages.save, fields);
-  return disclosure(messages, '', { text: messages.rename, spoken: messages.renameDevice(name), times }, form);
-}
-
-function signOut(view: PageView, session: SessionView, name: string, times: string): Html {
-  const { messages } = view;
-  const question = session.current ? messages.confirmSignOutHere : messages.confirmSignOut(name);
-  const path = session.current ? '/current/end' : `/${encodeURIComponent(session.handle)}/end`;
-  const panel = markup`<p>${question}</p>
-    ${post(view, path, messages.signOut, null)}`;
-  return disclosure(
-    messages,
-    'ms-danger',
-    { text: messages.signOut, spoken: messages.signOutDevice(name), times },
-    panel,
-  );
-}
-
-function signOutOthers(view: PageView): Html {
-  const { messages } = view;
-  const panel = markup`<p>${messages.confirmSignOutEverywhereElse}</p>
-    ${post(view, '/others/end', messages.signOutEverywhereElse, null)}`;
-  return disclosure(messages, 'ms-danger', { text: messages.signOutEverywhereElse, spoken: null, times: null }, panel);
-}
-
-interface Opener {
-  readonly text: string;
-  /** The same with the name of the device, for screen readers. */
-  readonly spoken: string | null;
-  readonly times: string | null;
-}
-
-function disclosure(messages: Messages, classes: string, { text, spoken, times }: Opener, panel: Html): Html {
-  const shut =
-    spoken === null ? text : markup`<span aria-hidden="true">${text}</span><span class="ms-spoken">${spoken}</span>`;
-  return markup`<details name="ms-panel" class="${classes}">
-    <summary${times === null ? null : markup` aria-describedby="${times}"`}><span class="ms-shut">${shut}</span><span class="ms-open">${messages.cancel}</span></summary>
-    <div class="ms-panel">${panel}</div>
-  </details>`;
-}
-
-function post(view: PageView, path: string, submit: string, fields: Html | null): Html {
-  return markup`<form method="post" action="${mount(view)}${path}">
-    ${fields}<button type="submit">${submit}</button>
-  </form>`;
-}
-
 function paging(view: PageView): Html | null {
   if (view.next === null && view.firstPage) return null;
   const query = new URLSearchParams(view.next === null ? {} : { cursor: view.next });
   if (view.limit != null) query.set('limit', String(view.limit));
-  return markup`<nav class="ms-more" aria-label="${view.messages.otherDevices}">
+  return markup`<nav class="ms-more" aria-label="${view.messages.more}">
     ${view.next === null ? null : markup`<a href="${pageUrl(view)}?${query.toString()}">${view.messages.more}</a>`}
     ${view.firstPage ? null : markup`<a href="${pageUrl(view)}">${view.messages.first}</a>`}
   </nav>`;
 }
 
-/** Always a path of this site: `//host` would be another host. */
-function mount(view: PageView): string {
-  const path = view.base.replace(/^[\\/]+|(?<![\\/])[\\/]+$/g, '');
-  return path === '' ? '' : `/${path}`;
-}
-
-function pageUrl(view: PageView): string {
-  return mount(view) || '/';
-}
-
 const style = markup`<style>${new Html(PAGE_STYLE)}</style>`;
-const DRAWN = new Html(
-  'viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false"',
-);
-const HEADINGS_OF_PAGE: Headings = { title: new Html('h1'), group: new Html('h2'), session: new Html('h3') };
-const HEADINGS_OF_FRAGMENT: Headings = { title: new Html('h2'), group: new Html('h3'), session: new Html('h4') };
+const HEADINGS_OF_PAGE = headingsFrom(1);
+const HEADINGS_OF_FRAGMENT = headingsFrom(2);
+
+function headingsFrom(level: number): Headings {
+  const [title, group, session, folded] = [0, 1, 2, 3].map((deeper) => new Html(`h${String(level + deeper)}`));
+  return { title, group, session, folded } as Headings;
+}
 
 /** The origin that the policy must allow for this URL. */
 function cspSource(option: string, url: string): string {

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { types } from 'node:util';
 import Router from 'router';
-import { aFunction, anything, aString, checkOptions, type Kind, type OptionKinds } from '../core/check.js';
+import { aFunction, anything, aString, checkOptions, type OptionKinds } from '../core/check.js';
 import { LoginError } from '../core/errors.js';
 import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
@@ -30,7 +30,9 @@ import {
   type Next,
   type Present,
 } from './respond.js';
+import { endSelected, SELECTED_BODY_LIMIT, selectedIn } from './selected.js';
 import { createPage, mountOf, queryOf, type Page, type PageOptions } from './serve-page.js';
+import { A_TIME_ZONE } from './time-zone.js';
 
 export interface RouterOptions extends PageOptions {
   /**
@@ -54,11 +56,6 @@ export interface RouterParts extends SignInParts {
   readonly loginUrlFor?: LoginUrlFor | undefined;
 }
 
-const timeZone: Kind = {
-  accepts: (value) => typeof value === 'string' && isTimeZone(value),
-  words: "the IANA name of a time zone such as 'Europe/Berlin'",
-};
-
 const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
   maxAge: MAX_AGE,
   locate: aFunction('that takes an address and returns its location'),
@@ -69,7 +66,7 @@ const ROUTER_OPTIONS: OptionKinds<RouterOptions> = {
     accepts: (value) => Array.isArray(value) && value.every(isLoginUrl),
     words: 'a list of paths or absolute http(s) URLs',
   },
-  timeZone,
+  timeZone: A_TIME_ZONE,
 };
 
 /** The router requires a login by itself. Throws a `TypeError` if an option is invalid. */
@@ -122,7 +119,7 @@ interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | '
 }
 
 /** Reads a body. Rejects with `LoginError` if the caller's session has ended meanwhile: a body can take minutes to arrive. */
-type BodyOf = (req: AppRequest, read: typeof formOf | typeof jsonOf) => Promise<unknown>;
+type BodyOf = (req: AppRequest, read: (req: AppRequest) => Promise<unknown>) => Promise<unknown>;
 
 function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): BodyOf {
   return async function bodyOf(req, read) {
@@ -138,17 +135,40 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
   const form = createForm(context);
   const sessionIn = sessionNaming(handles);
 
+  const isOwn = (named: string, { handle }: VerifiedToken): boolean => handles.meant(named).includes(handle);
+
+  async function endOther(caller: VerifiedToken, named: string): Promise<void> {
+    await account.revoke(caller.user, named, { reason: 'signed_out', by: caller.user.subject });
+  }
+
+  async function endOwn(req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<void> {
+    const { user, handle, times } = caller;
+    await account.revoke(user, handles.shown(handle), { reason: 'signed_out', by: user.subject, token: times });
+    await clearCookie(req, res, (login) => login.handle === handle);
+  }
+
   async function endOne(req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<'ended' | null> {
     const named = handleIn(req);
-    const isOwn = named === CURRENT || handles.meant(named).includes(caller.handle);
-    // People can always sign out.
-    if (!isOwn) requireSignIn(caller);
-    const handle = isOwn ? handles.shown(caller.handle) : named;
-    const signedOut = { reason: 'signed_out', by: caller.user.subject };
-    await account.revoke(caller.user, handle, isOwn ? { ...signedOut, token: caller.times } : signedOut);
-    if (isOwn) await clearCookie(req, res, (login) => login.handle === caller.handle);
-    return isOwn ? null : 'ended';
+    if (named === CURRENT || isOwn(named, caller)) {
+      // People can always sign out.
+      await endOwn(req, res, caller);
+      return null;
+    }
+    requireSignIn(caller);
+    await endOther(caller, named);
+    return 'ended';
   }
+
+  /** The caller's own session comes last: if another cannot be ended, the caller can try again. */
+  const endThese: Act = async (req, res, caller, fields) => {
+    const named = selectedIn(ownProperty(fields, 'handle'), handles);
+    const others = named.filter((handle) => !isOwn(handle, caller));
+    if (others.length > 0) requireSignIn(caller);
+    await endSelected(others, (handle) => endOther(caller, handle));
+    if (others.length === named.length) return 'selected';
+    await endOwn(req, res, caller);
+    return null;
+  };
 
   async function endOthers(caller: VerifiedToken): Promise<{ readonly ended: number }> {
     const { user, handle } = caller;
@@ -183,6 +203,7 @@ function routesOf(context: Context): Readonly<Record<string, Methods>> {
     '/end': { post: form((req, res, caller) => endAll(req, res, caller).then(() => null)) },
     '/others': { delete: async (_req, res, caller) => sendJson(res, await endOthers(caller)) },
     '/others/end': { post: form((_req, _res, caller) => endOthers(caller).then(() => 'others')) },
+    '/selected/end': { post: endingOne(form(endThese, SELECTED_BODY_LIMIT)) },
     '/:handle': { ...createOne(context), delete: endingOne(deleteOne) },
     '/:handle/end': { post: endingOne(form(endOne)) },
     '/:handle/label': {
@@ -241,10 +262,10 @@ function createOne({
 type Act = (req: AppRequest, res: ServerResponse, caller: VerifiedToken, fields: unknown) => Promise<Done | null>;
 
 /** A form is answered with its page again, or with the login page if it signed the caller out. */
-function createForm({ loginUrlFor, bodyOf }: Context): (act: Act) => Answer {
-  return (act) =>
+function createForm({ loginUrlFor, bodyOf }: Context): (act: Act, limit?: number) => Answer {
+  return (act, limit) =>
     async function submitForm(req, res, caller) {
-      const done = await act(req, res, caller, await bodyOf(req, formOf));
+      const done = await act(req, res, caller, await bodyOf(req, (sent) => formOf(sent, limit)));
       redirect(res, done === null ? (loginUrlFor?.(req) ?? '/') : `${mountOf(req) || '/'}?done=${done}`);
     };
 }
@@ -300,12 +321,4 @@ function sessionNaming(handles: Handles): (req: AppRequest, caller: VerifiedToke
     const named = handleIn(req);
     return named === CURRENT ? handles.shown(caller.handle) : named;
   };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
 }

@@ -10,6 +10,7 @@ import { doneFrom, languageFor, messagesOffered, problemOf, type MessagesOverrid
 import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
 import { pathOf, wholeUrl, type AppRequest } from './request.js';
 import { redirect, sendHtml, type Present } from './respond.js';
+import { createTimeZone, type TimeZone } from './time-zone.js';
 
 /** Puts the page's HTML inside the site's own. A method, so that it may require its framework's own request type. */
 export type Layout = { wrap(html: string, req: IncomingMessage): string | Promise<string> }['wrap'];
@@ -29,8 +30,12 @@ export interface PageOptions {
    * page. The page's policy allows them, because Chromium applies `form-action` to every redirect after a form. Default none.
    */
   readonly formTargets?: readonly string[];
-  /** The time zone of the times on the page, an IANA name such as `'Europe/Berlin'`. Default `'UTC'`. */
-  readonly timeZone?: string;
+  /**
+   * The time zone of the times on the page: an IANA name such as `'Europe/Berlin'`, or a function of the request that returns
+   * the reader's own. If it is not known, which is the default, all times are relative, and the exact ones in the titles are
+   * in UTC, and say so.
+   */
+  readonly timeZone?: TimeZone;
 }
 
 export interface PageParts {
@@ -47,8 +52,9 @@ const NOTHING = { current: null, sessions: null, next: null, total: 0 } as const
 
 /** Throws a `TypeError` if an option is invalid. */
 export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptions): Page {
-  const { messages, stylesheet = null, layout, formTargets = [], timeZone = 'UTC' } = options;
+  const { messages, stylesheet = null, layout, formTargets = [] } = options;
   const offered = messagesOffered(messages);
+  const timeZoneFor = createTimeZone(options.timeZone);
   const headers = Object.entries(PAGE_HEADERS);
   const fixedPolicy = pagePolicy({ stylesheet, formTargets });
 
@@ -62,7 +68,7 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
     const query = queryOf(req);
     return {
       ...languageFor(offered, req.headers['accept-language']),
-      timeZone,
+      timeZone: timeZoneFor(req),
       now: clock.now(),
       base: mountOf(req),
       limit: null,

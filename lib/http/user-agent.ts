@@ -121,6 +121,11 @@ export function clientInWords(client: ClientDescription, words: ClientWords): st
   return client.kind === 'app' ? words.clientOn(words.kinds.app, where) : where;
 }
 
+/** The device without its model number: "Samsung" of "Samsung SM-S911B". Null if nothing is left that people know. */
+export function deviceInWords({ device }: ClientDescription): string | null {
+  return device?.replace(MODEL_NUMBER, ' ').trim() || null;
+}
+
 /** Whether the client itself says what it is called. Programs say what they are made with. */
 export function namesItself({ kind, name }: ClientDescription): boolean {
   return kind !== 'robot' && name !== null && !LIBRARIES.has(name);

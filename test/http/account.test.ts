@@ -9,9 +9,9 @@ const UNKNOWN = 'a'.repeat(22);
 let site: Site;
 let account: Account;
 
-async function signIn(session: string): Promise<string> {
+async function signIn(session: string, userAgent = 'curl/8.0', claims = {}): Promise<string> {
   site.clock.time += 1000;
-  const { session: live } = await site.login.verify(tokenOf(session), { ip: '192.0.2.1', userAgent: 'curl/8.0' });
+  const { session: live } = await site.login.verify(tokenOf(session, claims), { ip: '192.0.2.1', userAgent });
   return live.handle;
 }
 
@@ -38,6 +38,87 @@ test('pages by the cursor it gives out', async () => {
   const second = await account.list(ANN, { limit: 2, cursor: first.next });
   expect([...first.sessions, ...second.sessions].map(({ handle }) => handle)).toEqual(handles);
   expect(second.next).toBeNull();
+});
+
+describe('for the page', () => {
+  const CHROME =
+    'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36';
+  const PHONE =
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile Safari/604.1';
+
+  test('each page has the number of all and the session of the caller, which has its place on one of them', async () => {
+    const current = await signIn('s1');
+    for (const session of ['s2', 's3', 's4']) await signIn(session);
+    const first = await account.listForPage(ANN, { limit: 2 }, { current });
+    const second = await account.listForPage(ANN, { limit: 2, cursor: first.next }, { current });
+    expect([first.total, second.total, first.sessions.length, second.next]).toEqual([4, 4, 2, null]);
+    for (const page of [first, second]) expect(page.current).toMatchObject({ handle: current, current: true });
+    expect(first.sessions.map((session) => session.current)).toEqual([false, false]);
+    expect(second.sessions.at(-1)).toEqual(second.current);
+  });
+
+  test('the session of the caller has its place too, and is asked for only if it is not on the page', async () => {
+    const locate = jest.fn(async () => new Map([['192.0.2.1', 'Paris']]));
+    const get = jest.spyOn(site.ledger, 'get');
+    const [one, two] = [await signIn('s1'), await signIn('s2')];
+    expect((await account.listForPage(ANN, {}, { current: one, locate })).current).toMatchObject({ location: 'Paris' });
+    expect(get).not.toHaveBeenCalled();
+    const page = await account.listForPage(ANN, { limit: 1 }, { current: one, locate });
+    expect([page.current?.handle, page.current?.location, page.sessions[0]?.handle]).toEqual([one, 'Paris', two]);
+    expect(get).toHaveBeenCalledTimes(1);
+    expect(locate).toHaveBeenCalledTimes(2);
+  });
+
+  test('a caller without a session on record has none', async () => {
+    await signIn('s1');
+    for (const viewer of [{}, { current: UNKNOWN }]) {
+      expect(await account.listForPage(ANN, {}, viewer)).toMatchObject({ current: null, total: 1 });
+    }
+    const bob = sessionUser(ISSUER, 'bob');
+    expect(await account.listForPage(bob, {}, {})).toEqual({ current: null, sessions: [], next: null, total: 0 });
+  });
+
+  test('a session is new for a day if no session of the user had its client before', async () => {
+    const seen = async (): Promise<unknown[]> => {
+      const { sessions } = await account.listForPage(ANN, {}, {});
+      return sessions.map(({ client, isNew }) => [client.name, isNew]);
+    };
+    const beganAt = site.clock.time;
+    const long = { exp: beganAt / 1000 + 7 * 86_400 };
+    await signIn('s1', CHROME, long);
+    await signIn('s2', CHROME.replace('131', '132'), long);
+    await signIn('s3', PHONE, long);
+    expect(await seen()).toEqual([
+      ['Safari', true],
+      ['Chrome', false],
+      ['Chrome', true],
+    ]);
+    site.clock.time = beganAt + 86_400_000 - 1;
+    expect(await seen()).toEqual([
+      ['Safari', true],
+      ['Chrome', false],
+      ['Chrome', true],
+    ]);
+    site.clock.time += 1;
+    expect(await seen()).toEqual([
+      ['Safari', false],
+      ['Chrome', false],
+      ['Chrome', false],
+    ]);
+  });
+
+  test('a session that began long ago is not new, whatever it is used with', async () => {
+    await signIn('s1', CHROME, { iat: site.clock.time / 1000 - 2 * 86_400 });
+    expect((await account.listForPage(ANN, {}, {})).sessions).toMatchObject([{ isNew: false }]);
+  });
+
+  test('the routes and list() say nothing of it', async () => {
+    const current = await signIn('s1');
+    const { sessions } = await account.list(ANN, {}, { current });
+    expect(sessions[0]).not.toHaveProperty('isNew');
+    expect(Object.keys(await account.list(ANN))).toEqual(['sessions', 'next']);
+    expect(await account.get(ANN, current, { current })).toEqual(sessions[0]);
+  });
 });
 
 test('names a session', async () => {

@@ -9,12 +9,25 @@ export const germanMessages: Messages = {
   title: 'Wo Sie angemeldet sind',
   intro: 'Alle Geräte und Apps, die an Ihrem Konto angemeldet sind. Melden Sie ab, was Sie nicht kennen.',
   thisDevice: 'Dieses Gerät',
-  otherDevices: 'Andere Geräte',
+  otherDevices: (count) => (count === 0 ? 'Andere Geräte' : `Andere Geräte (${String(count)})`),
   noOthers: 'Sie sind sonst nirgends angemeldet.',
   nothingHere: 'Hier gibt es nichts weiter.',
 
-  lastSeen: 'Zuletzt gesehen',
+  lastSeen: (ago) => `Zuletzt gesehen ${ago}`,
   activeNow: 'Gerade aktiv',
+  sessions: (count) => `${String(count)} Sitzungen`,
+  newDevice: 'Neu',
+  notYou: 'Nicht Sie?',
+  notYouUrl: '/konto/passwort',
+
+  showDetails: (device) => `Einzelheiten zu ${device}`,
+  showSessions: (device, count) => `Die ${String(count)} Sitzungen von ${device} zeigen`,
+  app: 'Anwendung',
+  program: 'Programm',
+  model: 'Gerät',
+  version: 'Fassung',
+  address: 'Adresse',
+  thisNetwork: 'Dieses Netz',
   signedIn: 'Angemeldet',
   ends: 'Endet',
 
@@ -26,9 +39,13 @@ export const germanMessages: Messages = {
   nameFor: (device) => `Name für ${device}`,
 
   signOut: 'Abmelden',
+  signOutAll: 'Alle abmelden',
   signOutEverywhereElse: 'Überall sonst abmelden',
   signOutDevice: (device) => `Abmelden: ${device}`,
+  signOutSessions: (device, count) => `Alle ${String(count)} Sitzungen von ${device} abmelden`,
   confirmSignOut: (device) => `${device} abmelden? Dort ist dann eine neue Anmeldung nötig.`,
+  confirmSignOutSessions: (device, count) =>
+    `Alle ${String(count)} Sitzungen von ${device} abmelden? Dort ist dann eine neue Anmeldung nötig.`,
   confirmSignOutHere: 'Hier abmelden? Auf diesem Gerät ist dann eine neue Anmeldung nötig.',
   confirmSignOutEverywhereElse: 'Alle Geräte außer diesem abmelden? Dort ist dann überall eine neue Anmeldung nötig.',
 
@@ -56,6 +73,7 @@ export const germanMessages: Messages = {
   },
   done: {
     ended: 'Das Gerät wurde abgemeldet.',
+    selected: 'Diese Sitzungen wurden abgemeldet.',
     others: 'Alle anderen Geräte wurden abgemeldet.',
     renamed: 'Der Name wurde gespeichert.',
   },

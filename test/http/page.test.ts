@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
 import { DONE, doneFrom, englishMessages, languageFor, messagesOffered, problemOf } from '../../lib/http/messages.js';
-import type { PageSession, SessionView } from '../../lib/http/account.js';
+import type { PageSession } from '../../lib/http/account.js';
+import { MomentsInWords } from '../../lib/http/moments.js';
 import { PAGE_STYLE_SOURCE, pagePolicy, renderFragment, renderPage, type PageView } from '../../lib/http/page.js';
 import { describeClient } from '../../lib/http/user-agent.js';
 import { germanMessages } from './german-messages.js';
@@ -40,25 +41,32 @@ const HERE = session('here', { current: true, lastSeenAt: at(0) });
 const PHONE = session('phone', { client: describeClient(APP), ip: '203.0.113.8' });
 
 function view(more: Partial<PageView> = {}): PageView {
+  const sessions = more.sessions === undefined ? [HERE, PHONE] : more.sessions;
   return {
     messages: englishMessages,
     locale: 'en-GB',
     now: NOW,
     base: '/account/sessions',
-    current: HERE,
-    sessions: [HERE, PHONE],
-    total: 2,
+    sessions,
+    current: sessions?.find(({ current }) => current) ?? null,
+    total: sessions?.length ?? 0,
     next: null,
     firstPage: true,
     done: null,
     problem: null,
-    timeZone: 'UTC',
+    timeZone: null,
     ...more,
   };
 }
 
 const ENTITIES: Record<string, string> = { '&lt;': '<', '&gt;': '>', '&quot;': '"', '&#39;': "'", '&amp;': '&' };
 const decoded = (text: string): string => text.replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => ENTITIES[entity] ?? '');
+
+const ACTION = /<div class="ms-act" data-live>[^]*?<\/form>\s*<\/div>\s*<\/div>/g;
+
+/** What people read before they open a panel. */
+const shown = (html: string): string =>
+  read(html.replace(ACTION, '').replace(/<span class="ms-spoken">[^<]*<\/span>/g, ''));
 
 /** What people read: no markup, no stylesheet, single blanks. */
 function read(html: string): string {
@@ -90,60 +98,132 @@ function elements(html: string): string[] {
 }
 
 describe('the page', () => {
-  it('tells of each session in words', () => {
+  it('says in the row when a session was last seen and where, and the rest behind it', () => {
     const labelled = session('tablet', { label: "Mum's iPad", location: 'Berlin, Germany' });
-    const text = read(renderPage(view({ sessions: [HERE, PHONE, labelled] })));
+    const text = shown(renderPage(view({ sessions: [HERE, PHONE, labelled] })));
     expect(text).toContain(
-      'This device Firefox on Windows Active now 203.0.113.7 Signed in 2 hours ago Ends in 22 hours',
+      'This device Firefox on Windows Active now Version Firefox 131 Address 203.0.113.7 Signed in 2 hours ago Ends in 22 hours Other devices (2)',
     );
-    expect(text).toContain('MyApp 1.2 on iPhone 203.0.113.8 Last seen 3 minutes ago Signed in 2 hours ago');
-    expect(text).toContain("Mum's iPad Firefox on Windows · Berlin, Germany · 203.0.113.7 Last seen");
+    expect(text).toContain(
+      'MyApp 1.2 on iPhone Last seen 3 minutes ago Version MyApp 1.2 Address 203.0.113.8 Signed in',
+    );
+    expect(text).toContain("Mum's iPad Firefox on Windows · Last seen 3 minutes ago · Berlin, Germany Version");
+    const closed = renderPage(view()).replace(/<details [^]*?<\/details>/g, '');
+    expect(shown(closed)).toMatch(/Active now Other devices \(1\) MyApp 1\.2 on iPhone Last seen 3 minutes ago$/);
   });
 
   it('puts this device first, wherever it comes in the list', () => {
-    const text = read(renderPage(view({ sessions: [PHONE, HERE] })));
+    const text = shown(renderPage(view({ sessions: [PHONE, HERE] })));
     expect(text.indexOf('Firefox on Windows')).toBeLessThan(text.indexOf('MyApp 1.2'));
   });
 
-  it('leaves out an address that is not kept', () => {
-    expect(renderPage(view({ sessions: [{ ...HERE, ip: null }] }))).not.toContain('ms-detail"');
+  it('shows this device on every page of the list, and how many sessions there are on all of them', () => {
+    const html = renderPage(view({ sessions: [PHONE], current: HERE, total: 63, firstPage: false }));
+    expect(shown(html)).toMatch(
+      /This device Firefox on Windows Active now .* Other devices \(62\) MyApp 1\.2 on iPhone/,
+    );
+    expect(matches(html, /<li /g)).toHaveLength(2);
   });
 
-  it('names the model where the words do not', () => {
-    const galaxy = describeClient(
-      'Mozilla/5.0 (Linux; Android 13; SM-S911B) AppleWebKit/537.36 Chrome/129.0 Mobile Safari/537.36',
-    );
-    const text = read(renderPage(view({ sessions: [session('galaxy', { client: galaxy })] })));
-    expect(text).toContain('Chrome on Android Samsung SM-S911B · 203.0.113.7');
+  it.each([
+    [0, 2, 'Other devices (2)'],
+    [1, 2, 'Other devices (2)'],
+    [3, 2, 'Other devices (2)'],
+    [4, 2, 'Other devices (3)'],
+  ])('of %i sessions it shows %i others: %s', (total, others, heading) => {
+    const sessions = [HERE, ...Array.from({ length: others }, (_, index) => session(`s${String(index)}`))];
+    expect(shown(renderPage(view({ sessions, total })))).toContain(`${heading} `);
+  });
+
+  it('leaves out an address that is not kept', () => {
+    expect(shown(renderPage(view({ sessions: [{ ...HERE, ip: null }] })))).not.toContain('Address');
+  });
+
+  it.each([
+    ['::1', 'This network'],
+    ['127.0.0.1', 'This network'],
+    ['127.8.8.8', 'This network'],
+    ['10.255.0.1', 'This network'],
+    ['172.16.0.1', 'This network'],
+    ['172.31.255.255', 'This network'],
+    ['172.32.0.0', '172.32.0.0'],
+    ['172.15.255.255', '172.15.255.255'],
+    ['192.168.1.20', 'This network'],
+    ['192.169.0.1', '192.169.0.1'],
+    ['169.254.7.7', 'This network'],
+    ['100.64.0.1', 'This network'],
+    ['100.127.255.255', 'This network'],
+    ['100.128.0.0', '100.128.0.0'],
+    ['fe80::1', 'This network'],
+    ['fe80::1%eth0', 'This network'],
+    ['fd12:3456:789a::1', 'This network'],
+    ['fc00::', 'This network'],
+    ['fbff::1', 'fbff::1'],
+    ['::ffff:10.0.0.1', 'This network'],
+    ['::ffff:a00:1', 'This network'],
+    ['::FFFF:127.0.0.1', 'This network'],
+    ['::ffff:203.0.113.7', '::ffff:203.0.113.7'],
+    ['::', 'This network'],
+    ['2001:db8::7', '2001:db8::7'],
+    ['10.0.0.1.example', '10.0.0.1.example'],
+    ['rubbish', 'rubbish'],
+  ])('the address %s is shown as %s', (ip, expected) => {
+    expect(shown(renderPage(view({ sessions: [session('one', { ip })] })))).toContain(`Address ${expected} Signed in`);
+  });
+
+  it.each([
+    ['SM-S911B', 'Chrome on Android', 'Device Samsung Version'],
+    ['2201117TG', 'Chrome on Android', 'Device Xiaomi Version'],
+    ['CPH2205', 'Chrome on Android', 'Device OPPO Version'],
+    ['Pixel 8', 'Chrome on Pixel 8', 'on Pixel 8 Last seen 3 minutes ago Version'],
+    ['100011886', 'Chrome on Android', 'on Android Last seen 3 minutes ago Version'],
+  ])('of the model %s it says what people know', (model, name, expected) => {
+    const userAgent = `Mozilla/5.0 (Linux; Android 13; ${model}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Mobile Safari/537.36`;
+    const text = shown(renderPage(view({ sessions: [session('one', { client: describeClient(userAgent) })] })));
+    expect(text).toContain(`${name} Last seen`);
+    expect(text).toContain(expected);
+    if (!name.includes(model)) expect(text).not.toContain(model);
   });
 
   const CURL = describeClient('curl/8.9.1');
   const NOBODY = describeClient(null);
-  it.each<[string, Partial<SessionView>, string]>([
-    ['of a browser', { app: 'Acme Shop' }, 'Firefox on Windows Acme Shop · 203.0.113.7'],
-    ['of a program', { app: 'Acme CLI', client: CURL }, 'Acme CLI curl · 203.0.113.7'],
-    ['of a client that says nothing', { app: 'Acme CLI', client: NOBODY }, 'Acme CLI 203.0.113.7'],
+  const SEEN = 'Last seen 3 minutes ago';
+  it.each<[string, Partial<PageSession>, string]>([
+    ['of a browser', { app: 'Acme Shop' }, `Firefox on Windows Acme Shop · ${SEEN} App Acme Shop Version Firefox 131`],
+    ['of a program', { app: 'Acme CLI', client: CURL }, `Acme CLI ${SEEN} Program curl`],
+    ['of a client that says nothing', { app: 'Acme CLI', client: NOBODY }, `Acme CLI ${SEEN} Address`],
     [
       'of an app that names only its library',
       { app: 'Acme', client: describeClient('okhttp/4.9.3') },
-      'Acme App using okhttp · 203.0.113.7',
+      `Acme ${SEEN} Program App using okhttp`,
     ],
-    ['with a label', { app: 'Acme CLI', client: CURL, label: 'build' }, 'build Acme CLI · curl · 203.0.113.7'],
+    ['with a label', { app: 'Acme CLI', client: CURL, label: 'build' }, `build Acme CLI · ${SEEN} Program curl`],
     [
       'of an assistant',
       { actor: 'aide', app: 'Acme CLI', client: CURL },
-      'Acme CLI An assistant, acting for you · curl ·',
+      `Acme CLI An assistant, acting for you · ${SEEN} Program curl`,
     ],
     [
       'by the host of its document',
       { app: 'https://app.example.com/client.json', client: CURL },
-      'app.example.com curl',
+      `app.example.com ${SEEN} Program curl`,
     ],
-    ['unless nobody can read it', { app: '3n4b5urk1ft4fl3mg5e62d9ado', client: CURL }, 'curl 203.0.113.7'],
-    ['unless it is a UUID', { app: '6f8f57a0-9d2e-4c1b-8f3e-2b7f4f1f0c11' }, 'Firefox on Windows 203.0.113.7'],
-    ['unless it is a number', { app: '1234567890', client: CURL }, 'curl 203.0.113.7'],
+    ['unless nobody can read it', { app: '3n4b5urk1ft4fl3mg5e62d9ado', client: CURL }, `curl ${SEEN}`],
+    ['unless it is a UUID', { app: '6f8f57a0-9d2e-4c1b-8f3e-2b7f4f1f0c11' }, `Firefox on Windows ${SEEN} Version`],
+    ['unless it is a number', { app: '1234567890', client: CURL }, `curl ${SEEN}`],
   ])('names the app %s', (_name, more, expected) => {
-    expect(read(renderPage(view({ sessions: [session('one', more)] })))).toContain(expected);
+    expect(shown(renderPage(view({ sessions: [session('one', more)] })))).toContain(expected);
+  });
+
+  it('does not repeat in each row the app that this device uses as well', () => {
+    const sessions = [
+      { ...HERE, app: 'Acme Shop' },
+      session('same', { app: 'Acme Shop', ip: '203.0.113.8' }),
+      session('other', { app: 'Acme Admin' }),
+    ];
+    const text = shown(renderPage(view({ sessions })));
+    expect(text).toContain(`Firefox on Windows ${SEEN} App Acme Shop`);
+    expect(text).toContain(`Firefox on Windows Acme Admin · ${SEEN} App Acme Admin`);
   });
 
   it('names apps and actors as the site does', () => {
@@ -154,18 +234,18 @@ describe('the page', () => {
     };
     const sessions = [session('one', { app: 'x', actor: HOSTILE, client: CURL })];
     const text = read(renderPage(view({ messages, sessions })));
-    expect(text).toContain('The “shop” by ');
+    expect(text).toContain('The “shop” by "');
     expect(text).toContain('Name for The “shop”');
     expect(renderPage(view({ messages, sessions }))).not.toContain('<script');
   });
 
   it('has forms for exactly the routes there are', () => {
     expect(actions(renderPage(view()))).toEqual([
-      '/account/sessions/here/label',
       '/account/sessions/current/end',
+      '/account/sessions/here/label',
       '/account/sessions/others/end',
-      '/account/sessions/phone/label',
       '/account/sessions/phone/end',
+      '/account/sessions/phone/label',
     ]);
   });
 
@@ -184,23 +264,48 @@ describe('the page', () => {
 
   it('asks before it signs out, and says to a screen reader which device', () => {
     const html = renderPage(view());
-    const summaries = matches(html, /<summary[^>]*>(.*?)<\/summary>/g);
-    const spoken = summaries.map((summary) => read(summary.replace(/<span aria-hidden="true">[^<]*<\/span>/, '')));
-    expect(spoken).toEqual([
-      'Rename Firefox on Windows Cancel',
-      'Sign out Firefox on Windows Cancel',
-      'Sign out everywhere else Cancel',
-      'Rename MyApp 1.2 on iPhone Cancel',
-      'Sign out MyApp 1.2 on iPhone Cancel',
+    const openers = matches(html, /<button type="button" class="ms-opener[^>]*>(.*?)<\/button>/g);
+    expect(openers.map((opener) => read(opener.replace(/<span aria-hidden="true">[^<]*<\/span>/, '')))).toEqual([
+      'Sign out Firefox on Windows',
+      'Rename Firefox on Windows',
+      'Sign out everywhere else',
+      'Sign out MyApp 1.2 on iPhone',
+      'Rename MyApp 1.2 on iPhone',
     ]);
-    expect(read(html)).toContain('Sign out MyApp 1.2 on iPhone? It will need to sign in again.');
+    expect(read(html)).toContain(
+      'Sign out MyApp 1.2 on iPhone? It will need to sign in again. Cancel Sign out Details of MyApp 1.2 on iPhone',
+    );
     expect(html).not.toMatch(/<details[^>]* open/);
+  });
+
+  it('each button opens the panel behind it, whose question is its name', () => {
+    const html = renderPage(view({ sessions: [HERE, PHONE, session('a'), session('b')] }));
+    const opened = matches(html, /class="ms-opener[^>]* popovertarget="([^"]*)"/g);
+    expect(opened).toEqual(matches(html, /<div class="ms-panel" id="([^"]*)" popover role="dialog"/g));
+    expect(opened).toEqual(matches(html, /class="ms-cancel" popovertarget="([^"]*)" popovertargetaction="hide"/g));
+    const ids = matches(html, / id="([^"]*)"/g);
+    const references = [
+      ...matches(html, / aria-labelledby="([^"]*)"/g),
+      ...matches(html, / aria-describedby="([^"]*)"/g),
+      ...matches(html, / for="([^"]*)"/g),
+    ];
+    expect(references.length).toBeGreaterThan(20);
+    for (const reference of references) expect(ids).toContain(reference);
+  });
+
+  it('marks what must vanish once the session has ended', () => {
+    const live = renderPage(view())
+      .replace(/<style>[^]*?<\/style>/, '')
+      .replace(ACTION, '')
+      .replace(/<span class="ms-badge" data-live>[^]*?<\/span>/, '');
+    expect(live).not.toMatch(/<form|<button|popover|Active now|data-live/);
   });
 
   it('offers the present name for renaming', () => {
     const html = renderPage(view({ sessions: [{ ...PHONE, label: 'a "b"' }] }));
     expect(html).toContain('name="label" value="a &quot;b&quot;" maxlength="64"');
     expect(read(html)).toContain('Name for MyApp 1.2 on iPhone');
+    expect(read(html)).toContain('Leave it empty to remove the name. Cancel Save name');
   });
 
   it('is one document, well nested, with a heading order, a language and no script', () => {
@@ -211,7 +316,8 @@ describe('the page', () => {
   });
 
   it('has no id twice', () => {
-    const ids = matches(renderPage(view()), / id="([^"]*)"/g);
+    const sessions = [HERE, PHONE, session('a'), session('b'), session('c', { label: 'c' })];
+    const ids = matches(renderPage(view({ sessions })), / id="([^"]*)"/g);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
@@ -238,7 +344,10 @@ describe('how many sessions there are', () => {
   });
 
   it('sixty: a link to the next page, with its cursor and limit', () => {
-    const sessions = [HERE, ...Array.from({ length: 59 }, (_, index) => session(`s${String(index)}`))];
+    const sessions = [
+      HERE,
+      ...Array.from({ length: 59 }, (_, index) => session(`s${String(index)}`, { ip: `203.0.113.${String(index)}` })),
+    ];
     const html = renderPage(view({ sessions, next: 'a&b="c', limit: 60 }));
     expect(html).toContain('<a href="/account/sessions?cursor=a%26b%3D%22c&amp;limit=60">Show more devices</a>');
     expect(matches(html, /<li /g)).toHaveLength(60);
@@ -246,7 +355,7 @@ describe('how many sessions there are', () => {
   });
 
   it('this device and a page more', () => {
-    expect(actions(renderPage(view({ sessions: [HERE], next: 'x' })))).toContain(OTHERS_END);
+    expect(actions(renderPage(view({ sessions: [HERE], total: 2, next: 'x' })))).toContain(OTHERS_END);
   });
 });
 
@@ -286,26 +395,223 @@ describe('what happened', () => {
   });
 });
 
+describe('sessions that look the same', () => {
+  const rows = (sessions: readonly PageSession[]): string[] =>
+    matches(renderPage(view({ sessions: [HERE, ...sessions] })), /<h3 class="ms-name" id="ms-row-([^"]*)"/g).slice(1);
+  const CHROME =
+    'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36';
+  const MAC = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:131.0) Gecko/20100101 Firefox/131.0';
+
+  it.each<[string, boolean, Partial<PageSession>]>([
+    ['at other times', true, { lastSeenAt: at(-DAY), startedAt: at(-2 * DAY), expiresAt: at(DAY) }],
+    ['of another version', true, { client: describeClient(FIREFOX.replaceAll('131', '132')) }],
+    ['of another browser', false, { client: describeClient(CHROME) }],
+    ['on another system', false, { client: describeClient(MAC) }],
+    ['at another address', false, { ip: '203.0.113.8' }],
+    ['at no known address', false, { ip: null }],
+    ['at a known place', false, { location: 'Berlin' }],
+    ['with a label', false, { label: 'Firefox on Windows' }],
+    ['of another app', false, { app: 'Acme CLI' }],
+    ['for which somebody acts', false, { actor: 'aide' }],
+  ])('%s: in one row %p', (_what, isFolded, more) => {
+    expect(rows([session('a'), session('b', more)])).toEqual(isFolded ? ['a'] : ['a', 'b']);
+  });
+
+  it.each<[string, Partial<PageSession>, Partial<PageSession>, boolean]>([
+    ['one place at two addresses', { location: 'Berlin' }, { location: 'Berlin', ip: '198.51.100.1' }, true],
+    ['two addresses of this network', { ip: '10.0.0.1' }, { ip: '::1' }, true],
+    ['two models', { client: { ...PHONE.client, device: 'Samsung SM-S911B' } }, { client: PHONE.client }, false],
+    ['one app', { app: 'Acme' }, { app: 'Acme' }, true],
+    ['one actor', { actor: 'aide' }, { actor: 'aide' }, true],
+    ['the same label', { label: 'x' }, { label: 'x' }, false],
+  ])('%s', (_what, one, other, isFolded) => {
+    expect(rows([session('a', one), session('b', other)])).toHaveLength(isFolded ? 1 : 2);
+  });
+
+  it('are one row, in the place of the one that was seen last, with each session behind it', () => {
+    const several = [
+      session('a'),
+      PHONE,
+      session('b', { lastSeenAt: at(-DAY), isNew: true }),
+      session('c', { lastSeenAt: at(-3 * DAY) }),
+    ];
+    const html = renderPage(view({ sessions: [HERE, ...several] }));
+    expect(rows(several)).toEqual(['a', 'phone']);
+    expect(shown(html)).toContain('Other devices (4) Firefox on Windows 3 sessions · Last seen 3 minutes ago New');
+    expect(read(html)).toContain(
+      'Sign out all 3 sessions of Firefox on Windows? They will need to sign in again. Cancel Sign out all Show the 3 sessions',
+    );
+    const inner = matches(html, /<ul class="ms-inner"[^]*?<\/ul>/g);
+    expect(inner).toHaveLength(1);
+    expect(shown(inner[0] ?? '')).toMatch(
+      /^Last seen 3 minutes ago Version .* Last seen 1 day ago New Version .* Last seen 3 days ago Version/,
+    );
+    expect(actions(inner[0] ?? '')).toEqual(
+      ['a', 'b', 'c'].flatMap((handle) => [`/account/sessions/${handle}/end`, `/account/sessions/${handle}/label`]),
+    );
+    const selected = /action="\/account\/sessions\/selected\/end">[^]*?<\/form>/.exec(html)?.[0] ?? '';
+    expect(matches(selected, /<input type="hidden" name="handle" value="([^"]*)" \/>/g)).toEqual(['a', 'b', 'c']);
+    elements(html);
+  });
+
+  it('whatever the sessions are, each is behind exactly one row', () => {
+    const few = fc.record({
+      ip: fc.constantFrom('203.0.113.7', '203.0.113.8', null),
+      label: fc.constantFrom(null, null, 'x'),
+      app: fc.constantFrom(null, 'Acme'),
+      actor: fc.constantFrom(null, null, 'aide'),
+      client: fc.constantFrom(PHONE.client, HERE.client),
+    });
+    fc.assert(
+      fc.property(fc.array(few, { maxLength: 12 }), (drawn) => {
+        const sessions = drawn.map((more, index) => session(`s${String(index)}`, more));
+        const html = renderPage(view({ sessions }));
+        const ended = actions(html).filter((action) => /\/s\d+\/end$/.test(action));
+        expect(ended).toHaveLength(sessions.length);
+        expect(new Set(ended).size).toBe(sessions.length);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('a session of a new client', () => {
+  const NEW = session('new', { isNew: true });
+  const marks = (html: string): string[] => matches(html, /<p class="ms-mark">([^]*?)<\/p>/g).map(read);
+
+  it('has a mark, and a link if the site says where it leads', () => {
+    expect(marks(renderPage(view({ sessions: [HERE, NEW, PHONE] })))).toEqual(['New']);
+    const html = renderPage(
+      view({ sessions: [HERE, NEW, PHONE], messages: { ...englishMessages, notYouUrl: '/password?from="' } }),
+    );
+    expect(marks(html)).toEqual(['New Not you?']);
+    expect(html).toContain('<a href="/password?from=&quot;" aria-describedby="ms-row-new">Not you?</a>');
+  });
+
+  it('but not if people look at it from there', () => {
+    expect(marks(renderPage(view({ sessions: [{ ...HERE, isNew: true }, PHONE] })))).toEqual([]);
+  });
+
+  it.each<[unknown, boolean]>([
+    [null, true],
+    ['/password', true],
+    ['https://id.example.com/reset', true],
+    ['//evil.example/', false],
+    ['/\\evil.example/', false],
+    ['javascript:alert(1)', false],
+    ['data:text/html,x', false],
+    ['', false],
+    [undefined, false],
+    [7, false],
+    [() => '/password', false],
+    ['/pass word', false],
+  ])('notYouUrl may be %p: %p', (notYouUrl, isValid) => {
+    const offer = (): unknown => messagesOffered({ notYouUrl } as never);
+    if (isValid) expect(offer()).toMatchObject([{ notYouUrl }]);
+    else expect(offer).toThrow(/^messages\.notYouUrl must be null, or a path that begins with one slash, or/);
+  });
+});
+
 describe('moments', () => {
   const seen = (offset: number): string | undefined =>
     times(renderPage(view({ sessions: [{ ...PHONE, lastSeenAt: at(offset) }] })))[0];
+  const near = (offset: number, timeZone: string | null = null): string =>
+    read(new MomentsInWords('en-GB', timeZone, NOW).near(at(offset)).text);
 
   it.each([
     [5 * MINUTE, 'now'],
-    [-59 * SECOND, 'now'],
-    [-119 * SECOND, '1 minute ago'],
+    [-29 * SECOND, 'now'],
+    [-31 * SECOND, '1 minute ago'],
+    [-89 * SECOND, '1 minute ago'],
     [-3 * MINUTE, '3 minutes ago'],
-    [-47 * HOUR, '1 day ago'],
+    [-59 * MINUTE - 29 * SECOND, '59 minutes ago'],
+    [-59 * MINUTE - 31 * SECOND, '1 hour ago'],
+    [-23.4 * HOUR, '23 hours ago'],
+    [-23.6 * HOUR, '1 day ago'],
+    [-47 * HOUR, '2 days ago'],
+    [-6.4 * DAY, '6 days ago'],
+    [-6.6 * DAY, '1 week ago'],
     [-8 * DAY, '1 week ago'],
-    [-45 * DAY, '1 month ago'],
+    [-31 * DAY, '4 weeks ago'],
+    [-32 * DAY, '1 month ago'],
+    [-344 * DAY, '11 months ago'],
+    [-346 * DAY, '1 year ago'],
     [-800 * DAY, '2 years ago'],
-  ])('last seen %i ms from now: %s', (offset, words) => {
-    expect(seen(offset)).toBe(words);
+  ])('last seen %d ms from now: %s', (offset, words) => {
+    expect(seen(offset)).toBe(`Last seen ${words}`);
   });
 
-  it('are dates where they are far', () => {
+  it.each([
+    [12 * HOUR - 1, 'in 12 hours'],
+    [12 * HOUR - 20 * MINUTE, 'in 12 hours'],
+    [HOUR - 1, 'in 1 hour'],
+    [DAY - 1, 'in 1 day'],
+    [7 * DAY - 1, 'in 1 week'],
+    [30 * DAY - 1, 'in 4 weeks'],
+    [365 * DAY - 1, 'in 1 year'],
+    [90 * SECOND, 'in 2 minutes'],
+    [0, 'now'],
+    [-1, 'now'],
+  ])('%d ms from now: %s', (offset, words) => {
+    expect(near(offset)).toBe(words);
+  });
+
+  const LENGTHS = { minute: MINUTE, hour: HOUR, day: DAY, week: 7 * DAY, month: 30 * DAY, year: 365 * DAY };
+  const MOST = { minute: 59, hour: 23, day: 6, week: 4, month: 11, year: Infinity };
+
+  it('are off by half a unit at most, and never in sixty minutes, 24 hours or seven days', () => {
+    const distance = fc.oneof(
+      fc.integer({ min: 0, max: 3 * 365 * DAY }),
+      // Around the edges of each unit.
+      fc
+        .tuple(
+          fc.constantFrom(...Object.values(LENGTHS)),
+          fc.integer({ min: 1, max: 60 }),
+          fc.integer({ min: -2, max: 2 }),
+        )
+        .map(([length, count, off]) => Math.max(0, Math.round(length * (count - 0.5)) + off)),
+    );
+    fc.assert(
+      fc.property(distance, fc.boolean(), (away, isPast) => {
+        const words = near(isPast ? -away : away);
+        if (words === 'now') {
+          expect(away).toBeLessThanOrEqual(MINUTE / 2);
+          return;
+        }
+        const [, , count = '', unit = ''] = /^(in )?(\d+) (\w+?)s?( ago)?$/.exec(words) ?? [];
+        const name = unit as keyof typeof LENGTHS;
+        expect(words.startsWith('in ')).toBe(!isPast);
+        expect(words.endsWith(' ago')).toBe(isPast);
+        expect(Number(count)).toBeGreaterThanOrEqual(1);
+        expect(Number(count)).toBeLessThanOrEqual(MOST[name]);
+        // A month of 30 days begins before the week's count ends, and twelve of them before the year does.
+        const slack = name === 'year' || name === 'month' ? 20 * DAY : 1;
+        expect(Math.abs(Number(count) * LENGTHS[name] - away)).toBeLessThanOrEqual(LENGTHS[name] / 2 + slack);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('are relative, however far they are, if nobody knows the time zone', () => {
     const far = { ...PHONE, startedAt: at(-40 * DAY), expiresAt: at(300 * DAY) };
-    expect(times(renderPage(view({ sessions: [far] })))).toEqual(['3 minutes ago', '20 Jan 2026', '26 Dec 2026']);
+    expect(times(renderPage(view({ sessions: [far] })))).toEqual([
+      'Last seen 3 minutes ago',
+      '1 month ago',
+      'in 10 months',
+    ]);
+  });
+
+  it('are dates where they are far, in a known time zone', () => {
+    const far = { ...PHONE, startedAt: at(-40 * DAY), expiresAt: at(300 * DAY) };
+    expect(times(renderPage(view({ sessions: [far], timeZone: 'UTC' })))).toEqual([
+      'Last seen 3 minutes ago',
+      '20 Jan 2026',
+      '26 Dec 2026',
+    ]);
+    // 09:42 UTC is another day on the other side of the world.
+    expect(near(-40 * DAY, 'Pacific/Honolulu')).toBe('19 Jan 2026');
+    expect(near(6.4 * DAY, 'UTC')).toBe('in 6 days');
+    expect(near(6.6 * DAY, 'UTC')).toBe('8 Mar 2026');
   });
 
   it('carry the exact moment, in UTC unless a time zone is known', () => {
@@ -318,10 +624,11 @@ describe('moments', () => {
 
 describe('languages', () => {
   it('speaks German throughout, with German dates', () => {
-    const html = renderPage(view({ messages: germanMessages, locale: 'de-AT', done: 'renamed' }));
+    const sessions = [HERE, session('a', { isNew: true }), session('b'), { ...PHONE, ip: '::1' }];
+    const html = renderPage(view({ sessions, messages: germanMessages, locale: 'de-AT', done: 'renamed' }));
     expect(html).toContain('<html lang="de-AT" dir="ltr">');
     expect(read(html)).toContain('Firefox auf Windows');
-    expect(times(html)).toContain('vor 3 Minuten');
+    expect(times(html)).toContain('Zuletzt gesehen vor 3 Minuten');
     const english = matches(JSON.stringify(englishMessages), /:"([^"]{6,})"/g);
     const german = matches(JSON.stringify(germanMessages), /:"([^"]{6,})"/g);
     for (const words of english.filter((candidate) => !german.includes(candidate))) {
@@ -382,8 +689,6 @@ describe('languages', () => {
     ['a text for a function', { signOutDevice: 'x' }, 'messages.signOutDevice must be a function, got a string'],
     ['a text for a table', { done: 'x' }, 'messages.done must be an object of texts, got a string'],
     ['a misspelt word in a table', { done: { endet: 'x' } }, 'messages.done has no text "endet": did you mean ended?'],
-    ['null', [null], 'messages must be an object of texts, got null'],
-    ['a text', 'de', 'messages must be an object of texts, got a string'],
     ['no language', [], 'messages must offer at least one language, got an empty list'],
   ])('refuses %s', (_what, option, message) => {
     const offer: (given: never) => unknown = messagesOffered;
@@ -396,7 +701,7 @@ describe('what is hostile', () => {
     renderPage(view({ sessions: [session('a', { label: 'x', location: 'y' })], next: 'n', done: 'ended' })),
   );
 
-  it.each<[string, Partial<SessionView>]>([
+  it.each<[string, Partial<PageSession>]>([
     ['label', { label: HOSTILE, location: 'y' }],
     ['place', { label: 'x', location: HOSTILE }],
     ['address', { label: 'x', location: 'y', ip: HOSTILE }],

@@ -19,6 +19,7 @@ import { createRefuse, type Handler, type RefusalOptions } from '../../lib/http/
 import { createRouter, type RouterOptions } from '../../lib/http/router.js';
 import { createTokenSource } from '../../lib/http/token-source.js';
 import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
+import { clientKeyOf } from '../../lib/http/user-agent.js';
 import { Ledger } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { staticKeys } from '../../lib/tokens/static-keys.js';
@@ -95,6 +96,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     storeTimeout: 1000,
     whenStoreDown: 'refuse',
     emit: () => undefined,
+    clientKeyOf,
   });
   const issuer = {
     issuer: ISSUER,

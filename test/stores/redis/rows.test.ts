@@ -47,12 +47,15 @@ interface Seen {
   readonly token?: Partial<TokenTimes>;
   readonly policy?: Partial<SessionPolicy>;
   readonly ip?: string | null;
+  readonly clientKey?: string;
 }
 
-function sight(number: number, { at = now, token, policy, ip = '203.0.113.7' }: Seen = {}): Promise<SightAnswer> {
+function sight(number: number, seen: Seen = {}): Promise<SightAnswer> {
+  const { at = now, token, policy, ip = '203.0.113.7', clientKey = null } = seen;
   const times = { beganAt: at, expiresAt: at + HOUR, lifetime: null, sessionEndsAt: null, ...token };
   const sighting = { at, ip, userAgent: 'Mozilla/5.0' };
-  return store.sight(user, { handle: handle(number), sighting, token: times, policy: { ...POLICY, ...policy } });
+  const asked = { handle: handle(number), sighting, token: times, clientKey };
+  return store.sight(user, { ...asked, policy: { ...POLICY, ...policy } });
 }
 
 /** Within the seconds that a busy machine takes. */
@@ -128,6 +131,34 @@ test('a row that Redis has lost is made again, and is no reason to sign anybody 
   expect(sessions).toMatchObject([{ handle: handle(1), ip: null }]);
   expect(await sight(1)).toMatchObject({ state: 'live', created: true, moved: null, startedAt: now - MINUTE });
   expect(await store.get(user, handle(1), now, POLICY)).toMatchObject({ ip: '203.0.113.7' });
+});
+
+test('a client is not new because Redis has lost which ones it knew, alone or with the rows', async () => {
+  const isNew = async (number: number): Promise<unknown> =>
+    (await store.get(user, handle(number), now, POLICY))?.hasNewClient;
+  await sight(1, { at: now - MINUTE });
+  await sight(1, { clientKey: 'a' });
+  expect(await isNew(1)).toBe(false);
+  for (const lost of [['r'], ['k'], ['r', 'k']]) {
+    for (const part of lost) await redis.cli('del', key(part));
+    await sight(1, { clientKey: 'a' });
+    expect(await isNew(1)).toBe(false);
+  }
+  await sight(2, { clientKey: 'b' });
+  expect(await isNew(2)).toBe(true);
+  // With its row goes the mark. It is not made again.
+  await redis.cli('del', key('r'), key('k'));
+  await sight(2, { clientKey: 'b' });
+  expect(await isNew(2)).toBe(false);
+});
+
+test('whether its client is new takes at most two bytes of a row', async () => {
+  await sight(1, { clientKey: 'a' });
+  await sight(2, { clientKey: 'a' });
+  const lengthOf = async (number: number) => Number(await redis.cli('hstrlen', key('r'), handle(number)));
+  const others = '203.0.113.7'.length + 'Mozilla/5.0'.length;
+  // Five line feeds divide the parts that were there before.
+  expect([(await lengthOf(1)) - others - 5, (await lengthOf(2)) - others - 5]).toEqual([2, 1]);
 });
 
 test('a session that slept is the same one: its start counts, and its label is gone with the row', async () => {
