@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A small identity provider. The site uses it over HTTP, as it would use a real one. It knows two users, issues RS256 login
+ * A small identity provider. The site uses it over HTTP, as it would use a real one. It knows three users, issues RS256 login
  * tokens for their passwords, and publishes its public key at `/jwks.json`.
  */
 
@@ -9,59 +9,120 @@ import {
   createHash,
   createPrivateKey,
   createPublicKey,
-  generateKeyPairSync,
+  generateKeyPair,
   randomUUID,
   scrypt,
-  scryptSync,
   timingSafeEqual,
 } from 'node:crypto';
 import { promisify } from 'node:util';
 import jwt from 'jsonwebtoken';
 
+/** @typedef {{ id: string, username: string, password: string, name: string, email: string, scope: string }} DemoUser */
+
+/** @type {readonly DemoUser[]} */
 export const DEMO_USERS = [
-  { id: 'usr_1', username: 'ada', password: 'lovelace', name: 'Ada Lovelace', email: 'ada@example.com' },
-  { id: 'usr_2', username: 'alan', password: 'turing', name: 'Alan Turing', email: 'alan@example.com' },
+  {
+    id: 'usr_1',
+    username: 'ada',
+    password: 'lovelace',
+    name: 'Ada Lovelace',
+    email: 'ada@example.com',
+    scope: 'orders:read',
+  },
+  {
+    id: 'usr_2',
+    username: 'alan',
+    password: 'turing',
+    name: 'Alan Turing',
+    email: 'alan@example.com',
+    scope: 'orders:read',
+  },
+  {
+    id: 'usr_3',
+    username: 'grace',
+    password: 'hopper',
+    name: 'Grace Hopper',
+    email: 'grace@example.com',
+    scope: 'orders:read sessions:admin',
+  },
 ];
 
-const TOKEN_LIFETIME = 12 * 60 * 60;
-const BODY_LIMIT = 8 * 1024;
+const SIGN_IN_LASTS = 12 * 60 * 60;
+const API_TOKEN_LASTS = 60 * 60;
+const REMEMBERED_FOR = 30 * 24 * 60 * 60;
+const BODY_LIMIT = 16 * 1024;
 
 const slowHash = /** @type {(password: string, salt: string, length: number) => Promise<Buffer>} */ (promisify(scrypt));
 
 /** A new signing key, as a PEM string. */
-export function createSigningKey() {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+export async function createSigningKey() {
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
   return String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
 }
 
 /**
  * @param {{ issuer: string, audience: string, signingKey: string }} options
- * @returns {Promise<{ jwksUri: string, tokenUrl: string, close(): Promise<void> }>}
+ * @returns {Promise<{
+ *   jwksUri: string,
+ *   tokenUrl: string,
+ *   tokenFrom(userId: string, sid: string, at: number): string,
+ *   close(): Promise<void>,
+ * }>} `tokenFrom` is the token of a sign-in at an earlier time, in milliseconds, that is remembered for a month.
  */
 export async function startIssuer({ issuer, audience, signingKey }) {
   const privateKey = createPrivateKey(signingKey);
-  const jwk = createPublicKey(signingKey).export({ format: 'jwk' });
+  const publicKey = createPublicKey(privateKey);
+  const jwk = publicKey.export({ format: 'jwk' });
   const kid = createHash('sha256').update(String(jwk.n)).digest('base64url');
   const jwks = JSON.stringify({ keys: [{ ...jwk, kid, use: 'sig', alg: 'RS256' }] });
   const salt = randomUUID();
-  const hashes = new Map(DEMO_USERS.map((user) => [user.username, scryptSync(user.password, salt, 32)]));
+  const hashes = new Map(
+    await Promise.all(
+      DEMO_USERS.map(async ({ username, password }) => {
+        return /** @type {const} */ ([username, await slowHash(password, salt, 32)]);
+      }),
+    ),
+  );
 
-  /** Takes just as long if there is no such user. @param {string} username @param {string} password */
-  async function tokenFor(username, password) {
+  /** @param {DemoUser} user @param {{ sid: string, iat?: number, client_id?: string, scope?: string }} claims @param {number} expiresIn */
+  function sign({ id, username, name, email, scope }, claims, expiresIn) {
+    const payload = { name, preferred_username: username, email, scope, ...claims };
+    const header = /** @type {const} */ ({ algorithm: 'RS256', keyid: kid });
+    return jwt.sign(payload, privateKey, { ...header, issuer, audience, subject: id, expiresIn });
+  }
+
+  /**
+   * Takes just as long if there is no such user.
+   * @param {string} username @param {string} password
+   */
+  async function signIn(username, password) {
     const user = DEMO_USERS.find((known) => known.username === username);
     const given = await slowHash(password, salt, 32);
     const expected = hashes.get(username) ?? Buffer.alloc(32);
     if (!timingSafeEqual(given, expected) || user === undefined) return undefined;
-    const { id, name, email } = user;
-    const claims = { sid: randomUUID(), name, preferred_username: username, email, scope: 'orders:read' };
-    return jwt.sign(claims, privateKey, {
-      algorithm: 'RS256',
-      keyid: kid,
-      issuer,
-      audience,
-      subject: id,
-      expiresIn: TOKEN_LIFETIME,
-    });
+    return sign(user, { sid: randomUUID() }, SIGN_IN_LASTS);
+  }
+
+  /**
+   * A login token gets its user another one: a new token of the same sign-in or, with `client_id`, a sign-in of an app.
+   * @param {string} loginToken @param {string | null} client_id
+   */
+  function exchange(loginToken, client_id) {
+    const claims = claimsOf(loginToken);
+    const user = DEMO_USERS.find(({ id }) => id === claims?.sub);
+    if (user === undefined) return undefined;
+    if (client_id === null) return sign(user, { sid: String(claims?.['sid']) }, SIGN_IN_LASTS);
+    return sign(user, { sid: randomUUID(), client_id, scope: 'orders:read' }, API_TOKEN_LASTS);
+  }
+
+  /** @param {string} token @returns {import('jsonwebtoken').JwtPayload | undefined} */
+  function claimsOf(token) {
+    try {
+      const claims = jwt.verify(token, publicKey, { algorithms: ['RS256'], issuer, audience });
+      return typeof claims === 'object' ? claims : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** @param {import('node:http').IncomingMessage} req @param {import('node:http').ServerResponse} res */
@@ -74,9 +135,13 @@ export async function startIssuer({ issuer, audience, signingKey }) {
       if (body.length > BODY_LIMIT) return send(res, 413, '{"error":"invalid_request"}');
     }
     const form = new URLSearchParams(body);
-    const token = await tokenFor(form.get('username') ?? '', form.get('password') ?? '');
+    const loginToken = form.get('login_token');
+    const token =
+      loginToken === null
+        ? await signIn(form.get('username') ?? '', form.get('password') ?? '')
+        : exchange(loginToken, form.get('client_id'));
     if (token === undefined) return send(res, 401, '{"error":"invalid_grant"}');
-    return send(res, 200, JSON.stringify({ login_token: token, expires_in: TOKEN_LIFETIME }));
+    return send(res, 200, JSON.stringify({ login_token: token }));
   }
 
   const server = createServer((req, res) => {
@@ -90,6 +155,11 @@ export async function startIssuer({ issuer, audience, signingKey }) {
   return {
     jwksUri: `http://127.0.0.1:${String(port)}/jwks.json`,
     tokenUrl: `http://127.0.0.1:${String(port)}/token`,
+    tokenFrom(userId, sid, at) {
+      const user = DEMO_USERS.find(({ id }) => id === userId);
+      if (user === undefined) throw new TypeError(`There is no user ${userId}`);
+      return sign(user, { sid, iat: Math.floor(at / 1000) }, REMEMBERED_FOR);
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

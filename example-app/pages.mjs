@@ -1,105 +1,71 @@
 // @ts-check
-/** The site's pages. Every value in them is escaped, except markup that was made here. */
+/** The site's pages for everybody. */
 
-class Markup {
-  /** @param {string} text */
-  constructor(text) {
-    this.text = text;
-  }
-}
+import { frame, html, isAdmin, Markup, nameOf, timeOf } from './frame.mjs';
 
-/** @type {Record<string, string>} */
-const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+/** @typedef {import('./frame.mjs').User} User */
 
-/** @param {unknown} value @returns {string} */
-function rendered(value) {
-  if (value instanceof Markup) return value.text;
-  if (Array.isArray(value)) return value.map(rendered).join('');
-  return String(value ?? '').replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
-}
+const THINGS_TO_TRY = html`<ol class="try">
+  <li>
+    Sign in as <b>ada</b> and open <b>Account</b>: her phone and another computer are signed in too, in Lisbon and in
+    Osaka. Sign one of them out.
+  </li>
+  <li>Sign in from a second browser or a private window. Sign it out from the first one, and watch it happen.</li>
+  <li>
+    Sign in as <b>grace</b>, the administrator: end anybody’s sessions, or take the store away and see what follows.
+  </li>
+</ol>`;
 
-/** @param {TemplateStringsArray} strings @param {unknown[]} values */
-function html(strings, ...values) {
-  return new Markup(strings.reduce((text, part, index) => text + rendered(values[index - 1]) + part));
-}
-
-const PAGES = [
-  { path: '/orders', name: 'Orders' },
-  { path: '/account/sessions', name: 'Account' },
-];
-
-/**
- * The frame of every page. A script in the browser reads the name in the navigation bar from the token.
- * @param {{ title: string, path?: string, signedIn: boolean, body: Markup }} page
- */
-function frame({ title, path, signedIn, body }) {
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <title>${title} · Tidemark</title>
-        <link rel="icon" href="/icon.svg" />
-        <link rel="stylesheet" href="/site.css" />
-        <script type="module" src="/site.js"></script>
-      </head>
-      <body data-signed-in="${String(signedIn)}">
-        <header class="bar">
-          <a class="brand" href="/">Tidemark</a>
-          ${signedIn ? memberBar(path) : html`<a class="button" href="/sign-in">Sign in</a>`}
-        </header>
-        <p id="signed-out" class="banner" role="alert" hidden>
-          You have been signed out on this device. <a href="/sign-in">Sign in again</a>
-        </p>
-        <main>${body}</main>
-      </body>
-    </html> `.text;
-}
-
-/** @param {string | undefined} here */
-function memberBar(here) {
-  const links = PAGES.map(
-    ({ path, name }) => html`<a href="${path}" ${path === here ? html` aria-current="page"` : ''}>${name}</a>`,
-  );
-  return html`<nav aria-label="Main">${links}</nav>
-    <span class="who" id="who"></span>
-    <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>`;
-}
-
-/** @param {string | undefined} name */
-export function homePage(name) {
+/** @param {{ user: User | undefined, session?: import('managed-sessions').LoginSession | undefined }} view */
+export function homePage({ user, session }) {
   return frame({
     title: 'Notebooks for wet weather',
-    signedIn: name !== undefined,
-    body: name === undefined ? welcome : hello(name),
+    ...(user === undefined ? {} : { user }),
+    body: user === undefined ? welcome : hello(user, session),
   });
 }
 
 const welcome = html`<section class="hero">
-  <h1>Notebooks for wet weather.</h1>
-  <p>Stone paper, sewn by hand, written on in the rain. Sign in to follow your orders.</p>
-  <p><a class="button" href="/sign-in">Sign in</a></p>
-</section>`;
+    <h1>Notebooks for wet weather.</h1>
+    <p>Stone paper, sewn by hand, written on in the rain. Sign in to follow your orders.</p>
+    <p><a class="button" href="/sign-in">Sign in</a></p>
+  </section>
+  <section class="card">
+    <h2>What to try in this demo</h2>
+    ${THINGS_TO_TRY}
+  </section>`;
 
-/** @param {string} name */
-function hello(name) {
-  return html`<section class="hero">
-      <h1>Hello, ${name}.</h1>
-      <p>Here are two things you can do.</p>
-    </section>
+/** @param {User} user @param {import('managed-sessions').LoginSession | undefined} session */
+function hello(user, session) {
+  const tiles = [
+    [
+      '/account/sessions',
+      'Where you’re signed in',
+      'See every browser and app that uses your account, and sign out any.',
+    ],
+    ['/mails', 'Your mails', 'A sign-in on a new device was reported to you.'],
+    ['/developers', 'The API', 'Get a token, use it with curl, and end it like any other session.'],
+    ['/orders', 'Your orders', 'See what is on its way to you.'],
+    ...(isAdmin(user) ? [['/admin', 'Administration', 'See and end anybody’s sessions; take the store away.']] : []),
+  ];
+  const issuedAt = new Date(Number(user.claims['iat']) * 1000);
+  return html`<section class="hero"><h1>Hello, ${nameOf(user)}.</h1></section>
     <ul class="tiles">
-      <li>
-        <h2><a href="/orders">Your orders</a></h2>
-        <p>See what is on its way to you.</p>
-      </li>
-      <li>
-        <h2><a href="/account/sessions">Where you’re signed in</a></h2>
-        <p>See every browser and app that uses your account, and sign out any of them.</p>
-      </li>
+      ${tiles.map(
+        ([path, title, text]) =>
+          html`<li>
+            <h2><a href="${path}">${title}</a></h2>
+            <p>${text}</p>
+          </li>`,
+      )}
     </ul>
+    <section class="card">
+      <h2>What to try in this demo</h2>
+      ${THINGS_TO_TRY}
+    </section>
     <p class="hint">
-      Sign in from a second browser or a private window too. Then sign one out from the other, and watch it happen.
+      Your session began ${session === undefined ? '' : timeOf(session.startedAt)}. Its token is from
+      ${timeOf(issuedAt)}.
     </p>`;
 }
 
@@ -108,11 +74,10 @@ const PROBLEMS = {
   unavailable: 'You cannot sign in at the moment. Please try again shortly.',
 };
 
-/** @param {{ users: readonly { username: string, password: string }[], problem?: keyof typeof PROBLEMS, username?: string }} view */
+/** @param {{ users: readonly { username: string, password: string, name: string }[], problem?: keyof typeof PROBLEMS, username?: string }} view */
 export function signInPage({ users, problem, username = '' }) {
   return frame({
     title: 'Sign in',
-    signedIn: false,
     body: html`<section class="card narrow">
       <h1>Sign in</h1>
       ${problem === undefined ? '' : html`<p class="problem" role="alert">${PROBLEMS[problem]}</p>`}
@@ -130,29 +95,92 @@ export function signInPage({ users, problem, username = '' }) {
   });
 }
 
-export function ordersPage() {
+/** @param {{ user: User, orders: readonly { number: string, what: string, state: string }[] }} view */
+export function ordersPage({ user, orders }) {
+  const lines = orders.map(
+    ({ number, what, state }) => html`<li><b>${what}</b> <span>Order ${number}</span> <em>${state}</em></li>`,
+  );
   return frame({
     title: 'Your orders',
     path: '/orders',
-    signedIn: true,
+    user,
     body: html`<h1>Your orders</h1>
-      <ul id="orders" class="card orders" aria-live="polite">
-        <li>One moment…</li>
-      </ul>
-      <noscript><p class="problem">This page needs JavaScript to load your orders.</p></noscript>`,
+      ${
+        lines.length === 0
+          ? html`<p class="hint">No orders yet.</p>`
+          : html`<ul class="card lines">
+              ${lines}
+            </ul>`
+      }`,
   });
+}
+
+/** @param {{ user: User, mails: readonly import('./mails.mjs').Mail[] }} view */
+export function mailsPage({ user, mails }) {
+  const letters = mails.map(
+    ({ at, subject, text }) =>
+      html`<article class="card mail">
+        <p class="hint">To ${user.email ?? user.id} · ${timeOf(at)}</p>
+        <h2>${subject}</h2>
+        <p>${text}</p>
+        <p><a href="/account/sessions">See where you’re signed in</a></p>
+      </article>`,
+  );
+  return frame({
+    title: 'Your mails',
+    path: '/mails',
+    user,
+    body: html`<h1>Your mails</h1>
+      <p class="hint">What a real site would send you by mail. It is shown here instead.</p>
+      ${letters.length === 0 ? html`<p class="card">No mails yet.</p>` : letters}`,
+  });
+}
+
+/**
+ * @param {object} view
+ * @param {User} view.user
+ * @param {{ address: string, token: string, status: string, body: string }} [view.call] what was asked, and the answer
+ */
+export function developersPage({ user, call }) {
+  return frame({
+    title: 'The API',
+    path: '/developers',
+    user,
+    body: html`<h1>The API</h1>
+      <p class="hint">
+        Programs send a token of their own. It is a session like that of a browser: you see it under
+        <a href="/account/sessions">Account</a>, and you can end it there.
+      </p>
+      ${call === undefined ? '' : callOf(call)}
+      <form method="post" action="/developers" class="actions"><button>Get a new API token</button></form>`,
+  });
+}
+
+/** @param {{ address: string, token: string, status: string, body: string }} call */
+function callOf({ address, token, status, body }) {
+  return html`<section class="card">
+    <h2>In a terminal</h2>
+    <pre class="command" tabindex="0"><code>curl -H "Authorization: Bearer ${token}" ${address}</code></pre>
+    <h2>The answer</h2>
+    <pre tabindex="0"><code>${status}
+${body}</code></pre>
+    <p class="hint">This token is shown only here. End its session under Account, and then send the request again.</p>
+    <form method="post" action="/developers" class="actions">
+      <input type="hidden" name="token" value="${token}" /><button class="quiet">Send the request again</button>
+    </form>
+  </section>`;
 }
 
 /**
  * The account page around the list of sessions.
  * @param {string} sessions markup from managed-sessions, already escaped
- * @param {{ name?: string, email?: string } | undefined} user absent if the list cannot be shown
+ * @param {User | undefined} user absent if the list cannot be shown
  */
 export function accountPage(sessions, user) {
   return frame({
     title: 'Your account',
     path: '/account/sessions',
-    signedIn: user !== undefined,
+    user: user ?? null,
     body: html`<h1>Your account</h1>
       ${user === undefined ? '' : html`<p class="hint">${user.name} · ${user.email}</p>`} ${new Markup(sessions)}`,
   });
@@ -162,11 +190,26 @@ export function accountPage(sessions, user) {
 export function problemPage(title, text) {
   return frame({
     title,
-    signedIn: false,
     body: html`<section class="hero">
       <h1>${title}</h1>
       <p>${text}</p>
       <p><a class="button" href="/">To the front page</a></p>
+    </section>`,
+  });
+}
+
+/** Nobody is signed out by an outage. The page loads itself again. */
+export function unavailablePage() {
+  return frame({
+    title: 'One moment, please',
+    user: null,
+    reloadIn: 3,
+    body: html`<section class="hero">
+      <h1>One moment, please.</h1>
+      <p>
+        At the moment, we cannot check who you are. You have not been signed out. This page tries again every few
+        seconds.
+      </p>
     </section>`,
   });
 }

@@ -1,16 +1,28 @@
 // @ts-check
-/** The site: pages with a cookie, a JSON API with a bearer token, and an account page where people end their sessions. */
+/** The site: pages with a cookie, an API with a bearer token, an account page where people end their sessions, and administration. */
 
 import { finished } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import cookieParser from 'cookie-parser';
 import express from 'express';
-import { managedSessions, PAGE_STYLE_SOURCE } from 'managed-sessions';
+import { LoginError, managedSessions, PAGE_STYLE_SOURCE } from 'managed-sessions';
+import { adminRouter } from './admin.mjs';
+import { createExplanation, fromOwnPage, loginTokenOf, requireLogin } from './gates.mjs';
 import { DEMO_USERS } from './issuer.mjs';
-import { accountPage, homePage, ordersPage, problemPage, signInPage } from './pages.mjs';
+import {
+  accountPage,
+  developersPage,
+  homePage,
+  mailsPage,
+  ordersPage,
+  problemPage,
+  signInPage,
+  unavailablePage,
+} from './pages.mjs';
+import { locate } from './places.mjs';
+import { createProvider } from './provider.mjs';
 
 const PUBLIC_FILES = fileURLToPath(new URL('./public/', import.meta.url));
-const CLIENT_MODULE = fileURLToPath(import.meta.resolve('managed-sessions/client'));
 
 /** The list of sessions has an inline stylesheet, which the policy allows by its hash. */
 const CONTENT_POLICY = [
@@ -37,69 +49,77 @@ const ORDERS = new Map([
 ]);
 
 /**
- * @param {{ issuer: import('managed-sessions').IssuerOptions, tokenUrl: string, store?: import('managed-sessions').SessionStore }} parts
+ * @param {object} parts
+ * @param {import('managed-sessions').IssuerOptions} parts.issuer
+ * @param {string} parts.tokenUrl
+ * @param {import('managed-sessions').SessionStore} parts.store
+ * @param {import('./admin.mjs').Outage} parts.outage
+ * @param {ReturnType<typeof import('./mails.mjs').createMails>} parts.mails
  */
-export function createSite({ issuer, tokenUrl, store }) {
-  const sessions = managedSessions({
-    issuer,
-    loginUrl: '/sign-in',
-    clientHints: true,
-    ...(store === undefined ? {} : { store }),
-  });
+export function createSite({ issuer, tokenUrl, store, outage, mails }) {
+  const requestToken = createProvider(tokenUrl);
+  const sessions = managedSessions({ issuer, store, loginUrl: '/sign-in', clientHints: true });
+  sessions.on('sessionStarted', (event) => mails.onStarted(sessions, event));
+  sessions.on('sessionEnded', mails.onEnded);
+
   const app = express();
   app.disable('x-powered-by');
-
-  app.use((_req, res, next) => {
-    res.set({
-      'Content-Security-Policy': CONTENT_POLICY,
-      'Cross-Origin-Opener-Policy': 'same-origin',
-      'Cross-Origin-Resource-Policy': 'same-origin',
-      // Not 'no-referrer': with it, browsers send "Origin: null" with the site's own forms.
-      'Referrer-Policy': 'same-origin',
-      'X-Content-Type-Options': 'nosniff',
-    });
-    next();
-  });
-  app.use(express.static(PUBLIC_FILES, { index: false }));
-  app.get('/managed-sessions-client.js', (_req, res) => {
-    res.sendFile(CLIENT_MODULE);
-  });
-  // The responses below are private: no cache may keep them, not even for the Back button after signing out.
+  app.use(setHeaders);
+  app.use(express.static(PUBLIC_FILES, { redirect: false }));
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');
     next();
   });
   app.use(cookieParser());
 
-  app.get('/', sessions.optional(), (req, res) => {
-    res.send(homePage(req.user && (req.user.name ?? req.user.id)));
+  /** For pages that anybody may see: `req.user` is set for those who are signed in. @type {import('express').RequestHandler[]} */
+  const visitor = [sessions.optional(), createExplanation({ sessions, requestToken })];
+  const member = [...visitor, requireLogin];
+
+  app.get('/', ...visitor, (req, res) => {
+    res.send(homePage({ user: req.user, session: req.loginSession }));
   });
 
-  app.get('/sign-in', sessions.optional(), (req, res) => {
+  app.get('/sign-in', ...visitor, (req, res) => {
     if (req.user === undefined) res.send(signInPage({ users: DEMO_USERS }));
     else res.redirect(303, '/');
   });
 
-  app.post('/sign-in', ownForms, express.urlencoded({ extended: false, limit: '1kb' }), async (req, res) => {
+  app.post('/sign-in', fromOwnPage, formOf('1kb'), async (req, res) => {
     const username = fieldOf(req.body, 'username');
-    const problem = await signIn(req, res, username, fieldOf(req.body, 'password'));
+    const problem = await signIn(req, res, { username, password: fieldOf(req.body, 'password') });
     if (problem === undefined) res.redirect(303, '/');
     else res.status(problem === 'wrong' ? 401 : 503).send(signInPage({ users: DEMO_USERS, problem, username }));
   });
 
   app.post('/sign-out', sessions.logout());
 
-  app.get('/orders', sessions, (_req, res) => {
-    res.send(ordersPage());
+  app.get('/orders', ...member, (req, res) => {
+    const user = userOf(req);
+    res.send(ordersPage({ user, orders: ordersOf(user) }));
   });
 
-  // Scripts of this site get the token here, and keep it in memory only. Other sites cannot read the response.
-  app.get('/token', ownForms, sessions, (req, res) => {
-    res.json({ token: req.cookies.login_token ?? null });
+  app.get('/mails', ...member, (req, res) => {
+    const user = userOf(req);
+    res.send(mailsPage({ user, mails: mails.of(user.id) }));
   });
 
   app.get('/api/orders', sessions.required({ scope: 'orders:read' }), (req, res) => {
-    res.json({ orders: ORDERS.get(req.user?.id ?? '') ?? [] });
+    res.json({ orders: ordersOf(userOf(req)) });
+  });
+
+  app.get('/developers', ...member, (req, res) => {
+    res.send(developersPage({ user: userOf(req) }));
+  });
+
+  app.post('/developers', ...member, formOf('16kb'), async (req, res) => {
+    const sent = fieldOf(req.body, 'token');
+    if (!/^[\w.-]{0,8192}$/.test(sent))
+      return void res.status(400).send(problemPage('Refused', 'That is not a token.'));
+    const token = sent || (await requestToken({ login_token: loginTokenOf(req), client_id: 'tidemark-api' }));
+    if (token === undefined) return void res.redirect(303, '/sign-in');
+    const address = `http://localhost:${String(req.socket.localPort)}/api/orders`;
+    res.send(developersPage({ user: userOf(req), call: { address, token, ...(await answerOf(address, token)) } }));
   });
 
   // Tells an open tab as soon as its session ends, whichever process ended it.
@@ -117,7 +137,10 @@ export function createSite({ issuer, tokenUrl, store }) {
     });
   });
 
-  app.use('/account/sessions', sessions.router({ layout: (page, req) => accountPage(page, userOf(req)) }));
+  app.use('/admin', ...member, adminRouter({ sessions, outage }));
+
+  app.get('/account/sessions', ...visitor, (_req, _res, next) => next());
+  app.use('/account/sessions', sessions.router({ locate, layout: inAccountPage }));
 
   app.use((_req, res) => {
     res.status(404).send(problemPage('Page not found', 'There is no such page.'));
@@ -127,21 +150,14 @@ export function createSite({ issuer, tokenUrl, store }) {
   return { app, sessions };
 
   /**
-   * Sets the login cookie. Behind a proxy that ends TLS, `app.set('trust proxy', ...)` makes it Secure.
    * @param {import('express').Request} req @param {import('express').Response} res
-   * @param {string} username @param {string} password
+   * @param {{ username: string, password: string }} form
    * @returns {Promise<'wrong' | 'unavailable' | undefined>} why it failed
    */
-  async function signIn(req, res, username, password) {
+  async function signIn(req, res, form) {
     try {
-      const response = await fetch(tokenUrl, {
-        method: 'POST',
-        body: new URLSearchParams({ username, password }),
-        signal: AbortSignal.timeout(5000),
-      });
-      if (response.status === 401) return 'wrong';
-      if (!response.ok) return 'unavailable';
-      const { login_token: token } = await response.json();
+      const token = await requestToken(form);
+      if (token === undefined) return 'wrong';
       await sessions.setCookie(req, res, token);
       return undefined;
     } catch (error) {
@@ -151,34 +167,49 @@ export function createSite({ issuer, tokenUrl, store }) {
   }
 }
 
-/**
- * Refuses requests that a page of another site made the browser send. Its form could sign a visitor in as somebody else.
- * @param {import('express').Request} req @param {import('express').Response} res @param {() => void} next
- */
-function ownForms(req, res, next) {
-  const site = req.get('sec-fetch-site');
-  const origin = req.get('origin');
-  const isOurs =
-    site === undefined
-      ? origin === undefined || (URL.canParse(origin) && new URL(origin).host === req.get('host'))
-      : site === 'same-origin';
-  if (isOurs) next();
-  else res.status(403).send(problemPage('Refused', 'This request came from another site, so nothing was done.'));
+/** @param {import('express').Request} _req @param {import('express').Response} res @param {() => void} next */
+function setHeaders(_req, res, next) {
+  res.set({
+    'Content-Security-Policy': CONTENT_POLICY,
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    // Not 'no-referrer': with it, browsers send "Origin: null" with the site's own forms.
+    'Referrer-Policy': 'same-origin',
+    'X-Content-Type-Options': 'nosniff',
+  });
+  next();
 }
 
 /**
- * A request that cannot be read gets the status of its error. Any other error is a 500, whose cause is only logged.
- * @type {import('express').ErrorRequestHandler}
+ * What a program gets that sends this token.
+ * @param {string} address @param {string} token
  */
-function sayWhatWentWrong(error, req, res, next) {
-  if (res.headersSent) return next(error);
-  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500;
-  if (status >= 400 && status < 500) {
-    res.status(status).send(problemPage('That did not work', 'This request cannot be read.'));
-    return;
-  }
-  console.error(`${req.method} ${req.path}:`, error);
-  res.status(500).send(problemPage('Something went wrong', 'The mistake is ours. Please try again shortly.'));
+async function answerOf(address, token) {
+  const headers = { Authorization: `Bearer ${token}` };
+  const response = await fetch(address, { headers, signal: AbortSignal.timeout(5000) });
+  const body = JSON.stringify(await response.json(), null, 2);
+  return { status: `${String(response.status)} ${response.statusText}`, body };
+}
+
+/** @param {string} list @param {import('express').Request} req */
+function inAccountPage(list, { user }) {
+  return accountPage(list, user);
+}
+
+/** @param {import('managed-sessions').LoginUser} user */
+function ordersOf({ id }) {
+  return ORDERS.get(id) ?? [];
+}
+
+/** The user that a gate has let in. @param {import('express').Request} req */
+function userOf({ user }) {
+  if (user === undefined) throw new TypeError('This route needs a gate');
+  return user;
+}
+
+/** Reads a form. @param {string} limit of its length */
+function formOf(limit) {
+  return express.urlencoded({ extended: false, limit });
 }
 
 /** A form's field; empty if it was not sent, or sent more than once. @param {unknown} body @param {string} name */
@@ -187,7 +218,19 @@ function fieldOf(body, name) {
   return typeof value === 'string' ? value : '';
 }
 
-/** @param {import('node:http').IncomingMessage & { user?: Express.User }} req */
-function userOf(req) {
-  return req.user;
+/**
+ * A request that cannot be read, or names no session, gets the status of its error. Of any other error, the cause is only logged.
+ * @type {import('express').ErrorRequestHandler}
+ */
+function sayWhatWentWrong(error, req, res, next) {
+  if (res.headersSent) return next(error);
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500;
+  if (error instanceof LoginError && status === 503) {
+    res.status(503).set(error.headers).send(unavailablePage());
+  } else if (status >= 400 && status < 500) {
+    res.status(status).send(problemPage('That did not work', 'This request cannot be read, or what it names is gone.'));
+  } else {
+    console.error(`${req.method} ${req.path}:`, error);
+    res.status(500).send(problemPage('Something went wrong', 'The mistake is ours. Please try again shortly.'));
+  }
 }

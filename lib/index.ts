@@ -93,6 +93,7 @@ export * from './http/register.js';
 export type { LoginSession, LoginUser } from './http/request.js';
 export type { Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';
+export { PAGE_SCRIPT_SOURCE } from './http/page-live.js';
 export type { Done, Messages, MessagesOverride, Problem } from './http/messages.js';
 export type { RouterOptions } from './http/router.js';
 export type { Layout, PageOptions } from './http/serve-page.js';

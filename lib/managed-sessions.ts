@@ -21,6 +21,7 @@ import { clientGiven, type SightingHint } from './http/client.js';
 import { askForHints, withRawUserAgents } from './http/client-hints.js';
 import { createLoginCookie } from './http/cookie.js';
 import { createDoorEndings, type DoorEndings } from './http/doors/endings.js';
+import { EventStreams } from './http/event-stream.js';
 import { createForgeryCheck } from './http/forgery.js';
 import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
@@ -205,6 +206,7 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
       isClosed = true;
       tenants?.close();
       parts.closeTransmitters();
+      parts.streams.close();
       for (const { keys } of issuers) keys.close();
       await ledger.close();
     },
@@ -270,6 +272,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   });
   const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
   const account = createAccount(ledger, handles, clock);
+  const streams = new EventStreams();
   const endings: DoorEndings = createDoorEndings(ledger, settings.sessionIndex);
   const { whenStoreDown, maxTokenLength } = settings;
   const http = {
@@ -282,6 +285,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
     authenticator,
     fail,
     account,
+    streams,
     endings,
     loginUrlFor,
   };

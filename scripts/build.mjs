@@ -4,6 +4,9 @@
  * `dist/.stamp` holds two digests: one of everything the build reads, one of everything it writes. It is written last, so a
  * failed or interrupted build does not count as done. Nothing is written until the types are checked, and each file is
  * replaced atomically: two builds at the same time write the same files, and no process reads half a file.
+ *
+ * With `--javascript`, it writes the JavaScript of `dist/esm` alone, and checks no types: enough to start the example site. That has
+ * a stamp of its own, so it never counts as the whole build.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -13,7 +16,14 @@ import process from 'node:process';
 
 const root = join(import.meta.dirname, '..');
 const require = createRequire(import.meta.url);
-const STAMP = 'dist/.stamp';
+
+const WHOLE = { stamp: 'dist/.stamp', writes: () => true, compile: compileWhole, isSilent: false };
+const JAVASCRIPT = {
+  stamp: 'dist/.stamp-javascript',
+  writes: (name) => dirname(name).startsWith(join('dist', 'esm')) && !name.endsWith('.d.ts'),
+  compile: compileJavaScript,
+  isSilent: true,
+};
 
 process.chdir(root);
 
@@ -43,29 +53,33 @@ async function inputs() {
   return read([...(await filesIn('lib')), ...configs, 'package.json', 'scripts/build.mjs', ...installed]);
 }
 
-/** The content of each output by its name. Prints the errors and returns null if there are any. */
-function compile() {
-  const ts = require('typescript');
-  const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: report };
-  const files = new Map();
-  let errors = 0;
-
+/** Prints errors, and counts them. */
+function createReport(ts) {
+  const errors = { count: 0 };
   function report(diagnostic) {
-    errors += 1;
+    errors.count += 1;
     const format = process.stderr.isTTY ? ts.formatDiagnosticsWithColorAndContext : ts.formatDiagnostics;
     const names = { getCurrentDirectory: () => root, getCanonicalFileName: (name) => name, getNewLine: () => '\n' };
     process.stderr.write(format([diagnostic], names));
   }
+  return { report, errors };
+}
 
-  function configOf(format) {
-    const config = ts.getParsedCommandLineOfConfigFile(`tsconfig.${format}.json`, {}, host);
-    config?.errors.forEach(report);
-    return config;
-  }
+function configOf(ts, format, report) {
+  const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: report };
+  const config = ts.getParsedCommandLineOfConfigFile(`tsconfig.${format}.json`, {}, host);
+  config?.errors.forEach(report);
+  return config;
+}
 
-  const esm = configOf('esm');
-  const cjs = configOf('cjs');
-  if (errors > 0) return null;
+/** The content of each output by its name. Prints the errors and returns null if there are any. */
+function compileWhole() {
+  const ts = require('typescript');
+  const { report, errors } = createReport(ts);
+  const files = new Map();
+  const esm = configOf(ts, 'esm', report);
+  const cjs = configOf(ts, 'cjs', report);
+  if (errors.count > 0) return null;
 
   const program = ts.createProgram(esm.fileNames, esm.options);
   ts.getPreEmitDiagnostics(program).forEach(report);
@@ -75,7 +89,7 @@ function compile() {
     if (name.endsWith('.d.ts')) files.set(join('dist', 'cjs', relative('dist/esm', name)), text);
   });
   emitted.diagnostics.forEach(report);
-  if (errors > 0) return null;
+  if (errors.count > 0) return null;
 
   // Not checked again: the CommonJS build has the same sources and the same types.
   for (const path of cjs.fileNames.filter((name) => !name.endsWith('.d.ts'))) {
@@ -84,10 +98,29 @@ function compile() {
     files.set(join('dist', 'cjs', relative('lib', path).replace(/\.ts$/, '.js')), outputText);
   }
   for (const [format, type] of Object.entries({ esm: 'module', cjs: 'commonjs' })) {
-    files.set(join('dist', format, 'package.json'), `${JSON.stringify({ type, sideEffects: false })}\n`);
+    files.set(join('dist', format, 'package.json'), packageOf(type));
   }
   return files;
 }
+
+function packageOf(type) {
+  return `${JSON.stringify({ type, sideEffects: false })}\n`;
+}
+
+/** The same JavaScript as that of the whole build. Prints the errors and returns null if there are any. */
+function compileJavaScript() {
+  const ts = require('typescript');
+  const { report, errors } = createReport(ts);
+  const config = configOf(ts, 'esm', report);
+  if (errors.count > 0) return null;
+  const files = new Map([[join('dist', 'esm', 'package.json'), packageOf('module')]]);
+  const program = ts.createProgram(config.fileNames, { ...config.options, ...NOTHING_CHECKED });
+  program.getSyntacticDiagnostics().forEach(report);
+  program.emit(undefined, (path, text) => files.set(relative(root, path), text));
+  return errors.count > 0 ? null : files;
+}
+
+const NOTHING_CHECKED = { noCheck: true, noLib: true, noResolve: true, types: [], declaration: false };
 
 /** Atomic: a reader sees either the old content or the new. */
 async function replace(name, text) {
@@ -97,22 +130,28 @@ async function replace(name, text) {
   await rename(unfinished, name);
 }
 
-async function install(files, stamp) {
-  const present = await read(await filesIn('dist'));
+async function install(files, { stamp, writes }, digests) {
+  const present = await read((await filesIn('dist')).filter(writes));
   for (const name of present.keys()) if (!files.has(name)) await rm(name, { force: true });
   for (const [name, text] of files) if (present.get(name) !== text) await replace(name, text);
-  await replace(STAMP, stamp);
+  await replace(stamp, digests);
 }
 
-async function build() {
+async function isDone({ stamp, writes }, sources) {
+  const digests = await readFile(stamp, 'utf8').catch(() => null);
+  if (digests === null) return false;
+  return digests === `${sources} ${digest(await read((await filesIn('dist')).filter(writes)))}`;
+}
+
+async function build(kind) {
+  const say = (text) => void (kind.isSilent || console.error(text));
   for (;;) {
     const sources = digest(await inputs());
-    const stamp = await readFile(STAMP, 'utf8').catch(() => null);
-    if (stamp === `${sources} ${digest(await read(await filesIn('dist')))}`) return;
+    if ((await isDone(WHOLE, sources)) || (await isDone(kind, sources))) return;
 
     const began = performance.now();
-    console.error('Building managed-sessions, which takes about 5 seconds...');
-    const files = compile();
+    say('Building managed-sessions, which takes about 5 seconds...');
+    const files = kind.compile();
     // A source that changed during the build may or may not be in it.
     if (digest(await inputs()) !== sources) continue;
     if (files === null) {
@@ -120,9 +159,9 @@ async function build() {
       process.exitCode = 1;
       return;
     }
-    await install(files, `${sources} ${digest(files)}`);
-    console.error(`Built in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
+    await install(files, kind, `${sources} ${digest(files)}`);
+    say(`Built in ${((performance.now() - began) / 1000).toFixed(1)} seconds.`);
   }
 }
 
-await build();
+await build(process.argv[2] === '--javascript' ? JAVASCRIPT : WHOLE);

@@ -126,7 +126,7 @@ function panel(view: Place, { id, opener, question, path, fields, submit }: Pane
 }
 
 /** Always a path of this site: `//host` would be another host. */
-function mount({ base }: Pick<PageView, 'base'>): string {
+export function mount({ base }: Pick<PageView, 'base'>): string {
   const path = base.replace(/^[\\/]+|(?<![\\/])[\\/]+$/g, '');
   return path === '' ? '' : `/${path}`;
 }

@@ -120,6 +120,12 @@ export const PAGE_STYLE = oneLine(`
   clip-path: inset(50%);
   white-space: nowrap;
 }
+.managed-sessions [hidden] {
+  display: none;
+}
+.managed-sessions[data-unsure] [data-live] {
+  visibility: hidden;
+}
 ${ROWS_STYLE}
 ${ACTIONS_STYLE}
 .managed-sessions :is(summary, button, input, a):focus-visible {

@@ -1,11 +1,12 @@
-/** The page on which people see where they are signed in. Server-rendered, without JavaScript. Pure: no I/O, no clock. */
+/** The page on which people see where they are signed in. Server-rendered. Pure: no I/O, no clock. */
 
 import { createHash } from 'node:crypto';
 import type { LoginErrorCode } from '../core/errors.js';
 import type { PageSession } from './account.js';
 import { Html, markup } from './markup.js';
 import { localeWithin, problemOf, type Done, type Messages } from './messages.js';
-import { pageUrl, signOutOthers } from './page-actions.js';
+import { mount, pageUrl, signOutOthers } from './page-actions.js';
+import { endedNotice, PAGE_SCRIPT_SOURCE, pageScript } from './page-live.js';
 import { Rows, type Headings } from './page-rows.js';
 import { PAGE_STYLE } from './page-style.js';
 
@@ -37,7 +38,7 @@ export interface PageView {
   readonly firstPage: boolean;
   readonly done: Done | null;
   readonly problem: LoginErrorCode | null;
-  /** The URL of the sign-in page, if signing in again solves the problem. */
+  /** The URL of the sign-in page, if signing in again solves the problem, or for when the session ends. */
   readonly loginUrl?: string | null;
   /** URL or path of the site's own stylesheet, linked after ours. */
   readonly stylesheet?: string | null;
@@ -75,6 +76,8 @@ export function pagePolicy(options: PagePolicyOptions = {}): string {
   const targets = (options.formTargets ?? []).map((target) => cspSource('formTargets', target));
   const policy = [
     "default-src 'none'",
+    `script-src ${PAGE_SCRIPT_SOURCE}`,
+    "connect-src 'self'",
     ['style-src', PAGE_STYLE_SOURCE, ...site].join(' '),
     ...site.flatMap((source) => [`font-src ${source}`, `img-src ${source} data:`]),
     ['form-action', ...new Set(["'self'", ...targets])].join(' '),
@@ -97,7 +100,7 @@ export function renderPage(view: PageView): string {
         ${style}${view.stylesheet == null ? null : markup`<link rel="stylesheet" href="${view.stylesheet}" />`}
       </head>
       <body class="managed-sessions-page">
-        <main class="managed-sessions">${content(view, HEADINGS_OF_PAGE)}</main>
+        <main class="managed-sessions"${events(view)}>${content(view, HEADINGS_OF_PAGE)}</main>
       </body>
     </html> `.text;
 }
@@ -110,7 +113,7 @@ export function renderFragment(view: PageView): string {
       class="managed-sessions"
       lang="${localeWithin(messages, view.locale)}"
       dir="${messages.direction}"
-      aria-labelledby="ms-title"
+      aria-labelledby="ms-title"${events(view)}
     >
       ${content(view, HEADINGS_OF_FRAGMENT)}
     </section> `.text;
@@ -124,7 +127,14 @@ function content(view: PageView, headings: Headings): Html {
   return markup`<${headings.title} class="ms-title" id="ms-title">${messages.title}</${headings.title}>
     ${view.sessions === null ? null : markup`<p class="ms-intro">${messages.intro}</p>`}
     ${notice === null ? null : markup`<p class="${notice.classes}" role="${notice.role}">${notice.text}</p>`}
-    ${view.sessions === null ? wayOut(view) : lists(view, view.sessions, headings)}`;
+    ${view.sessions === null ? null : endedNotice(messages, view.loginUrl ?? null)}
+    ${view.sessions === null ? wayOut(view) : lists(view, view.sessions, headings)}
+    ${view.sessions === null ? null : pageScript}`;
+}
+
+/** The script reads there whether the session goes on. */
+function events(view: PageView): Html | null {
+  return view.sessions === null ? null : markup` data-events="${mount(view)}/events"`;
 }
 
 interface Notice {

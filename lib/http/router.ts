@@ -10,15 +10,16 @@ import { passOn } from '../core/hooks.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isNavigation, prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
-import { CurrentSession, FRESH, USUAL, type Authenticator } from './authenticate.js';
+import { CurrentSession, FRESH, USUAL, type Authenticator, type Judging } from './authenticate.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
+import type { EventStreams } from './event-stream.js';
 import type { Duration } from '../core/duration.js';
 import { MAX_AGE, stepUpOf } from '../core/step-up.js';
 import { signInCheck, type Fail, type SignInParts, type TokenCheck } from './gates.js';
 import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
-import { ownProperty, type AppRequest } from './request.js';
+import { ownProperty, type AppRequest, type LoginSession } from './request.js';
 import type { ForEachRoute, Method } from './routes.js';
 import { createCookieLogins } from './sign-in.js';
 import {
@@ -53,6 +54,7 @@ export interface RouterParts extends SignInParts {
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
   readonly cookie: Pick<LoginCookie, 'sent' | 'clear'> | null;
   readonly verifier: Pick<Verifier, 'verify'>;
+  readonly streams: Pick<EventStreams, 'open'>;
   readonly fail: Fail;
   readonly loginUrlFor?: LoginUrlFor | undefined;
 }
@@ -105,13 +107,15 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 
 /** Answers one route for one caller. */
 interface Answer {
-  (req: AppRequest, res: ServerResponse, caller: VerifiedToken): Promise<void>;
+  (req: AppRequest, res: ServerResponse, caller: VerifiedToken, session: LoginSession): Promise<void>;
+  /** How the caller's session is judged. Default {@link FRESH}. */
+  readonly how?: Judging;
   /** If too many sessions are being ended, the request is refused before the store is asked for the caller. */
   readonly endsOne?: true;
 }
 type Methods = Readonly<Partial<Record<Method, Answer>>>;
 
-interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'loginUrlFor'> {
+interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'streams' | 'loginUrlFor'> {
   readonly page: Page;
   readonly locate: LocateAll | undefined;
   /** Called before another session is ended, or any is renamed. */
@@ -201,6 +205,7 @@ function routesOf(context: Context): ForEachRoute<Answer> {
       get: createList(context),
       delete: async (req, res, caller) => sendJson(res, await endAll(req, res, caller)),
     },
+    '/events': { get: createWatch(context) },
     '/end': { post: form((req, res, caller) => endAll(req, res, caller).then(() => null)) },
     '/others': { delete: async (_req, res, caller) => sendJson(res, await endOthers(caller)) },
     '/others/end': { post: form((_req, _res, caller) => endOthers(caller).then(() => 'others')) },
@@ -240,6 +245,12 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
+/** A stream that stays open for hours is no use of the session, and neither is one that connects again. */
+function createWatch({ streams }: Context): Answer {
+  const watch: Answer = async (req, res, _caller, session) => streams.open(req, res, session);
+  return Object.assign(watch, { how: { fresh: true, isUse: false } });
+}
+
 function createOne({
   account,
   locate,
@@ -273,11 +284,11 @@ function createForm({ loginUrlFor, bodyOf }: Context): (act: Act, limit?: number
 
 /** Handles every rejection, because neither Express 4 nor Connect waits for a promise. The store is asked for the caller. */
 function createEndpoint({ authenticator, account, fail }: RouterParts, page: Page): (answer: Answer) => Handler {
-  async function callerOf(req: AppRequest, { endsOne }: Answer): Promise<VerifiedToken> {
+  async function sessionOf(req: AppRequest, { endsOne, how = FRESH }: Answer): Promise<CurrentSession> {
     if (endsOne === true) account.refuseRevocationIfFull();
-    const session = await authenticator.identify(req, FRESH);
-    await authenticator.admit(req, session, FRESH);
-    return CurrentSession.tokenOf(session);
+    const session = await authenticator.identify(req, how);
+    await authenticator.admit(req, session, how);
+    return session;
   }
 
   const present: Present = (error, req, res) =>
@@ -285,8 +296,8 @@ function createEndpoint({ authenticator, account, fail }: RouterParts, page: Pag
 
   return (answer) =>
     function sessionsEndpoint(req: AppRequest, res, next) {
-      callerOf(req, answer)
-        .then((caller) => answer(req, res, caller))
+      sessionOf(req, answer)
+        .then((session) => answer(req, res, CurrentSession.tokenOf(session), session))
         .catch((error: unknown) => fail(error, req, res, next, present));
     };
 }

@@ -4,6 +4,7 @@ export type Method = 'get' | 'post' | 'patch' | 'delete';
 
 export const ROUTES = {
   '/': ['get', 'delete'],
+  '/events': ['get'],
   '/end': ['post'],
   '/others': ['delete'],
   '/others/end': ['post'],

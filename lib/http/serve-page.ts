@@ -91,7 +91,9 @@ export function createPage({ clock, loginUrlFor }: PageParts, options: PageOptio
   return {
     async show(req, res, list) {
       const limit = Number(queryOf(req).get('limit'));
-      await send(req, res, 200, { ...viewOf(req), ...list, limit: limit >= 1 ? limit : null, problem: null });
+      const loginUrl = loginUrlFor?.(req) ?? null;
+      const view = { ...viewOf(req), ...list, limit: limit >= 1 ? limit : null, problem: null, loginUrl };
+      await send(req, res, 200, view);
     },
 
     async showProblem(error, req, res) {

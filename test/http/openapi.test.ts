@@ -228,8 +228,8 @@ const REFUSALS: Readonly<Record<string, (operation: Operation) => Promise<Respon
   ],
   401: async (operation) => {
     const [token = '', other = ''] = newPerson(2);
-    const session = await (await ask(GET_SESSION, { site: 'step-up', token: other })).json();
-    const old = { site: 'step-up', token, handle: session.handle, ...bodyFor(operation) } as const;
+    const session = (await (await ask(GET_SESSION, { site: 'step-up', token: other })).json()) as Json;
+    const old = { site: 'step-up', token, handle: session['handle'], ...bodyFor(operation) } as const;
     return [
       await ask(operation, { token: null }),
       await ask(operation, { token: 'a.b.c' }),
@@ -292,9 +292,9 @@ test('one page of a list leads to the next, with the parameters that are describ
   const tokens = newPerson(3);
   for (const token of tokens) await (await ask(GET_SESSION, { token })).text();
   const [token = ''] = tokens;
-  const first = await (await ask(list, { token, query: '?limit=2' })).json();
-  const second = await ask(list, { token, query: `?limit=2&cursor=${String(first.next)}` });
-  expect([first.sessions.length, ((await second.json()) as Json)['sessions'].length]).toEqual([2, 1]);
+  const first = (await (await ask(list, { token, query: '?limit=2' })).json()) as Json;
+  const second = await ask(list, { token, query: `?limit=2&cursor=${String(first['next'])}` });
+  expect([first['sessions'].length, ((await second.json()) as Json)['sessions'].length]).toEqual([2, 1]);
 });
 
 describe('a generated client', () => {

@@ -4,6 +4,7 @@ import { LOGIN_ERROR_CODES } from '../../lib/core/errors.js';
 import { DONE, doneFrom, englishMessages, languageFor, messagesOffered, problemOf } from '../../lib/http/messages.js';
 import type { PageSession } from '../../lib/http/account.js';
 import { MomentsInWords } from '../../lib/http/moments.js';
+import { PAGE_SCRIPT_SOURCE } from '../../lib/http/page-live.js';
 import { PAGE_STYLE_SOURCE, pagePolicy, renderFragment, renderPage, type PageView } from '../../lib/http/page.js';
 import { describeClient } from '../../lib/http/user-agent.js';
 import { germanMessages } from './german-messages.js';
@@ -17,6 +18,7 @@ const at = (offset: number): string => new Date(NOW + offset).toISOString();
 
 const FIREFOX = 'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko/20100101 Firefox/131.0';
 const APP = 'MyApp/1.2 (iPhone; iOS 17.4; Scale/3.00)';
+const SCRIPT = `script-src ${PAGE_SCRIPT_SOURCE}; connect-src 'self'`;
 const HOSTILE = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;\u0000\ud800`;
 
 function session(handle: string, more: Partial<PageSession> = {}): PageSession {
@@ -68,9 +70,9 @@ const ACTION = /<div class="ms-act" data-live>[^]*?<\/form>\s*<\/div>\s*<\/div>/
 const shown = (html: string): string =>
   read(html.replace(ACTION, '').replace(/<span class="ms-spoken">[^<]*<\/span>/g, ''));
 
-/** What people read: no markup, no stylesheet, single blanks. */
+/** What people read: no markup, stylesheet or script, single blanks. */
 function read(html: string): string {
-  const text = html.replace(/<style>[^]*?<\/style>/g, '').replace(/<[^>]*>/g, ' ');
+  const text = withoutScript(html.replace(/<style>[^]*?<\/style>/g, '')).replace(/<[^>]*>/g, ' ');
   return decoded(text).replace(/\s+/g, ' ').trim();
 }
 
@@ -82,10 +84,17 @@ const actions = (html: string): string[] => matches(html, /<form method="post" a
 const times = (html: string): string[] => matches(html, /<time [^>]*>([^<]*)<\/time>/g);
 
 /** The names of all elements, in order; fails where they do not nest. */
+/** Without the page's own script, of which there is one. */
+function withoutScript(html: string): string {
+  return html.replace(/<script type="module">[^<]*(?:<(?!\/script)[^<]*)*<\/script>/, '');
+}
+
 function elements(html: string): string[] {
   const open: string[] = [];
   const seen: string[] = [];
-  const tags = html.replace(/<style>[^]*?<\/style>/g, '').matchAll(/<(\/?)([a-z][a-z\d]*)((?:"[^"]*"|[^">])*)>/g);
+  const tags = withoutScript(html.replace(/<style>[^]*?<\/style>/g, '')).matchAll(
+    /<(\/?)([a-z][a-z\d]*)((?:"[^"]*"|[^">])*)>/g,
+  );
   for (const [, closing, name = '', rest = ''] of tags) {
     if (closing === '/') expect(open.pop()).toBe(name);
     else {
@@ -236,7 +245,7 @@ describe('the page', () => {
     const text = read(renderPage(view({ messages, sessions })));
     expect(text).toContain('The “shop” by "');
     expect(text).toContain('Name for The “shop”');
-    expect(renderPage(view({ messages, sessions }))).not.toContain('<script');
+    expect(withoutScript(renderPage(view({ messages, sessions })))).not.toContain('<script');
   });
 
   it('has forms for exactly the routes there are', () => {
@@ -294,7 +303,7 @@ describe('the page', () => {
   });
 
   it('marks what must vanish once the session has ended', () => {
-    const live = renderPage(view())
+    const live = withoutScript(renderPage(view()))
       .replace(/<style>[^]*?<\/style>/, '')
       .replace(ACTION, '')
       .replace(/<span class="ms-badge" data-live>[^]*?<\/span>/, '');
@@ -308,7 +317,7 @@ describe('the page', () => {
     expect(read(html)).toContain('Leave it empty to remove the name. Cancel Save name');
   });
 
-  it('is one document, well nested, with a heading order, a language and no script', () => {
+  it('is one document, well nested, with a heading order, a language and no script but its own', () => {
     const names = elements(renderPage(view()));
     expect(names.filter((name) => /^h\d$/.test(name))).toEqual(['h1', 'h2', 'h3', 'h2', 'h3']);
     expect(names).not.toContain('script');
@@ -710,7 +719,7 @@ describe('what is hostile', () => {
     ['handle', { label: 'x', location: 'y', handle: HOSTILE.toWellFormed() }],
   ])('%s adds no element', (_what, more) => {
     const html = renderPage(view({ sessions: [session('a', more)], next: 'n', done: 'ended' }));
-    expect(html).not.toMatch(/<script|<img/);
+    expect(withoutScript(html)).not.toMatch(/<script|<img/);
     expect(html.isWellFormed()).toBe(true);
     expect(html).not.toContain('\u0000');
     const drawing = (name: string): boolean => ['rect', 'path', 'circle'].includes(name);
@@ -765,11 +774,15 @@ describe('the fragment', () => {
 });
 
 describe('the policy', () => {
-  it('allow nothing but the very stylesheet that the page carries', () => {
+  it('allow nothing but the very stylesheet and script that the page carries', () => {
     const style = /<style>([^]*?)<\/style>/.exec(renderPage(view()))?.[1] ?? '';
     const source = `'sha256-${createHash('sha256').update(style).digest('base64')}'`;
     expect(PAGE_STYLE_SOURCE).toBe(source);
-    expect(pagePolicy()).toBe(`default-src 'none'; style-src ${source}; form-action 'self'; base-uri 'none'`);
+    expect(pagePolicy()).toBe(
+      `default-src 'none'; ${SCRIPT}; style-src ${source}; form-action 'self'; base-uri 'none'`,
+    );
+    const script = /<script type="module">([^]*?)<\/script>/.exec(renderPage(view()))?.[1] ?? '';
+    expect(PAGE_SCRIPT_SOURCE).toBe(`'sha256-${createHash('sha256').update(script).digest('base64')}'`);
     expect(renderPage(view())).not.toMatch(/ style="| on\w+="/);
   });
 
@@ -782,7 +795,7 @@ describe('the policy', () => {
     ['/a;script-src *', "'self'"],
   ])('allow a stylesheet at %s, its fonts and images', (stylesheet, source) => {
     expect(pagePolicy({ stylesheet })).toBe(
-      `default-src 'none'; style-src ${PAGE_STYLE_SOURCE} ${source}; font-src ${source}; img-src ${source} data:; ` +
+      `default-src 'none'; ${SCRIPT}; style-src ${PAGE_STYLE_SOURCE} ${source}; font-src ${source}; img-src ${source} data:; ` +
         "form-action 'self'; base-uri 'none'",
     );
   });

@@ -10,6 +10,7 @@ import { Authenticator, loginUser, type AuthenticatorParts } from '../../lib/htt
 import { createClientOf, type ClientOption } from '../../lib/http/client.js';
 import { compileTrust, type RecordIp, type TrustProxy } from '../../lib/http/client-address.js';
 import { createLoginCookie, type CookieOptions } from '../../lib/http/cookie.js';
+import { EventStreams } from '../../lib/http/event-stream.js';
 import { createForgeryCheck, type Origins } from '../../lib/http/forgery.js';
 import { createFail, createOptional, createRequired, type Fail, type RequiredOptions } from '../../lib/http/gates.js';
 import { createLoginUrl, type LoginUrl } from '../../lib/http/login-url.js';
@@ -39,6 +40,8 @@ export interface SiteOptions extends Pick<RefusalOptions, 'onRefused'> {
   readonly policy?: Partial<SessionPolicy>;
   readonly origins?: Origins;
   readonly cookie?: CookieOptions;
+  /** Of event streams, in milliseconds. */
+  readonly streamTick?: number;
   /** Parts to put in place of the real ones, or around them. */
   readonly parts?: Partial<SiteParts> | ((real: SiteParts) => Partial<SiteParts>);
 }
@@ -145,6 +148,7 @@ export function makeSite(options: SiteOptions = {}): Site {
     fail: createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused })),
   };
   const account = createAccount(ledger, handles, clock);
+  const streams = new EventStreams({ tick: options.streamTick ?? 1000 });
   return {
     login,
     account,
@@ -153,10 +157,13 @@ export function makeSite(options: SiteOptions = {}): Site {
     refused,
     router: (routerOptions) =>
       createRouter(
-        { ...parts, policyOf, handles, authenticator, account, cookie, fail: login.fail, clock, loginUrlFor },
+        { ...parts, policyOf, handles, authenticator, account, streams, cookie, fail: login.fail, clock, loginUrlFor },
         routerOptions,
       ),
-    close: () => ledger.close(),
+    close() {
+      streams.close();
+      return ledger.close();
+    },
   };
 }
 

@@ -65,8 +65,11 @@ async function outputs(): Promise<string[]> {
     .sort();
 }
 
-function start() {
-  const child = spawn(process.execPath, ['scripts/build.mjs'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+function start(...args: readonly string[]) {
+  const child = spawn(process.execPath, ['scripts/build.mjs', ...args], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (part: string) => (said += part));
@@ -75,6 +78,7 @@ function start() {
 }
 
 const build = () => start().ended;
+const buildJavaScript = () => start('--javascript').ended;
 
 const BUILT = { status: 0, said: expect.stringMatching(/^Building managed-sessions.*\nBuilt in .*\n$/) };
 const NOTHING_TO_DO = { status: 0, said: '' };
@@ -187,4 +191,42 @@ it('can run several times at once while sources change', async () => {
   expect(await outputs()).toEqual(OUTPUTS);
   expect(await text('dist/cjs/part/a.js')).toContain('exports.a = 3');
   expect(await text('dist/esm/part/a.js')).toContain('a = 3');
+});
+
+describe('the JavaScript alone, to start the example site', () => {
+  const JAVASCRIPT = ['esm/index.js', 'esm/package.json', 'esm/part/a.js'];
+
+  it('is that of the whole build, for which it is never mistaken', async () => {
+    const javaScript = () => Promise.all(JAVASCRIPT.map((name) => text(`dist/${name}`)));
+    const whole = await javaScript();
+    await rm(join(folder, 'dist'), { recursive: true });
+
+    for (let time = 0; time < 2; time += 1) expect(await buildJavaScript()).toEqual(NOTHING_TO_DO);
+    expect(await outputs()).toEqual(JAVASCRIPT);
+    expect(await javaScript()).toEqual(whole);
+    expect(await build()).toEqual(BUILT);
+    expect(await outputs()).toEqual(OUTPUTS);
+    expect(await buildJavaScript()).toEqual(NOTHING_TO_DO);
+    expect(await build()).toEqual(NOTHING_TO_DO);
+  });
+
+  it('is built anew if a source or an output was changed, and checks no types', async () => {
+    await edit('lib/part/a.ts', '1', `'one'`);
+    expect(await buildJavaScript()).toEqual(NOTHING_TO_DO);
+    expect(await text('dist/esm/part/a.js')).toContain(`a = 'one'`);
+    await edit('dist/esm/part/a.js', 'one', 'two');
+    await write('dist/esm/part/z.js', '');
+    await buildJavaScript();
+    expect(await text('dist/esm/part/a.js')).toContain(`a = 'one'`);
+    expect(await outputs()).toEqual(OUTPUTS);
+    expect((await build()).status).toBe(1);
+  });
+
+  it('fails if a source cannot be read as TypeScript, and keeps the last build', async () => {
+    await edit('lib/part/a.ts', '= 1', '= = 1');
+    const { status, said } = await buildJavaScript();
+    expect(status).toBe(1);
+    expect(said).toMatch(/^lib\/part\/a\.ts\(1,26\): error TS1109: .*\nThe build failed: .*\n$/);
+    expect(await text('dist/esm/part/a.js')).toContain('a = 1');
+  });
 });

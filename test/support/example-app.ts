@@ -31,11 +31,11 @@ export interface ExampleSite {
   stop(signal?: NodeJS.Signals): Promise<Ended>;
 }
 
-function startProcess(env: NodeJS.ProcessEnv) {
+function startProcess(env: NodeJS.ProcessEnv, cwd: string) {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { start: string } };
   const [command, ...args] = scripts.start.split(' ');
   if (command !== 'node') throw new Error('npm start is expected to run node');
-  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, REDIS_URL: '', ...env } });
+  const child = spawn(process.execPath, args, { cwd, env: { ...process.env, REDIS_URL: '', ...env } });
   running.add(child);
   let output = '';
   const note = (text: string): void => {
@@ -53,7 +53,7 @@ function startProcess(env: NodeJS.ProcessEnv) {
 
 /** Waits for the address that the site tells. Rejects with what it wrote where it ends instead. */
 export async function startExample(env: NodeJS.ProcessEnv = {}): Promise<ExampleSite> {
-  const { child, ended, output } = startProcess({ PORT: '0', ...env });
+  const { child, ended, output } = startProcess({ PORT: '0', ...env }, ROOT);
   const port = await new Promise<number>((resolve, reject) => {
     child.stdout.on('data', () => {
       const found = /http:\/\/localhost:(\d+)\//.exec(output())?.[1];
@@ -72,7 +72,7 @@ export async function startExample(env: NodeJS.ProcessEnv = {}): Promise<Example
   };
 }
 
-/** For a start that must fail. */
-export async function runExample(env: NodeJS.ProcessEnv): Promise<Ended> {
-  return startProcess(env).ended;
+/** For a start that must fail. `cwd`: another copy of the repository. */
+export async function runExample(env: NodeJS.ProcessEnv, cwd = ROOT): Promise<Ended> {
+  return startProcess(env, cwd).ended;
 }
