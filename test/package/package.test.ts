@@ -217,7 +217,15 @@ describe('the tarball', () => {
     ]);
 
     const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg)$/.test(name));
-    const beside = ['ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
+    const beside = [
+      'ARCHITECTURE.md',
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      'openapi.json',
+      'package.json',
+    ];
     expect(packed).toEqual([...built, ...beside, ...pages.map((name) => `docs/${name}`)].sort());
   });
 
