@@ -1,11 +1,10 @@
 // @ts-check
 /** The site: pages with a cookie, an API with a bearer token, an account page where people end their sessions, and administration. */
 
-import { finished } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import cookieParser from 'cookie-parser';
 import express from 'express';
-import { LoginError, managedSessions, PAGE_STYLE_SOURCE } from 'managed-sessions';
+import { LoginError, managedSessions, PAGE_SCRIPT_SOURCE, PAGE_STYLE_SOURCE } from 'managed-sessions';
 import { adminRouter } from './admin.mjs';
 import { createExplanation, fromOwnPage, loginTokenOf, requireLogin } from './gates.mjs';
 import { DEMO_USERS } from './issuer.mjs';
@@ -22,13 +21,14 @@ import {
 import { locate } from './places.mjs';
 import { createProvider } from './provider.mjs';
 
+const CLIENT_MODULE = fileURLToPath(import.meta.resolve('managed-sessions/client'));
 const PUBLIC_FILES = fileURLToPath(new URL('./public/', import.meta.url));
 
-/** The list of sessions has an inline stylesheet, which the policy allows by its hash. */
+/** The list of sessions has an inline stylesheet and script, which the policy allows by their hashes. */
 const CONTENT_POLICY = [
   "default-src 'none'",
   `style-src 'self' ${PAGE_STYLE_SOURCE}`,
-  "script-src 'self'",
+  `script-src 'self' ${PAGE_SCRIPT_SOURCE}`,
   "connect-src 'self'",
   "img-src 'self'",
   "form-action 'self'",
@@ -66,6 +66,7 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
   app.disable('x-powered-by');
   app.use(setHeaders);
   app.use(express.static(PUBLIC_FILES, { redirect: false }));
+  app.get('/managed-sessions-client.js', (_req, res) => res.sendFile(CLIENT_MODULE));
   app.use((_req, res, next) => {
     res.set('Cache-Control', 'no-store');
     next();
@@ -120,21 +121,6 @@ export function createSite({ issuer, tokenUrl, store, outage, mails }) {
     if (token === undefined) return void res.redirect(303, '/sign-in');
     const address = `http://localhost:${String(req.socket.localPort)}/api/orders`;
     res.send(developersPage({ user: userOf(req), call: { address, token, ...(await answerOf(address, token)) } }));
-  });
-
-  // Tells an open tab as soon as its session ends, whichever process ended it.
-  app.get('/live', sessions, (req, res) => {
-    const signal = req.loginSession?.signal;
-    const farewell = () => res.end('event: signed-out\ndata: {}\n\n');
-    res.type('text/event-stream').write('event: signed-in\ndata: {}\n\n');
-    if (signal?.aborted) return void farewell();
-    signal?.addEventListener('abort', farewell, { once: true });
-    const heartbeat = setInterval(() => res.write(': still here\n\n'), 20_000);
-    // Unlike 'close', this is also called if the tab was closed before this handler ran.
-    finished(res, () => {
-      clearInterval(heartbeat);
-      signal?.removeEventListener('abort', farewell);
-    });
   });
 
   app.use('/admin', ...member, adminRouter({ sessions, outage }));

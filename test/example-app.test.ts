@@ -12,7 +12,7 @@ import { runExample, startExample, type ExampleSite } from './support/example-ap
 import { eventually, startRedis, type TestRedis } from './support/redis.js';
 
 const html = { Accept: 'text/html' };
-const EVENTS = '/live';
+const EVENTS = '/account/sessions/events';
 
 /** The headers of its requests. A type, because an interface is no `Record`. */
 type Device = Readonly<Record<'Cookie' | 'Origin', string>>;

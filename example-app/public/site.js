@@ -1,23 +1,13 @@
 // @ts-check
-/* global EventSource */
+import { watchSession } from '/managed-sessions-client.js';
 
-if (document.body.dataset.signedIn === 'true') watch();
+const isSignedIn = document.body.dataset.signedIn === 'true';
+// The list of sessions watches its session itself.
+const isWatched = document.querySelector('.managed-sessions') !== null;
 
-/** The server ends the stream when the session ends. If it cannot be opened again, the session has ended meanwhile. */
-function watch() {
-  const stream = new EventSource('/live');
-  stream.addEventListener('signed-out', () => {
-    stream.close();
-    showSignedOut();
+/** An open tab says so as soon as its session ends, whichever device or administrator ended it. */
+if (isSignedIn && !isWatched) {
+  watchSession('/account/sessions/events', {
+    onEnded: () => document.getElementById('signed-out')?.removeAttribute('hidden'),
   });
-  stream.addEventListener('error', async () => {
-    if (stream.readyState !== EventSource.CLOSED) return;
-    const response = await fetch('/api/orders').catch(() => null);
-    if (response?.status === 401) showSignedOut();
-  });
-}
-
-function showSignedOut() {
-  document.body.dataset.signedIn = 'false';
-  document.getElementById('signed-out')?.removeAttribute('hidden');
 }

@@ -17,7 +17,6 @@ export const ACTIONS_STYLE = `
   font-weight: 500;
   text-align: center;
   cursor: pointer;
-  transition: background-color 0.15s;
 }
 @media (hover: hover) {
   .managed-sessions button:hover {
@@ -65,6 +64,12 @@ export const ACTIONS_STYLE = `
   max-width: calc(100% - 1rem);
   max-height: 100%;
   overflow: auto;
+}
+@media (prefers-color-scheme: dark) {
+  .managed-sessions .ms-panel {
+    border-color: var(--control);
+    box-shadow: 0 0.5rem 2rem rgb(0 0 0 / 0.6);
+  }
 }
 @supports (position-area: block-end) {
   .managed-sessions .ms-panel[popover] {

@@ -107,7 +107,6 @@ export const ROWS_STYLE = `
   inset: 0;
   list-style: none;
   cursor: pointer;
-  transition: background-color 0.15s;
 }
 .managed-sessions summary::-webkit-details-marker {
   display: none;

@@ -135,14 +135,19 @@ ${ACTIONS_STYLE}
 .managed-sessions summary:focus-visible {
   outline-offset: -3px;
 }
-@media (prefers-reduced-motion: reduce) {
-  .managed-sessions * {
-    transition: none;
+@media (prefers-reduced-motion: no-preference) {
+  .managed-sessions :is(button, summary) {
+    transition: background-color 0.15s;
   }
 }
 @media (forced-colors: active) {
-  .managed-sessions :is(button, .ms-badge, .ms-new, .ms-notice) {
+  .managed-sessions :is(button, .ms-badge, .ms-new, .ms-notice, .ms-panel) {
     border: 1px solid;
+  }
+  .managed-sessions :is(.ms-go, .ms-go:hover) {
+    background: ButtonFace;
+    color: ButtonText;
+    filter: none;
   }
 }
 @media print {

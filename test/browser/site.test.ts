@@ -53,7 +53,7 @@ async function endAllSessions(): Promise<void> {
 function endOfStream(page: Page): Promise<void> {
   return new Promise((resolve) => {
     const onEnd = (asked: Request): void => {
-      if (asked.url() === `${site.url}/live`) resolve();
+      if (asked.url() === `${site.url}/account/sessions/events`) resolve();
     };
     page.on('requestfinished', onEnd).on('requestfailed', onEnd);
   });
@@ -106,7 +106,8 @@ test('the first minute: what people try who have just started it', async () => {
   await admin.getByRole('listitem').filter({ hasText: 'Ada Lovelace' }).getByRole('link', { name: 'Sessions' }).click();
   await admin.getByRole('button', { name: 'End the session of Firefox on Mac' }).click();
   expect(await notice(admin)).toBe('The session has been ended.');
-  for (const each of [page, tab]) await each.getByText('You have been signed out on this device.').waitFor();
+  await page.getByText('You have been signed out on this device.').waitFor();
+  await tab.getByText('You’re signed out.').waitFor();
 
   await admin.getByRole('link', { name: 'Admin', exact: true }).click();
   const takeAway = admin.getByRole('button', { name: 'Take the store away' });

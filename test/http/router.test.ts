@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import express from 'express';
 import supertest from 'supertest';
@@ -477,6 +477,116 @@ describeEachFramework((_name, makeApp) => {
       expect(elsewhere.headers['location']).toBe('/');
     });
 
+    describe('/selected/end', () => {
+      const END = `${BASE}/selected/end`;
+      const fields = (...handles: readonly string[]): string => handles.map((handle) => `handle=${handle}`).join('&');
+      const tablet = tokenOf('tablet');
+
+      test('ends those that are named, and goes back to the page', async () => {
+        const agent = mounted();
+        const handles = [await signIn(agent, phone), await signIn(agent, tokenOf('watch'))];
+        await signIn(agent, tablet);
+        const { headers } = await agent
+          .post(END)
+          .set(ours)
+          .send(fields(...handles, ...handles))
+          .expect(303);
+        expect([headers['location'], headers['set-cookie']]).toEqual(['/account/sessions?done=selected', undefined]);
+        const live = [phone, tokenOf('watch'), tablet, laptop].map((token) => isSignedIn(agent, token));
+        expect(await Promise.all(live)).toEqual([false, false, true, true]);
+        // Sent again: all of them have ended.
+        const again = await agent
+          .post(END)
+          .set(ours)
+          .send(fields(...handles))
+          .expect(303);
+        expect(again.headers['location']).toBe('/account/sessions?done=selected');
+      });
+
+      test('with the own session among them, people go to the login, and the cookie is cleared', async () => {
+        const agent = mounted({ loginUrl: '/login' });
+        const handles = [await signIn(agent, laptop), await signIn(agent, phone)];
+        const { headers } = await agent
+          .post(END)
+          .set(ours)
+          .send(fields(...handles))
+          .expect(303);
+        expect([headers['location'], headers['set-cookie']?.length]).toEqual(['/login', 2]);
+        expect(await Promise.all([phone, laptop].map((token) => isSignedIn(agent, token)))).toEqual([false, false]);
+      });
+
+      test('ends nothing of another user, and does not tell whether there was anything', async () => {
+        const agent = mounted();
+        const handles = [await signIn(agent, bobs), 'a'.repeat(21) + 'A'];
+        for (const handle of handles) {
+          const { headers } = await agent.post(END).set(ours).send(fields(handle)).expect(303);
+          expect(headers['location']).toBe('/account/sessions?done=selected');
+        }
+        expect(await isSignedIn(agent, bobs)).toBe(true);
+      });
+
+      test('if the store fails in between, the own session stays, and the form can be sent again', async () => {
+        const agent = mounted();
+        const handles = [await signIn(agent, laptop), await signIn(agent, phone), await signIn(agent, tablet)];
+        const spy = jest
+          .spyOn(site.ledger, 'revoke')
+          .mockRejectedValueOnce(new LoginError('store_unavailable', 'away'));
+        const { body, headers } = await agent
+          .post(END)
+          .set(ours)
+          .send(fields(...handles))
+          .expect(503);
+        expect([body.code, headers['set-cookie']]).toEqual(['store_unavailable', undefined]);
+        expect(await isSignedIn(agent, laptop)).toBe(true);
+        spy.mockRestore();
+        await agent
+          .post(END)
+          .set(ours)
+          .send(fields(...handles))
+          .expect(303);
+        expect(await Promise.all([phone, tablet, laptop].map((token) => isSignedIn(agent, token)))).not.toContain(true);
+      });
+
+      const many = (count: number): string[] =>
+        Array.from({ length: count }, (_, index) => `${'a'.repeat(18)}${String(1000 + index)}`);
+
+      test.each<[string, string, number]>([
+        ['200 sessions', fields(...many(200)), 303],
+        ['201 sessions', fields(...many(201)), 400],
+        ['one session 201 times', fields(...Array.from({ length: 201 }, () => 'a'.repeat(22))), 400],
+        ['nothing', '', 400],
+        ['no handle', 'label=x', 400],
+        ['an empty handle', 'handle=', 400],
+        ['an empty handle among others', `${fields(...many(2))}&handle=`, 400],
+        ['something that is no handle', `handle=current&${fields(...many(1))}`, 400],
+        ['a path', 'handle=../../others', 400],
+        ['the name of a built-in', 'handle=__proto__', 400],
+        ['another spelling of the field', 'handle[]=x', 400],
+        ['more than it reads', `${fields(...many(1))}&more=${'y'.repeat(9000)}`, 400],
+      ])('of %s', async (_what, body, status) => {
+        const agent = mounted();
+        const type = { 'Content-Type': 'application/x-www-form-urlencoded' };
+        const answer = await raw(agent, 'POST', END, { ...ours, ...type }, body);
+        expect(answer.status).toBe(status);
+        if (status === 400) expect(answer.body.code).toBe('request_invalid');
+      });
+
+      test('also if the application parses forms, in either way', async () => {
+        for (const extended of [false, true]) {
+          const agent = mounted({}, [express.urlencoded({ extended, parameterLimit: 1000 })]);
+          const handles = [await signIn(agent, phone), ...many(150)];
+          await agent
+            .post(END)
+            .set(ours)
+            .send(fields(...handles))
+            .expect(303);
+          expect(await isSignedIn(agent, phone)).toBe(false);
+          await agent.post(END).set(ours).send('handle[a][b]=x').expect(400);
+          await site.close();
+        }
+      });
+    });
+
     test.each<[string, string]>([
       ['label', 'multipart/form-data; boundary=x'],
       ['{"label":"x"}', 'application/json'],
@@ -520,12 +630,15 @@ describeEachFramework((_name, makeApp) => {
         ['patch', '/current', 200],
         ['post', '/current/label', 303],
         ['post', '/others/end', 303],
+        ['post', '/selected/end', 303],
         ['delete', '/others', 200],
         ['post', '/end', 303],
       ] as const;
       for (const [method, path, status] of changes) {
         const sent = agent[method](BASE + path).set(headers);
-        const answer = await (path === '/current' ? sent.send({ label: 'x' }) : sent.type('form').send('label=x'));
+        const answer = await (path === '/current'
+          ? sent.send({ label: 'x' })
+          : sent.type('form').send(`label=x&handle=${'a'.repeat(22)}`));
         expect([path, answer.status]).toEqual([path, passes ? status : 403]);
         if (!passes) expect(answer.body.code).toBe('cross_site');
       }
@@ -573,6 +686,7 @@ describeEachFramework((_name, makeApp) => {
       ['GET', '/end', 'POST'],
       ['DELETE', '/current/end', 'POST'],
       ['PATCH', '/others/end', 'POST'],
+      ['GET', '/selected/end', 'POST'],
       ['GET', `/${'a'.repeat(22)}/label`, 'POST'],
     ])('%s %s is 405', async (method, path, allow) => {
       const { status, headers, body } = await raw(mounted(), method, BASE + path, bearer(phone));
@@ -636,6 +750,38 @@ describeEachFramework((_name, makeApp) => {
       expect(await shown({})).toContain('UTC');
       await site.close();
       expect(await shown({ timeZone: 'Asia/Tokyo' })).toMatch(/06:00 PM GMT\+9/);
+    });
+
+    test('shows times in the time zone of the reader', async () => {
+      const timeZone = (req: IncomingMessage): string => decodeURIComponent(String(req.headers['x-zone']));
+      const agent = mounted({ router: { timeZone } });
+      const shown = async (zone: string): Promise<string> => {
+        const asked = agent.get(BASE).set({ ...bearer(phone), Accept: HTML, 'X-Zone': zone });
+        return /<time [^>]* title="[^"]* at ([^"]*)"/.exec((await asked.expect(200)).text)?.[1] ?? '';
+      };
+      expect(await shown('Asia/Tokyo')).toBe('06:00 PM GMT+9');
+      expect(await shown('asia%2Ftokyo')).toBe('06:00 PM GMT+9');
+      // The last cannot be decoded.
+      for (const zone of ['', 'Nowhere/City', 'undefined', '__proto__', 'x'.repeat(4000), '%E0%A4%A']) {
+        expect(await shown(zone)).toBe('09:00 AM UTC');
+      }
+    });
+
+    test.each<[string, () => unknown]>([
+      ['undefined', () => undefined],
+      ['null', () => null],
+      ['a number', () => 7],
+      ['an object', () => ({ toString: () => 'Asia/Tokyo' })],
+    ])('a function that gives %s knows no time zone', async (_what, timeZone) => {
+      const agent = mounted({ router: { timeZone: timeZone as never } });
+      const { text } = await agent.get(BASE).set(bearer(phone)).set('Accept', HTML).expect(200);
+      expect(text).toContain('at 09:00 AM UTC');
+    });
+
+    test('a function that gives a promise of a time zone is a mistake of the application', async () => {
+      const agent = mounted({ router: { timeZone: (() => Promise.reject(new Error('later'))) as never } });
+      const { text } = await agent.get(BASE).set(bearer(phone)).set('Accept', HTML).expect(500);
+      expect(text).toBe('application error: timeZone must return the name itself, not a promise of it');
     });
 
     test('goes into the layout, whose own policy rules everything but framing', async () => {
@@ -738,6 +884,7 @@ describe('options', () => {
     [{ timeZone: 7 }, /timeZone must be .* got a number/],
     [{ locate: 'here' }, /locate must be a function/],
     [{ layout: '<html>' }, /layout must be a function/],
+    [{ messages: { notYouUrl: 'javascript:alert(1)' } }, /messages.notYouUrl must be null, or a path/],
     [{ messages: { titel: 'x' } }, /messages has no text "titel": did you mean title\?/],
     [{ stylesheet: 'javascript:alert(1)' }, /stylesheet must be/],
     [{ formTargets: 'https://id.example.com' }, /formTargets must be a list/],

@@ -148,6 +148,7 @@ describeEachFramework((_name, makeApp) => {
         () => agent.delete(BASE),
         () => agent.post(`${BASE}/${there}/end`),
         () => agent.post(`${BASE}/others/end`),
+        () => agent.post(`${BASE}/selected/end`).send(`handle=${there}&handle=${here}`),
         () => agent.post(`${BASE}/end`),
         () => agent.delete(`${BASE}/${'x'.repeat(22)}`),
         () => agent.patch(`${BASE}/${there}`).send({ label: 'x' }),
@@ -172,6 +173,11 @@ describeEachFramework((_name, makeApp) => {
       ['DELETE its handle', (agent: Agent, here: string) => agent.delete(`${BASE}/${here}`), 204],
       ['the form', (agent: Agent) => agent.post(`${BASE}/current/end`), 303],
       ['the form by its handle', (agent: Agent, here: string) => agent.post(`${BASE}/${here}/end`), 303],
+      [
+        'the form of several',
+        (agent: Agent, here: string) => agent.post(`${BASE}/selected/end`).send(`handle=${here}`),
+        303,
+      ],
     ] as const)('people can always sign out: %s', async (_way, ask, status) => {
       const { agent, here } = await mounted();
       await ask(agent, here).set(bearer(old)).expect(status);
