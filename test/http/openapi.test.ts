@@ -21,7 +21,8 @@ const root = join(__dirname, '../..');
 const FILE = join(root, 'openapi.json');
 const META_SCHEMA = 'node_modules/@seriousme/openapi-schema-validator/schemas/v3.1/schema.json';
 
-type Json = Readonly<Record<string, any>>;
+/** Of any shape, as what JSON.parse() returns. */
+type Json = Readonly<Record<string, ReturnType<typeof JSON.parse>>>;
 const read = (file: string): Json => JSON.parse(readFileSync(file, 'utf8'));
 const API = read(FILE);
 
@@ -31,7 +32,7 @@ const node = (cwd: string, ...args: string[]): Promise<{ stdout: string }> => {
 };
 
 /** Every object of a schema may have only what is described: what is sent and not described is found. */
-function closed(schema: any): any {
+function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed);
   if (typeof schema !== 'object' || schema === null) return schema;
   const inside = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, closed(value)]));
@@ -40,13 +41,13 @@ function closed(schema: any): any {
 
 const ajv = addFormats(new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true, allErrors: true }));
 ajv.addKeyword('components');
-ajv.addSchema({ $id: 'api', ...closed({ components: { schemas: API['components'].schemas } }) });
+ajv.addSchema({ $id: 'api', components: { schemas: closed(API['components'].schemas) } });
 
 const validators = new Map<string, ValidateFunction>();
 function validatorOf(schema: Json): ValidateFunction {
   const key = JSON.stringify(schema).replaceAll('"#/components', '"api#/components');
   let validate = validators.get(key);
-  if (validate === undefined) validators.set(key, (validate = ajv.compile(closed(JSON.parse(key)))));
+  if (validate === undefined) validators.set(key, (validate = ajv.compile(closed(JSON.parse(key)) as Json)));
   return validate;
 }
 
@@ -218,7 +219,7 @@ const OPERATION = (name: string): Operation => OPERATIONS.find(({ path, method }
 const LIST = OPERATION('get /');
 const GET_SESSION = OPERATION('get /{handle}');
 
-const needsRecentSignIn = ({ responses }: Operation): boolean => responses['401']['$ref'].endsWith('Lately');
+const needsRecentSignIn = ({ responses }: Operation): boolean => responses['401'].$ref.endsWith('Lately');
 
 /** What is asked for is done. */
 async function succeeds(operation: Operation): Promise<Response[]> {
