@@ -24,7 +24,7 @@ const ENDINGS: Readonly<Record<string, string>> = {
 };
 const SHELLS: ReadonlySet<string> = new Set(['sh', 'bash']);
 /** What a reader reads only. */
-const PROSE: ReadonlySet<string> = new Set(['text', 'http', 'mermaid']);
+const PROSE: ReadonlySet<string> = new Set(['text', 'http', 'mermaid', 'nginx']);
 
 const docs = existsSync(join(root, 'docs')) ? readdirSync(join(root, 'docs')).map((name) => join('docs', name)) : [];
 const files = ['README.md', 'ARCHITECTURE.md', ...docs].filter(
@@ -38,8 +38,11 @@ const fileAndLine = ({ file, line }: CodeBlock): string => `${file}:${line}`;
 const isCode = ({ language }: CodeBlock): boolean => Object.hasOwn(ENDINGS, language);
 /** JavaScript has no types to check: it must be run. */
 const isTyped = (block: CodeBlock): boolean => isCode(block) && ENDINGS[block.language] === 'mts';
-const fileOf = ({ file, line, language }: CodeBlock): string =>
-  `${file.replaceAll('/', '-')}-${line}.${ENDINGS[language]}`;
+const fileOf = ({ file, line, language, name }: CodeBlock): string =>
+  name ?? `${file.replaceAll('/', '-')}-${line}.${ENDINGS[language]}`;
+/** Whether the test that is to run a block reads its page. */
+const isRunElsewhere = ({ file, test }: CodeBlock): boolean =>
+  test !== null && existsSync(join(root, test)) && readFileSync(join(root, test), 'utf8').includes(`'${file}'`);
 
 let folder = '';
 let problems: string[] = [];
@@ -56,7 +59,10 @@ async function makeApps(): Promise<string> {
     join(home, 'app'),
     code.filter((block) => !isAlone(block)),
   );
-  await makeApp(join(home, 'alone'), code.filter(isAlone));
+  await makeApp(
+    join(home, 'alone'),
+    code.filter((block) => isAlone(block) || block.name !== null),
+  );
   return home;
 }
 
@@ -74,6 +80,8 @@ async function makeApp(app: string, modulesOfIt: readonly CodeBlock[]): Promise<
     types: ['node', 'jest'],
     typeRoots: [join(modules, '@types')],
     skipLibCheck: true,
+    // NestJS.
+    experimentalDecorators: true,
   };
   await writeFile(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*'] }));
 }
@@ -146,8 +154,10 @@ describe('the reading of blocks', () => {
         code: 'a + b;\n',
         prelude: 'declare const a: number;\ndeclare const b: number;',
         run: { kind: 'answers', path: '/x', status: 401 },
+        test: null,
+        name: null,
       },
-      { file: 'A.md', line: 13, language: 'json', code: '{}\n', prelude: '', run: null },
+      { file: 'A.md', line: 13, language: 'json', code: '{}\n', prelude: '', run: null, test: null, name: null },
     ]);
   });
 
@@ -178,6 +188,7 @@ it('has no block that nobody checks', () => {
   const known = (block: CodeBlock): boolean =>
     isTyped(block) ||
     block.run !== null ||
+    isRunElsewhere(block) ||
     SHELLS.has(block.language) ||
     PROSE.has(block.language) ||
     block.language === 'json';

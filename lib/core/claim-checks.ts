@@ -1,11 +1,11 @@
 /** Turns an unknown payload into checked claims: a table of checks, each with its error code (RFC 7519, section 4.1). */
 
 import { kindOf } from './check.js';
+import { A_DATE, IN_TIME, tokenTimes, type TimeRules } from './claim-times.js';
 import { claimOf, isClaims, standardProfile, type Claims, type Profile } from './claims.js';
-import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
-import { LoginError, type LoginErrorCode } from './errors.js';
+import { diagnosed, namesDiffer, shown, shownChoice, tokenRefused, type Diagnosis } from './diagnosis.js';
+import { isLoginError, LoginError, type LoginErrorCode } from './errors.js';
 import { refusePromise } from './hooks.js';
-import { latestEnd } from './policy.js';
 import type { TokenTimes } from './session.js';
 
 /** What a claim can be compared to. */
@@ -18,26 +18,17 @@ export type Scalar = string | number | boolean | null;
  */
 export type RequiredClaim = Scalar | readonly Scalar[] | ((value: unknown) => boolean);
 
-/** What says when a session began: see the option `began` of an issuer. */
-export type Began = 'iat' | 'auth_time' | 'first-seen';
-
 /** Whether a token that is bound to a key is refused, or taken as if it were not bound. */
 export type SenderConstrained = 'refuse' | 'ignore';
 
 /** What the tokens of one issuer must claim. Durations in milliseconds. */
-export interface ClaimRules {
+export interface ClaimRules extends TimeRules {
   /** The exact `iss`. */
   readonly issuer: string;
   /** Whether its tokens have no `iss`; one that has is then refused, and `issuer` is only a name. Default false. */
   readonly withoutIssuer?: boolean;
   /** One of these must be in `aud`. Default: `aud` is not checked. */
   readonly audience?: string | readonly string[];
-  /** How far the issuer's clock may differ from ours, in either direction. */
-  readonly clockTolerance: number;
-  /** The session's absolute lifetime. Null: `exp` is required. */
-  readonly lifetime: (claims: Claims) => number | null;
-  /** Default `iat`. */
-  readonly began?: Began;
   readonly claims?: Readonly<Record<string, RequiredClaim>>;
   /** The claim that identifies the user, or a function that returns the subject. Default `sub`. */
   readonly subject?: string | ((claims: Claims) => string);
@@ -127,8 +118,6 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-const A_DATE = 'a number of seconds since 1970';
-
 /**
  * Checks the claims of a token whose signature is valid. `now` is in milliseconds since 1970.
  *
@@ -146,7 +135,7 @@ export function checkClaims(payload: unknown, rules: ClaimRules, now: number): C
   refuseFailed(payload, CHECKS, rules);
   const subject = subjectOf(payload, rules);
   const times = tokenTimes(payload, rules, now);
-  refuseOutOfTime(payload, times, rules.clockTolerance, now);
+  for (const { refuse } of IN_TIME) refuse(payload, times, rules.clockTolerance, now);
   return {
     issuer: rules.issuer,
     subject,
@@ -154,6 +143,37 @@ export function checkClaims(payload: unknown, rules: ClaimRules, now: number): C
     scopes: scopesOf(payload, rules),
     times,
   };
+}
+
+/** A claim for which a token is refused, and what the error says. */
+export interface Refusal {
+  readonly claim: string;
+  readonly error: LoginError;
+}
+
+/**
+ * Every reason for which {@link checkClaims} would refuse these claims, in the order of its checks. Empty: it accepts them.
+ * Throws what it throws, apart from `LoginError`.
+ */
+export function refusalsOf(claims: Claims, rules: ClaimRules, now: number): readonly Refusal[] {
+  const refusals: Refusal[] = [];
+  for (const check of CHECKS) attempt('', () => refuseFailed(claims, [check], rules));
+  attempt('', () => subjectOf(claims, rules));
+  const times = attempt('', () => tokenTimes(claims, rules, now));
+  if (times === undefined) return refusals;
+  for (const { claim, refuse } of IN_TIME) attempt(claim, () => refuse(claims, times, rules.clockTolerance, now));
+  return refusals;
+
+  /** An error without a diagnosis is about `claim`. */
+  function attempt<Result>(claim: string, check: () => Result): Result | undefined {
+    try {
+      return check();
+    } catch (error) {
+      if (!isLoginError(error)) throw error;
+      refusals.push({ claim: tokenRefused(error).diagnosis?.claim ?? claim, error });
+      return undefined;
+    }
+  }
 }
 
 /** The checks that no option can change, for claims that nobody may have signed. Throws `LoginError`. */
@@ -249,82 +269,6 @@ function accepts(predicate: (value: unknown) => unknown, value: unknown): boolea
   }
   refusePromise(answer, 'A predicate of claims must return true or false, not a promise');
   return answer === true;
-}
-
-function tokenTimes(claims: Claims, rules: ClaimRules, now: number): TokenTimes {
-  const lifetime = rules.lifetime(claims);
-  if (lifetime !== null && !(lifetime > 0 && lifetime < Infinity)) {
-    throw new TypeError('lifetime must be null or a positive number of milliseconds');
-  }
-  const expiresAt = momentOf(claims, 'exp');
-  if (lifetime === null && expiresAt === null) {
-    throw missing('exp', 'The claim exp is missing, and no lifetime is set');
-  }
-  return {
-    beganAt: startOf(claims, rules, now),
-    expiresAt,
-    lifetime,
-    sessionEndsAt: momentOf(claims, 'session_expiry'),
-    issuedAt: momentOf(claims, 'iat'),
-  };
-}
-
-/** When the session began, by this token; null if only its first sighting tells. */
-function startOf(claims: Claims, { began = 'iat', clockTolerance }: ClaimRules, now: number): number | null {
-  const issuedAt = momentOf(claims, 'iat');
-  switch (began) {
-    case 'first-seen':
-      return null;
-    case 'iat':
-      if (issuedAt !== null) return issuedAt;
-      throw missing('iat', "The claim iat is missing. If the issuer sends none, set its option began to 'first-seen'");
-    case 'auth_time': {
-      const signedInAt = momentOf(claims, 'auth_time');
-      if (signedInAt === null && issuedAt === null)
-        throw missing('auth_time', 'The claims auth_time and iat are missing');
-      if (signedInAt !== null && !(signedInAt <= now + clockTolerance)) {
-        const diagnosis = {
-          claim: 'auth_time',
-          got: shown(claimOf(claims, 'auth_time')),
-          expected: 'a time in the past',
-        };
-        throw diagnosed(new LoginError('claim_invalid', 'The claim auth_time is in the future'), diagnosis);
-      }
-      return Math.min(signedInAt ?? Infinity, issuedAt ?? Infinity);
-    }
-  }
-}
-
-export function missing(claim: string, message: string): LoginError {
-  return diagnosed(new LoginError('claim_invalid', message), { claim, got: shown(undefined), expected: A_DATE });
-}
-
-/** Each comparison asks whether the token is valid, so that it is refused if the clock returns `NaN`. */
-function refuseOutOfTime(claims: Claims, times: TokenTimes, tolerance: number, now: number): void {
-  const { beganAt, expiresAt, lifetime, sessionEndsAt } = times;
-  if (expiresAt !== null && !(now < expiresAt + tolerance)) {
-    throw new LoginError('token_expired', `The token expired ${seconds(now - expiresAt)} ago`);
-  }
-  for (const from of [momentOf(claims, 'nbf'), momentOf(claims, 'iat')]) {
-    if (from !== null && !(from <= now + tolerance)) {
-      throw new LoginError('token_not_yet_valid', `The token becomes valid in ${seconds(from - now)}`);
-    }
-  }
-  const end = latestEnd({ startedAt: beganAt ?? Infinity, lifetime, endsAt: sessionEndsAt });
-  if (!(now < end + tolerance)) {
-    throw new LoginError('session_expired', `The session reached the end of its lifetime ${seconds(now - end)} ago`);
-  }
-}
-
-/** In whole milliseconds since 1970; adding 0 turns -0 into 0. */
-export function momentOf(claims: Claims, name: string): number | null {
-  const value = claimOf(claims, name);
-  return typeof value === 'number' ? Math.round(value * 1000) + 0 : null;
-}
-
-/** A duration in milliseconds, as words: `12 s`. */
-export function seconds(milliseconds: number): string {
-  return `${Math.ceil(milliseconds / 1000)} s`;
 }
 
 /** By `scope` (RFC 9068, section 2.2.3), or by `scp` only if there is no `scope`: an empty `scope` grants nothing. */

@@ -67,7 +67,7 @@ export interface SessionRecord extends TokenParties {
   readonly userAgent: string | null;
   /**
    * Whether the client on record was never noted for the user before this session, as `knownClient` of `sessionStarted` says it. False if
-   * that is not known: no {@link SightRequest.clientKey} came with the sighting, or the store had lost what it knew of the session.
+   * that is not known: no `clientKey` came with the sighting, or the store had lost what it knew of the session.
    */
   readonly hasNewClient: boolean;
   readonly label: string | null;

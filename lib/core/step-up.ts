@@ -2,7 +2,7 @@
 
 import { neverUndefined, type Kind } from './check.js';
 import { claimOf, type Claims } from './claims.js';
-import { momentOf } from './claim-checks.js';
+import { momentOf } from './claim-times.js';
 import { diagnosed, shown, shownChoice } from './diagnosis.js';
 import { durationMs, type Duration } from './duration.js';
 import { LoginError } from './errors.js';

@@ -7,7 +7,7 @@ import { oneLine, shown } from '../core/diagnosis.js';
 export const RESPONSE_LIMIT = 1024 * 1024;
 
 /**
- * The JSON object at a URL. `what` names the endpoint in error messages. Rejects if the status is not 2xx (redirects
+ * The JSON object at a URL. `what` names the endpoint in error messages; `onResponse` gets the response as soon as it begins. Rejects if the status is not 2xx (redirects
  * included), if the response is larger than {@link RESPONSE_LIMIT} or not a JSON object, and if `signal` fires before the
  * whole response has arrived.
  */
@@ -15,6 +15,7 @@ export async function fetchJson(
   url: URL,
   what: string,
   signal: AbortSignal,
+  onResponse: (response: Response) => void = () => undefined,
 ): Promise<Readonly<Record<string, unknown>>> {
   const response = await fetch(url, {
     redirect: 'manual',
@@ -23,6 +24,7 @@ export async function fetchJson(
   }).catch((error: unknown) => {
     throw unreachable(what, signal, error);
   });
+  onResponse(response);
   if (!response.ok) {
     await response.body?.cancel();
     const isRedirect = response.status >= 300 && response.status < 400;

@@ -20,7 +20,8 @@ import {
   type OptionKinds,
 } from '../core/check.js';
 import { profileOf, textOf, type Claims, type Profile } from '../core/claims.js';
-import type { Began, RequiredClaim, Scalar, SenderConstrained } from '../core/claim-checks.js';
+import type { RequiredClaim, Scalar, SenderConstrained } from '../core/claim-checks.js';
+import type { Began } from '../core/claim-times.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import { refusePromise } from '../core/hooks.js';
 import type { KeyEvent, KeySource } from './key-source.js';

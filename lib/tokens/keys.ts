@@ -35,14 +35,29 @@ export function jwksKeys(options: JwksOptions, optionName = 'issuer'): KeySource
   if (symmetric !== undefined) {
     throw new TypeError(`${optionName}.algorithms has '${symmetric}', which cannot be used with a public key`);
   }
-  return new RemoteKeys(options, async function fetchKeys(signal) {
-    const url = location instanceof URL ? location : await discoverJwksUri(location.discover, signal);
-    return importKeys(await fetchSet(url, signal), algorithms);
-  });
+  return new RemoteKeys(options, (signal) => fetchKeySet(location, { algorithms, signal }));
+}
+
+/** Where a key set is: at this URL, or where the discovery document of this issuer says. */
+export type KeyLocation = URL | { readonly discover: string };
+
+export interface KeySetRequest {
+  /** Default: see {@link JwksOptions}. */
+  readonly algorithms?: readonly Algorithm[] | undefined;
+  /** Ends the whole fetch, discovery and body included. */
+  readonly signal: AbortSignal;
+  /** Gets the response of the key set, before its body is read. Must not throw. */
+  readonly onResponse?: (response: Response) => void;
+}
+
+/** Fetches a key set once. Rejects, with a message in plain words, if it cannot be fetched or is not a key set. */
+export async function fetchKeySet(location: KeyLocation, request: KeySetRequest): Promise<KeySet> {
+  const url = location instanceof URL ? location : await discoverJwksUri(location.discover, request.signal);
+  return importKeys(await fetchSet(url, request), request.algorithms);
 }
 
 /** A copy of a `URL`, which the application could change. */
-function checkedLocation(uri: JwksOptions['uri'], optionName: string): URL | { readonly discover: string } {
+function checkedLocation(uri: JwksOptions['uri'], optionName: string): KeyLocation {
   if (typeof uri === 'object' && 'discover' in uri) {
     if (baseUrl(uri.discover) !== undefined) return uri;
     throw new TypeError(
@@ -76,12 +91,12 @@ async function importKeys(set: readonly unknown[], algorithms: readonly Algorith
 /** Its cache and its rate limit are off: with the rate limit, one sender of unknown kids could lock everybody out. */
 const NO_CACHE = { cache: false, rateLimit: false } as const;
 
-async function fetchSet(url: URL, signal: AbortSignal): Promise<readonly unknown[]> {
+async function fetchSet(url: URL, { signal, onResponse }: KeySetRequest): Promise<readonly unknown[]> {
   const client = new JwksClient({
     ...NO_CACHE,
     jwksUri: url.href,
     fetcher: async () => {
-      const { keys } = await fetchJson(url, 'The JWKS endpoint', signal);
+      const { keys } = await fetchJson(url, 'The JWKS endpoint', signal, onResponse);
       return { keys };
     },
   });

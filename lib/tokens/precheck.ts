@@ -1,7 +1,8 @@
 /** What is checked of a token before its issuer is looked up: everything that no option of an issuer can change. */
 
 import { claimOf, type Claims } from '../core/claims.js';
-import { checkFixed, missing, momentOf } from '../core/claim-checks.js';
+import { checkFixed } from '../core/claim-checks.js';
+import { missing, momentOf } from '../core/claim-times.js';
 import { diagnosed, shown } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 

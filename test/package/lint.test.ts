@@ -33,6 +33,8 @@ const ROWS: Row[] = [
   row('managed-sessions.ts', from('./index.js'), ARROW),
   row('index.ts', from('./testing/index.js'), ARROW),
   row('client/index.ts', from('../core/errors.js'), ARROW),
+  row('index.ts', from('./cli/main.js'), ARROW),
+  row('cli/main.ts', from('../testing/index.js'), ARROW),
 
   row('tokens/verify.ts', from('../core/errors.js'), null),
   row('stores/store.ts', from('../core/errors.js'), null),

@@ -172,6 +172,8 @@ async function run(command: string, args: readonly string[], cwd: string): Promi
 
 const node = (cwd: string, ...args: string[]): Promise<string> => run(process.execPath, args, cwd);
 
+const isOfCommand = (name: string): boolean => name.startsWith('cli/');
+
 let folder = '';
 let tarball = '';
 let packed: string[] = [];
@@ -213,10 +215,12 @@ describe('the tarball', () => {
       .map((name) => name.replace(/\.ts$/, ''));
     const built = ['dist/cjs', 'dist/esm'].flatMap((dir) => [
       `${dir}/package.json`,
-      ...sources.flatMap((name) => [`${dir}/${name}.js`, `${dir}/${name}.d.ts`]),
+      ...sources.filter((name) => !isOfCommand(name)).flatMap((name) => [`${dir}/${name}.js`, `${dir}/${name}.d.ts`]),
     ]);
+    // It is run, and never imported.
+    const command = sources.filter(isOfCommand).map((name) => `dist/esm/${name}.js`);
 
-    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg)$/.test(name));
+    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg|json|yml)$/.test(name));
     const beside = [
       'ARCHITECTURE.md',
       'CHANGELOG.md',
@@ -226,7 +230,12 @@ describe('the tarball', () => {
       'openapi.json',
       'package.json',
     ];
-    expect(packed).toEqual([...built, ...beside, ...pages.map((name) => `docs/${name}`)].sort());
+    expect(packed).toEqual([...built, ...command, ...beside, ...pages.map((name) => `docs/${name}`)].sort());
+  });
+
+  it('brings the command', async () => {
+    const output = await run(join(folder, 'node_modules/.bin/managed-sessions'), ['help'], folder);
+    expect(output).toMatch(/^managed-sessions <command> \[flags\]\n/);
   });
 
   it('names no path of the machine that built it', async () => {

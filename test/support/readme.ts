@@ -6,7 +6,9 @@ export type Run =
 /**
  * - `<!-- prelude: declare const app: Express -->`: statements that stand before the block when it is checked or run;
  * - `<!-- run -->`: the block is run, and must end by itself with status 0;
- * - `<!-- run: GET /account/sessions 401 -->`: the block starts a server on `PORT`, which must answer so.
+ * - `<!-- run: GET /account/sessions 401 -->`: the block starts a server on `PORT`, which must answer so;
+ * - `<!-- test: test/guides/frameworks.test.ts -->`: this test runs the block;
+ * - `<!-- file: sessions.mts -->`: the block is this file, which the others of its page import.
  */
 export interface CodeBlock {
   readonly file: string;
@@ -16,11 +18,13 @@ export interface CodeBlock {
   readonly code: string;
   readonly prelude: string;
   readonly run: Run | null;
+  readonly test: string | null;
+  readonly name: string | null;
 }
 
 const FENCE = /^(?<indent> *)(?<fence>`{3,}|~{3,}) *(?<language>\S*)[^\n]*\n(?<code>.*?)^\k<indent>\k<fence>[ \t]*$/gms;
 const NOTES_AT_END = /(?:<!--(?:(?!-->).)*-->\s*)+$/s;
-const NOTE = /<!--\s*(?<name>prelude|run)\b:?(?<text>.*?)-->/gs;
+const NOTE = /<!--\s*(?<name>prelude|run|test|file)\b:?(?<text>.*?)-->/gs;
 const ANSWERS = /^GET (?<path>\/\S*) (?<status>\d{3})$/;
 
 export function codeBlocks(file: string, markdown: string): CodeBlock[] {
@@ -35,6 +39,8 @@ export function codeBlocks(file: string, markdown: string): CodeBlock[] {
       code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
       prelude: notes.get('prelude') ?? '',
       run: runOf(notes.get('run'), file),
+      test: notes.get('test') ?? null,
+      name: notes.get('file') ?? null,
     };
   });
 }

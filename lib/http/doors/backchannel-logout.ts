@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { checkOptions, filledStrings, neverUndefined, refuseUnset, required } from '../../core/check.js';
-import { momentOf } from '../../core/claim-checks.js';
+import { momentOf } from '../../core/claim-times.js';
 import { LoginError } from '../../core/errors.js';
 import type { SignedMessage } from '../../tokens/message.js';
 import { formOf } from '../body.js';

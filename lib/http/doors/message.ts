@@ -2,7 +2,8 @@
 
 import { hash } from 'node:crypto';
 import { isObject } from '../../core/check.js';
-import { checkAudience, checkDates, missing, momentOf, seconds } from '../../core/claim-checks.js';
+import { checkAudience, checkDates } from '../../core/claim-checks.js';
+import { missing, momentOf, seconds } from '../../core/claim-times.js';
 import { claimOf, type Claims } from '../../core/claims.js';
 import { diagnosed, shown } from '../../core/diagnosis.js';
 import { LoginError } from '../../core/errors.js';

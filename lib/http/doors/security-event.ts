@@ -1,6 +1,6 @@
 /** What a security event token says: RFC 8417, with the events of CAEP 1.0, RISC 1.0 and the Shared Signals Framework. Pure. */
 
-import { momentOf } from '../../core/claim-checks.js';
+import { momentOf } from '../../core/claim-times.js';
 import { claimOf, type Claims } from '../../core/claims.js';
 import { LAST_MOMENT } from '../../core/policy.js';
 import { eventsOf, invalid } from './message.js';

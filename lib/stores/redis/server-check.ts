@@ -121,7 +121,7 @@ function addressOf({ options }: Server): string {
 }
 
 /** Valkey reports the version of Redis with which it is compatible. */
-function tooOldProblem(info: string): Error | null {
+export function tooOldProblem(info: string): Error | null {
   const found = /^redis_version:((\d+)\.(\d+)[\w.-]*)/m.exec(info);
   if (found === null) return null;
   const [, version = '', major, minor] = found;
@@ -130,7 +130,7 @@ function tooOldProblem(info: string): Error | null {
   return new Error(`Redis ${version} is too old: managed-sessions needs Redis 6.2 or later, or Valkey`);
 }
 
-function evictingPolicy(info: string): string | null {
+export function evictingPolicy(info: string): string | null {
   const policy = /^maxmemory_policy:([\w-]+)/m.exec(info)?.[1];
   return policy === undefined || policy === 'noeviction' ? null : policy;
 }

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+/** The command `managed-sessions`. */
+
+import process from 'node:process';
+import { main } from './main.js';
+import { createTerminal, visible } from './terminal.js';
+
+const { stdin, stdout, stderr, env } = process;
+const streams = { stdin, stdout, stderr, env };
+const terminal = createTerminal(streams);
+const interrupting = new AbortController();
+let situation = 'Nothing was done.';
+
+process.once('SIGINT', () => {
+  interrupting.abort();
+  terminal.tell(`\nInterrupted. ${situation}`);
+  process.exit(130);
+});
+// Whoever reads the result, such as head, may close it early.
+stdout.on('error', () => process.exit());
+// What the package warns of is said in its own words, or is among the findings of doctor.
+process.removeAllListeners('warning');
+process.on('warning', ({ name, message }) => {
+  if (name === 'ManagedSessionsWarning' && process.argv[2] !== 'doctor') terminal.tell(visible(message));
+});
+
+const interrupts = {
+  signal: interrupting.signal,
+  say(text: string) {
+    situation = text;
+  },
+};
+void main(process.argv.slice(2), { streams, terminal, interrupts }).then((code) => {
+  process.exitCode = code;
+});

@@ -1,0 +1,75 @@
+/** From a command line to an exit code. */
+
+import { hint, shownName } from '../core/check.js';
+import { COMMANDS } from './commands.js';
+import { UsageError, type ExitCode } from './exit.js';
+import { FLAGS, readCommandLine, refuseTokens } from './flags.js';
+import type { Surroundings } from './operator.js';
+import { columns, visible } from './terminal.js';
+
+/** Never rejects. */
+export async function main(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const { terminal, streams } = surroundings;
+  try {
+    refuseTokens(args);
+    const [name = 'help', ...rest] = args;
+    if (name === 'help' || name === '--help' || name === '-h') {
+      for (const line of helpOn(rest[0])) terminal.print(line);
+      return 0;
+    }
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (command === undefined) {
+      throw new UsageError(`There is no command ${shownName(name)}: ${hint(name, [...Object.keys(COMMANDS), 'help'])}`);
+    }
+    const line = readCommandLine(rest, command.flags);
+    if (line.given.help === true) {
+      for (const text of helpOn(name)) terminal.print(text);
+      return 0;
+    }
+    if (hasPassword(line.given.redis)) {
+      terminal.tell('The password in --redis can be read by other users of this machine: put the URL into REDIS_URL.');
+    }
+    return await command.run(line, surroundings);
+  } catch (error) {
+    const isKnown = error instanceof UsageError || error instanceof TypeError;
+    const { message } = error as Error;
+    terminal.tell(visible(`managed-sessions: ${message}${/[.?]$/.test(message) ? '' : '.'}`));
+    if (!isKnown && streams.env['DEBUG'] === 'managed-sessions') terminal.tell(visible(String((error as Error).stack)));
+    return isKnown ? 2 : 1;
+  }
+}
+
+function hasPassword(url: string | undefined): boolean {
+  return url !== undefined && URL.canParse(url) && new URL(url).password !== '';
+}
+
+function helpOn(name: string | undefined): readonly string[] {
+  const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (name === undefined || command === undefined) return overview();
+  const flags = command.flags.map((flag) => {
+    const { value, does } = FLAGS[flag];
+    return [`  --${flag}${value === null ? '' : ` ${value}`}`, does];
+  });
+  return [
+    `managed-sessions ${name} [flags] ${command.takes}`.trimEnd(),
+    '',
+    `${name} ${command.does}.`,
+    '',
+    ...columns(flags),
+  ];
+}
+
+function overview(): readonly string[] {
+  const commands = Object.entries(COMMANDS).map(([name, { takes, does }]) => [`  ${name} ${takes}`, does]);
+  return [
+    'managed-sessions <command> [flags]',
+    '',
+    ...columns(commands),
+    '',
+    'managed-sessions help <command> lists its flags. --config FILE reads the settings from a JSON file.',
+    'A token comes in on stdin only, and secrets by variables and files. Neither is ever printed.',
+    '',
+    'Exit codes: 0 done, and no problem found; 1 problems found, or not done; 2 wrong usage, nothing done;',
+    '3 Redis or the issuer cannot be reached: an ending may be in force in part; 130 interrupted.',
+  ];
+}
