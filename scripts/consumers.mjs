@@ -49,7 +49,8 @@ async function pack(folder) {
 
 /** Of this process, without its `NODE_OPTIONS`: the commands of the project come first on its PATH. */
 function environment(folder, redisUrl) {
-  const { NODE_OPTIONS: _, ...env } = process.env;
+  const env = { ...process.env };
+  delete env.NODE_OPTIONS;
   const path = [join(folder, 'node_modules/.bin'), dirname(process.execPath), process.env.PATH].join(delimiter);
   return { ...env, PATH: path, NO_COLOR: '1', CI: 'true', ...(redisUrl && { REDIS_URL: redisUrl }) };
 }
