@@ -20,6 +20,7 @@ import { signInCheck, type Fail, type SignInParts, type TokenCheck } from './gat
 import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest, type LoginSession } from './request.js';
+import type { ForEachRoute, Method } from './routes.js';
 import { createCookieLogins } from './sign-in.js';
 import {
   redirect,
@@ -81,7 +82,7 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 
   const routes = Router();
   const context = { ...parts, requireSignIn, page, locate, bodyOf: createBodyOf(parts) };
-  for (const [path, methods] of Object.entries(routesOf(context))) {
+  for (const [path, methods] of Object.entries<Methods>(routesOf(context))) {
     const route = routes.route(path);
     if (methods.get !== undefined) route.get(endpoint(methods.get));
     if (methods.post !== undefined) route.post(endpoint(methods.post));
@@ -112,7 +113,7 @@ interface Answer {
   /** If too many sessions are being ended, the request is refused before the store is asked for the caller. */
   readonly endsOne?: true;
 }
-type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
+type Methods = Readonly<Partial<Record<Method, Answer>>>;
 
 interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'streams' | 'loginUrlFor'> {
   readonly page: Page;
@@ -133,7 +134,7 @@ function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): Bo
   };
 }
 
-function routesOf(context: Context): Readonly<Record<string, Methods>> {
+function routesOf(context: Context): ForEachRoute<Answer> {
   const { account, handles, requireSignIn } = context;
   const clearCookie = createClearing(context);
   const form = createForm(context);
