@@ -59,7 +59,10 @@ async function tryOut(project, folder, tarball, redisUrl) {
   await mkdir(folder);
   const dependencies = { 'managed-sessions': `file:${tarball}`, ...project.needs };
   const files = { 'package.json': JSON.stringify({ private: true, dependencies }), ...project.files };
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
   const env = environment(folder, project.redis ? redisUrl : undefined);
   const install = ['npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
   await mustRun(install, folder, { env });
