@@ -1,3 +1,5 @@
+import '../node-version.js';
+
 export { createTestClock } from './clock.js';
 export type { TestClock } from './clock.js';
 export { createTestIssuer } from './issuer.js';
