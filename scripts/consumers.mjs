@@ -49,7 +49,8 @@ async function pack(folder) {
 
 /** Of this process, without its `NODE_OPTIONS`: the commands of the project come first on its PATH. */
 function environment(folder, redisUrl) {
-  const { NODE_OPTIONS: _, ...env } = process.env;
+  const env = { ...process.env };
+  delete env.NODE_OPTIONS;
   const path = [join(folder, 'node_modules/.bin'), dirname(process.execPath), process.env.PATH].join(delimiter);
   return { ...env, PATH: path, NO_COLOR: '1', CI: 'true', ...(redisUrl && { REDIS_URL: redisUrl }) };
 }
@@ -58,7 +59,10 @@ async function tryOut(project, folder, tarball, redisUrl) {
   await mkdir(folder);
   const dependencies = { 'managed-sessions': `file:${tarball}`, ...project.needs };
   const files = { 'package.json': JSON.stringify({ private: true, dependencies }), ...project.files };
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
   const env = environment(folder, project.redis ? redisUrl : undefined);
   const install = ['npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
   await mustRun(install, folder, { env });

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
+import { NEXT_SITE } from './next/project.mjs';
 
 /**
  * @typedef {{ run: string[], says?: RegExp, status?: number }} Step
@@ -245,6 +246,7 @@ export const PROJECTS = [
       { run: ['node', 'out/program.cjs'], says: AS_EXPECTED },
     ],
   },
+  NEXT_SITE,
   { name: 'ioredis-6', redis: true, needs: { express: '5', ioredis: '6' }, ...inNode({ store: 'ioredis-store' }) },
   { name: 'ioredis-5', redis: true, needs: { express: '5', ioredis: '5' }, ...inNode({ store: 'ioredis-store' }) },
 

@@ -52,7 +52,13 @@ const EXPORTS = {
     'redisStore',
   ],
   'managed-sessions/client': ['isExpired', 'parseLoginToken', 'watchSession'],
-  'managed-sessions/testing': ['createTestClock', 'createTestIssuer', 'describeSessionStore', 'signIn'],
+  'managed-sessions/testing': [
+    'createTestClock',
+    'createTestIssuer',
+    'createTestStore',
+    'describeSessionStore',
+    'signIn',
+  ],
 };
 
 /** Resolves to what the command printed; the failure's message holds all it said. */
@@ -119,7 +125,15 @@ describe('the tarball', () => {
     const command = sources.filter(isOfCommand).map((name) => `dist/esm/${name}.js`);
 
     const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg|json|yml)$/.test(name));
-    const beside = ['ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
+    const beside = [
+      'ARCHITECTURE.md',
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      'openapi.json',
+      'package.json',
+    ];
     const forOldResolvers = ['client/package.json', 'testing/package.json'];
     const docs = pages.map((name) => `docs/${name}`);
     expect(packed).toEqual([...built, ...command, ...beside, ...forOldResolvers, ...docs].sort());
