@@ -91,13 +91,13 @@ export class Rows {
   /** What the row says below the name. */
   #lineOf(session: PageSession): readonly Part[] {
     const { messages, current } = this.#view;
-    const { label, actor, app, location } = session;
+    const { label, actor, app } = session;
     return [
       label === null ? null : this.#clientOf(session),
       actor === null ? null : messages.actingForYou(actor),
       app === null || app === current?.app || !namesItself(session.client) ? null : messages.appName(app),
       session.current ? null : this.#lastSeen(session),
-      location,
+      this.#placeOf(session),
     ].filter((part): part is Part => part !== null && part !== '');
   }
 
@@ -144,6 +144,7 @@ export class Rows {
     return facts.flatMap(([term, fact]) => (fact === null || fact === '' ? [] : [[term, fact] as const]));
   }
 
+  /** The address stands for a place that is not known: otherwise two rows could look the same. */
   #placeOf(session: PageSession): string | null {
     return session.location ?? this.#addressOf(session);
   }

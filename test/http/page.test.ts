@@ -111,14 +111,16 @@ describe('the page', () => {
     const labelled = session('tablet', { label: "Mum's iPad", location: 'Berlin, Germany' });
     const text = shown(renderPage(view({ sessions: [HERE, PHONE, labelled] })));
     expect(text).toContain(
-      'This device Firefox on Windows Active now Version Firefox 131 Address 203.0.113.7 Signed in 2 hours ago Ends in 22 hours Other devices (2)',
+      'This device Firefox on Windows Active now 203.0.113.7 Version Firefox 131 Address 203.0.113.7 Signed in 2 hours ago Ends in 22 hours Other devices (2)',
     );
     expect(text).toContain(
-      'MyApp 1.2 on iPhone Last seen 3 minutes ago Version MyApp 1.2 Address 203.0.113.8 Signed in',
+      'MyApp 1.2 on iPhone Last seen 3 minutes ago · 203.0.113.8 Version MyApp 1.2 Address 203.0.113.8 Signed in',
     );
     expect(text).toContain("Mum's iPad Firefox on Windows · Last seen 3 minutes ago · Berlin, Germany Version");
     const closed = renderPage(view()).replace(/<details [^]*?<\/details>/g, '');
-    expect(shown(closed)).toMatch(/Active now Other devices \(1\) MyApp 1\.2 on iPhone Last seen 3 minutes ago$/);
+    expect(shown(closed)).toMatch(
+      /Active now 203\.0\.113\.7 Other devices \(1\) MyApp 1\.2 on iPhone Last seen 3 minutes ago · 203\.0\.113\.8$/,
+    );
   });
 
   it('puts this device first, wherever it comes in the list', () => {
@@ -142,6 +144,12 @@ describe('the page', () => {
   ])('of %i sessions it shows %i others: %s', (total, others, heading) => {
     const sessions = [HERE, ...Array.from({ length: others }, (_, index) => session(`s${String(index)}`))];
     expect(shown(renderPage(view({ sessions, total })))).toContain(`${heading} `);
+  });
+
+  it('tells rows without a place apart by their addresses', () => {
+    const sessions = [HERE, session('a'), session('b', { ip: '2001:db8::7' }), session('c', { ip: '10.0.0.1' })];
+    const closed = renderPage(view({ sessions })).replace(/<details [^]*?<\/details>/g, '');
+    expect(shown(closed)).toMatch(/ago · 203\.0\.113\.7 .* ago · 2001:db8::7 .* ago · This network$/);
   });
 
   it('leaves out an address that is not kept', () => {
@@ -184,8 +192,8 @@ describe('the page', () => {
     ['SM-S911B', 'Chrome on Android', 'Device Samsung Version'],
     ['2201117TG', 'Chrome on Android', 'Device Xiaomi Version'],
     ['CPH2205', 'Chrome on Android', 'Device OPPO Version'],
-    ['Pixel 8', 'Chrome on Pixel 8', 'on Pixel 8 Last seen 3 minutes ago Version'],
-    ['100011886', 'Chrome on Android', 'on Android Last seen 3 minutes ago Version'],
+    ['Pixel 8', 'Chrome on Pixel 8', 'on Pixel 8 Last seen 3 minutes ago · 203.0.113.7 Version'],
+    ['100011886', 'Chrome on Android', 'on Android Last seen 3 minutes ago · 203.0.113.7 Version'],
   ])('of the model %s it says what people know', (model, name, expected) => {
     const userAgent = `Mozilla/5.0 (Linux; Android 13; ${model}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/129.0.0.0 Mobile Safari/537.36`;
     const text = shown(renderPage(view({ sessions: [session('one', { client: describeClient(userAgent) })] })));
@@ -196,7 +204,7 @@ describe('the page', () => {
 
   const CURL = describeClient('curl/8.9.1');
   const NOBODY = describeClient(null);
-  const SEEN = 'Last seen 3 minutes ago';
+  const SEEN = 'Last seen 3 minutes ago · 203.0.113.7';
   it.each<[string, Partial<PageSession>, string]>([
     ['of a browser', { app: 'Acme Shop' }, `Firefox on Windows Acme Shop · ${SEEN} App Acme Shop Version Firefox 131`],
     ['of a program', { app: 'Acme CLI', client: CURL }, `Acme CLI ${SEEN} Program curl`],
@@ -231,7 +239,7 @@ describe('the page', () => {
       session('other', { app: 'Acme Admin' }),
     ];
     const text = shown(renderPage(view({ sessions })));
-    expect(text).toContain(`Firefox on Windows ${SEEN} App Acme Shop`);
+    expect(text).toContain('Firefox on Windows Last seen 3 minutes ago · 203.0.113.8 App Acme Shop');
     expect(text).toContain(`Firefox on Windows Acme Admin · ${SEEN} App Acme Admin`);
   });
 
@@ -446,7 +454,9 @@ describe('sessions that look the same', () => {
     ];
     const html = renderPage(view({ sessions: [HERE, ...several] }));
     expect(rows(several)).toEqual(['a', 'phone']);
-    expect(shown(html)).toContain('Other devices (4) Firefox on Windows 3 sessions · Last seen 3 minutes ago New');
+    expect(shown(html)).toContain(
+      'Other devices (4) Firefox on Windows 3 sessions · Last seen 3 minutes ago · 203.0.113.7 New',
+    );
     expect(read(html)).toContain(
       'Sign out all 3 sessions of Firefox on Windows? They will need to sign in again. Cancel Sign out all Show the 3 sessions',
     );
