@@ -89,6 +89,10 @@ describe('isExpired', () => {
   });
 });
 
+const build = (module: ts.ModuleKind): string =>
+  ts.transpileModule(readFileSync(SOURCE, 'utf8'), { compilerOptions: { module, target: ts.ScriptTarget.ES2023 } })
+    .outputText;
+
 describe('watchSession, and what may answer in the place of the server', () => {
   const SIGNED_IN = 'event: signed-in\ndata: {"handle":"AAAAAAAAAAAAAAAAAAAAAA"}\n\n';
   const STREAM = { 'Content-Type': 'text/event-stream' };
@@ -204,11 +208,56 @@ describe('watchSession, and what may answer in the place of the server', () => {
   });
 });
 
-describe('the module', () => {
-  const build = (module: ts.ModuleKind): string =>
-    ts.transpileModule(readFileSync(SOURCE, 'utf8'), { compilerOptions: { module, target: ts.ScriptTarget.ES2023 } })
-      .outputText;
+/** For how many milliseconds `watchSession()` waits after each of these answers, by a clock that is always there already. */
+function pausesAfter(answers: readonly (() => Response)[]): Promise<number[]> {
+  const SILENCE = 45_000;
+  const pauses: number[] = [];
+  let asked = 0;
+  return new Promise((resolve) => {
+    const exports: { watchSession?: typeof watchSession } = {};
+    runInNewContext(build(ts.ModuleKind.CommonJS), {
+      exports,
+      AbortController,
+      TextDecoder,
+      queueMicrotask,
+      fetch: async () => answers[asked++]?.(),
+      clearTimeout: () => undefined,
+      setTimeout(connect: () => void, ms: number) {
+        if (ms === SILENCE) return;
+        pauses.push(ms);
+        if (pauses.length < answers.length) queueMicrotask(connect);
+        else resolve(pauses);
+      },
+    });
+    exports.watchSession?.('/events', { onEnded: () => undefined });
+  });
+}
 
+describe('a connection that fails', () => {
+  const unreachable = (): Response => {
+    throw new TypeError('Failed to fetch');
+  };
+  const busy = (seconds: string) => () => new Response(null, { status: 503, headers: { 'Retry-After': seconds } });
+  const heartbeat = (): Response => new Response(':\n\n', { headers: { 'Content-Type': 'text/event-stream' } });
+
+  it('is tried again after about 1, 2, 4 seconds and so on, up to about 40, and after a heartbeat from the start', async () => {
+    const pauses = await pausesAfter([...Array.from({ length: 8 }, () => unreachable), heartbeat, unreachable]);
+    for (const [index, seconds] of [1, 2, 4, 8, 16, 32, 40, 40, 1, 2].entries()) {
+      expect(pauses[index]).toBeGreaterThanOrEqual(500 * seconds);
+      expect(pauses[index]).toBeLessThanOrEqual(1500 * seconds);
+    }
+    // Not all clients at the same moment.
+    expect(new Set(pauses).size).toBe(pauses.length);
+  });
+
+  it('is not tried again before the server wants it, within an hour', async () => {
+    expect(await pausesAfter([busy('7'), busy('9999999')])).toEqual([7000, 3_600_000]);
+    const [pause] = await pausesAfter([busy('Wed, 21 Oct 2026 07:28:00 GMT')]);
+    expect(pause).toBeLessThanOrEqual(1500);
+  });
+});
+
+describe('the module', () => {
   it('is under 1.5 kB as bundlers ship it: without comments, with short names, gzipped', async () => {
     const { code = '' } = await minify(build(ts.ModuleKind.ESNext), { module: true });
     expect(code).toContain('watchSession');
