@@ -1,7 +1,7 @@
 // @ts-check
 /** The pages of administrators. */
 
-import { frame, html, timeOf } from './frame.mjs';
+import { deviceOf, frame, html, timeOf } from './frame.mjs';
 
 /** @typedef {import('./frame.mjs').User} User */
 
@@ -84,23 +84,21 @@ export function userPage({ user, of, sessions, done }) {
         <form method="post" action="${base}/expire-tokens"><button class="quiet">Expire the tokens</button></form>
       </div>
       <p class="hint">
-        To expire the tokens ends no session. It is for a role that was given or taken away: the tokens that say so are
-        not accepted any more, and each session gets a new one.
+        Expiring the tokens ends no session. It is for a role that was given or taken away: the old tokens are not
+        accepted any more, and each session gets a new one.
       </p>`,
   });
 }
 
 /** @param {import('managed-sessions').SessionView} session @param {string} base */
 function sessionLine({ handle, label, client, app, ip, location, lastSeenAt }, base) {
-  const device = [client.name ?? 'Unknown device', client.device ?? client.os]
-    .filter((part) => part !== null)
-    .join(' on ');
+  const name = label ?? deviceOf(client);
   const from = [app, location, ip].filter((part) => part !== null).join(' · ');
   return html`<li>
-    <b>${label ?? device}</b>
+    <b>${name}</b>
     <span>${from} · last seen ${timeOf(lastSeenAt)}</span>
     <form method="post" action="${base}/sessions/${handle}/end">
-      <button class="quiet" aria-label="End the session of ${label ?? device}">End</button>
+      <button class="quiet" aria-label="End the session of ${name}">End</button>
     </form>
   </li>`;
 }

@@ -94,3 +94,8 @@ export function timeOf(moment) {
   const iso = new Date(moment).toISOString();
   return html`<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC</time>`;
 }
+
+/** "Firefox on Windows". @param {import('managed-sessions').SessionView['client']} client */
+export function deviceOf({ name, device, os }) {
+  return [name ?? 'Unknown device', device ?? os].filter((part) => part !== null).join(' on ');
+}

@@ -104,13 +104,14 @@ export async function startIssuer({ issuer, audience, signingKey }) {
   }
 
   /**
-   * A login token gets its user another one: a new token of the same sign-in or, with `client_id`, a sign-in of an app.
+   * A login token gets its user another one: a new token of the same sign-in or, with `client_id`, a sign-in of an app. The token
+   * of an app gets none: it would have more rights.
    * @param {string} loginToken @param {string | null} client_id
    */
   function exchange(loginToken, client_id) {
     const claims = claimsOf(loginToken);
     const user = DEMO_USERS.find(({ id }) => id === claims?.sub);
-    if (user === undefined) return undefined;
+    if (user === undefined || claims?.['client_id'] !== undefined) return undefined;
     if (client_id === null) return sign(user, { sid: String(claims?.['sid']) }, SIGN_IN_LASTS);
     return sign(user, { sid: randomUUID(), client_id, scope: 'orders:read' }, API_TOKEN_LASTS);
   }

@@ -1,6 +1,7 @@
 // @ts-check
 /** The mails that the site would send. Each user reads the last ones on a page; they are kept in memory. */
 
+import { deviceOf } from './frame.mjs';
 import { locate } from './places.mjs';
 
 const KEPT = 20;
@@ -26,9 +27,7 @@ export function createMails() {
     // Nobody wants a mail about a token that they have just made themselves.
     if (knownClient || app !== null) return;
     const { client } = await sessions.get(user.id, handle);
-    const device = [client.name ?? 'an unknown device', client.device ?? client.os]
-      .filter((part) => part !== null)
-      .join(' on ');
+    const device = deviceOf(client);
     const place = ip === null ? null : locate(ip);
     send(user.id, {
       at,

@@ -1,3 +1,5 @@
+import './node-version.js';
+
 export { managedSessions } from './managed-sessions.js';
 export type { ManagedSessions } from './managed-sessions.js';
 export type { StoreCall } from './diagnostics.js';

@@ -249,6 +249,7 @@ function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings
   store.configure({ storeTimeout: settings.storeTimeout, revocationBound: settings.revocationBound });
   const ledger = new Ledger({
     ...settings,
+    ...(clock.elapsed !== undefined && { monotonic: clock.elapsed.bind(clock) }),
     store,
     policyOf,
     clockTolerance,

@@ -141,5 +141,11 @@ export interface ManagedSessionsOptions<User = LoginUser> {
 }
 
 export interface Clock {
+  /** Milliseconds since 1970. */
   now(): number;
+  /**
+   * Milliseconds on a clock that never goes back and never stands still, by which the age of what is known of sessions is
+   * measured, such as that of the feed of revocations. For tests. Default: the machine's own.
+   */
+  elapsed?(): number;
 }

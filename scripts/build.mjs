@@ -106,7 +106,7 @@ function compileWhole() {
 }
 
 function packageOf(type) {
-  return `${JSON.stringify({ type, sideEffects: false })}\n`;
+  return `${JSON.stringify({ type, sideEffects: ['./node-version.js'] })}\n`;
 }
 
 /** The same JavaScript as that of the whole build. Prints the errors and returns null if there are any. */

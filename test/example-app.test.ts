@@ -250,6 +250,20 @@ describe('in memory', () => {
     await page('/orders', device).expect(200);
   });
 
+  test('an API token gets its holder no other token, and no right that it does not have', async () => {
+    const admin = await grace();
+    const shown = await submit('/developers', admin).expect(200);
+    const [token = ''] = /(?<=Bearer )[\w.-]+/.exec(shown.text) ?? [];
+    const holder = { Cookie: `login_token=${token}`, Origin: site.url };
+    await request(site.url).get('/admin').set(holder).expect(403);
+    await submit('/developers', holder).expect(303).expect('Location', '/sign-in');
+    await submit('/admin/users/usr_3/expire-tokens', admin).expect(303);
+    for (const path of ['/', '/orders', '/admin']) {
+      const answer = await page(path, holder);
+      expect([answer.status === 307, answer.get('Set-Cookie')]).toEqual([false, undefined]);
+    }
+  });
+
   test('a session that is ended elsewhere ends its live stream', async () => {
     const [here, there] = [await signIn(site), await signIn(site)];
     const stream = await listen(site, there);

@@ -226,7 +226,7 @@ async function runs(block: CodeBlock, run: Run | null): Promise<void> {
   const port = await freePort();
   const program = spawn(process.execPath, [join('out', fileOf(block).replace(/mts$/, 'mjs'))], {
     cwd: join(folder, 'app'),
-    env: { ...process.env, PORT: String(port) },
+    env: { ...process.env, PORT: String(port), LOGIN_SECRET: 'a secret for tests, of more than 32 bytes' },
     stdio: ['ignore', 'ignore', 'inherit'],
     timeout: 240_000,
   });

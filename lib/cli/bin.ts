@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `managed-sessions`. */
 
+import '../node-version.js';
 import process from 'node:process';
 import { main } from './main.js';
 import { createTerminal, visible } from './terminal.js';

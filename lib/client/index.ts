@@ -31,8 +31,8 @@ interface Reader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array }>;
 }
 interface Channel {
-  onmessage: ((message: { readonly data: string }) => void) | null;
-  postMessage(text: string): void;
+  onmessage: ((message: { readonly data?: string }) => void) | null;
+  postMessage(text?: string): void;
   close(): void;
 }
 type Hold = (lock: object | null) => Promise<void> | undefined;
@@ -103,6 +103,9 @@ export interface WatchOptions {
 
 /** Milliseconds without a heartbeat, which comes every 16 seconds, until a connection is taken for dead. */
 const SILENCE = 45_000;
+/** Characters. An event of ours has about a hundred. */
+const LONGEST_EVENT = 9999;
+const EVENTS = 'text/event-stream';
 
 /**
  * Calls `onEnded` when the session of this page ends, whatever ends it. `url` is the route `/events` of `router()`. The tabs of a
@@ -112,6 +115,7 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
   const { document, addEventListener } = globalThis as unknown as Scope;
   const stopping = new AbortController();
   const { signal: stopped } = stopping;
+  let address = url;
   let connection = new AbortController();
   let tabs: Tabs | undefined;
   let failures = 0;
@@ -121,7 +125,8 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
   function connectIn(ms: number, due = Date.now() + ms): void {
     clearTimeout(timer);
     dueAt = due;
-    timer = setTimeout(connect, ms);
+    // What was read just before may come after.
+    if (!stopped.aborted) timer = setTimeout(connect, ms);
   }
 
   function connect(): void {
@@ -145,7 +150,7 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
   /** The page may have slept, or the one that leads waits to try again. */
   function wake(): void {
     if (Date.now() > dueAt) connect();
-    else if (!tabs?.leads) tabs?.tell('');
+    else if (!tabs?.leads) tabs?.tell();
   }
 
   function letGo(): void {
@@ -170,14 +175,15 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
   async function listen(signal: Signal): Promise<void> {
     let pause = 0;
     try {
-      const answer = await fetch(url, { headers: { accept: 'text/event-stream' }, credentials: 'include', signal });
+      const answer = await fetch(address, { headers: { accept: EVENTS }, credentials: 'include', signal });
       const { body, headers, status } = answer;
       if (status === 401) {
         const problem = (await answer.json().catch(() => null)) as { code?: string } | null;
         end(problem?.code ?? 'signed_out');
       }
       pause = 1000 * Math.min(3600, Number(headers.get('retry-after')) || 0);
-      if (status === 200 && body) await readEvents(body.getReader(), heard, onEvent);
+      // A proxy may have led to a login page.
+      if (body && headers.get('content-type')?.startsWith(EVENTS)) await readEvents(body.getReader(), heard, onEvent);
     } catch {
       // Not reached, or cut off.
     }
@@ -188,6 +194,8 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
     if (name === 'event: signed-out') end('signed_out');
     else if (name === 'event: signed-in') {
       if (onLive) queueMicrotask(onLive);
+      // By the next time, somebody else may have signed in.
+      address = url.replace(/\?|$/, `?handle=${data.split('"')[3] ?? ''}&`);
       meet(`managed-sessions ${data}`);
     } else failures = 0;
   }
@@ -227,8 +235,8 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
 interface Tabs {
   readonly place: string;
   leads: boolean;
-  /** The code with which the session ended. Empty: it goes on. */
-  tell(code: string): void;
+  /** The code with which the session ended. Empty: it goes on. None: asks the one that leads. */
+  tell(code?: string): void;
   leave(): void;
 }
 
@@ -262,7 +270,8 @@ function joinTabs(place: string, takesOver: boolean, { end, wake, lead, follow, 
   channel.onmessage = ({ data }) => {
     if (data) end(data);
     else if (tabs.leads) wake();
-    else follow();
+    // Tabs that only ask must not take each other for the one that leads.
+    else if (data === '') follow();
   };
 
   function hold(lock: object | null): Promise<void> | undefined {
@@ -287,7 +296,7 @@ function joinTabs(place: string, takesOver: boolean, { end, wake, lead, follow, 
   return tabs;
 }
 
-/** Calls `onEvent` with the lines of each event, and `onHeard` with whatever comes. */
+/** Calls `onEvent` with the lines of each event, and `onHeard` with whatever comes. Returns if an event is too long. */
 async function readEvents(
   reader: Reader,
   onHeard: () => void,
@@ -296,7 +305,7 @@ async function readEvents(
   const decoder = new TextDecoder();
   for (let text = ''; ;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done || text.length > LONGEST_EVENT) return;
     onHeard();
     const events = (text + decoder.decode(value, { stream: true })).split('\n\n');
     text = events.pop() ?? '';

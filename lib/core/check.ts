@@ -37,14 +37,19 @@ export const stringOrNull: Kind = {
 export const aNumber: Kind = { accepts: (value) => typeof value === 'number', words: 'a number' };
 export const aBoolean: Kind = { accepts: (value) => typeof value === 'boolean', words: 'true or false' };
 
+/** With a method `now()`, and perhaps `elapsed()`. */
 export const aClock: Kind = {
   accepts: (value) =>
     ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
     'now' in value &&
-    typeof value.now === 'function' &&
-    Number.isFinite(Reflect.apply(value.now, value, [])),
+    tellsTime(value, value.now) &&
+    (!('elapsed' in value) || value.elapsed === undefined || tellsTime(value, value.elapsed)),
   words: 'an object with a method now() that returns milliseconds since 1970, as a number',
 };
+
+function tellsTime(clock: object, method: unknown): boolean {
+  return typeof method === 'function' && Number.isFinite(Reflect.apply(method, clock, []));
+}
 
 export function aFunction(does: string): Kind {
   return { accepts: (value) => typeof value === 'function', words: `a function ${does}` };

@@ -1,6 +1,6 @@
 /** What a session is: its identity, its public handle, what is kept of it, and how it ended. */
 
-import { hash } from 'node:crypto';
+import { sha256 } from './digest.js';
 
 /** Whose session it is. */
 export interface SessionUser {
@@ -121,7 +121,7 @@ export function sessionIndexId(issuer: string, id: string): string {
 
 /** JSON keeps the parts apart. It also keeps lone surrogates apart, which UTF-8 would turn into the same character. */
 function digest(parts: readonly string[]): string {
-  return hash('sha256', JSON.stringify(parts), 'base64url').slice(0, 22);
+  return sha256(JSON.stringify(parts)).slice(0, 22);
 }
 
 /** A string that a client or an administrator chose, as it is kept: one line, well-formed, of limited length. */

@@ -57,18 +57,28 @@ export class EventStreams {
    * `store_unavailable` after `close()`.
    */
   open(req: IncomingMessage, res: ServerResponse, { handle, signal }: LoginSession): void {
+    if (signal.aborted) this.sayEnded(req, res);
+    else if (this.#begin(req, res)) {
+      // Whatever happens to the connection, 'close' follows.
+      res.on('error', () => undefined);
+      res.write(signedIn(handle));
+      this.#add(req, res, this.#sessionOf(signal));
+    }
+  }
+
+  /** Answers with a stream that says that the session has ended, and is over. Throws as {@link open} does. */
+  sayEnded(req: IncomingMessage, res: ServerResponse): void {
+    if (this.#begin(req, res)) res.end(SIGNED_OUT);
+  }
+
+  /** Whether there is more to say than the headers, and somebody to say it to. */
+  #begin({ method }: IncomingMessage, res: ServerResponse): boolean {
     if (this.#isClosed) throw new LoginError('store_unavailable', 'This process is about to end');
-    if (isOver(res)) return;
+    if (isOver(res)) return false;
     res.statusCode = 200;
     for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
-    if (req.method === 'HEAD' || signal.aborted) {
-      res.end(req.method === 'HEAD' ? undefined : SIGNED_OUT);
-      return;
-    }
-    // Whatever happens to the connection, 'close' follows.
-    res.on('error', () => undefined);
-    res.write(signedIn(handle));
-    this.#add(req, res, this.#sessionOf(signal));
+    if (method === 'HEAD') res.end();
+    return method !== 'HEAD';
   }
 
   /** Ends every stream, without the event: its session goes on. */

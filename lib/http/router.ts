@@ -20,6 +20,7 @@ import { signInCheck, type Fail, type SignInParts, type TokenCheck } from './gat
 import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
 import { ownProperty, type AppRequest, type LoginSession } from './request.js';
+import type { ForEachRoute, Method } from './routes.js';
 import { createCookieLogins } from './sign-in.js';
 import {
   redirect,
@@ -53,7 +54,7 @@ export interface RouterParts extends SignInParts {
   /** Null if the application's own function reads the token: then the cookie is the application's to clear. */
   readonly cookie: Pick<LoginCookie, 'sent' | 'clear'> | null;
   readonly verifier: Pick<Verifier, 'verify'>;
-  readonly streams: Pick<EventStreams, 'open'>;
+  readonly streams: Pick<EventStreams, 'open' | 'sayEnded'>;
   readonly fail: Fail;
   readonly loginUrlFor?: LoginUrlFor | undefined;
 }
@@ -81,7 +82,7 @@ export function createRouter(parts: RouterParts, options: RouterOptions = {}): H
 
   const routes = Router();
   const context = { ...parts, requireSignIn, page, locate, bodyOf: createBodyOf(parts) };
-  for (const [path, methods] of Object.entries(routesOf(context))) {
+  for (const [path, methods] of Object.entries<Methods>(routesOf(context))) {
     const route = routes.route(path);
     if (methods.get !== undefined) route.get(endpoint(methods.get));
     if (methods.post !== undefined) route.post(endpoint(methods.post));
@@ -112,7 +113,7 @@ interface Answer {
   /** If too many sessions are being ended, the request is refused before the store is asked for the caller. */
   readonly endsOne?: true;
 }
-type Methods = Readonly<Partial<Record<'get' | 'post' | 'patch' | 'delete', Answer>>>;
+type Methods = Readonly<Partial<Record<Method, Answer>>>;
 
 interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'streams' | 'loginUrlFor'> {
   readonly page: Page;
@@ -133,7 +134,7 @@ function createBodyOf({ authenticator }: Pick<RouterParts, 'authenticator'>): Bo
   };
 }
 
-function routesOf(context: Context): Readonly<Record<string, Methods>> {
+function routesOf(context: Context): ForEachRoute<Answer> {
   const { account, handles, requireSignIn } = context;
   const clearCookie = createClearing(context);
   const form = createForm(context);
@@ -244,9 +245,16 @@ function createList({ account, page, locate }: Context): Answer {
   };
 }
 
-/** A stream that stays open for hours is no use of the session, and neither is one that connects again. */
-function createWatch({ streams }: Context): Answer {
-  const watch: Answer = async (req, res, _caller, session) => streams.open(req, res, session);
+/**
+ * A stream that stays open for hours is no use of the session, and neither is one that connects again. The client then names
+ * the session that it has watched: somebody else may have signed in meanwhile, in the same browser.
+ */
+function createWatch({ streams, handles }: Context): Answer {
+  const watch: Answer = async (req, res, { handle }, session) => {
+    const watched = queryOf(req).get('handle');
+    if (watched === null || handles.meant(watched).includes(handle)) streams.open(req, res, session);
+    else streams.sayEnded(req, res);
+  };
   return Object.assign(watch, { how: { fresh: true, isUse: false } });
 }
 

@@ -1,8 +1,8 @@
 /** From the user agent to the name that people know: "Firefox on Windows", "MyApp 1.2 on iPhone". */
 
-import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import uaParser from 'ua-parser-js';
+import { sha256 } from '../core/digest.js';
 import { USER_AGENT_LIMIT } from '../core/session.js';
 import { rawUserAgent, REDUCED_MODEL, unpackHints, type ClientHints } from './client-hints.js';
 import {
@@ -106,7 +106,7 @@ const CLIENT_KEY_LENGTH = 8;
 export function clientKeyOf(kept: string | null): string | null {
   const { kind, name, os } = describeClient(kept);
   if (name === null && os === null) return null;
-  return hash('sha256', JSON.stringify([kind, name, os]), 'base64url').slice(0, CLIENT_KEY_LENGTH);
+  return sha256(JSON.stringify([kind, name, os])).slice(0, CLIENT_KEY_LENGTH);
 }
 
 /** "Firefox on Windows", "MyApp 1.2 on iPhone", "curl", "LG TV", "Unknown device". */

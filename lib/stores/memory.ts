@@ -44,15 +44,61 @@ export function memoryStore(options: unknown = {}): SessionStore {
   return new MemoryStore();
 }
 
+/** What the store objects of one process may share: see the store for tests. */
+export class MemoryData {
+  readonly users = new Map<string, UserSessions>();
+  readonly listeners = new Set<FeedListener>();
+  index = new SessionIndex();
+  messages = new UsedMessages();
+  globalCutoff: GlobalCutoff | null = null;
+  #passing = this.users.entries();
+
+  announce(notice: Notice): void {
+    for (const listener of this.listeners) listener.notice(notice);
+  }
+
+  /** A user's sessions. Created if there are none. */
+  sessionsOf(user: SessionUser, call: Call): UserSessions {
+    let sessions = this.users.get(user.key);
+    if (sessions === undefined) {
+      for (let count = 0; count < PRUNED_IN_PASSING; count += 1) this.#pruneNext(call);
+      this.users.set(user.key, (sessions = new UserSessions()));
+    }
+    sessions.pruneIfMany(call);
+    return sessions;
+  }
+
+  #pruneNext(call: Call): void {
+    const { value, done } = this.#passing.next();
+    if (done === true) {
+      this.#passing = this.users.entries();
+      return;
+    }
+    const [key, sessions] = value;
+    sessions.prune(call);
+    if (sessions.isEmpty()) this.users.delete(key);
+  }
+
+  /** Everything is forgotten, and whoever listens is told of a gap. */
+  lose(cause: string): void {
+    this.users.clear();
+    this.index = new SessionIndex();
+    this.messages = new UsedMessages();
+    // Whoever listens knows it, and writes it back.
+    if (this.listeners.size === 0) this.globalCutoff = null;
+    for (const listener of this.listeners) listener.gap(cause);
+  }
+}
+
 /** Its methods are properties, so that `{ ...store, revoke }` is a store. */
-class MemoryStore implements SessionStore {
+export class MemoryStore implements SessionStore {
   readonly origin = randomBytes(9).toString('base64url');
-  readonly #users = new Map<string, UserSessions>();
-  readonly #index = new SessionIndex();
-  readonly #messages = new UsedMessages();
+  readonly #data: MemoryData;
   readonly #listeners = new Set<FeedListener>();
-  #globalCutoff: GlobalCutoff | null = null;
-  #passing = this.#users.entries();
+
+  constructor(data = new MemoryData()) {
+    this.#data = data;
+  }
 
   readonly configure: SessionStore['configure'] = () => {
     // Nothing here is slow or late.
@@ -61,13 +107,13 @@ class MemoryStore implements SessionStore {
   readonly sight: SessionStore['sight'] = async (user, request) => {
     const call = this.#call(request.sighting.at, request.policy);
     if (request.index !== undefined) await this.#enter(user, request, request.index);
-    const { answer, ended } = this.#sessionsOf(user, call).sight(request, call);
-    for (const tombstone of ended) this.#announce({ kind: 'ended', user, tombstone });
+    const { answer, ended } = this.#data.sessionsOf(user, call).sight(request, call);
+    for (const tombstone of ended) this.#data.announce({ kind: 'ended', user, tombstone });
     return answer;
   };
 
   readonly list: SessionStore['list'] = async (user, { limit, cursor, at, policy }) => {
-    const all = this.#users.get(user.key)?.live(this.#call(at, policy)) ?? [];
+    const all = this.#data.users.get(user.key)?.live(this.#call(at, policy)) ?? [];
     const rest = cursor === null ? all : all.filter((session) => compareListed(cursor, session) < 0);
     const page = rest.slice(0, limit);
     const last = page.at(-1);
@@ -77,28 +123,29 @@ class MemoryStore implements SessionStore {
   };
 
   readonly get: SessionStore['get'] = async (user, handle, at, policy) => {
-    const session = this.#users.get(user.key)?.findLive(handle, this.#call(at, policy));
+    const session = this.#data.users.get(user.key)?.findLive(handle, this.#call(at, policy));
     return session === undefined ? null : sessionRecord(handle, session);
   };
 
   readonly label: SessionStore['label'] = async (user, handle, label, at, policy) => {
-    const session = this.#users.get(user.key)?.label(handle, label, this.#call(at, policy));
+    const session = this.#data.users.get(user.key)?.label(handle, label, this.#call(at, policy));
     return session === undefined ? null : sessionRecord(handle, session);
   };
 
   readonly revoke: SessionStore['revoke'] = async (user, request) => {
     const call = this.#call(request.at, request.policy);
-    const { outcome, tombstone } = this.#sessionsOf(user, call).revoke(request, call);
-    if (tombstone !== null) this.#announce({ kind: 'ended', user, tombstone });
+    const { outcome, tombstone } = this.#data.sessionsOf(user, call).revoke(request, call);
+    if (tombstone !== null) this.#data.announce({ kind: 'ended', user, tombstone });
     return outcome;
   };
 
-  readonly endIndexed: SessionStore['endIndexed'] = async (id, request) => this.#index.end(id, request, this.origin);
+  readonly endIndexed: SessionStore['endIndexed'] = async (id, request) =>
+    this.#data.index.end(id, request, this.origin);
 
   readonly revokeAll: SessionStore['revokeAll'] = async (user, request) => {
     const { at, policy, except } = request;
     const call = this.#call(at, policy);
-    const sessions = this.#sessionsOf(user, call);
+    const sessions = this.#data.sessionsOf(user, call);
     const upTo = backdatedTo(request);
     const words = {
       except,
@@ -111,12 +158,12 @@ class MemoryStore implements SessionStore {
     let exceptedToo = 0;
     const ended = await this.#cutOff(user, sessions, call, () => {
       const standing = sessions.cutoff;
-      if (upTo === null) return { ...words, at: laterThan(at, standing, this.#globalCutoff) };
+      if (upTo === null) return { ...words, at: laterThan(at, standing, this.#data.globalCutoff) };
       const cutoff = { ...words, at: upTo };
       if (standing === null || standing.at < upTo) return cutoff;
       const excepted = sessions.endExcepted(cutoff, call);
-      if (excepted !== null) this.#announce({ kind: 'ended', user, tombstone: excepted.tombstone });
-      if (standing.except !== null) this.#announce({ kind: 'cutoff', user, cutoff, ended: [] });
+      if (excepted !== null) this.#data.announce({ kind: 'ended', user, tombstone: excepted.tombstone });
+      if (standing.except !== null) this.#data.announce({ kind: 'cutoff', user, cutoff, ended: [] });
       exceptedToo = excepted?.wasLive === true ? 1 : 0;
       return null;
     });
@@ -125,7 +172,7 @@ class MemoryStore implements SessionStore {
 
   readonly erase: SessionStore['erase'] = async (user, { at, policy }) => {
     const call = this.#call(at, policy);
-    const sessions = this.#sessionsOf(user, call);
+    const sessions = this.#data.sessionsOf(user, call);
     const words = {
       except: null,
       reason: ERASED,
@@ -135,7 +182,7 @@ class MemoryStore implements SessionStore {
       isBackdated: false,
     };
     const ended = await this.#cutOff(user, sessions, call, () => {
-      const cutoffAt = laterThan(at, sessions.cutoff, this.#globalCutoff);
+      const cutoffAt = laterThan(at, sessions.cutoff, this.#data.globalCutoff);
       return { ...words, at: cutoffAt, erasedAt: cutoffAt };
     });
     return { ended };
@@ -144,22 +191,22 @@ class MemoryStore implements SessionStore {
   readonly expireTokens: SessionStore['expireTokens'] = async (user, request) => {
     const { at, policy, upTo } = request;
     const call = this.#call(at, policy);
-    const sessions = this.#sessionsOf(user, call);
+    const sessions = this.#data.sessionsOf(user, call);
     const declared = { at: Math.min(at, upTo ?? at), until: staleUntil(at, policy), ...keptWords(request) };
     const { standing } = sessions.expireTokens(declared, call);
-    this.#announce({ kind: 'stale', user, staleTokens: standing });
+    this.#data.announce({ kind: 'stale', user, staleTokens: standing });
   };
 
   readonly restore: SessionStore['restore'] = async (user, request) => {
     const { tombstones, cutoff, staleTokens = null, at, policy, isUnseen = false } = request;
     const call = this.#call(at, policy);
-    const sessions = this.#sessionsOf(user, call);
+    const sessions = this.#data.sessionsOf(user, call);
     const missing = tombstones.map((known) => sessions.restore(known, call)).filter((written) => written !== null);
-    if (!isUnseen) for (const tombstone of missing) this.#announce({ kind: 'ended', user, tombstone });
+    if (!isUnseen) for (const tombstone of missing) this.#data.announce({ kind: 'ended', user, tombstone });
     if (staleTokens !== null && staleTokens.until >= pastOf(call)) {
       const lost = asErased({ ...staleTokens, ...keptWords(staleTokens) }, sessions.cutoff?.erasedAt ?? 0);
       const { standing, isNews } = sessions.expireTokens(lost, call);
-      if (isNews) this.#announce({ kind: 'stale', user, staleTokens: standing });
+      if (isNews) this.#data.announce({ kind: 'stale', user, staleTokens: standing });
     }
     if (cutoff !== null) {
       await this.#cutOff(user, sessions, call, () =>
@@ -170,35 +217,41 @@ class MemoryStore implements SessionStore {
   };
 
   readonly endEverywhere: SessionStore['endEverywhere'] = async (request) => {
-    const cutoff = { at: laterThan(request.at, this.#globalCutoff), ...keptWords(request), origin: this.origin };
-    this.#globalCutoff = cutoff;
-    for (const listener of this.#listeners) listener.globalCutoff(cutoff);
+    const cutoff = { at: laterThan(request.at, this.#data.globalCutoff), ...keptWords(request), origin: this.origin };
+    this.#data.globalCutoff = cutoff;
+    for (const listener of this.#data.listeners) listener.globalCutoff(cutoff);
   };
 
   readonly catchUp: SessionStore['catchUp'] = async () => {
     // Every listener is told at once.
   };
 
-  readonly isMessageUsed: SessionStore['isMessageUsed'] = async (id, at) => this.#messages.isUsed(id, at);
+  readonly isMessageUsed: SessionStore['isMessageUsed'] = async (id, at) => this.#data.messages.isUsed(id, at);
 
   readonly useMessage: SessionStore['useMessage'] = async (id, until) => {
-    this.#messages.use(id, until);
+    this.#data.messages.use(id, until);
   };
 
   readonly feed: SessionStore['feed'] = (listener) => {
     this.#listeners.add(listener);
+    this.#data.listeners.add(listener);
     return {
       age: () => 0,
       lastError: () => null,
-      close: async () => void this.#listeners.delete(listener),
+      close: async () => this.#silence(listener),
     };
   };
 
   readonly health: SessionStore['health'] = () => ({ ok: true, age: 0, lastError: null });
 
   readonly close: SessionStore['close'] = async () => {
-    this.#listeners.clear();
+    for (const listener of this.#listeners) this.#silence(listener);
   };
+
+  #silence(listener: FeedListener): void {
+    this.#listeners.delete(listener);
+    this.#data.listeners.delete(listener);
+  }
 
   /** If the id was ended, the session gets the tombstone that it would have got then. */
   async #enter(
@@ -206,14 +259,14 @@ class MemoryStore implements SessionStore {
     { handle, sighting: { at }, policy }: SightRequest,
     index: IndexEntry,
   ): Promise<void> {
-    const ending = this.#index.enter(user.subject, index, at);
+    const ending = this.#data.index.enter(user.subject, index, at);
     if (ending === null) return;
     const tombstone = { handle, ending, until: unseenUntil(at, policy) };
     await this.restore(user, { tombstones: [tombstone], cutoff: null, at, policy });
   }
 
   #call(at: number, policy: SessionPolicy): Call {
-    return { at, policy, globalCutoff: this.#globalCutoff, origin: this.origin };
+    return { at, policy, globalCutoff: this.#data.globalCutoff, origin: this.origin };
   }
 
   /** Not atomic if there are many sessions. The cutoff is in force at once. Resolves to how many live sessions it ended. */
@@ -234,7 +287,7 @@ class MemoryStore implements SessionStore {
       for (const ended of sessions.setCutoff(cutoff, call)) {
         if (!isFirst) await nextTurn();
         isFirst = false;
-        this.#announce({ kind: 'cutoff', user, cutoff, ended });
+        this.#data.announce({ kind: 'cutoff', user, cutoff, ended });
         count += ended.length;
       }
     } finally {
@@ -242,32 +295,6 @@ class MemoryStore implements SessionStore {
       isDone();
     }
     return count;
-  }
-
-  #announce(notice: Notice): void {
-    for (const listener of this.#listeners) listener.notice(notice);
-  }
-
-  /** A user's sessions. Created if there are none. */
-  #sessionsOf(user: SessionUser, call: Call): UserSessions {
-    let sessions = this.#users.get(user.key);
-    if (sessions === undefined) {
-      for (let count = 0; count < PRUNED_IN_PASSING; count += 1) this.#pruneNext(call);
-      this.#users.set(user.key, (sessions = new UserSessions()));
-    }
-    sessions.pruneIfMany(call);
-    return sessions;
-  }
-
-  #pruneNext(call: Call): void {
-    const { value, done } = this.#passing.next();
-    if (done === true) {
-      this.#passing = this.#users.entries();
-      return;
-    }
-    const [key, sessions] = value;
-    sessions.prune(call);
-    if (sessions.isEmpty()) this.#users.delete(key);
   }
 }
 

@@ -1,29 +1,37 @@
 /** An issuer for tests: signs any claims, and publishes its keys over real HTTP, on loopback. */
 
-import { generateKeyPair, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { promisify } from 'node:util';
 import {
   aBoolean,
   aClock,
   aString,
   checkOptions,
+  hint,
   isObject,
+  kindOf,
   oneOf,
   type Kind,
   type OptionKinds,
 } from '../core/check.js';
+import { ALGORITHMS, makeKey, signature, type SigningKey, type TestAlgorithm } from './signing-keys.js';
+import { TEST_PROVIDERS, TOKEN_SHAPES, type TestProvider } from './provider-tokens.js';
+import { firstClaims, PLAIN_SHAPE, refreshedClaims, type Claims, type TokenShape } from './token-shape.js';
 
-const ALGORITHMS = [
-  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
-  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
-] as const;
-export type TestAlgorithm = (typeof ALGORITHMS)[number];
+export type { TestAlgorithm } from './signing-keys.js';
+export type { TestProvider } from './provider-tokens.js';
 
 export interface TestIssuerOptions {
-  /** The `iss` of its tokens. Default: the URL it listens on, so that discovery works. */
+  /**
+   * Its tokens look like those of this provider, and are refreshed as its are. A suffix names another form of them:
+   * docs/providers.md says where each was read. Default: see {@link TestIssuer.issue}.
+   */
+  readonly like?: TestProvider;
+  /** The `iss` of its tokens. Default: the URL it listens on, so that discovery works; like AuthRocket, that of AuthRocket. */
   readonly issuer?: string;
-  /** One key is made for each. `issue` uses the first one by default. Default `['RS256']`. */
+  /**
+   * One key is made for each. `issue` uses the first one by default. Default `['RS256']`, or what the provider uses. `'HS256'`
+   * signs with {@link TestIssuer.secret}.
+   */
   readonly algorithms?: readonly [TestAlgorithm, ...TestAlgorithm[]];
   /** For `iat` and `exp`, in milliseconds since 1970. Default `Date.now()`. */
   readonly clock?: { now(): number };
@@ -39,14 +47,25 @@ export interface IssueOptions {
 
 export interface TestIssuer {
   readonly issuer: string;
+  /** Where it listens, without a slash at the end. */
+  readonly url: string;
   readonly jwksUri: string;
+  /** With the algorithm `'HS256'`: for the option `secret` of an issuer. Otherwise null. */
+  readonly secret: string | null;
   /** How often the key set was requested, whether it was answered or not. */
   readonly requests: number;
   /**
-   * A signed token. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time, so that each token is a session), `iat` and
-   * `exp` (an hour later). Your claims override them; `undefined` removes one.
+   * A signed token of a new sign-in. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time, so that each token is a
+   * session), `iat` and `exp` (an hour later); with `like`, those of the provider's tokens. Your claims override them;
+   * `undefined` removes one. Throws if there is no key of this algorithm.
    */
   issue(claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
+  /**
+   * The token that the client gets for a refresh token of the same sign-in. It has the claims of the previous one, except
+   * those that the provider changes: `iat` and `exp`, and often `jti`. Your claims override them, for example when a role was
+   * taken away. Throws a `TypeError` for what is no token.
+   */
+  refresh(token: string, claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
   /** New keys sign from now on. The old keys are removed from the set, unless `keepOld` is true. */
   rotateKeys(options?: { readonly keepOld?: boolean }): Promise<void>;
   /** Answers 503 until {@link TestIssuer.keysUp}. */
@@ -55,19 +74,16 @@ export interface TestIssuer {
   close(): Promise<void>;
 }
 
-interface SigningKey {
-  readonly kid: string;
-  readonly alg: TestAlgorithm;
-  readonly privateKey: KeyObject;
-  readonly jwk: Readonly<Record<string, unknown>>;
-}
-
 /** Reads `Date` at each call: fake timers may replace it later. */
 const MACHINE_CLOCK = { now: () => Date.now() };
 
-const HOUR = 3600;
-const CURVES = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' } as const;
-const RSA_PKCS1_PSS_PADDING = 6;
+/** Where providers publish their keys, under the name of the issuer. */
+const KEY_SETS: ReadonlySet<string | undefined> = new Set([
+  '/jwks.json',
+  '/.well-known/jwks.json',
+  '/connect/jwks',
+  '/api/auth/jwks',
+]);
 
 let latest: TestIssuer | undefined;
 
@@ -78,6 +94,7 @@ export function latestTestIssuer(): TestIssuer {
 }
 
 const ISSUER_OPTIONS: OptionKinds<TestIssuerOptions> = {
+  like: { accepts: () => true, words: 'the name of a provider' },
   issuer: aString,
   algorithms: {
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(oneOf(...ALGORITHMS).accepts),
@@ -94,10 +111,11 @@ const ISSUE_OPTIONS: OptionKinds<IssueOptions> = { alg: oneOf(...ALGORITHMS), ki
  */
 export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
   checkOptions(options, 'createTestIssuer()', ISSUER_OPTIONS);
-  const { algorithms = ['RS256'], clock = MACHINE_CLOCK } = options;
+  const shape = shapeOf(options.like);
+  const { algorithms = [shape.header.alg], clock = MACHINE_CLOCK } = options;
   const server = createServer(answer);
   const url = await listen();
-  const issuer = options.issuer ?? url;
+  const issuer = options.issuer ?? shape.issuer ?? url;
   const jwksUri = `${url}/jwks.json`;
   let current = await makeKeys();
   let published = current;
@@ -106,11 +124,22 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
 
   const created: TestIssuer = {
     issuer,
+    url,
     jwksUri,
+    get secret() {
+      return current.find((key) => key.alg === 'HS256')?.secret ?? null;
+    },
     get requests() {
       return requests;
     },
-    issue,
+    issue(claims = {}, issueOptions = {}) {
+      const named = claims['sub'] ?? claims['uid'];
+      const user = typeof named === 'string' ? named : 'user-1';
+      return signed(firstClaims(shape, { user, issuer, at: now() }, claims), issueOptions, 'issue()');
+    },
+    refresh(token, claims = {}, issueOptions = {}) {
+      return signed(refreshedClaims(shape, claimsIn(token), now(), claims), issueOptions, 'refresh()');
+    },
     async rotateKeys(rotation = {}) {
       checkOptions<{ keepOld?: boolean }>(rotation, 'rotateKeys()', { keepOld: aBoolean });
       const { keepOld = false } = rotation;
@@ -133,16 +162,18 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
   latest = created;
   return created;
 
-  function issue(claims: Readonly<Record<string, unknown>> = {}, issueOptions: IssueOptions = {}): string {
-    checkOptions(issueOptions, 'issue()', ISSUE_OPTIONS);
+  function now(): number {
+    return Math.floor(clock.now() / 1000);
+  }
+
+  function signed(claims: Claims, issueOptions: IssueOptions, owner: string): string {
+    checkOptions(issueOptions, owner, ISSUE_OPTIONS);
     const { alg, kid, header } = issueOptions;
     const key = alg === undefined ? current[0] : current.find((candidate) => candidate.alg === alg);
     if (key === undefined) {
       throw new Error(`This issuer has no key for ${alg ?? 'tokens'}: name it in createTestIssuer({ algorithms })`);
     }
-    const now = Math.floor(clock.now() / 1000);
-    const payload = { iss: issuer, sub: 'user-1', sid: randomUUID(), iat: now, exp: now + HOUR, ...claims };
-    const parts = [{ alg: key.alg, typ: 'JWT', kid: kid ?? key.kid, ...header }, payload];
+    const parts = [{ ...shape.header, alg: key.alg, kid: kid ?? key.kid, ...header }, claims];
     const signingInput = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
     return `${signingInput}.${signature(signingInput, key)}`;
   }
@@ -152,17 +183,14 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
   }
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
-    switch (request.url) {
-      case '/.well-known/openid-configuration':
-        answerJson(response, { issuer, jwks_uri: jwksUri });
-        break;
-      case '/jwks.json':
-        requests += 1;
-        if (isDown) response.writeHead(503).end();
-        else answerJson(response, { keys: published.map((key) => key.jwk) });
-        break;
-      default:
-        response.writeHead(404).end();
+    if (request.url === '/.well-known/openid-configuration') {
+      answerJson(response, { issuer, jwks_uri: jwksUri });
+    } else if (KEY_SETS.has(request.url)) {
+      requests += 1;
+      if (isDown) response.writeHead(503).end();
+      else answerJson(response, { keys: published.flatMap((key) => (key.alg === 'HS256' ? [] : [key.jwk])) });
+    } else {
+      response.writeHead(404).end();
     }
   }
 
@@ -178,35 +206,28 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
   }
 }
 
+/** Throws a `TypeError` that says what was probably meant. */
+function shapeOf(like: unknown): TokenShape {
+  if (like === undefined) return PLAIN_SHAPE;
+  const name = TEST_PROVIDERS.find((provider) => provider === like);
+  if (name !== undefined) return TOKEN_SHAPES[name];
+  if (typeof like === 'string') {
+    throw new TypeError(`createTestIssuer(): like must be the name of a provider: ${hint(like, TEST_PROVIDERS)}`);
+  }
+  throw new TypeError(`createTestIssuer(): like must be the name of a provider, got ${kindOf(like)}`);
+}
+
+/** What a token says; nobody has verified it. */
+function claimsIn(token: unknown): Claims {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(String(token).split('.')[1] ?? '', 'base64url').toString());
+    if (isObject(claims)) return claims;
+  } catch {
+    // As any other that is none.
+  }
+  throw new TypeError(`refresh() takes a token that this issuer has issued, got ${kindOf(token)}`);
+}
+
 function answerJson(response: ServerResponse, body: unknown): void {
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-}
-
-async function makeKey(alg: TestAlgorithm): Promise<SigningKey> {
-  const pair = await makePair(alg);
-  const kid = randomUUID();
-  return {
-    kid,
-    alg,
-    privateKey: pair.privateKey,
-    jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' },
-  };
-}
-
-async function makePair(alg: TestAlgorithm) {
-  const generate = promisify(generateKeyPair);
-  if (alg === 'EdDSA' || alg === 'Ed25519') return generate('ed25519');
-  if (alg === 'ES256' || alg === 'ES384' || alg === 'ES512') return generate('ec', { namedCurve: CURVES[alg] });
-  return generate('rsa', { modulusLength: 2048 });
-}
-
-function signature(signingInput: string, { alg, privateKey }: SigningKey): string {
-  if (alg.startsWith('Ed')) return sign(null, Buffer.from(signingInput), privateKey).toString('base64url');
-  const bits = Number(alg.slice(2));
-  const isPss = alg.startsWith('PS');
-  return sign(`sha${bits}`, Buffer.from(signingInput), {
-    key: privateKey,
-    dsaEncoding: 'ieee-p1363',
-    ...(isPss && { padding: RSA_PKCS1_PSS_PADDING, saltLength: bits / 8 }),
-  }).toString('base64url');
 }

@@ -1,7 +1,7 @@
 /** Which sign-in a token belongs to: the value that stays the same while the tokens of one sign-in are refreshed. */
 
-import { hash } from 'node:crypto';
 import { claimOf, type Claims } from '../core/claims.js';
+import { sha256 } from '../core/digest.js';
 import type { SessionUnnamed } from '../core/events.js';
 import { refusePromise } from '../core/hooks.js';
 import { keptText } from '../core/session.js';
@@ -34,7 +34,7 @@ export function sessionIdBy(session: SessionNaming = DEFAULT_SESSION, path = 'is
   return function sessionIdOf(claims, signingInput) {
     const named = find(claims);
     if (named !== undefined) return { id: named, isNamed: true };
-    const id = countedId(claimOf(claims, 'jti')) ?? hash('sha256', signingInput, 'base64url');
+    const id = countedId(claimOf(claims, 'jti')) ?? sha256(signingInput);
     return { id, isNamed: isDeclared };
   };
 }

@@ -141,6 +141,36 @@ test('when the tab with the connection closes, another takes it over', async () 
   await third.waitForFunction('window.ended.length > 0');
 });
 
+test('tabs that only ask each other soon ask the server, if the one with the connection stands still', async () => {
+  const token = tokenOf(newUser(), 'laptop');
+  const context = await profile(token);
+  // It has the lock and the channel of the session, and says nothing.
+  const still = await context.newPage();
+  await still.goto(`${urlHere}/other`);
+  const answer = await fetch(`${urlHere}${PATH}/current`, { headers: { Authorization: `Bearer ${token}` } });
+  const { handle } = (await answer.json()) as { readonly handle: string };
+  await still.evaluate(
+    `void navigator.locks.request('managed-sessions data: {"handle":"${handle}"}', () => new Promise(() => {}))`,
+  );
+  const pages = [await context.newPage(), await context.newPage()];
+  for (const page of pages) {
+    await page.clock.install();
+    await page.goto(`${urlHere}/app`);
+    await page.waitForFunction("document.title === 'live'");
+  }
+  await untilStreams(here, 0);
+  await end(token, urlHere);
+  // People look at one tab, and at the other.
+  for (let minute = 0; minute < 3; minute += 1) {
+    for (const page of pages) {
+      await page.clock.runFor(30_000);
+      await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    }
+  }
+  for (const page of pages) await page.clock.runFor(30_000);
+  for (const page of pages) await page.waitForFunction('window.ended.length > 0');
+});
+
 test('a listener that throws is reported, is called once, and ends nothing else; a 401 gives its code', async () => {
   const token = tokenOf(newUser(), 'laptop');
   const context = await profile(token);
@@ -236,6 +266,15 @@ describe('the back-forward cache', () => {
     await here.call('mode', 'pass');
     await page.locator('.ms-badge').waitFor();
     expect(await page.locator('button:visible').count()).toBeGreaterThan(0);
+    await page.close();
+  });
+
+  test('a page of somebody else than has signed in meanwhile comes back without anything live', async () => {
+    const page = await awayAndBack('/kept', tokenOf(newUser(), 'laptop'), () =>
+      signIn(kept.context, tokenOf(newUser(), 'laptop')),
+    );
+    expect(await isFromCache(page)).toBe(true);
+    await expectEnded(page);
     await page.close();
   });
 

@@ -1,12 +1,16 @@
 import { gzipSync } from 'node:zlib';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { minify } from 'terser';
 import ts from 'typescript';
-import { isExpired, parseLoginToken } from '../../lib/client/index.js';
+import { isExpired, parseLoginToken, watchSession } from '../../lib/client/index.js';
+import { eventually } from '../support/redis.js';
 
 const SOURCE = join(__dirname, '../../lib/client/index.ts');
 
@@ -85,11 +89,175 @@ describe('isExpired', () => {
   });
 });
 
-describe('the module', () => {
-  const build = (module: ts.ModuleKind): string =>
-    ts.transpileModule(readFileSync(SOURCE, 'utf8'), { compilerOptions: { module, target: ts.ScriptTarget.ES2023 } })
-      .outputText;
+const build = (module: ts.ModuleKind): string =>
+  ts.transpileModule(readFileSync(SOURCE, 'utf8'), { compilerOptions: { module, target: ts.ScriptTarget.ES2023 } })
+    .outputText;
 
+describe('watchSession, and what may answer in the place of the server', () => {
+  const SIGNED_IN = 'event: signed-in\ndata: {"handle":"AAAAAAAAAAAAAAAAAAAAAA"}\n\n';
+  const STREAM = { 'Content-Type': 'text/event-stream' };
+  let server: Server;
+  let stop: () => void;
+  afterEach(() => {
+    stop();
+    server.closeAllConnections();
+    server.close();
+  });
+
+  interface Seen {
+    readonly ended: string[];
+    readonly asked: string[];
+    live: number;
+  }
+
+  async function watching(path: string, answer: RequestListener): Promise<Seen> {
+    const seen: Seen = { ended: [], asked: [], live: 0 };
+    server = createServer((req, res) => {
+      seen.asked.push(req.url ?? '');
+      answer(req, res);
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}${path}`;
+    stop = watchSession(url, { onEnded: ({ code }) => seen.ended.push(code), onLive: () => (seen.live += 1) });
+    return seen;
+  }
+  const until = (what: string, is: () => boolean): Promise<unknown> => eventually(what, () => Promise.resolve(is()));
+
+  it.each<[string, string]>([
+    ['', '?handle=AAAAAAAAAAAAAAAAAAAAAA&'],
+    ['?tenant=3', '?handle=AAAAAAAAAAAAAAAAAAAAAA&tenant=3'],
+  ])('it names the session that it watched when it connects again to "/events%s"', async (query, then) => {
+    let count = 0;
+    const seen = await watching(`/events${query}`, (_req, res) => {
+      res.writeHead(200, STREAM).end((count += 1) === 1 ? SIGNED_IN : 'event: signed-out\ndata: {}\n\n');
+    });
+    await until('it has ended', () => seen.ended.length > 0);
+    expect(seen).toEqual({ ended: ['signed_out'], asked: [`/events${query}`, `/events${then}`], live: 1 });
+  });
+
+  it('a login page says nothing, whatever is in it, and is asked for ever more rarely', async () => {
+    const page = '<p>Sign in</p>\n\nevent: signed-out\ndata: {}\n\nevent: signed-in\ndata: {}\n\n';
+    const at: number[] = [];
+    const seen = await watching('/events', (req, res) => {
+      if (req.url === '/login') res.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
+      else if (at.push(performance.now()) < 4) res.writeHead(302, { Location: '/login' }).end();
+      else res.writeHead(200, STREAM).write(SIGNED_IN);
+    });
+    await until('the server has confirmed it', () => seen.live > 0);
+    expect(seen.ended).toEqual([]);
+    // At least half of four seconds, after half of one and half of two.
+    expect((at[3] ?? 0) - (at[2] ?? 0)).toBeGreaterThan(1990);
+  });
+
+  it('only an event of that name ends it, in whatever pieces it comes', async () => {
+    const pieces = [
+      SIGNED_IN,
+      ': event: signed-out\n\n',
+      'data: event: signed-out\n\n',
+      'event: signed-out-soon\ndata: {}\n\n',
+      'event: note\ndata: Zo\u00eb\nevent: signed-out\n\n',
+      'event: signed-out\ndata: {}\n\n',
+    ];
+    const bytes = Buffer.from(pieces.join(''));
+    const last = bytes.lastIndexOf('event: signed-out');
+    let rest: () => void = () => undefined;
+    const seen = await watching('/events', (_req, res) => {
+      res.writeHead(200, STREAM);
+      let sent = 0;
+      // Byte by byte, also within a character.
+      const send = (to: number): void => {
+        if (sent < to) res.write(bytes.subarray(sent, (sent += 1)), () => send(to));
+      };
+      send(last);
+      rest = () => send(bytes.length);
+    });
+    await until('it is live', () => seen.live > 0);
+    expect(seen.ended).toEqual([]);
+    rest();
+    await until('it has ended', () => seen.ended.length > 0);
+    expect(seen).toEqual({ ended: ['signed_out'], asked: ['/events'], live: 1 });
+  });
+
+  it('an event without an end is not kept', async () => {
+    let sent = 0;
+    let isGone = false;
+    const seen = await watching('/events', (_req, res) => {
+      res.writeHead(200, STREAM).write(SIGNED_IN);
+      const send = (): void => {
+        sent += 4096;
+        if (!isGone && sent < 16_000_000) res.write('x'.repeat(4096), () => setImmediate(send));
+      };
+      res.on('close', () => (isGone = true));
+      send();
+    });
+    await until('it has hung up', () => isGone);
+    expect(sent).toBeLessThan(16_000_000);
+    expect(seen.ended).toEqual([]);
+  });
+
+  it.each([
+    ['a page', '<p>Sign in</p>', 'signed_out'],
+    ['nothing', '', 'signed_out'],
+    ['a problem', '{"code":"session_idle"}', 'session_idle'],
+    ['a problem of another kind', '{"error":"login_required"}', 'signed_out'],
+    ['no object', 'null', 'signed_out'],
+  ])('401 with %s ends it', async (_what, body, code) => {
+    const seen = await watching('/events', (_req, res) => res.writeHead(401).end(body));
+    await until('it has ended', () => seen.ended.length > 0);
+    expect(seen).toEqual({ ended: [code], asked: ['/events'], live: 0 });
+  });
+});
+
+/** For how many milliseconds `watchSession()` waits after each of these answers, by a clock that is always there already. */
+function pausesAfter(answers: readonly (() => Response)[]): Promise<number[]> {
+  const SILENCE = 45_000;
+  const pauses: number[] = [];
+  let asked = 0;
+  return new Promise((resolve) => {
+    const exports: { watchSession?: typeof watchSession } = {};
+    runInNewContext(build(ts.ModuleKind.CommonJS), {
+      exports,
+      AbortController,
+      TextDecoder,
+      queueMicrotask,
+      fetch: async () => answers[asked++]?.(),
+      clearTimeout: () => undefined,
+      setTimeout(connect: () => void, ms: number) {
+        if (ms === SILENCE) return;
+        pauses.push(ms);
+        if (pauses.length < answers.length) queueMicrotask(connect);
+        else resolve(pauses);
+      },
+    });
+    exports.watchSession?.('/events', { onEnded: () => undefined });
+  });
+}
+
+describe('a connection that fails', () => {
+  const unreachable = (): Response => {
+    throw new TypeError('Failed to fetch');
+  };
+  const busy = (seconds: string) => () => new Response(null, { status: 503, headers: { 'Retry-After': seconds } });
+  const heartbeat = (): Response => new Response(':\n\n', { headers: { 'Content-Type': 'text/event-stream' } });
+
+  it('is tried again after about 1, 2, 4 seconds and so on, up to about 40, and after a heartbeat from the start', async () => {
+    const pauses = await pausesAfter([...Array.from({ length: 8 }, () => unreachable), heartbeat, unreachable]);
+    for (const [index, seconds] of [1, 2, 4, 8, 16, 32, 40, 40, 1, 2].entries()) {
+      expect(pauses[index]).toBeGreaterThanOrEqual(500 * seconds);
+      expect(pauses[index]).toBeLessThanOrEqual(1500 * seconds);
+    }
+    // Not all clients at the same moment.
+    expect(new Set(pauses).size).toBe(pauses.length);
+  });
+
+  it('is not tried again before the server wants it, within an hour', async () => {
+    expect(await pausesAfter([busy('7'), busy('9999999')])).toEqual([7000, 3_600_000]);
+    const [pause] = await pausesAfter([busy('Wed, 21 Oct 2026 07:28:00 GMT')]);
+    expect(pause).toBeLessThanOrEqual(1500);
+  });
+});
+
+describe('the module', () => {
   it('is under 1.5 kB as bundlers ship it: without comments, with short names, gzipped', async () => {
     const { code = '' } = await minify(build(ts.ModuleKind.ESNext), { module: true });
     expect(code).toContain('watchSession');

@@ -120,6 +120,7 @@ describe('express-session with connect-redis', () => {
       Object.assign(Reflect.get(req, 'session'), { userId: 'ada', cart: ['tea'] });
       res.sendStatus(204);
     });
+    app.get('/me', (req, res) => void res.json({ id: Reflect.get(Reflect.get(req, 'session'), 'userId') ?? null }));
     old = app.listen(0, '127.0.0.1');
     await once(old, 'listening');
   });
@@ -147,15 +148,22 @@ describe('express-session with connect-redis', () => {
     expect([await seen(second), cookieIn(second)]).toEqual([[200, { id: 'ada', cart: ['tea'] }], '']);
   });
 
-  it('the old cookie alone is a login no more, once it was exchanged', async () => {
+  it('the old cookie is exchanged once, and still good for old processes until the person signs out', async () => {
+    const idThere = async (): Promise<unknown> =>
+      (await seen(await fetch(`${urlOf(old)}/me`, { headers: { cookie } })))[1];
     const cookie = await signedInBefore();
     const login = cookieIn(await ask('express-session', { cookie }));
     expect(await statusOf('express-session', { cookie })).toBe(401);
+    expect(await idThere()).toEqual({ id: 'ada' });
+
     const both = { cookie: `${cookie}; ${login}` };
+    const forged = await ask('express-session', { ...both, 'sec-fetch-site': 'cross-site' }, '/logout', 'POST');
+    expect([forged.status, await idThere()]).toEqual([403, { id: 'ada' }]);
     expect(await statusOf('express-session', both, '/logout', 'POST')).toBe(204);
 
     expect(await statusOf('express-session', both)).toBe(401);
     expect(await statusOf('express-session', { cookie })).toBe(401);
+    expect(await idThere()).toEqual({ id: null });
   });
 
   it('a form that was open gets no token', async () => {

@@ -3,7 +3,7 @@
 import { getEventListeners, once } from 'node:events';
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import express from 'express';
 import supertest from 'supertest';
 import { sessionUser } from '../../lib/core/session.js';
@@ -42,9 +42,9 @@ interface Heard {
   hasEnded: boolean;
 }
 
-async function stream(port: number, headers: object = bearer(tokenOf('s1'))): Promise<Heard> {
+async function stream(port: number, headers: object = bearer(tokenOf('s1')), query = ''): Promise<Heard> {
   const [answer] = (await once(
-    get({ port, host: '127.0.0.1', path: '/sessions/events', headers: { ...headers }, agent: false }),
+    get({ port, host: '127.0.0.1', path: `/sessions/events${query}`, headers: { ...headers }, agent: false }),
     'response',
   )) as [IncomingMessage];
   const heard: Heard = { answer, text: '', hasEnded: false };
@@ -69,6 +69,7 @@ async function startSite(options: SiteOptions = {}): Promise<{ port: number; ser
   return { port: await listening(server), server };
 }
 
+const connectionsOf = (server: Server): number => Number(Reflect.get(server, '_connections'));
 const signalOf = async (token = tokenOf('s1')): Promise<AbortSignal> => (await site.login.verify(token)).session.signal;
 const listenersOf = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
 
@@ -156,6 +157,92 @@ describe('a session that is only watched', () => {
     site.clock.time = START + 40 * MINUTE;
     await site.login.verify(tokenOf('s1'));
     expect(heard.hasEnded).toBe(false);
+  });
+});
+
+describe('a client that has watched a session, and names it when it connects again', () => {
+  const handleOf = async (token: string): Promise<string> => (await site.login.verify(token)).session.handle;
+
+  test('is told that it has ended if the request is now of another one', async () => {
+    const { port } = await startSite();
+    const own = await handleOf(tokenOf('s1'));
+    const others = [await handleOf(tokenOf('s2')), await handleOf(tokenOf('s1', { sub: 'bob' }))];
+    for (const named of [...others, '', 'current', '__proto__', `${own}x`, `&handle=${own}`]) {
+      const heard = await stream(port, cookie(tokenOf('s1')), `?handle=${named}`);
+      await hasEnded(heard);
+      expect([heard.answer.statusCode, heard.text]).toEqual([200, SIGNED_OUT]);
+    }
+    // The session of the request itself goes on.
+    const heard = await stream(port, cookie(tokenOf('s1')), `?handle=${own}&x=1`);
+    await hasBegun(heard);
+    expect(withoutBeats(heard)).toContain('event: signed-in');
+    expect(heard.hasEnded).toBe(false);
+  });
+});
+
+describe('clients that break off', () => {
+  const asking = (version: string): string =>
+    `GET /sessions/events HTTP/${version}\r\nHost: x\r\nAuthorization: Bearer ${tokenOf('s1')}\r\n\r\n`;
+
+  test('HTTP/1.0: the stream is not chunked, and its end is that of the connection', async () => {
+    const { port } = await startSite();
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.setEncoding('utf8').on('data', (more: string) => (text += more));
+    socket.write(asking('1.0'));
+    await until('it has begun', () => text.includes('}\n\n'));
+    await site.account.revokeAll(ANN);
+    await once(socket, 'close');
+    expect(text).not.toMatch(/^Transfer-Encoding/im);
+    expect(text.split('\r\n\r\n')[1]).toMatch(
+      /^event: signed-in\ndata: \{"handle":"[\w-]{22}"\}\n\nevent: signed-out\ndata: \{\}\n\n$/,
+    );
+  });
+
+  test('at whatever moment they do, nothing listens for them any more', async () => {
+    const { port, server } = await startSite();
+    const signal = await signalOf();
+    const request = asking('1.1');
+    const moments: readonly ((socket: Socket) => void)[] = [
+      (socket) => socket.write(request.slice(0, -2), () => socket.destroy()),
+      (socket) => socket.write(request, () => socket.destroy()),
+      (socket) => socket.write(request, () => setImmediate(() => socket.resetAndDestroy())),
+      (socket) => socket.end(request),
+      (socket) => socket.write(request) && socket.once('data', () => socket.resetAndDestroy()),
+      // Two at once: the second waits for the end of the first.
+      (socket) => socket.write(request + request) && socket.once('data', () => socket.destroy()),
+    ];
+    let closed = 0;
+    for (let round = 0; round < 40; round += 1) {
+      for (const breakOff of moments) {
+        const socket = connect(port, '127.0.0.1', () => breakOff(socket));
+        // `end()` alone leaves the stream open.
+        socket.on('error', () => undefined).on('data', () => socket.destroy());
+        socket.on('close', () => (closed += 1));
+      }
+      await until('they are gone', () => closed === (round + 1) * moments.length);
+    }
+    await until('nobody listens', () => listenersOf(signal) === 0);
+    await until('no connection is left', () => connectionsOf(server) === 0);
+    await hasBegun(await stream(port));
+  });
+
+  test('a session that ends between the check and the stream', async () => {
+    const { port } = await startSite({
+      parts: ({ ledger }) => ({
+        ledger: {
+          async judge(...args: Parameters<typeof ledger.judge>) {
+            const judged = await ledger.judge(...args);
+            await site.account.revokeAll(ANN);
+            return judged;
+          },
+          revoke: ledger.revoke.bind(ledger),
+        },
+      }),
+    });
+    const heard = await stream(port);
+    await hasEnded(heard);
+    expect(heard.answer.statusCode === 401 || heard.text.endsWith(SIGNED_OUT)).toBe(true);
   });
 });
 

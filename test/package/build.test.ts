@@ -105,7 +105,7 @@ it.each<[string, () => Promise<void>]>([
     () => edit('node_modules/typescript/package.json', '"version": "', '"version": "1'),
   ],
   ['another package was installed', () => write('node_modules/.package-lock.json', '{}')],
-  ['the script was changed', () => edit('scripts/build.mjs', 'sideEffects: false', 'sideEffects: true')],
+  ['the script was changed', () => edit('scripts/build.mjs', "['./node-version.js']", 'true')],
   ['all outputs were deleted', () => rm(join(folder, 'dist'), { recursive: true })],
   ['an output was deleted', () => rm(join(folder, 'dist/cjs/part/a.js'))],
   ['an output was edited', () => edit('dist/esm/part/a.js', '1', '3')],

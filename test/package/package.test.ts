@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
+import { unsupportedNode } from '../../lib/node-version.js';
+
 const root = join(__dirname, '../..');
 const modules = join(root, 'node_modules');
 const script = (path: string): string => join(modules, path);
@@ -15,121 +17,20 @@ const TYPESCRIPT = script('typescript/bin/tsc');
 /** What an app has beside the package; linked, because these are not what is tested. */
 const LINKED = ['express', '@types/express', '@types/node', 'passport', '@types/passport'];
 
-const IMPORT = `
-import { createHmac } from 'node:crypto';
-import { once } from 'node:events';
-import express from 'express';
-import { managedSessions, memoryStore } from 'managed-sessions';
-import { isExpired, parseLoginToken } from 'managed-sessions/client';
-import { createTestClock } from 'managed-sessions/testing';
+/** From test/consumers, which has more projects: each installs all of what it uses, and none is linked. */
+interface Sources {
+  readonly esm: string;
+  readonly commonJs: string;
+  readonly types: Readonly<Record<'codes' | 'register' | 'passport', string>>;
+}
+
+const READ_SOURCES = `
+import { program, source, toCommonJs } from './test/consumers/projects.mjs';
+const types = ['codes', 'register', 'passport'].map((name) => [name, source('types/' + name + '.mts')]);
+console.log(JSON.stringify({ esm: program(), commonJs: toCommonJs(program()), types: Object.fromEntries(types) }));
 `;
 
-const REQUIRE = `
-const { createHmac } = require('node:crypto');
-const { once } = require('node:events');
-const express = require('express');
-const { managedSessions, memoryStore } = require('managed-sessions');
-const { isExpired, parseLoginToken } = require('managed-sessions/client');
-const { createTestClock } = require('managed-sessions/testing');
-`;
-
-/** JavaScript and strict TypeScript at once. It must come to its end by itself: a closed package keeps no process alive. */
-const PROGRAM = `
-const issuer = 'https://id.example.com/';
-const secret = 'a shared secret of more than 32 bytes';
-
-function encode(value = {}) {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
-}
-
-function issue(subject = '') {
-  const now = Math.floor(Date.now() / 1000);
-  const input = encode({ alg: 'HS256' }) + '.' + encode({ iss: issuer, sub: subject, sid: 's1', iat: now, exp: now + 60 });
-  return input + '.' + createHmac('sha256', secret).update(input).digest('base64url');
-}
-
-async function main() {
-  const sessions = managedSessions({ issuer: { issuer, secret }, store: memoryStore() });
-  const app = express();
-  app.use(sessions);
-  app.use('/account/sessions', sessions.router());
-  app.get('/', (req, res) => void res.json({ id: req.user?.id }));
-
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = 'http://127.0.0.1:' + Object(server.address()).port;
-  const token = issue('ada');
-  const headers = { authorization: 'Bearer ' + token, accept: 'application/json' };
-  const claims = parseLoginToken(token);
-
-  console.log(
-    JSON.stringify({
-      anonymous: (await fetch(url)).status,
-      user: await (await fetch(url, { headers })).json(),
-      sessions: (await fetch(url + '/account/sessions', { headers })).status,
-      expired: claims && isExpired(claims),
-      clock: typeof createTestClock,
-    }),
-  );
-  server.close();
-  await sessions.close();
-}
-
-void main();
-`;
-
-const ANSWERS = { anonymous: 401, user: { id: 'ada' }, sessions: 200, expired: false, clock: 'function' };
-
-/** What only types say; never called. */
-const TYPED = `
-import { LoginError, type LoginErrorCode } from 'managed-sessions';
-
-export async function typed() {
-  const code: LoginErrorCode = new LoginError('no_token', '').code;
-  // @ts-expect-error a misspelled code
-  const misspelled: LoginErrorCode = 'no_tokens';
-  // @ts-expect-error a misspelled option
-  managedSessions({ issuer: { issuer, secret }, stor: memoryStore() });
-  const sessions = managedSessions({ issuer: { issuer, secret }, user: (claims) => ({ id: claims['sub'], admin: true }) });
-  const { user } = await sessions.verify(issue('ada'));
-  const admin: boolean = user.admin;
-  return [code, misspelled, admin];
-}
-`;
-
-/** What `req.user` is by `Register`, and beside an application's own `Express.User`. Only types; never run. */
-const REQUEST_USERS = {
-  'an account that is loaded': `
-import express from 'express';
-import { managedSessions } from 'managed-sessions';
-interface Account { readonly plan: 'free' | 'paid'; readonly seats: number }
-declare const accounts: { get(id: unknown): Promise<Account | null> };
-declare module 'managed-sessions' { interface Register { user: Account } }
-const sessions = managedSessions({ issuer: { issuer: 'a', secret: 's' }, user: async ({ sub }) => accounts.get(sub) });
-express().use(sessions).get('/', (req, res) => {
-  const plan: 'free' | 'paid' | undefined = req.user?.plan;
-  // @ts-expect-error an Account has no claims
-  res.json([plan, req.user?.claims]);
-});
-export async function seats(token: string): Promise<number> {
-  return (await sessions.verify(token)).user.seats;
-}
-`,
-  'an Express.User of the application': `
-import express from 'express';
-import passport from 'passport';
-import { managedSessions } from 'managed-sessions';
-declare global { namespace Express { interface User { id: number; isAdmin: boolean } } }
-declare module 'managed-sessions' { interface Register { user: object } }
-const sessions = managedSessions({ issuer: { issuer: 'a', secret: 's' }, user: () => ({ id: 7, isAdmin: true }) });
-express().use(passport.initialize()).use(sessions).get('/', (req, res) => {
-  const id: number | undefined = req.user?.id;
-  // @ts-expect-error it is a number
-  const name: string | undefined = req.user?.id;
-  res.json([id, name]);
-});
-`,
-} as const;
+const AS_EXPECTED = 'All answers are as expected.\n';
 
 /** Jest resolves and loads modules in its own way, and the suites of those who use the package run there. */
 const SUITE = `
@@ -141,6 +42,7 @@ test.each(['managed-sessions', 'managed-sessions/client', 'managed-sessions/test
 const EXPORTS = {
   'managed-sessions': [
     'LoginError',
+    'PAGE_SCRIPT_SOURCE',
     'PAGE_STYLE_SOURCE',
     'authRocket',
     'authRocketV1',
@@ -149,8 +51,14 @@ const EXPORTS = {
     'oidc',
     'redisStore',
   ],
-  'managed-sessions/client': ['isExpired', 'parseLoginToken'],
-  'managed-sessions/testing': ['createTestClock', 'createTestIssuer', 'describeSessionStore', 'signIn'],
+  'managed-sessions/client': ['isExpired', 'parseLoginToken', 'watchSession'],
+  'managed-sessions/testing': [
+    'createTestClock',
+    'createTestIssuer',
+    'createTestStore',
+    'describeSessionStore',
+    'signIn',
+  ],
 };
 
 /** Resolves to what the command printed; the failure's message holds all it said. */
@@ -171,6 +79,7 @@ const isOfCommand = (name: string): boolean => name.startsWith('cli/');
 let folder = '';
 let tarball = '';
 let packed: string[] = [];
+let sources: Sources;
 
 async function pack(): Promise<void> {
   const output = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root);
@@ -194,6 +103,7 @@ async function install(): Promise<void> {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'managed-sessions-packed-'));
+  sources = JSON.parse(await node(root, '--input-type=module', '-e', READ_SOURCES)) as Sources;
   await pack();
   await install();
 });
@@ -214,9 +124,21 @@ describe('the tarball', () => {
     // It is run, and never imported.
     const command = sources.filter(isOfCommand).map((name) => `dist/esm/${name}.js`);
 
-    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg)$/.test(name));
-    const beside = ['ARCHITECTURE.md', 'CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
-    expect(packed).toEqual([...built, ...command, ...beside, ...pages.map((name) => `docs/${name}`)].sort());
+    const pages = (await readdir(join(root, 'docs'))).filter((name) => /\.(?:md|png|svg|json|yml)$/.test(name));
+    const beside = [
+      'ARCHITECTURE.md',
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      'llms.txt',
+      'openapi.json',
+      'package.json',
+    ];
+    const forOldResolvers = ['client/package.json', 'testing/package.json'];
+    const docs = pages.map((name) => `docs/${name}`);
+    expect(packed).toEqual([...built, ...command, ...beside, ...forOldResolvers, ...docs].sort());
   });
 
   it('brings the command', async () => {
@@ -254,14 +176,51 @@ describe.each(Object.entries(EXPORTS))('%s', (entry, names) => {
   });
 });
 
+it.each(['client', 'testing'])('%s is found without `exports`, as by Jest 27', async (name) => {
+  const names = `JSON.stringify(Object.keys(require('./node_modules/managed-sessions/${name}')).sort())`;
+
+  expect(JSON.parse(await node(folder, '-p', names))).toEqual(
+    EXPORTS[`managed-sessions/${name}` as keyof typeof EXPORTS],
+  );
+});
+
+describe('an old Node', () => {
+  /** What the check reads. That an old Node can load the check itself, `npm run test:consumers` shows with real ones. */
+  const PRETEND = `Object.defineProperty(process.versions, 'node', { value: '18.20.8' });`;
+  const SENTENCE =
+    /^Error: managed-sessions needs Node 20\.19 or later, and not Node 21, but this is Node 18\.20\.8\.$/m;
+
+  it.each(['managed-sessions', 'managed-sessions/testing'])('is refused by %s in one sentence', async (entry) => {
+    await writeFile(join(folder, 'pretend.cjs'), PRETEND);
+    for (const args of [
+      ['-e', `require('${entry}')`],
+      ['--input-type=module', '-e', `import '${entry}'`],
+    ]) {
+      await expect(node(folder, '--require', './pretend.cjs', ...args)).rejects.toThrow(SENTENCE);
+    }
+  });
+
+  it.each([
+    ['20.18.3', false],
+    ['20.19.0', true],
+    ['21.7.3', false],
+    ['22.0.0', true],
+    ['100.0.0-nightly', true],
+    ['9.11.2', false],
+    ['unknown', false],
+  ])('%s: %s', (version, isSupported) => {
+    expect(unsupportedNode(version) === null).toBe(isSupported);
+  });
+});
+
 describe('a project that installed it', () => {
   it.each([
-    ['CommonJS', 'program.cjs', REQUIRE],
-    ['ESM', 'program.mjs', IMPORT],
-  ])('runs as %s', async (_kind, file, head) => {
-    await writeFile(join(folder, file), head + PROGRAM);
+    ['CommonJS', 'program.cjs', 'commonJs'],
+    ['ESM', 'program.mjs', 'esm'],
+  ] as const)('runs as %s', async (_kind, file, format) => {
+    await writeFile(join(folder, file), sources[format]);
 
-    expect(JSON.parse(await node(folder, file))).toEqual(ANSWERS);
+    await expect(node(folder, file)).resolves.toBe(AS_EXPECTED);
   });
 
   it('loads under Jest', async () => {
@@ -276,8 +235,10 @@ describe('a project that installed it', () => {
 
     beforeAll(async () => {
       await mkdir(project());
-      for (const file of ['program.cts', 'program.mts'])
-        await writeFile(join(project(), file), IMPORT + PROGRAM + TYPED);
+      for (const kind of ['cts', 'mts']) {
+        await writeFile(join(project(), `program.${kind}`), sources.esm);
+        await writeFile(join(project(), `codes.${kind}`), sources.types.codes);
+      }
       // The declarations are checked too: `skipLibCheck` is off.
       const compilerOptions = { strict: true, module: 'node16', target: 'es2022', types: ['node'], outDir: 'out' };
       await writeFile(join(project(), 'tsconfig.json'), JSON.stringify({ compilerOptions }));
@@ -288,17 +249,17 @@ describe('a project that installed it', () => {
       ['CommonJS', 'program.cjs'],
       ['ESM', 'program.mjs'],
     ])('compiles to %s, and runs', async (_kind, file) => {
-      expect(JSON.parse(await node(project(), join('out', file)))).toEqual(ANSWERS);
+      await expect(node(project(), join('out', file))).resolves.toBe(AS_EXPECTED);
     });
 
     // One of each kind: a compiler takes seconds.
     it.each([
-      ['an account that is loaded', 'mts'],
-      ['an Express.User of the application', 'cts'],
-    ] as const)('has the right type of req.user: %s, .%s', async (what, extension) => {
-      const place = join(folder, `${what.replaceAll(/\W/g, '-')}-${extension}`);
+      ['an account that is loaded', 'register', 'mts'],
+      ['an Express.User of the application', 'passport', 'cts'],
+    ] as const)('has the right type of req.user: %s, %s.%s', async (_what, name, extension) => {
+      const place = join(folder, `${name}-${extension}`);
       await mkdir(place);
-      await writeFile(join(place, `program.${extension}`), REQUEST_USERS[what]);
+      await writeFile(join(place, `program.${extension}`), sources.types[name]);
       const compilerOptions = { strict: true, module: 'node16', target: 'es2022', types: ['node'], noEmit: true };
       const options = { ...compilerOptions, esModuleInterop: true, skipLibCheck: false };
       await writeFile(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions: options }));

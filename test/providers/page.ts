@@ -11,7 +11,7 @@ import { codeBlocks } from '../support/readme.js';
 const root = join(__dirname, '../..');
 export const PAGE = readFileSync(join(root, 'docs/providers.md'), 'utf8');
 
-/** The note in front of a block: `<!-- shapes: cognito-access, cognito-id -->`. */
+/** The note in front of a block: `<!-- shapes: keycloak, keycloak-24 -->`. */
 const SHAPES_NOTE = /<!-- shapes: (?<names>[^>]*) -->\s*(?:<!-- prelude:(?:(?!-->).)*-->\s*)?$/s;
 
 interface Configuration {

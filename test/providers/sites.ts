@@ -7,7 +7,8 @@ import type { OidcProvider } from '../support/provider.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
 import { forge } from '../tokens/forge.js';
 import { writePage, type PageFolder } from './page.js';
-import type { Shape, SignIn } from './shapes.js';
+import { firstClaims, refreshedClaims, type Claims } from '../../lib/testing/token-shape.js';
+import type { Shape } from './shapes.js';
 
 const SECRETS: Readonly<Record<string, string>> = {
   AUTHROCKET_SECRET: 'jsk_v1-0123456789abcdefghijklmnopqrstuvwxyz',
@@ -43,18 +44,20 @@ export interface Issuer {
 
 /** Issues tokens as a shape describes them. */
 export function issuerOf(shape: Shape): Issuer {
-  let signIns = 0;
   return {
     shape: shape.name,
     lifetime: shape.lifetime,
     async signIn(user, clock) {
-      const signIn: SignIn = { user, number: (signIns += 1), at: clock.now() / 1000 };
-      let refresh = -1;
+      let claims: Claims = firstClaims(shape, { user, issuer: shape.issuer, at: clock.now() / 1000 });
+      let isFirst = true;
       return {
         async token() {
           const at = clock.now() / 1000;
-          refresh += 1;
-          return signed(shape, shape.claims(signIn, { refresh, at, until: at + shape.lifetime }));
+          // The first token may be asked for later than the person signed in.
+          if (isFirst) claims = { ...claims, iat: at, exp: at + shape.lifetime };
+          else claims = refreshedClaims(shape, claims, at);
+          isFirst = false;
+          return signed(shape, claims);
         },
       };
     },

@@ -289,6 +289,7 @@ const OWNERS: readonly Owner[] = [
   }),
   owner<NoOptions>('memoryStore()', memoryStore, {}),
   owner<TestIssuerOptions>('createTestIssuer()', createTestIssuer, {
+    like: WORDS,
     issuer: STRINGS,
     algorithms: [null, 'RS256', [], ['none']],
     clock: [null, 7, {}, { now: () => NaN }, { now: () => new Date() }, { now: async () => 0 }],

@@ -4,13 +4,11 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import jwt from 'jsonwebtoken';
 import { ModuleKind, ScriptTarget, transpileModule } from 'typescript';
 import { codeBlocks, type CodeBlock } from './readme.js';
-import { eventually, freePort } from './redis.js';
 
 const root = join(__dirname, '../..');
 
@@ -83,7 +81,7 @@ export async function makeGuideApp(packages: Readonly<Record<string, string>> = 
   return home;
 }
 
-/** All blocks run in one process, and each has its own port in `PORT` while it is loaded. */
+/** All blocks run in one process. Each listens on `PORT`, which is any free one. */
 export async function runGuide(
   doc: string,
   blocks: Readonly<Record<string, GuideBlock>>,
@@ -95,24 +93,22 @@ export async function runGuide(
   for (const block of codeBlocks(doc, readFileSync(join(root, doc), 'utf8'))) {
     if (block.name !== null) await writeFile(join(app, block.name.replace(/\.mts$/, '.mjs')), javaScriptOf(block));
   }
-  const started: [file: string, port: number][] = [];
-  const urls: Record<string, string> = {};
-  for (const [name, wanted] of Object.entries(blocks)) {
-    const file = join(app, `${started.length}.mjs`);
-    await writeFile(file, javaScriptOf(blockOf(doc, wanted)));
-    const port = await freePort();
-    started.push([file, port]);
-    urls[name] = `http://127.0.0.1:${port}`;
-  }
-  const child = fork(join(__dirname, 'guide-process.mjs'), [JSON.stringify(started)], {
+  const files = await Promise.all(
+    Object.values(blocks).map(async (wanted, index) => {
+      const file = join(app, `${index}.mjs`);
+      await writeFile(file, javaScriptOf(blockOf(doc, wanted)));
+      return file;
+    }),
+  );
+  const child = fork(join(__dirname, 'guide-process.mjs'), files, {
     // As in production: whatever a framework would tell a developer only is not told.
     env: { ...process.env, NODE_ENV: 'production', LOGIN_SECRET: SECRET, ...env },
     execArgv: [],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const written = collected(child);
-  await readyOf(child, written);
-  await Promise.all(Object.values(urls).map(listening));
+  const ports = await portsOf(child, written);
+  const urls = Object.fromEntries(Object.keys(blocks).map((name, index) => [name, `http://127.0.0.1:${ports[index]}`]));
   return {
     urls,
     output: () => written.join(''),
@@ -131,24 +127,11 @@ function collected({ stdout, stderr }: ChildProcess): readonly string[] {
   return written;
 }
 
-async function readyOf(child: ChildProcess, written: readonly string[]): Promise<void> {
+async function portsOf(child: ChildProcess, written: readonly string[]): Promise<readonly number[]> {
   const ended = once(child, 'exit').then(() => {
     throw new Error(`The guide ended: ${written.join('')}`);
   });
-  await Promise.race([once(child, 'message'), ended]);
   ended.catch(() => undefined);
-}
-
-async function listening(url: string): Promise<void> {
-  await eventually(`${url} listens`, async () => {
-    const socket = connect(Number(new URL(url).port), '127.0.0.1');
-    try {
-      await once(socket, 'connect');
-      return true;
-    } catch {
-      return false;
-    } finally {
-      socket.destroy();
-    }
-  });
+  const [ports] = await Promise.race([once(child, 'message'), ended]);
+  return ports;
 }

@@ -1,11 +1,11 @@
 /** The rules that logout tokens and security event tokens share (RFC 8417, section 2.2). Pure. */
 
-import { hash } from 'node:crypto';
 import { isObject } from '../../core/check.js';
 import { checkAudience, checkDates } from '../../core/claim-checks.js';
 import { missing, momentOf, seconds } from '../../core/claim-times.js';
 import { claimOf, type Claims } from '../../core/claims.js';
 import { diagnosed, shown } from '../../core/diagnosis.js';
+import { sha256 } from '../../core/digest.js';
 import { LoginError } from '../../core/errors.js';
 
 /** What every message must have: `iss`, `aud`, `iat`, `jti` and `events`. Throws `LoginError`. */
@@ -71,5 +71,5 @@ export function refuseOutOfTime(claims: Claims, { longestAge, tolerance, now }: 
 /** Identifies a message that passed {@link checkMessage}, for all processes. */
 export function messageId(claims: Claims): string {
   const parts = ['iss', 'aud', 'jti'].map((name) => claimOf(claims, name));
-  return hash('sha256', JSON.stringify(parts), 'base64url');
+  return sha256(JSON.stringify(parts));
 }

@@ -1,0 +1,3 @@
+const store = memoryStore();
+
+function disconnect() {}

@@ -1,0 +1,1 @@
+test('two sessions of one person', story);

@@ -1,0 +1,1 @@
+void story().then(() => console.log('All answers are as expected.'));
