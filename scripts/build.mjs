@@ -87,7 +87,7 @@ function compileWhole() {
     const name = relative(root, path);
     // The command is run, and never imported.
     if (name.startsWith('dist/esm/cli/') && name.endsWith('.d.ts')) return;
-    files.set(name, text);
+    files.set(name, shipped(name, text));
     if (name.endsWith('.d.ts')) files.set(join('dist', 'cjs', relative('dist/esm', name)), text);
   });
   emitted.diagnostics.forEach(report);
@@ -97,12 +97,19 @@ function compileWhole() {
   for (const path of cjs.fileNames.filter((name) => !name.endsWith('.d.ts'))) {
     const source = program.getSourceFile(path).text;
     const { outputText } = ts.transpileModule(source, { fileName: path, compilerOptions: cjs.options });
-    files.set(join('dist', 'cjs', relative('lib', path).replace(/\.ts$/, '.js')), outputText);
+    const name = join('dist', 'cjs', relative('lib', path).replace(/\.ts$/, '.js'));
+    files.set(name, shipped(name, outputText));
   }
   for (const [format, type] of Object.entries({ esm: 'module', cjs: 'commonjs' })) {
     files.set(join('dist', format, 'package.json'), packageOf(type));
   }
   return files;
+}
+
+/** What browsers load may come without a bundler, so it is minified here. */
+function shipped(name, text) {
+  if (!/^dist\/(?:esm|cjs)\/client\/[^/]+\.js$/.test(name)) return text;
+  return require('terser').minify_sync(text, { module: name.startsWith('dist/esm/'), toplevel: true }).code;
 }
 
 function packageOf(type) {
@@ -118,7 +125,10 @@ function compileJavaScript() {
   const files = new Map([[join('dist', 'esm', 'package.json'), packageOf('module')]]);
   const program = ts.createProgram(config.fileNames, { ...config.options, ...NOTHING_CHECKED });
   program.getSyntacticDiagnostics().forEach(report);
-  program.emit(undefined, (path, text) => files.set(relative(root, path), text));
+  program.emit(undefined, (path, text) => {
+    const name = relative(root, path);
+    files.set(name, shipped(name, text));
+  });
   return errors.count > 0 ? null : files;
 }
 

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { minify } from 'terser';
 import ts from 'typescript';
 import { isExpired, parseLoginToken, watchSession } from '../../lib/client/index.js';
 import { eventually } from '../support/redis.js';
@@ -258,9 +257,9 @@ describe('a connection that fails', () => {
 });
 
 describe('the module', () => {
-  it('is under 1.5 kB as bundlers ship it: without comments, with short names, gzipped', async () => {
-    const { code = '' } = await minify(build(ts.ModuleKind.ESNext), { module: true });
-    expect(code).toContain('watchSession');
+  it('is under 1.5 kB as browsers load it, gzipped', () => {
+    const code = readFileSync(join(__dirname, '../../dist/esm/client/index.js'));
+    expect(String(code)).toContain('watchSession');
     expect(gzipSync(code).length).toBeLessThan(1500);
   });
 
