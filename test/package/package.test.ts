@@ -128,9 +128,11 @@ describe('the tarball', () => {
     const beside = [
       'ARCHITECTURE.md',
       'CHANGELOG.md',
+      'CONTRIBUTING.md',
       'LICENSE',
       'README.md',
       'SECURITY.md',
+      'llms.txt',
       'openapi.json',
       'package.json',
     ];
