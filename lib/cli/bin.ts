@@ -12,13 +12,21 @@ const terminal = createTerminal(streams);
 const interrupting = new AbortController();
 let situation = 'Nothing was done.';
 
-process.once('SIGINT', () => {
-  interrupting.abort();
-  terminal.tell(`\nInterrupted. ${situation}`);
-  process.exit(130);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    interrupting.abort();
+    terminal.tell(`\nInterrupted. ${situation}`);
+    process.exit(130);
+  });
+}
+// Whoever reads the result, such as head, may close it early. On a full disk, the result is lost.
+stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE') return;
+  terminal.tell(`The result cannot be written: ${String(code)}. ${situation}`);
+  process.exit(1);
 });
-// Whoever reads the result, such as head, may close it early.
-stdout.on('error', () => process.exit());
+// A terminal that is gone does not stop an ending half way.
+stderr.on('error', () => undefined);
 // What the package warns of is said in its own words, or is among the findings of doctor.
 process.removeAllListeners('warning');
 process.on('warning', ({ name, message }) => {

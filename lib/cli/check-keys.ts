@@ -113,7 +113,9 @@ function reportClock(response: Response, sentAt: number, { clockTolerance }: Key
   const date = Date.parse(response.headers.get('date') ?? '');
   if (Number.isNaN(date)) return;
   // A cache keeps the date of the response that it stored, and says how old that is.
-  const theirs = date + 1000 * Number(response.headers.get('age') ?? 0);
+  const age = response.headers.get('age') ?? '0';
+  if (!/^\d{1,9}$/.test(age)) return;
+  const theirs = date + 1000 * Number(age);
   const [least, most] = [theirs - Date.now(), theirs + 1000 - sentAt];
   const difference = least > clockTolerance ? least : most < -clockTolerance ? most : 0;
   if (difference === 0) {

@@ -1,7 +1,7 @@
 /** From a command line to an exit code. */
 
 import { hint, shownName } from '../core/check.js';
-import { COMMANDS } from './commands.js';
+import { COMMANDS, type Command } from './commands.js';
 import { UsageError, type ExitCode } from './exit.js';
 import { FLAGS, readCommandLine, refuseTokens } from './flags.js';
 import type { Surroundings } from './operator.js';
@@ -14,13 +14,10 @@ export async function main(args: readonly string[], surroundings: Surroundings):
     refuseTokens(args);
     const [name = 'help', ...rest] = args;
     if (name === 'help' || name === '--help' || name === '-h') {
-      for (const line of helpOn(rest[0])) terminal.print(line);
+      for (const line of rest[0] === undefined ? overview() : helpOn(rest[0])) terminal.print(line);
       return 0;
     }
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-    if (command === undefined) {
-      throw new UsageError(`There is no command ${shownName(name)}: ${hint(name, [...Object.keys(COMMANDS), 'help'])}`);
-    }
+    const command = commandNamed(name);
     const line = readCommandLine(rest, command.flags);
     if (line.given.help === true) {
       for (const text of helpOn(name)) terminal.print(text);
@@ -43,9 +40,14 @@ function hasPassword(url: string | undefined): boolean {
   return url !== undefined && URL.canParse(url) && new URL(url).password !== '';
 }
 
-function helpOn(name: string | undefined): readonly string[] {
-  const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (name === undefined || command === undefined) return overview();
+function commandNamed(name: string): Command {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command !== undefined) return command;
+  throw new UsageError(`There is no command ${shownName(name)}: ${hint(name, [...Object.keys(COMMANDS), 'help'])}`);
+}
+
+function helpOn(name: string): readonly string[] {
+  const command = commandNamed(name);
   const flags = command.flags.map((flag) => {
     const { value, does } = FLAGS[flag];
     return [`  --${flag}${value === null ? '' : ` ${value}`}`, does];

@@ -9,6 +9,7 @@ import { shownDuration } from './clock.js';
 import { readConfiguration, storeOf } from './configuration.js';
 import { UsageError, type ExitCode } from './exit.js';
 import type { CommandLine, Given } from './flags.js';
+import { hasKeys } from './redis-place.js';
 import { textOfFile } from './secrets.js';
 import { columns, visible, visibleJson, type Streams, type Terminal } from './terminal.js';
 
@@ -24,6 +25,8 @@ interface Desk {
   readonly terminal: Terminal;
   /** Where the sessions are, in words. */
   readonly place: string;
+  /** Whether anything is kept there. Null if that is not known. */
+  readonly isInUse: () => Promise<boolean | null>;
   readonly words: { readonly reason?: string; readonly by: string };
   /** Within which time an acknowledged ending is in force everywhere, in words. */
   readonly bound: string;
@@ -63,19 +66,22 @@ export async function atDesk<Args extends readonly unknown[]>(
   const configuration = readConfiguration(given, streams);
   const args = argsOf(operands, configuration.issuerNames, given);
   const options = { ...configuration.options, issuer: () => null };
-  const { revocationBound } = checkedSettings(options);
+  const { revocationBound, storeTimeout } = checkedSettings(options);
   if (isFinal && given.yes !== true && !terminal.isInteractive) {
     throw new UsageError('This cannot be undone, and there is no terminal to ask you on. In a script, say --yes');
   }
   const sessions = managedSessions({ ...options, store: storeOf(configuration) });
   const words = { by: given.by ?? `cli:${accountName()}`, ...(given.reason !== undefined && { reason: given.reason }) };
-  const place = `${configuration.redis?.name ?? ''}, prefix ${visible(configuration.store.prefix)}`;
+  const { redis, store } = configuration;
+  const place = `${redis?.name ?? ''}, prefix ${visible(store.prefix)}`;
+  const isInUse = async (): Promise<boolean | null> =>
+    redis === null ? null : hasKeys(redis, store.prefix, storeTimeout);
   const bound = shownDuration(revocationBound);
   try {
-    return await operation({ sessions, given, terminal, place, words, bound, interrupts }, ...args);
+    return await operation({ sessions, given, terminal, place, isInUse, words, bound, interrupts }, ...args);
   } catch (error) {
     if (!isLoginError(error)) throw error;
-    return notDone(error, given, terminal);
+    return notDone(error, { given, terminal, isFinal });
   } finally {
     terminal.progress('');
     await sessions.close();
@@ -186,6 +192,10 @@ export const revokeAll: Operation<[readonly User[]]> = async (desk, users) => {
   const results = await forEach(desk, users, async (user) => (await sessions.revokeAll(user, words)).ended);
   const ended = results.reduce((sum, count) => sum + count, 0);
   const says = `Every session of ${namesOf(users)} that began before now is ended, ${ended} of them on record.`;
+  hintIfUnknown(
+    desk,
+    users.filter((_, index) => results[index] === 0),
+  );
   return done(desk, says, { users: users.map((user, index) => ({ ...user, ended: results[index] ?? 0 })) });
 };
 
@@ -193,12 +203,31 @@ export const expireTokens: Operation<[readonly User[]]> = async (desk, users) =>
   const { sessions, given, words } = desk;
   const question = `Refuse every token of ${namesOf(users)} that was issued up to now? The sessions stay.`;
   if (given.yes !== true && !(await isConfirmed(desk, question))) return unchanged(desk);
-  await forEach(desk, users, (user) => sessions.expireTokens(user, words));
-  return done(desk, `Every token of ${namesOf(users)} that was issued up to now is refused.`, { users });
+  const areKnown = await forEach(desk, users, async (user) => {
+    const { sessions: found } = await sessions.list(user, { limit: 1 });
+    await sessions.expireTokens(user, words);
+    return found.length > 0;
+  });
+  hintIfUnknown(
+    desk,
+    users.filter((_, index) => areKnown[index] === false),
+  );
+  const facts = { users: users.map((user, index) => ({ ...user, onRecord: areKnown[index] === true })) };
+  return done(desk, `Every token of ${namesOf(users)} that was issued up to now is refused.`, facts);
 };
 
+/** The name of an issuer or a prefix that is nearly right ends nothing. */
+function hintIfUnknown({ terminal, place }: Desk, users: readonly User[]): void {
+  if (users.length === 0) return;
+  terminal.tell(
+    `No live session of ${namesOf(users)} was on record at ${place}. If there should have been one, compare the user, --issuer and --prefix.`,
+  );
+}
+
 export const endEverywhere: Operation<[]> = async (desk) => {
-  const { sessions, given, words, place } = desk;
+  const { sessions, given, words, place, terminal, isInUse } = desk;
+  if ((await isInUse()) === false)
+    terminal.tell(`Nothing is kept at ${place}: compare the prefix with your application.`);
   const question = `End every session of every user of every issuer at ${place}? Everybody must sign in again, and it cannot be taken back.`;
   if (given.yes !== true && !(await isConfirmed(desk, question))) return unchanged(desk);
   await sent(desk, 'The end of all sessions', () => sessions.endEverywhere(words));
@@ -260,11 +289,15 @@ function done({ given, terminal, bound, interrupts }: Desk, says: string, facts:
   return 0;
 }
 
-function notDone(error: LoginError, given: Given, terminal: Terminal): ExitCode {
+function notDone(
+  error: LoginError,
+  { given, terminal, isFinal }: Pick<Desk, 'given' | 'terminal'> & { readonly isFinal: boolean },
+): ExitCode {
   const { code, message, cause } = error;
   const isUnavailable = error.status === 503;
-  const why = cause instanceof Error && cause.message !== message ? `: ${cause.message}` : '';
-  const repeat = isUnavailable ? ' What was asked for may be in force in part. Repeat the command: that is safe.' : '';
+  const why = cause instanceof Error && cause.message !== message ? `: ${cause.message.replace(/\.$/, '')}` : '';
+  const repeat =
+    isUnavailable && isFinal ? ' What was asked for may be in force in part. Repeat the command: that is safe.' : '';
   if (given.json === true) terminal.print(visibleJson({ done: false, code, message: `${message}${why}` }));
   terminal.tell(visible(`${message}${why}.${repeat}`));
   return isUnavailable ? 3 : 1;

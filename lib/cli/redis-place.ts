@@ -33,6 +33,7 @@ export interface RedisPlace {
 export function redisPlace(value: unknown): RedisPlace {
   const { url, cluster, ...options } = typeof value === 'string' ? { url: value } : objectOf(value);
   if (url !== undefined) checkUrl(url);
+  else checkSaysWhere(options, cluster);
   const given = { ...(options as PlainOptions), lazyConnect: true };
   const base = url === undefined ? new Redis(given) : new Redis(url, given);
   const nodes = nodesOf(cluster, base.options);
@@ -63,6 +64,32 @@ export function redisPlace(value: unknown): RedisPlace {
   };
 }
 
+/**
+ * Whether a key begins with the prefix. Null if that is not known: in a Cluster, if the user may not call SCAN, and if it takes
+ * longer than `timeout` milliseconds.
+ */
+export async function hasKeys(place: RedisPlace, prefix: string, timeout: number): Promise<boolean | null> {
+  if (place.isCluster) return null;
+  const client = place.open(undefined, timeout);
+  client.on('error', () => undefined);
+  const until = performance.now() + timeout;
+  const pattern = `${prefix.replace(/[*?[\]\\]/g, '\\$&')}:{*`;
+  try {
+    await client.connect();
+    let cursor = '0';
+    do {
+      const [next, keys] = await client.scan(cursor, 'MATCH', pattern, 'COUNT', 1000);
+      if (keys.length > 0) return true;
+      cursor = next;
+    } while (cursor !== '0' && performance.now() < until);
+    return cursor === '0' ? false : null;
+  } catch {
+    return null;
+  } finally {
+    if (client.status !== 'end') client.disconnect();
+  }
+}
+
 function objectOf(value: unknown): Record<string, unknown> {
   if (isObject(value)) return value;
   throw new UsageError(
@@ -75,6 +102,19 @@ function checkUrl(url: unknown): asserts url is string {
     throw new UsageError('The URL of Redis must be a redis:// or rediss:// URL; this is neither');
   }
   refuseUnset(url, 'The URL of Redis');
+}
+
+/** Without this, a misspelled `host` would mean the Redis of this machine. */
+function checkSaysWhere({ host, port, path, sentinels }: Record<string, unknown>, cluster: unknown): void {
+  const isList = Array.isArray(sentinels) && sentinels.length > 0 && sentinels.every(isObject);
+  if (sentinels !== undefined && !isList) {
+    throw new UsageError('redis.sentinels must be a list of one or more { "host": "…", "port": 26379 }');
+  }
+  if (port !== undefined && !(Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536)) {
+    throw new UsageError('redis.port must be an integer between 1 and 65535');
+  }
+  if (isList || Array.isArray(cluster) || [host, path].some((name) => typeof name === 'string' && name !== '')) return;
+  throw new UsageError('redis does not say where Redis is: give url, host, path, sentinels or a list as cluster');
 }
 
 function nodesOf(cluster: unknown, { host = 'localhost', port = 6379 }: RedisOptions): readonly Address[] {

@@ -1,6 +1,7 @@
 /** What must not be in argv: read from the environment and from files. */
 
-import { readFileSync, statSync } from 'node:fs';
+import { isUtf8 } from 'node:buffer';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isObject } from '../core/check.js';
 import { UsageError } from './exit.js';
@@ -14,16 +15,38 @@ export interface Surroundings {
   readonly folder: string;
 }
 
-/** The text of a file, without one line break at its end. Throws {@link UsageError}; `what` names the file in it. */
+/**
+ * The text of a file, without a byte order mark and without one line break at its end. Throws {@link UsageError} if it cannot be
+ * read, is too large, or is not text in UTF-8; `what` names the file in it.
+ */
 export function textOfFile(name: string, what: string, { folder }: Pick<Surroundings, 'folder'>): string {
-  const path = resolve(folder, name);
+  const bytes = startOf(resolve(folder, name), what);
+  if (bytes.length > FILE_LIMIT) throw new UsageError(`${what} is larger than ${FILE_LIMIT} bytes`);
+  // Windows writes UTF-16 where it is not told otherwise. Its letters would be read as other names.
+  if (!isUtf8(bytes) || bytes.includes(0)) throw new UsageError(`${what} is not text in UTF-8`);
+  return bytes
+    .toString()
+    .replace(/^\uFEFF/, '')
+    .replace(/\r?\n$/, '');
+}
+
+/** One byte more than is allowed, at most: a device or a pipe does not say how much it holds. */
+function startOf(path: string, what: string): Buffer {
+  let file: number | undefined;
   try {
-    if (statSync(path).size > FILE_LIMIT) throw new UsageError(`${what} is larger than ${FILE_LIMIT} bytes`);
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    file = openSync(path, 'r');
+    const bytes = Buffer.alloc(FILE_LIMIT + 1);
+    let length = 0;
+    for (;;) {
+      const count = readSync(file, bytes, length, bytes.length - length, null);
+      length += count;
+      if (count === 0 || length === bytes.length) return bytes.subarray(0, length);
+    }
   } catch (error) {
-    if (error instanceof UsageError) throw error;
     const { code = 'an error' } = error as NodeJS.ErrnoException;
     throw new UsageError(`${what} cannot be read: ${code}`);
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

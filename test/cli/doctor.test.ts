@@ -440,6 +440,10 @@ describe('what may come in', () => {
       { issuer: { issuer: 'a', secret: { env: 'NOT_SET' } } },
       /issuer\.secret: .* not set/,
     ],
+    ['a Redis without a place', { redis: { hots: 'redis.example.com' } }, /does not say where Redis is/],
+    ['a reference beside something', { redis: { env: 'S', cluster: true } }, /does not say where Redis is: give url/],
+    ['a Sentinel as a string', { redis: { sentinels: 'a:26379', name: 'm' } }, /redis\.sentinels must be a list/],
+    ['a port that is none', { redis: { host: 'a', port: 99_999_999 } }, /redis\.port must be an integer/],
     ['a URL of something else', { redis: 'https://example.com' }, /must be a redis:\/\/ or rediss:\/\/ URL/],
   ];
   const LINES: readonly (readonly [string, readonly string[], Run, RegExp])[] = [
@@ -452,6 +456,7 @@ describe('what may come in', () => {
     ['huge input', ['--issuer', 'a', '--secret-env', 'S'], { input: 'a'.repeat(5_000_000) }, /More than 66000 bytes/],
     ['binary input', ['--issuer', 'a', '--secret-env', 'S'], { input: Buffer.from([0, 255, 254, 1, 128]) }, /not text/],
     ['two tokens', ['--issuer', 'a', '--secret-env', 'S'], { input: `${token}\n${token}` }, /one token is expected/],
+    ['a file without end', ['--config', '/dev/zero'], {}, /larger than 1048576 bytes/],
     ['a file that is not there', ['--config', 'missing.json'], {}, /cannot be read: ENOENT/],
   ];
 
@@ -461,6 +466,16 @@ describe('what may come in', () => {
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(says) as string });
     for (const secret of [token, 'hunter2', env.S]) expect(stderr).not.toContain(secret);
   }
+
+  test('a byte order mark in a file is left out', async () => {
+    const file = join(folder, 'with-mark.json');
+    await writeFile(file, '\ufeff{"issuer":{"issuer":"a","secret":{"env":"S"}}}');
+    const env = { S: 'a secret that is long enough, really' };
+    expect(await commandHere(['doctor', '--config', file, '--no-token'], { env })).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+  });
 
   test.each(LINES)('%s is refused', (_, args, run, says) => isRefused(args, run, says));
 

@@ -196,6 +196,45 @@ test('a user needs an issuer, from a flag or the file, whose secrets are not rea
   expect(answered(outcome)).toEqual({ exit: 0, user: { issuer: ISSUER, subject: 'nobody' }, sessions: [] });
 });
 
+describe('where nothing was found', () => {
+  test.each(['revoke-all', 'expire-tokens'])('%s says so', async (name) => {
+    await signedIn(name);
+    const wrong = await commandHere([name, name, '--redis', redis.url, '--issuer', `${ISSUER}x`, '--yes', ...PATIENT]);
+    expect(wrong).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^No live session of \S+ of \S+x was on record at .* compare .*--issuer/) as string,
+    });
+    expect(await commandHere([name, name, ...ENDING()])).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('end-everywhere says so, before it asks', async () => {
+    const args = ['end-everywhere', '--redis', redis.url, ...PATIENT];
+    const wrong = await commandHere([...args, '--prefix', 'm*'], { answers: ['n'] });
+    expect(wrong.stderr).toMatch(/^Nothing is kept at .* prefix m\*: compare the prefix[\s\S]*End every session/);
+    expect((await commandHere(args, { answers: ['n'] })).stderr).not.toMatch(/Nothing is kept/);
+  });
+});
+
+test('a file of users in UTF-16 ends nothing: its letters are not those names', async () => {
+  const file = join(folder, 'utf-16');
+  for (const bytes of [Buffer.from('\ufeffann\n', 'utf16le'), Buffer.from('ann\n', 'utf16le')]) {
+    await writeFile(file, bytes);
+    expect(await commandHere(['revoke-all', '--users-file', file, ...ENDING()])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/--users-file is not text in UTF-8/) as string,
+    });
+  }
+});
+
+test('without Redis, a list says nothing of endings', async () => {
+  const url = `redis://127.0.0.1:${String(await freePort())}`;
+  const { code, stderr } = await commandHere(['list', 'ann', '--redis', url, '--issuer', ISSUER]);
+  expect(code).toBe(3);
+  expect(stderr).toMatch(/ECONNREFUSED/);
+  expect(stderr).not.toMatch(/in force/);
+});
+
 test('without Redis, nothing is claimed, and the password is not shown', async () => {
   const url = `redis://op:hunter2@127.0.0.1:${String(await freePort())}`;
   const outcome = await command(['revoke-all', 'ann', '--issuer', ISSUER, '--yes'], { env: { REDIS_URL: url } });
@@ -204,7 +243,7 @@ test('without Redis, nothing is claimed, and the password is not shown', async (
   expect(outcome.stderr).not.toContain('hunter2');
 });
 
-test('who interrupts it is told what was done and what was not', async () => {
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s: it says what was done and what was not', async (signal) => {
   const proxy = await startProxy(redis);
   proxy.blackhole();
   try {
@@ -221,7 +260,7 @@ test('who interrupts it is told what was done and what was not', async () => {
     const outcome = await command([...args, ...PATIENT], {
       during: async (child) => {
         await eventually('it has connected', async () => proxy.accepted() > 0);
-        child.kill('SIGINT');
+        child.kill(signal);
       },
     });
     expect(outcome).toMatchObject({ code: 130, stdout: '' });
