@@ -166,7 +166,7 @@ test('a device is given a name, and loses it', async () => {
   };
   await rename('Kitchen laptop');
   expect(await names(page)).toEqual(['Kitchen laptop']);
-  expect(await page.locator('.ms-detail').innerText()).toBe('Firefox on Mac');
+  expect(await page.locator('.ms-detail').innerText()).toBe('Firefox on Mac · This network');
   await rename('');
   expect(await names(page)).toEqual(['Firefox on Mac']);
 });
