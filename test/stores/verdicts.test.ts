@@ -278,6 +278,7 @@ async function expectVerdict(store: SessionStore, row: VerdictRow): Promise<void
       ...NOWHERE,
       app: null,
       actor: null,
+      hasNewClient: false,
       label: null,
     });
     return;
