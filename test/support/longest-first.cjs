@@ -12,6 +12,8 @@ const LONGEST = [
   'package/package',
   'ledger/stays-signed-in',
   'browser/site',
+  'cli/doctor',
+  'readme',
   'ledger/faults',
   'histories/histories',
 ];
