@@ -44,7 +44,7 @@ export async function checkServers(
   return areReached;
 }
 
-/** Calls `ask` with a connection. Reports, and resolves with false, if there is none or it is lost. */
+/** Calls `ask` with a connection. If it cannot connect, or loses the connection, it reports that and resolves with false. */
 async function reached(
   place: RedisPlace,
   address: Address | undefined,

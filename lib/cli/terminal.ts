@@ -1,4 +1,4 @@
-/** What is written to the terminal: nothing that others have chosen can move the cursor, hide a text or reorder it. */
+/** What is written to the terminal: text from clients and tokens cannot move the cursor, hide other text or reorder it. */
 
 import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';

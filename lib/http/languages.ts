@@ -36,7 +36,7 @@ export function refuseSameLanguage(texts: readonly { readonly language: string }
 /** Throws a `TypeError` for what is no BCP 47 tag of a language by its code: `de_DE`, `German`. */
 export function checkLanguage(path: string, value: unknown): void {
   if (typeof value === 'string' && /^[a-z]{2,3}(?:-|$)/i.test(value) && localeOf(value) !== null) return;
-  throw new TypeError(`${path} must be a language tag such as 'de' or 'pt-BR', got ${kindOf(value)} that is none`);
+  throw new TypeError(`${path} must be a language tag such as 'de' or 'pt-BR', got ${kindOf(value)} of another form`);
 }
 
 /** How well the texts suit the reader, both by a language tag. 0: they are in another language. Otherwise script and region count. */

@@ -10,7 +10,7 @@ type Place = Pick<PageView, 'messages' | 'base'>;
 /** A session, or several of one row, in words for people. */
 export interface Named {
   readonly name: string;
-  /** Id of an element that tells it from others of the same name; null if there is none. */
+  /** Id of the element that tells it apart from others of the same name. Null: there is no such element. */
   readonly toldBy: string | null;
 }
 

@@ -246,7 +246,7 @@ function createList({ account, page, locate }: Context): Answer {
 }
 
 /**
- * A stream that stays open for hours is no use of the session, and neither is one that connects again. The client then names
+ * A stream that stays open for hours does not count as use of the session, nor does one that connects again. The client then names
  * the session that it has watched: somebody else may have signed in meanwhile, in the same browser.
  */
 function createWatch({ streams, handles }: Context): Answer {
