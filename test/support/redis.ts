@@ -3,9 +3,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, Socket } from 'node:net';
+import { connect, createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 import { Redis } from 'ioredis';
 
@@ -161,6 +162,31 @@ async function answering(port: number, child: ChildProcess, password?: string): 
     await end(child);
     throw error;
   }
+}
+
+/** A command that a client sent to a server. */
+export interface MonitoredCommand {
+  /** In lower case. */
+  readonly name: string;
+  /** When the server had it, in milliseconds of its own clock. */
+  readonly at: number;
+}
+
+/**
+ * Every command that clients send to the server from now on, by MONITOR; what a script calls is not one of them.
+ * On a socket of its own: ioredis takes a command that arrives together with the answer to MONITOR for a reply.
+ */
+export async function monitorOf(port: number): Promise<{ readonly seen: readonly MonitoredCommand[]; stop(): void }> {
+  const seen: MonitoredCommand[] = [];
+  const socket = connect(port, HOST).on('error', () => undefined);
+  const lines = createInterface({ input: socket });
+  lines.on('line', (line) => {
+    const command = /^\+(\d+\.\d+) \[\d+ (?!lua\])[^\]]+\] "([^"]*)"/.exec(line);
+    if (command !== null) seen.push({ name: command[2]!.toLowerCase(), at: Number(command[1]) * 1000 });
+  });
+  socket.write('MONITOR\r\n');
+  await once(lines, 'line');
+  return { seen, stop: () => socket.destroy() };
 }
 
 /** A server of its own, empty, that keeps nothing on disk. */
