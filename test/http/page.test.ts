@@ -764,6 +764,16 @@ describe('what is hostile', () => {
   it('text that runs the other way is kept apart', () => {
     expect(renderPage(view({ sessions: [{ ...PHONE, label: '\u202eabc' }] }))).toContain('<bdi>\u202eabc</bdi>');
   });
+
+  it.each<[string, Partial<PageSession>]>([
+    ['a label', { label: 'abc\u2069\u202e' }],
+    ['an app', { app: 'abc\u2069\u202e', client: describeClient('okhttp/4.12.0') }],
+  ])('and does not turn a sentence around: %s', (_what, of) => {
+    const html = renderPage(view({ sessions: [session('a', of), session('b', of)] }));
+    expect(html).toContain('Sign out abc? It will need to sign in again.');
+    const ours = html.replace(/<bdi[^>]*>[^<]*<\/bdi>/g, '').replace(/ value="[^"]*"/g, '');
+    expect(ours).not.toMatch(/[\u202a-\u202e\u2066-\u2069]/);
+  });
 });
 
 describe('the fragment', () => {
