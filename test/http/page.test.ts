@@ -647,7 +647,7 @@ describe('languages', () => {
     const html = renderPage(view({ sessions, messages: germanMessages, locale: 'de-AT', done: 'renamed' }));
     expect(html).toContain('<html lang="de-AT" dir="ltr">');
     expect(read(html)).toContain('Firefox auf Windows');
-    expect(times(html)).toContain('Zuletzt gesehen vor 3 Minuten');
+    expect(times(html)).toContain('Zuletzt aktiv vor 3 Minuten');
     const english = matches(JSON.stringify(englishMessages), /:"([^"]{6,})"/g);
     const german = matches(JSON.stringify(germanMessages), /:"([^"]{6,})"/g);
     for (const words of english.filter((candidate) => !german.includes(candidate))) {
