@@ -32,7 +32,7 @@ export class Rows {
   }
 
   list(sessions: readonly PageSession[]): Html {
-    const rows = foldSessions(sessions, (session) => this.#placeOf(session));
+    const rows = foldSessions(sessions.map(withoutBlanks), (session) => this.#placeOf(session));
     return markup`<ul class="ms-list" role="list">
       ${rows.map((row) => (row.length === 1 ? this.#single(row[0]) : this.#several(row)))}
     </ul>`;
@@ -174,6 +174,16 @@ export class Rows {
 }
 
 type Part = Html | string;
+
+/** A name that nobody can see counts as none: a row must have one. */
+function withoutBlanks(session: PageSession): PageSession {
+  const { label, app, location } = session;
+  return { ...session, label: visible(label), app: visible(app), location: visible(location) };
+}
+
+function visible(text: string | null): string | null {
+  return text === null || /^[\p{Z}\p{C}\p{DI}]*$/u.test(text) ? null : text;
+}
 
 /** Without the characters that would turn the rest of the sentence around. */
 function inSentence(name: string): string {

@@ -56,6 +56,14 @@ beforeEach(async () => {
   const app = express();
   app.use('/devices', sessions.router(options));
   app.use('/rtl', sessions.router({ ...options, messages: arabic }));
+  app.use('/no-script', (_req, res, next) => {
+    res.set('Content-Security-Policy', "script-src 'none'");
+    next();
+  });
+  app.use(
+    '/no-script',
+    sessions.router({ ...options, layout: (html) => `<!doctype html><title>Account</title>${html}` }),
+  );
   app.use('/no-popovers', sessions.router({ ...options, layout: withoutPopovers }));
   app.use('/no-places', sessions.router({ ...options, layout: withoutPlaces }));
   server = createServer(app).listen(0);
@@ -381,6 +389,25 @@ test('a browser without popovers shows each question with its buttons in the pla
   await page.getByRole('status').waitFor();
   await row(page, 'Old laptop').getByRole('button', { name: 'Sign out' }).click();
   expect(await page.getByRole('status').innerText()).toBe('The device has been signed out.');
+});
+
+test('a layout whose policy blocks the script has a page that works, and does not notice the end', async () => {
+  const page = await open('/no-script');
+  const item = row(page, 'Firefox on Mac');
+  await openRow(item);
+  await item.getByRole('button', { name: /^Rename/ }).click();
+  await item.getByRole('textbox').fill('Old laptop');
+  await page.keyboard.press('Enter');
+  await page.getByRole('status').waitFor();
+  await opener(row(page, 'Old laptop')).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
+  expect(await page.getByRole('status').innerText()).toBe('The device has been signed out.');
+  const { session } = await sessions.verify(here);
+  await sessions.revoke('ann', session.handle);
+  expect(await page.locator('.ms-badge').isVisible()).toBe(true);
+  await opener(row(page, 'Firefox on Linux')).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
+  expect(await page.getByRole('alert').innerText()).toContain('signed out');
 });
 
 test('a browser that cannot place a panel shows it in the middle', async () => {

@@ -742,7 +742,7 @@ describe('what is hostile', () => {
       fc.property(text, text, text, text, (label, location, base, cursor) => {
         const html = renderPage(
           view({
-            sessions: [session('a', { label, location: `y${location}` })],
+            sessions: [session('a', { label: `x${label}`, location: `y${location}` })],
             base,
             next: cursor,
             done: 'ended',
@@ -763,6 +763,14 @@ describe('what is hostile', () => {
 
   it('text that runs the other way is kept apart', () => {
     expect(renderPage(view({ sessions: [{ ...PHONE, label: '\u202eabc' }] }))).toContain('<bdi>\u202eabc</bdi>');
+  });
+
+  it.each(['', ' ', '\u200b\u200d', '\u202e', '\u3164', '\ufe0f', '\ud800'])('%j is no name', (blank) => {
+    const client = describeClient('okhttp/4.12.0');
+    const blanks = { label: blank, app: blank, location: blank, client };
+    const html = renderPage(view({ sessions: [session('a', blanks)] }));
+    const plain = renderPage(view({ sessions: [session('a', { client })] }));
+    expect(html).toBe(plain);
   });
 
   it.each<[string, Partial<PageSession>]>([
