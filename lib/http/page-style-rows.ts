@@ -107,8 +107,11 @@ export const ROWS_STYLE = `
   flex-wrap: wrap;
   align-items: center;
   gap: 0 0.625rem;
-  margin-block: 0.125rem -0.25rem;
+  margin-top: 0.375rem;
   font-size: 0.9375rem;
+}
+.managed-sessions .ms-mark a {
+  margin-block: -0.375rem;
 }
 .managed-sessions .ms-rest {
   flex: 0 0 100%;
@@ -211,8 +214,8 @@ export const ROWS_STYLE = `
   .managed-sessions .ms-detail bdi {
     display: block;
   }
-  .managed-sessions .ms-mark {
-    margin-block: -0.1875rem -0.625rem;
+  .managed-sessions .ms-mark a {
+    margin-block: -0.6875rem;
   }
   .managed-sessions .ms-dot {
     display: none;
