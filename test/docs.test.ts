@@ -113,6 +113,16 @@ describe('docs/reference.md', () => {
   });
 });
 
+describe('docs/operation.md', () => {
+  test('the probes of Kubernetes ask routes of the program', () => {
+    const page = read('docs/operation.md');
+    const routes = new Set([...page.matchAll(/^app\.get\('([^']+)'/gm)].map(([, path]) => path));
+    const probes = [...page.matchAll(/httpGet: \{ path: (\S+), /g)].map(([, path]) => path);
+    expect(probes).toEqual(['/alive', '/ready']);
+    expect(probes.filter((path) => !routes.has(path))).toEqual([]);
+  });
+});
+
 describe('docs/dependencies.md', () => {
   const page = read('docs/dependencies.md');
   const lock: { packages: Record<string, { dev?: true; devOptional?: true; hasInstallScript?: true }> } = JSON.parse(
