@@ -59,6 +59,15 @@ test('the README is at most 10 kB', () => {
   expect(statSync(join(root, 'README.md')).size).toBeLessThanOrEqual(10_000);
 });
 
+test('the README begins with a program of at most eight lines, and then one with a provider and Redis', () => {
+  const blocks = [...read('README.md').matchAll(/^```(?:js|ts)\n([^]*?)^```$/gm)].map(([, code = '']) =>
+    code.trimEnd().split('\n'),
+  );
+  expect(blocks[0]?.length).toBeLessThanOrEqual(8);
+  const beginning = blocks[1]?.slice(0, 15).join('\n');
+  expect(beginning).toMatch(/oidc\(\{[^]*redisStore\(/);
+});
+
 describe('every page of docs/', () => {
   const linked = (from: string): string[] => linksIn(from).map((link) => link.split('#')[0] ?? '');
 
