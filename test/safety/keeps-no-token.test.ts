@@ -141,7 +141,7 @@ test('everything that is done to sessions', async () => {
 
   const { sessions: listed } = await sessions.list('ada');
   tell(listed);
-  const [{ handle = '' } = {}] = listed;
+  const handle = listed[0]?.handle ?? '';
   await sessions.label('ada', handle, 'Kitchen');
   await sessions.expireTokens('ada', { reason: 'role', by: 'op' });
   await ask('/me', bearer(laptop));
