@@ -525,7 +525,7 @@ describe('a generated client', () => {
 
   test('compiles, and signs out a device', async () => {
     const blocks = codeBlocks(DOCS, readFileSync(join(root, DOCS), 'utf8'));
-    const block = blocks.find(({ code }) => code.includes('openapi-fetch'));
+    const block = blocks.find(({ language, code }) => language === 'ts' && code.includes('openapi-fetch'));
     const [phone = '', laptop = ''] = newPerson(2);
     for (const token of [phone, laptop]) await (await ask(GET_SESSION, { token })).text();
     const program = `
