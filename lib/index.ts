@@ -64,7 +64,8 @@ export type {
   TokenRefused,
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';
-export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
+export type { Cutoff, GlobalCutoff } from './core/cutoff.js';
+export type { KnownTimes, KnownUse } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenParties, TokenTimes } from './core/session.js';
 export type { StaleTokens } from './core/stale.js';
 

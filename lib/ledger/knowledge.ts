@@ -17,6 +17,14 @@
  */
 
 import {
+  endedByCutoff,
+  endedByGlobalCutoff,
+  endingByCutoff,
+  mayBeginAfterCutoff,
+  type Cutoff,
+  type GlobalCutoff,
+} from '../core/cutoff.js';
+import {
   decide,
   latestEnd,
   tokenEndsAt,
@@ -24,16 +32,7 @@ import {
   type SessionPolicy,
   type SessionTimes,
 } from '../core/policy.js';
-import {
-  earliest,
-  endedByCutoff,
-  endedByGlobalCutoff,
-  endingByCutoff,
-  mayBeginAfterCutoff,
-  timesOf as timesByToken,
-  type Cutoff,
-  type GlobalCutoff,
-} from '../core/record.js';
+import { earliest, timesOf as timesByToken } from '../core/record.js';
 import type { Ending, SessionUser, TokenTimes } from '../core/session.js';
 import { goodFrom, isIssuedBefore, laterStale, type StaleTokens } from '../core/stale.js';
 import type { SightAnswer, Tombstone } from '../stores/store.js';
@@ -212,7 +211,8 @@ export function inferEnding(
   const { globalCutoff } = ended;
   if (endedByGlobalCutoff(globalCutoff, beganAt, policy)) return endedBy(globalCutoff, true, token, policy, now, null);
   const cutoff = ended.cutoffOf(token.user.key);
-  if (cutoff === undefined || !endedByCutoff(cutoff, token.handle, beganAt, cutoff.at)) return null;
+  if (cutoff === undefined) return null;
+  if (!endedByCutoff(cutoff, { handle: token.handle, startedAt: beganAt, survivedCutoffAt: cutoff.at })) return null;
   const isKept = !mayBeginAfterCutoff(cutoff, beganAt, policy);
   return { ...endedBy(cutoff, false, token, policy, now, null), isKept };
 }
@@ -306,7 +306,7 @@ export function tombstoneIn(
 /** Whether a cutoff known here ends a session that the store called live. */
 function isCutOff(cutoff: Cutoff, { handle, times }: PresentedToken, answer: LiveAnswer): boolean {
   const startedAt = Math.min(answer.startedAt, times.beganAt ?? Infinity);
-  return endedByCutoff(cutoff, handle, startedAt, answer.survivedCutoffAt);
+  return endedByCutoff(cutoff, { handle, startedAt, survivedCutoffAt: answer.survivedCutoffAt });
 }
 
 /** What is left to do after an answer. */

@@ -1,10 +1,11 @@
 /** The contract of a session store: what each method guarantees to the ledger. */
 
 import { isObject, kindOf } from '../core/check.js';
+import type { Cutoff, GlobalCutoff } from '../core/cutoff.js';
 import { LoginError } from '../core/errors.js';
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
-import type { Cutoff, GlobalCutoff, KnownUse } from '../core/record.js';
+import type { KnownUse } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { StaleTokens } from '../core/stale.js';
 

@@ -93,7 +93,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'the start of a session does not count before it is asked about',
-    file: 'core/record.js',
+    file: 'core/cutoff.js',
     text: 'return began < ends;',
     replacement: 'return true;',
     breaks: ['H4'],
@@ -101,7 +101,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'a process forgets whom a cutoff excepts',
-    file: 'core/record.js',
+    file: 'core/cutoff.js',
     text: 'if (handle === cutoff.except)',
     replacement: 'if (false)',
     breaks: ['H4'],

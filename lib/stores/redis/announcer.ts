@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { GlobalCutoff } from '../../core/record.js';
+import type { GlobalCutoff } from '../../core/cutoff.js';
 import type { FeedListener, Notice } from '../store.js';
 import { Announced, type Publication } from './announced.js';
 import type { RunScript } from './connection.js';

@@ -1,6 +1,7 @@
 /** The scripts that set a user's cutoff and write the tombstones of what it ends, a batch at a time. */
 
-import { CUTOFF_FOR, ERASED, type Cutoff } from '../../core/record.js';
+import { CUTOFF_FOR, type Cutoff } from '../../core/cutoff.js';
+import { ERASED } from '../../core/erased.js';
 import { keptText, keptWords } from '../../core/session.js';
 import type { EndedByCutoff, Tombstone } from '../store.js';
 import { CUTOFF, ORIGIN_LIMIT, STALE, TOMBSTONE, type KeptCutoff } from './records.js';

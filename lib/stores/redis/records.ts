@@ -6,8 +6,9 @@
  * parts divided by line feeds, which no kept value contains. An empty part stands for null.
  */
 
+import type { GlobalCutoff, StandingCutoff } from '../../core/cutoff.js';
 import { LAST_MOMENT } from '../../core/policy.js';
-import type { GlobalCutoff, KeptRow, KeptTimes, StandingCutoff } from '../../core/record.js';
+import type { KeptRow, KeptTimes } from '../../core/record.js';
 import type { Ending } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
 import type { Tombstone } from '../store.js';

@@ -18,8 +18,8 @@
  * What the values hold is defined in records.ts. The rules are those of core/policy.ts and core/record.ts.
  */
 
+import { ERASED } from '../../core/erased.js';
 import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
-import { ERASED } from '../../core/record.js';
 import type { SessionUser } from '../../core/session.js';
 import {
   CAUSES_IN_LUA,
