@@ -37,7 +37,8 @@ import {
 } from '../core/record.js';
 import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
 import { isStale, laterStale, type StaleTokens } from '../core/stale.js';
-import { CLIENT_NOTED_FOR, CLIENTS_NOTED, compareListed } from './store.js';
+import { NotedClients } from './memory-clients.js';
+import { compareListed } from './store.js';
 import type { EndedByCutoff, RevokeOutcome, RevokeRequest, SightAnswer, SightRequest, Tombstone } from './store.js';
 
 /** A record with its handle. */
@@ -345,29 +346,6 @@ export class UserSessions {
 
   #extendTombstone(tombstone: Tombstone, until: number): Tombstone {
     return until > tombstone.until ? this.#writeTombstone({ ...tombstone, until }) : tombstone;
-  }
-}
-
-/** When each client of a user was last noted, oldest first. */
-class NotedClients {
-  readonly #notedAt = new Map<string, number>();
-
-  /** Whether the client was noted before. */
-  note(key: string, at: number): boolean {
-    this.prune(at);
-    const isKnown = this.#notedAt.delete(key);
-    this.#notedAt.set(key, at);
-    const [oldest] = this.#notedAt.keys();
-    if (this.#notedAt.size > CLIENTS_NOTED && oldest !== undefined) this.#notedAt.delete(oldest);
-    return isKnown;
-  }
-
-  prune(at: number): void {
-    for (const [key, notedAt] of this.#notedAt) if (at >= notedAt + CLIENT_NOTED_FOR) this.#notedAt.delete(key);
-  }
-
-  isEmpty(): boolean {
-    return this.#notedAt.size === 0;
   }
 }
 

@@ -16,7 +16,9 @@ import {
   stringOf,
   type ParametersOf,
 } from './script.js';
-import { BATCH, ENDING, READING, userScript } from './session-prelude.js';
+import { ENDING } from './session-ending.js';
+import { BATCH, userScript } from './session-prelude.js';
+import { READING } from './session-reading.js';
 
 /**
  * Writes the tombstones of a batch of those sessions on record that the standing cutoff ends. A scan that begins at cursor
@@ -151,7 +153,7 @@ interface EndedException {
   readonly isCounted: boolean;
 }
 
-/** See `withoutException` in core/record.ts. */
+/** See `withoutException` in core/cutoff.ts. */
 const END_EXCEPTED = `
 local function endExcepted()
   local isNews, text, isCounted = cutoff.except ~= '' and cutoff.priorCutoffAt < newAt, '', ''

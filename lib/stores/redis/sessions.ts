@@ -19,7 +19,7 @@ import {
   type Tombstone,
 } from '../store.js';
 import type { Announcer } from './announcer.js';
-import type { RunScript } from './connection.js';
+import type { RunScript } from './script-runner.js';
 import {
   NO_PROGRESS,
   SET_CUTOFF,
