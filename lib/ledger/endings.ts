@@ -22,14 +22,8 @@ import type { Backlog } from './backlog.js';
 import type { EndedSessions } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import {
-  timesOf,
-  tombstoneIn,
-  withStale,
-  type InferredEnding,
-  type KnownEndings,
-  type PresentedToken,
-} from './knowledge.js';
+import { timesOf, withStale, type PresentedToken } from './knowledge.js';
+import { tombstoneIn, type InferredEnding, type KnownEndings } from './verdict.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import type { Entry } from './entry.js';
