@@ -150,9 +150,10 @@ function acceptedClaims(claims: Claims, { options, rules }: TokenCheck['issuers'
   if (rules.audience !== undefined) add('aud', `${shown(claimOf(claims, 'aud'))} is accepted.`);
   else if (rules.claims === undefined || Object.keys(rules.claims).length === 0) {
     const advice = 'Set the option audience to what your application is called at the provider.';
+    const given = Object.hasOwn(claims, 'aud') ? shown(claimOf(claims, 'aud')) : 'absent';
     add(
       'aud',
-      `${shown(claimOf(claims, 'aud'))}. The audience is not checked: tokens for other applications are accepted.`,
+      `It is ${given}. The audience is not checked: tokens for other applications are accepted.`,
       'note',
       'audience_unchecked',
       advice,
