@@ -1,7 +1,7 @@
 /** The programs of docs/frameworks.md, as they stand there: all in one process, on one real Redis. */
 
 import { io, type Socket } from 'socket.io-client';
-import { runGuide, tokenFor, type GuideBlock, type RunningGuide } from '../support/guide.js';
+import { headingsNotRun, runGuide, tokenFor, type GuideBlock, type RunningGuide } from '../support/guide.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 
 const DOC = 'docs/frameworks.md';
@@ -59,6 +59,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await guide.stop();
   await redis.stop();
+});
+
+it('has no program that is not run', () => {
+  expect(headingsNotRun(DOC, Object.values(FRAMEWORKS))).toEqual([]);
 });
 
 const newToken = (): string => tokenFor({ sid: `s${++sids}` });
