@@ -3,7 +3,8 @@
 import { claimOf, type Claims } from '../core/claims.js';
 import { refusalsOf } from '../core/claim-checks.js';
 import { momentOf } from '../core/claim-times.js';
-import { shown, tokenRefused } from '../core/diagnosis.js';
+import { shown } from '../core/diagnosis.js';
+import { tokenRefused } from '../core/events.js';
 import { isLoginError, type LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { IssuerOptions } from '../tokens/issuer.js';
 import { countedId, DEFAULT_SESSION, sessionIdBy } from '../tokens/session-id.js';

@@ -29,7 +29,7 @@ import {
 import type { Algorithm, VerificationKey } from './verification-key.js';
 
 /** The default values of `typ`; null stands for a header without it. Case and an `application/` prefix do not matter. */
-export const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
+const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
 
 /** A token that passed every check. Frozen: all requests with this token share the object. */
 export interface VerifiedToken extends TokenParties {
