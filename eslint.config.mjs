@@ -17,7 +17,19 @@ const ROOMS = {
   'diagnostics.ts': ['core', 'stores'],
   'options.ts': ['core', 'tokens', 'stores', 'ledger', 'http'],
   'settings.ts': ['core', 'tokens', 'stores', 'ledger', 'http', 'options.ts'],
-  'managed-sessions.ts': ['core', 'tokens', 'stores', 'ledger', 'http', 'diagnostics.ts', 'options.ts', 'settings.ts'],
+  'policies.ts': ['core', 'tokens', 'settings.ts'],
+  'connect.ts': [
+    'core',
+    'tokens',
+    'stores',
+    'ledger',
+    'http',
+    'diagnostics.ts',
+    'options.ts',
+    'settings.ts',
+    'policies.ts',
+  ],
+  'managed-sessions.ts': ['core', 'http', 'diagnostics.ts', 'options.ts', 'settings.ts', 'connect.ts'],
   'index.ts': [
     'core',
     'tokens',
@@ -121,7 +133,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['lib/core/**/*.ts', 'lib/ledger/knowledge.ts', 'lib/ledger/refusals.ts'],
+    files: ['lib/core/**/*.ts', 'lib/ledger/{knowledge,verdict,learn,refusals}.ts'],
     rules: {
       ...imports(ownedBut(), [
         {

@@ -56,7 +56,7 @@ try {
   console.log(text);
   await writeFile(
     join(root, 'docs', 'scale.md'),
-    `# Cost against the number of sessions\n\nWhat this means for a Redis and its size is in [redis.md](redis.md#sizing).\n\n${text}\n\n![The same as a plot](scale.svg)\n`,
+    `# Cost against the number of sessions\n\nHow memory, CPU time and listing grow with the number of sessions. \`npm run bench:scale\` wrote this page. [performance.md](performance.md#against-the-number-of-sessions)\nsays what follows from it, and [redis.md](redis.md#sizing) how large a Redis has to be.\n\n${text}\n\n![The same as a plot](scale.svg)\n`,
   );
   await writeFile(join(root, 'docs', 'scale.svg'), plotScale(grown, listed));
 } finally {

@@ -64,7 +64,8 @@ export type {
   TokenRefused,
 } from './core/events.js';
 export type { SessionPolicy } from './core/policy.js';
-export type { Cutoff, GlobalCutoff, KnownTimes, KnownUse } from './core/record.js';
+export type { Cutoff, GlobalCutoff } from './core/cutoff.js';
+export type { KnownTimes, KnownUse } from './core/record.js';
 export type { Ending, SessionRecord, SessionUser, Sighting, TokenParties, TokenTimes } from './core/session.js';
 export type { StaleTokens } from './core/stale.js';
 
@@ -83,7 +84,7 @@ export type { BackchannelLogoutOptions } from './http/doors/backchannel-logout.j
 export type { SecurityEventsOptions } from './http/doors/security-events.js';
 export type { HandoffOptions, HandoffState } from './http/handoff.js';
 export type { ActiveToken, IntrospectionOptions } from './http/introspection.js';
-export type { AuthenticateOptions, Login, RequestJudged } from './http/authenticate.js';
+export type { AuthenticateOptions, Login } from './http/authenticate.js';
 export type { TrustFunction, TrustProxy } from './http/client-address.js';
 export type { ClientOption, SightingHint } from './http/client.js';
 export type { CookieOptions } from './http/cookie.js';
@@ -94,6 +95,7 @@ export type { LoginUrl } from './http/login-url.js';
 // Whole, because only what is not renamed can be merged with an application's declaration.
 export * from './http/register.js';
 export type { LoginSession, LoginUser } from './http/request.js';
+export type { RequestJudged } from './http/request-judged.js';
 export type { Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';
 export { PAGE_SCRIPT_SOURCE } from './http/page-live.js';

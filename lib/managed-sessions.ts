@@ -1,55 +1,39 @@
-/** Connects the parts: the public object. */
+/** The public object. connect.ts prepares its parts. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { LRUCache } from 'lru-cache';
-import { checkListener, EventHub, type Emit, type SessionEventListener, type SessionEventName } from './core/events.js';
+import { checkListener, EventHub, type SessionEventListener, type SessionEventName } from './core/events.js';
 import { healthReport, worstOf, type HealthReport } from './core/health.js';
 import { wordsOf } from './core/hooks.js';
-import {
-  createAccount,
-  type EndEverywhereOptions,
-  type ExpireTokensOptions,
-  type ListOptions,
-  type RevokeAllOptions,
-  type RevokeOptions,
-  type SessionList,
-  type SessionView,
+import type {
+  EndEverywhereOptions,
+  ExpireTokensOptions,
+  ListOptions,
+  RevokeAllOptions,
+  RevokeOptions,
+  SessionList,
+  SessionView,
 } from './http/account.js';
 import { accountMembers } from './http/account-members.js';
-import { Authenticator, loginUser, type AuthenticateOptions, type Login } from './http/authenticate.js';
+import type { AuthenticateOptions, Login } from './http/authenticate.js';
 import { clientGiven, type SightingHint } from './http/client.js';
-import { askForHints, withRawUserAgents } from './http/client-hints.js';
-import { createLoginCookie } from './http/cookie.js';
-import { createDoorEndings, type DoorEndings } from './http/doors/endings.js';
-import { EventStreams } from './http/event-stream.js';
-import { createForgeryCheck } from './http/forgery.js';
-import { createFail, createOptional, createRequired, type RequiredOptions } from './http/gates.js';
+import { askForHints } from './http/client-hints.js';
+import { createOptional, createRequired, type RequiredOptions } from './http/gates.js';
 import { createHandoff, type HandoffOptions } from './http/handoff.js';
 import { createBackchannelLogout, type BackchannelLogoutOptions } from './http/doors/backchannel-logout.js';
-import { createDoorParts } from './http/doors/door-parts.js';
 import { createSecurityEvents, type SecurityEventsOptions } from './http/doors/security-events.js';
 import { createIntrospection, type IntrospectionOptions } from './http/introspection.js';
 import { createLogout, type LogoutOptions } from './http/logout.js';
-import { createHostOf, createSecureCheck, type LoginUser } from './http/request.js';
-import { createRefuse, type Handler, type Next } from './http/respond.js';
+import type { LoginUser } from './http/request.js';
+import type { Handler, Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
 import { createSetCookie } from './http/sign-in.js';
-import { createTokenSource, type TokenSource } from './http/token-source.js';
 import { refusingRequests } from './http/uncalled.js';
-import { clientKeyOf } from './http/user-agent.js';
-import type { UserResult } from './http/user-result.js';
 import type { SessionReference } from './http/named-session.js';
 import type { UserReference } from './http/user-reference.js';
-import { measured, published } from './diagnostics.js';
-import { Ledger } from './ledger/ledger.js';
+import { connect, type Parts } from './connect.js';
+import { published } from './diagnostics.js';
 import type { ManagedSessionsOptions } from './options.js';
 import { checkedSettings, type Settings } from './settings.js';
-import { memoryStore } from './stores/memory.js';
-import { DEFAULT_TOLERANCE, issuerRules } from './tokens/issuer.js';
-import type { KeyEvent } from './tokens/key-source.js';
-import { reportUnnamedOnce, warnUnnamed } from './tokens/session-id.js';
-import { Tenants } from './tokens/tenants.js';
-import { createVerifier, type IssuerRules, type VerifiedToken } from './tokens/verify.js';
 
 /** A request handler (the same as `required()`) with everything else as members. */
 export interface ManagedSessions<User = LoginUser> {
@@ -217,136 +201,6 @@ export function managedSessions<User = LoginUser>(options: ManagedSessionsOption
 }
 
 type Members<User> = { [Name in keyof ManagedSessions<User>]: ManagedSessions<User>[Name] };
-type Parts<User> = ReturnType<typeof connect<User>>;
-
-/** Prepares every part once. */
-function connect<User>(options: ManagedSessionsOptions<User>, settings: Settings, emit: Emit) {
-  const { clock, loginUrlFor, clientOf, trust, lifetime, handles, cookie: cookieOptions } = settings;
-  const issuers = issuersOf(settings, emit);
-  const { policyOf, learn, clockTolerance } = policies(settings, issuers);
-  const tenants = tenantsOf(settings, emit, learn);
-  const verifier = createVerifier({
-    issuers,
-    ...(tenants !== undefined && { tenants, isExpRequired: options.lifetime === undefined }),
-    clock,
-    lifetime,
-    maxTokenLength: settings.maxTokenLength,
-    sessionIndex: settings.sessionIndex,
-    onUnnamed: reportUnnamedOnce((event) => {
-      warnUnnamed(event);
-      emit('sessionUnnamed', event);
-    }),
-  });
-  // Not ??, because null is invalid.
-  const { from = { cookie: cookieOptions.name ?? 'login_token' } } = options;
-  const source = createTokenSource(from, cookieOptions);
-  const name = cookieNameOf(source, cookieOptions.name);
-  const isSecure = createSecureCheck(trust);
-  const cookieParts = { clock, isSecure, others: source.cookies };
-  const cookie = name === null ? null : createLoginCookie(name, cookieOptions, cookieParts);
-
-  const store = measured(options.store ?? memoryStore());
-  store.configure({ storeTimeout: settings.storeTimeout, revocationBound: settings.revocationBound });
-  const ledger = new Ledger({
-    ...settings,
-    ...(clock.elapsed !== undefined && { monotonic: clock.elapsed.bind(clock) }),
-    store,
-    policyOf,
-    clockTolerance,
-    track: ({ claims }) => settings.track(claims),
-    clientKeyOf,
-    emit: withRawUserAgents(emit),
-  });
-
-  const refuseForgery = createForgeryCheck(createHostOf(trust), settings.origins);
-  const authenticator = new Authenticator<User>({
-    handles,
-    verifier,
-    ledger,
-    source,
-    refuseForgery,
-    user: userOf(options),
-    clock,
-    clientOf,
-    emit,
-  });
-  const fail = createFail(authenticator, createRefuse({ loginUrlFor, onRefused: options.onRefused }));
-  const account = createAccount(ledger, handles, clock);
-  const streams = new EventStreams();
-  const endings: DoorEndings = createDoorEndings(ledger, settings.sessionIndex);
-  const { whenStoreDown, maxTokenLength } = settings;
-  const http = {
-    handles,
-    policyOf,
-    source,
-    cookie,
-    clientOf,
-    refuseForgery,
-    authenticator,
-    fail,
-    account,
-    streams,
-    endings,
-    loginUrlFor,
-  };
-  const doors = createDoorParts({
-    issuers,
-    tenants,
-    clock,
-    maxTokenLength: settings.maxTokenLength,
-    onKeyEvent: (issuer, event) => report(emit, issuer, event),
-  });
-  return {
-    ...http,
-    ...doors,
-    sessionIndex: settings.sessionIndex,
-    isSecure,
-    whenStoreDown,
-    maxTokenLength,
-    issuers,
-    tenants,
-    verifier,
-    ledger,
-    clock,
-    emit,
-  };
-}
-
-function issuersOf({ issuers, clock }: Settings, emit: Emit): readonly IssuerRules[] {
-  return issuers.map((options, index) =>
-    issuerRules(options, issuers.length === 1 ? 'issuer' : `issuer[${String(index)}]`, {
-      clock,
-      onKeyEvent: (event) => report(emit, options.issuer, event),
-    }),
-  );
-}
-
-function tenantsOf(
-  { issuerFunction: find, clock }: Settings,
-  emit: Emit,
-  onFound: (rules: IssuerRules) => void,
-): Tenants | undefined {
-  if (find === undefined) return undefined;
-  return new Tenants({ find, clock, onFound, onKeyEvent: (issuer, event) => report(emit, issuer, event) });
-}
-
-function report(emit: Emit, issuer: string, event: KeyEvent): void {
-  if (event.kind === 'down') emit('keysDown', { issuer, error: event.error });
-  else if (event.kind === 'up') emit('keysUp', { issuer });
-  else emit('keySkipped', { issuer, index: event.index, kid: event.kid, why: event.why });
-}
-
-/** The cookie that is written: by default the first that is read. Null if none is read, and no name is given. */
-function cookieNameOf({ cookies, hasFunction }: TokenSource, written: string | undefined): string | null {
-  if (written === undefined || cookies.includes(written)) return written ?? cookies[0] ?? null;
-  if (cookies.length === 0 && hasFunction) return written;
-  const [first] = cookies;
-  throw new TypeError(
-    first === undefined
-      ? `cookie.name is '${written}', but from reads no cookie`
-      : `cookie.name is '${written}', but from reads the cookie '${first}': give the same name, or only one`,
-  );
-}
 
 type HandlerName =
   'required' | 'optional' | 'router' | 'logout' | 'handoff' | 'introspection' | 'backchannelLogout' | 'securityEvents';
@@ -364,43 +218,4 @@ function handlerMembers<User>(parts: Parts<User>, { clientHints }: Settings): Pi
     backchannelLogout: (options) => createBackchannelLogout(parts, options),
     securityEvents: (options) => createSecurityEvents(parts, options),
   };
-}
-
-function userOf<User>(options: ManagedSessionsOptions<User>): (token: VerifiedToken) => UserResult<User> {
-  const { user } = options;
-  // Without the option, `User` is its default.
-  return user === undefined ? (loginUser as (token: VerifiedToken) => User) : ({ claims }) => user(claims);
-}
-
-type Policy = ReturnType<typeof policyOf>;
-
-/** The most issuers found by a function whose own tolerance is remembered, also after they were evicted. */
-const TOLERANCES_LIMIT = 10_000;
-
-/** `learn` takes the rules of an issuer that a function found. `clockTolerance`: the smallest of those known at startup. */
-function policies(settings: Settings, issuers: readonly IssuerRules[]) {
-  const byName = new Map(issuers.map((rules) => [rules.issuer, policyOf(settings, rules.clockTolerance)]));
-  if (settings.issuerFunction === undefined) {
-    // Other processes announce sessions of issuers that this process does not know: there is no tolerance for those.
-    const strict = policyOf(settings, 0);
-    return {
-      policyOf: (issuer: string): Policy => byName.get(issuer) ?? strict,
-      learn: () => undefined,
-      clockTolerance: Math.min(...issuers.map((rules) => rules.clockTolerance)),
-    };
-  }
-  const usual = policyOf(settings, DEFAULT_TOLERANCE);
-  const learned = new LRUCache<string, Policy>({ max: TOLERANCES_LIMIT });
-  return {
-    policyOf: (issuer: string): Policy => learned.get(issuer) ?? usual,
-    learn: ({ issuer, clockTolerance }: IssuerRules): void => {
-      if (clockTolerance === DEFAULT_TOLERANCE) learned.delete(issuer);
-      else learned.set(issuer, policyOf(settings, clockTolerance));
-    },
-    clockTolerance: DEFAULT_TOLERANCE,
-  };
-}
-
-function policyOf({ idleTimeout, tombstoneFor, maxSessionsPerUser, atSessionLimit }: Settings, clockTolerance: number) {
-  return { idleTimeout, clockTolerance, tombstoneFor, maxSessions: maxSessionsPerUser, atSessionLimit };
 }

@@ -25,7 +25,7 @@ import { checkOrigins, type Origins } from './http/forgery.js';
 import { createLoginUrl, type LoginUrlFor } from './http/login-url.js';
 import type { WhenStoreDown } from './ledger/ledger.js';
 import type { Clock, ManagedSessionsOptions } from './options.js';
-import { checkStore } from './stores/store.js';
+import { checkStore } from './stores/check-store.js';
 import type { IssuerOptions } from './tokens/issuer.js';
 import type { IssuerFunction } from './tokens/tenants.js';
 import { MAX_TOKEN_LENGTH } from './tokens/token-form.js';

@@ -59,6 +59,15 @@ test('the README is at most 10 kB', () => {
   expect(statSync(join(root, 'README.md')).size).toBeLessThanOrEqual(10_000);
 });
 
+test('the README begins with a program of at most eight lines, and then one with a provider and Redis', () => {
+  const blocks = [...read('README.md').matchAll(/^```(?:js|ts)\n([^]*?)^```$/gm)].map(([, code = '']) =>
+    code.trimEnd().split('\n'),
+  );
+  expect(blocks[0]?.length).toBeLessThanOrEqual(8);
+  const beginning = blocks[1]?.slice(0, 15).join('\n');
+  expect(beginning).toMatch(/oidc\(\{[^]*redisStore\(/);
+});
+
 describe('every page of docs/', () => {
   const linked = (from: string): string[] => linksIn(from).map((link) => link.split('#')[0] ?? '');
 
@@ -110,6 +119,16 @@ describe('docs/reference.md', () => {
   ])('has a row for every %s, and no other', (_what, prefix, names) => {
     expect(names).not.toEqual([]);
     expect(rows(prefix).sort()).toEqual([...names].sort());
+  });
+});
+
+describe('docs/operation.md', () => {
+  test('the probes of Kubernetes ask routes of the program', () => {
+    const page = read('docs/operation.md');
+    const routes = new Set([...page.matchAll(/^app\.get\('([^']+)'/gm)].map(([, path]) => path));
+    const probes = [...page.matchAll(/httpGet: \{ path: (\S+), /g)].map(([, path]) => path);
+    expect(probes).toEqual(['/alive', '/ready']);
+    expect(probes.filter((path) => !routes.has(path))).toEqual([]);
   });
 });
 

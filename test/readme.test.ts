@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
 import { codeBlocks, commandProblem, moduleOf, type CodeBlock, type Run } from './support/readme.js';
 
 const root = join(__dirname, '..');
@@ -191,7 +192,8 @@ it('has no block that nobody checks', () => {
     isRunElsewhere(block) ||
     SHELLS.has(block.language) ||
     PROSE.has(block.language) ||
-    block.language === 'json';
+    block.language === 'json' ||
+    block.language === 'yaml';
 
   expect(blocks.filter((block) => !known(block)).map(fileAndLine)).toEqual([]);
 });
@@ -210,6 +212,8 @@ describe.each(files)('%s', (file) => {
       it(`line ${block.line} has commands that exist`, () => expect(wrongCommands(block)).toEqual([]));
     if (block.language === 'json')
       it(`line ${block.line} is JSON`, () => expect(() => JSON.parse(block.code)).not.toThrow());
+    if (block.language === 'yaml')
+      it(`line ${block.line} is YAML`, () => expect(() => parse(block.code) as unknown).not.toThrow());
   }
 });
 

@@ -67,14 +67,15 @@ async function reached(
     const { message } = broken ?? (error as Error);
     const where = address === undefined ? place.name : `${address.host}:${String(address.port)}`;
     const isPassword = /^(WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/.test(message);
+    const howToReach = message.includes('certificate')
+      ? 'If its certificate is of a CA of your own, name that CA in NODE_EXTRA_CA_CERTS: docs/redis.md#tls-with-a-ca-of-your-own.'
+      : 'Is it the right host and port, does Redis run, and may this machine connect to it? For TLS, the URL begins with rediss://.';
     report({
       about: 'redis',
       level: isPassword ? 'problem' : 'unreachable',
       code: isPassword ? 'redis_login' : 'redis_unreachable',
       says: `${where} ${isPassword ? 'refuses the login' : 'cannot be reached'}: ${message}.`,
-      advice: isPassword
-        ? 'Compare the user and the password of Redis with its ACL.'
-        : 'Is it the right host and port, does Redis run, and may this machine connect to it? For TLS, the URL begins with rediss://.',
+      advice: isPassword ? 'Compare the user and the password of Redis with its ACL.' : howToReach,
     });
     return false;
   } finally {

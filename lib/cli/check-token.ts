@@ -3,7 +3,8 @@
 import { claimOf, type Claims } from '../core/claims.js';
 import { refusalsOf } from '../core/claim-checks.js';
 import { momentOf } from '../core/claim-times.js';
-import { shown, tokenRefused } from '../core/diagnosis.js';
+import { shown } from '../core/diagnosis.js';
+import { tokenRefused } from '../core/events.js';
 import { isLoginError, type LoginError, type LoginErrorCode } from '../core/errors.js';
 import type { IssuerOptions } from '../tokens/issuer.js';
 import { countedId, DEFAULT_SESSION, sessionIdBy } from '../tokens/session-id.js';
@@ -149,9 +150,10 @@ function acceptedClaims(claims: Claims, { options, rules }: TokenCheck['issuers'
   if (rules.audience !== undefined) add('aud', `${shown(claimOf(claims, 'aud'))} is accepted.`);
   else if (rules.claims === undefined || Object.keys(rules.claims).length === 0) {
     const advice = 'Set the option audience to what your application is called at the provider.';
+    const given = Object.hasOwn(claims, 'aud') ? shown(claimOf(claims, 'aud')) : 'absent';
     add(
       'aud',
-      `${shown(claimOf(claims, 'aud'))}. The audience is not checked: tokens for other applications are accepted.`,
+      `It is ${given}. The audience is not checked: tokens for other applications are accepted.`,
       'note',
       'audience_unchecked',
       advice,

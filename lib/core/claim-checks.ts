@@ -3,7 +3,8 @@
 import { kindOf } from './check.js';
 import { A_DATE, IN_TIME, tokenTimes, type TimeRules } from './claim-times.js';
 import { claimOf, isClaims, standardProfile, type Claims, type Profile } from './claims.js';
-import { diagnosed, namesDiffer, shown, shownChoice, tokenRefused, type Diagnosis } from './diagnosis.js';
+import { diagnosed, namesDiffer, shown, shownChoice, type Diagnosis } from './diagnosis.js';
+import { tokenRefused } from './events.js';
 import { isLoginError, LoginError, type LoginErrorCode } from './errors.js';
 import { refusePromise } from './hooks.js';
 import type { TokenTimes } from './session.js';

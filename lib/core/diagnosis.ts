@@ -1,7 +1,6 @@
 /** Why a token was refused, or a request of another site, for operators only: the client is told nothing of it. */
 
 import type { LoginError } from './errors.js';
-import type { TokenRefused } from './events.js';
 
 /**
  * The claim for which a token was refused, or for `cross_site` the header `Origin`. Each text is one line of at most 300 characters, and contains no token. What the
@@ -26,7 +25,7 @@ const TEXT_LENGTH = 300;
 /** Not a member of the error, which applications may send to the client. */
 const diagnoses = new WeakMap<LoginError, Diagnosis>();
 
-/** The error, with its diagnosis for {@link tokenRefused}. */
+/** The error, with its diagnosis. */
 export function diagnosed(error: LoginError, diagnosis: Diagnosis): LoginError {
   const { claim, got, expected, hint } = diagnosis;
   diagnoses.set(error, {
@@ -38,10 +37,8 @@ export function diagnosed(error: LoginError, diagnosis: Diagnosis): LoginError {
   return error;
 }
 
-/** The event for a refusal. */
-export function tokenRefused(error: LoginError): TokenRefused {
-  const diagnosis = diagnoses.get(error);
-  return { code: error.code, error, ...(diagnosis !== undefined && { diagnosis }) };
+export function diagnosisOf(error: LoginError): Diagnosis | undefined {
+  return diagnoses.get(error);
 }
 
 /** For a claim such as `iss` or `aud` that must be, or contain, one of several names. */

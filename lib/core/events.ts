@@ -1,7 +1,7 @@
 /** Events about sessions, tokens, keys and the store. No event contains a token or a key. */
 
 import { hint, kindOf, shownName } from './check.js';
-import type { Diagnosis } from './diagnosis.js';
+import { diagnosisOf, type Diagnosis } from './diagnosis.js';
 import type { LoginError, LoginErrorCode } from './errors.js';
 import { pendingResult } from './hooks.js';
 
@@ -57,6 +57,12 @@ export interface TokenRefused {
   readonly error: LoginError;
   /** Which claim the token had and what was expected, if that is why it was refused. Never sent to the client. */
   readonly diagnosis?: Diagnosis;
+}
+
+/** The event for a refusal. */
+export function tokenRefused(error: LoginError): TokenRefused {
+  const diagnosis = diagnosisOf(error);
+  return { code: error.code, error, ...(diagnosis !== undefined && { diagnosis }) };
 }
 
 /** A key of a set cannot be used; the others are used. */

@@ -1,33 +1,26 @@
 /** Who sent a request: from the token to the live session, and what of it is put on the request. */
 
-import { channel } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import { anything, checkOptions } from '../core/check.js';
-import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError, type LoginErrorCode } from '../core/errors.js';
-import type { Emit } from '../core/events.js';
+import { tokenRefused, type Emit } from '../core/events.js';
 import type { Handles } from '../core/handles.js';
 import type { Sighting } from '../core/session.js';
-import type { Lease, Ledger, LiveSession, Seen } from '../ledger/ledger.js';
+import type { Lease, Ledger, Seen } from '../ledger/ledger.js';
 import type { KeySource } from '../tokens/key-source.js';
 import type { VerificationKey } from '../tokens/verification-key.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import type { ClientOf } from './client.js';
+import { CurrentSession, type Issuing } from './current-session.js';
 import { HeaderMemory } from './header-memory.js';
 import { checkOrigins, type ForgeryCheck, type Origins } from './forgery.js';
-import {
-  ownProperty,
-  put,
-  requireHeaders,
-  RequestSighting,
-  type AppRequest,
-  type LoginSession,
-  type LoginUser,
-} from './request.js';
+import { ownProperty, put, requireHeaders, RequestSighting, type AppRequest, type LoginSession } from './request.js';
 import { resultInTime } from './in-time.js';
 import { chooseSession } from './one-session.js';
+import { isPending, type Pending } from './pending.js';
+import { published, requestsJudged } from './request-judged.js';
 import type { SentToken, TokenSource } from './token-source.js';
-import { existing, type UserResult } from './user-result.js';
+import { existing, loginUser, type UserResult } from './user-result.js';
 
 /** Each part is prepared once. */
 export interface AuthenticatorParts<User> {
@@ -56,15 +49,6 @@ export interface Login<User> {
   readonly session: LoginSession;
 }
 
-/** Message of the channel `managed-sessions:request`: the result for one request. */
-export interface RequestJudged {
-  readonly outcome: 'live' | LoginErrorCode;
-  /** What knew the session: this process or the store; `none` if neither had to be asked. */
-  readonly source: 'ledger' | 'store' | 'none';
-}
-
-const requestsJudged = channel('managed-sessions:request');
-
 /** How the session of a request is judged. */
 export interface Judging {
   /** Asks the store, whatever this process knows. */
@@ -76,85 +60,6 @@ export interface Judging {
 /** As most requests are judged: from memory, and as a use. */
 export const USUAL: Judging = { fresh: false, isUse: true };
 export const FRESH: Judging = { fresh: true, isUse: true };
-
-/** What puts sessions on requests. */
-interface Issuing {
-  readonly handles: Pick<Handles, 'shown'>;
-}
-
-/** `req.loginSession`. Whatever only this package may know is private, so that no log shows it. */
-export class CurrentSession implements LoginSession {
-  readonly #live: LiveSession;
-  readonly #token: VerifiedToken;
-  readonly #issuedBy: Issuing;
-  readonly #fresh: boolean;
-  readonly #method: string | undefined;
-
-  /** `method` of the request that was checked for forgery, if there is one. */
-  constructor(live: LiveSession, token: VerifiedToken, issuedBy: Issuing, fresh: boolean, method?: string) {
-    this.#live = live;
-    this.#token = token;
-    this.#issuedBy = issuedBy;
-    this.#fresh = fresh;
-    this.#method = method;
-  }
-
-  get handle(): string {
-    return this.#issuedBy.handles.shown(this.#live.handle);
-  }
-
-  get startedAt(): Date {
-    return new Date(this.#live.startedAt);
-  }
-
-  get expiresAt(): Date {
-    return new Date(this.#live.expiresAt);
-  }
-
-  get signal(): AbortSignal {
-    return this.#live.signal;
-  }
-
-  toJSON(): Pick<LoginSession, 'handle' | 'startedAt' | 'expiresAt'> {
-    return { handle: this.handle, startedAt: this.startedAt, expiresAt: this.expiresAt };
-  }
-
-  /** Undefined for a session that another authenticator put on the request. */
-  static of(value: unknown, issuedBy: object): CurrentSession | undefined {
-    return value instanceof CurrentSession && value.#issuedBy === issuedBy ? value : undefined;
-  }
-
-  /** Whether the request has had another method since: a GET may have become a DELETE, which another site may have sent. */
-  static isForOther(session: CurrentSession, method: string | undefined): boolean {
-    return session.#method !== undefined && session.#method !== method;
-  }
-
-  static tokenOf(session: CurrentSession): VerifiedToken {
-    return session.#token;
-  }
-
-  static isFresh(session: CurrentSession): boolean {
-    return session.#fresh;
-  }
-}
-
-/**
- * The default of `req.user`. A new object for each request, because applications write to it. Without a spread, because that
- * would be a third of what a warm request costs.
- */
-export function loginUser({ user, profile, claims }: VerifiedToken): LoginUser {
-  const { name, username, email, orgs } = profile;
-  const login: { -readonly [Name in keyof LoginUser]: LoginUser[Name] } = {
-    id: user.subject,
-    issuer: user.issuer,
-    claims,
-  };
-  if (name !== undefined) login.name = name;
-  if (username !== undefined) login.username = username;
-  if (email !== undefined) login.email = email;
-  if (orgs !== undefined) login.orgs = orgs;
-  return login;
-}
 
 /** A single error for all requests: to capture a stack would be most of the cost of an anonymous request. */
 const NO_TOKEN = new LoginError('no_token', 'A login is required, and no token was sent');
@@ -170,7 +75,7 @@ interface KnownHeader {
   readonly lease: Lease;
 }
 
-type Identified = CurrentSession | Promise<CurrentSession>;
+type Identified = Pending<CurrentSession>;
 type Judge = (token: VerifiedToken, sighting: RequestSighting, fresh: boolean) => Identified;
 
 export class Authenticator<User> implements Issuing {
@@ -454,35 +359,3 @@ function putSession(req: AppRequest, session: CurrentSession): void {
 const UNREPORTED: ReadonlySet<LoginErrorCode> = new Set(['no_token', 'session_not_found', 'request_invalid']);
 
 const NOTHING = { ip: null, userAgent: null } as const;
-
-/** Publishes the result of `work`, and whether the judge that it calls had to ask the store. */
-function published(judge: Judge, work: (judge: Judge) => Identified): Identified {
-  let source: RequestJudged['source'] = 'none';
-  function observedJudge(...args: Parameters<Judge>): Identified {
-    source = 'ledger';
-    const session = judge(...args);
-    if (isPending(session)) source = 'store';
-    return session;
-  }
-  function publish(outcome: RequestJudged['outcome']): void {
-    const message: RequestJudged = { outcome, source };
-    requestsJudged.publish(message);
-  }
-  function publishRefused(error: unknown): void {
-    if (isLoginError(error)) publish(error.code);
-  }
-  try {
-    const session = work(observedJudge);
-    if (isPending(session)) session.then(() => publish('live'), publishRefused);
-    else publish('live');
-    return session;
-  } catch (error) {
-    publishRefused(error);
-    throw error;
-  }
-}
-
-/** Whether a value is a thenable: a promise of another realm is not an instance of our `Promise`. */
-export function isPending<Value extends object>(value: Value | Promise<Value>): value is Promise<Value> {
-  return 'then' in value && typeof value.then === 'function';
-}

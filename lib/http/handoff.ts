@@ -3,9 +3,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { checkOptions, isObject, type OptionKinds } from '../core/check.js';
-import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError } from '../core/errors.js';
-import type { Emit } from '../core/events.js';
+import { tokenRefused, type Emit } from '../core/events.js';
 import { passOn } from '../core/hooks.js';
 import { createCookieClearer } from './cookie.js';
 import type { Fail } from './gates.js';

@@ -186,7 +186,7 @@ export const englishMessages: Messages = {
 const UNREADABLE = /^\d+$|(?=[\w-]*\d)[\w-]{16,}/;
 
 /** The id itself, if people can read it; of a URL the host; otherwise empty. */
-export function readableApp(id: string): string {
+function readableApp(id: string): string {
   if (/^https?:/i.test(id) && URL.canParse(id)) return new URL(id).host;
   return UNREADABLE.test(id) ? '' : id;
 }

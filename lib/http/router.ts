@@ -10,7 +10,8 @@ import { passOn } from '../core/hooks.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isNavigation, prefersHtml } from './accept.js';
 import { createLocations, type Account, type Locate, type LocateAll, type Viewer } from './account.js';
-import { CurrentSession, FRESH, USUAL, type Authenticator, type Judging } from './authenticate.js';
+import { FRESH, USUAL, type Authenticator, type Judging } from './authenticate.js';
+import { CurrentSession } from './current-session.js';
 import { formOf, jsonOf } from './body.js';
 import type { LoginCookie } from './cookie.js';
 import type { EventStreams } from './event-stream.js';
@@ -113,6 +114,7 @@ interface Answer {
   /** If too many sessions are being ended, the request is refused before the store is asked for the caller. */
   readonly endsOne?: true;
 }
+
 type Methods = Readonly<Partial<Record<Method, Answer>>>;
 
 interface Context extends Pick<RouterParts, 'handles' | 'account' | 'cookie' | 'verifier' | 'streams' | 'loginUrlFor'> {

@@ -2,9 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
-import { tokenRefused } from '../core/diagnosis.js';
 import { isLoginError, LoginError } from '../core/errors.js';
-import type { Emit } from '../core/events.js';
+import { tokenRefused, type Emit } from '../core/events.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger, WhenStoreDown } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';

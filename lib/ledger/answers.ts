@@ -8,16 +8,9 @@ import type { Announcements } from './announcements.js';
 import type { EndedSessions } from './ended.js';
 import type { Endings } from './endings.js';
 import type { FeedFreshness } from './freshness.js';
-import {
-  judgeAnswer,
-  learn,
-  meaningOfCreated,
-  tombstoneIn,
-  type Effect,
-  type PresentedToken,
-  type SightQuestion,
-  type Verdict,
-} from './knowledge.js';
+import type { PresentedToken } from './knowledge.js';
+import { learn, meaningOfCreated, type Effect } from './learn.js';
+import { judgeAnswer, tombstoneIn, type SightQuestion, type Verdict } from './verdict.js';
 import type { Recovery } from './recovery.js';
 import type { Entry, Seen } from './entry.js';
 import type { SessionTable } from './table.js';
@@ -44,7 +37,7 @@ export class Answers {
     const { ended, endings, freshness, unwritten } = this.#options;
     const { user, handle, policy, activity } = entry;
     const token = { user, handle, times: question.token };
-    const verdict = judgeAnswer(answer, endings, token, question, policy, sighting.at);
+    const verdict = judgeAnswer(answer, { token, question, policy, at: sighting.at }, endings);
     this.take(token, verdict);
     const { knowledge, effects } = learn(entry, verdict, question, freshness.generation, sighting.at);
     entry.knowledge = knowledge;

@@ -79,7 +79,7 @@ export class Availability {
   noteDown(part: Part, cause: unknown): LoginError {
     const error = isLoginError(cause)
       ? cause
-      : new LoginError('store_unavailable', 'The session store could not be asked', { cause });
+      : new LoginError('store_unavailable', 'The session store could not be reached', { cause });
     if (this.#down.size === 0) {
       this.#downSince = this.#options.monotonic();
       this.#options.emit('storeDown', { error });

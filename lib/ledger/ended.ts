@@ -3,7 +3,8 @@
  * forgotten, whatever the store says. Bounded.
  */
 
-import { asErased, withoutWords, type Cutoff } from '../core/record.js';
+import type { Cutoff } from '../core/cutoff.js';
+import { asErased, withoutWords } from '../core/erased.js';
 import type { SessionUser } from '../core/session.js';
 import { laterStale, type StaleTokens } from '../core/stale.js';
 import type { Tombstone } from '../stores/store.js';

@@ -3,7 +3,6 @@
  * announced once. Whoever is told of it may be told a little later, because many sessions may end at once.
  */
 
-import { tombstoneUntil } from '../core/policy.js';
 import {
   CUTOFF_FOR,
   endedByCutoff,
@@ -11,7 +10,8 @@ import {
   endingByCutoff,
   type Cutoff,
   type GlobalCutoff,
-} from '../core/record.js';
+} from '../core/cutoff.js';
+import { tombstoneUntil } from '../core/policy.js';
 import type { SessionUser } from '../core/session.js';
 import type { StaleTokens } from '../core/stale.js';
 import type { EndedByCutoff, Notice, Tombstone } from '../stores/store.js';
@@ -22,14 +22,8 @@ import type { Backlog } from './backlog.js';
 import type { EndedSessions } from './ended.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import {
-  timesOf,
-  tombstoneIn,
-  withStale,
-  type InferredEnding,
-  type KnownEndings,
-  type PresentedToken,
-} from './knowledge.js';
+import { timesOf, withStale, type PresentedToken } from './knowledge.js';
+import { tombstoneIn, type InferredEnding, type KnownEndings } from './verdict.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
 import type { Entry } from './entry.js';
@@ -200,9 +194,9 @@ export class Endings implements KnownEndings {
     // As of now: the store knows which later logins survive it, and this process may not.
     const known = new Set([...table.ofUser(user.key), ...watched.ofUser(user.key)]);
     const end = (entry: Entry): void => {
-      const { facts } = entry.knowledge;
-      if (endedByCutoff(cutoff, entry.handle, facts.startedAt, facts.survivedCutoffAt))
-        this.#cutOff(entry, cutoff, false);
+      const { handle, knowledge } = entry;
+      const { startedAt, survivedCutoffAt } = knowledge.facts;
+      if (endedByCutoff(cutoff, { handle, startedAt, survivedCutoffAt })) this.#cutOff(entry, cutoff, false);
     };
     this.#endInSlices(known, end, (entry) => {
       if (known.has(entry)) end(entry);

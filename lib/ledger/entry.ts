@@ -5,7 +5,8 @@ import type { KnownUse } from '../core/record.js';
 import type { SessionUser, Sighting } from '../core/session.js';
 import type { SightAnswer } from '../stores/store.js';
 import { Activity } from './activity.js';
-import { factsOf, type Knowledge, type PresentedToken, type SightQuestion } from './knowledge.js';
+import { factsOf, type Knowledge, type PresentedToken } from './knowledge.js';
+import type { SightQuestion } from './verdict.js';
 
 /** One request in a session, as the ledger judges it. */
 export interface Seen extends Sighting {

@@ -1,7 +1,7 @@
 /** The global cutoff as this process knows it. In a Cluster, it is in other slots than the sessions that it ends. */
 
+import { endedByGlobalCutoff, type GlobalCutoff } from '../core/cutoff.js';
 import type { SessionPolicy } from '../core/policy.js';
-import { endedByGlobalCutoff, type GlobalCutoff } from '../core/record.js';
 
 export interface GlobalCutoffOptions {
   readonly monotonic: () => number;

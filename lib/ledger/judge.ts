@@ -12,15 +12,8 @@ import { callAsync, type Availability } from './availability.js';
 import type { EndedSessions } from './ended.js';
 import type { Endings } from './endings.js';
 import type { FeedFreshness } from './freshness.js';
-import {
-  assess,
-  inferEnding,
-  isPastLifetime,
-  judgeAnswer,
-  standsUntil,
-  type LiveAnswer,
-  type Verdict,
-} from './knowledge.js';
+import { assess, isPastLifetime, standsUntil } from './knowledge.js';
+import { inferEnding, judgeAnswer, type LiveAnswer, type Verdict } from './verdict.js';
 import { Lease } from './lease.js';
 import type { Questions } from './questions.js';
 import type { Recovery } from './recovery.js';
@@ -102,7 +95,7 @@ export class Judge {
     // The store ends what it finds idle: it must know of uses that are not written yet.
     const knownUse = (entry ?? watched.find(token.handle))?.knownUse(at);
     const { answer, question } = await questions.peek(token, policy, at, knownUse);
-    const verdict = judgeAnswer(answer, endings, token, question, policy, at);
+    const verdict = judgeAnswer(answer, { token, question, policy, at }, endings);
     answers.take(token, verdict);
     if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
     refuseStale(verdict.staleTokens, token.times);
@@ -237,20 +230,21 @@ export class Judge {
     fresh: boolean,
   ): Promise<LiveSession> {
     const { endings, answers } = this.#options;
+    const { at } = sighting;
     let answer;
     try {
       answer = await outcome;
     } catch (error) {
       // A notice may have arrived since the question was sent.
-      this.#refuseKnown(token, sighting.at);
-      this.#refusePastLifetime(entry, token, sighting.at);
+      this.#refuseKnown(token, at);
+      this.#refusePastLifetime(entry, token, at);
       this.#recordUse(entry, token, sighting);
-      if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry, sighting.at)) throw error;
+      if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry, at)) throw error;
       return entry;
     }
-    const verdict = judgeAnswer(answer, endings, token, question, entry.policy, sighting.at);
+    const verdict = judgeAnswer(answer, { token, question, policy: entry.policy, at }, endings);
     answers.take(token, verdict);
-    if (verdict.as !== 'live') throw this.#refusal(verdict, token, sighting.at);
+    if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
     refuseStale(verdict.staleTokens, token.times);
     this.#recordUse(entry, token, sighting);
     return entry;

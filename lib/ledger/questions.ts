@@ -9,7 +9,8 @@ import type { EndedSessions } from './ended.js';
 import type { Call, Entry, Seen } from './entry.js';
 import type { FeedFreshness } from './freshness.js';
 import type { KnownGlobalCutoff } from './global-cutoff.js';
-import type { PresentedToken, SightQuestion } from './knowledge.js';
+import type { PresentedToken } from './knowledge.js';
+import type { SightQuestion } from './verdict.js';
 
 /** Anything asked about one user. */
 export interface Question {

@@ -4,7 +4,7 @@ import { diagnosed, oneLine } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
 import type { Ending, TokenTimes } from '../core/session.js';
 import { isStale, type StaleTokens } from '../core/stale.js';
-import type { Verdict } from './knowledge.js';
+import type { Verdict } from './verdict.js';
 
 /** The error with which an ended session is refused. */
 export function endedError({ cause, reason }: Ending): LoginError {

@@ -5,7 +5,8 @@ import type { SessionStore } from '../stores/store.js';
 import { callAsync, type Availability } from './availability.js';
 import type { Endings } from './endings.js';
 import type { Entry } from './entry.js';
-import { timesOf, tombstoneIn } from './knowledge.js';
+import { timesOf } from './knowledge.js';
+import { tombstoneIn } from './verdict.js';
 import type { Questions } from './questions.js';
 import type { WatchedEntries } from './watchers.js';
 

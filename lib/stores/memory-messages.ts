@@ -7,7 +7,8 @@ const LIMIT = 100_000;
 
 export class UsedMessages {
   /** Until when, by id. Above the limit, those noted longest ago are forgotten. */
-  readonly #until = new LRUCache<string, number>({ max: LIMIT });
+  // Not `max`, with which it makes room for all of them at once, though most processes note none.
+  readonly #until = new LRUCache<string, number>({ maxSize: LIMIT, sizeCalculation: () => 1 });
 
   isUsed(id: string, at: number): boolean {
     // As with sessions: nothing is forgotten until both clocks agree.

@@ -1,6 +1,20 @@
 /** What the memory store keeps of one user. */
 
 import {
+  beganUpTo,
+  CUTOFF_FOR,
+  endingByCutoff,
+  endingCutoff,
+  mayBeginAfterCutoff,
+  standingCutoff,
+  withoutException,
+  type Cutoff,
+  type GlobalCutoff,
+  type JudgedByCutoff,
+  type StandingCutoff,
+} from '../core/cutoff.js';
+import { asErased, withoutWords } from '../core/erased.js';
+import {
   decide,
   expiresAt,
   extendedUntil,
@@ -10,32 +24,21 @@ import {
   type SessionPolicy,
 } from '../core/policy.js';
 import {
-  asErased,
-  beganUpTo,
-  CUTOFF_FOR,
-  endingByCutoff,
-  endingCutoff,
   hasNewClient,
-  mayBeginAfterCutoff,
   mergeSighting,
   movedFrom,
   NO_ROW,
   rowOf,
-  standingCutoff,
   timesOf,
   withKnown,
-  withoutException,
-  withoutWords,
-  type Cutoff,
-  type GlobalCutoff,
   type KeptRecord,
   type KeptTimes,
   type KnownUse,
-  type StandingCutoff,
 } from '../core/record.js';
 import { keptLabel, keptWords, type Ending, type TokenTimes } from '../core/session.js';
 import { isStale, laterStale, type StaleTokens } from '../core/stale.js';
-import { CLIENT_NOTED_FOR, CLIENTS_NOTED, compareListed } from './store.js';
+import { NotedClients } from './memory-clients.js';
+import { compareListed } from './store.js';
 import type { EndedByCutoff, RevokeOutcome, RevokeRequest, SightAnswer, SightRequest, Tombstone } from './store.js';
 
 /** A record with its handle. */
@@ -278,17 +281,8 @@ export class UserSessions {
     return known === undefined || tombstoneUntil(known, call.policy) < pastOf(call) ? undefined : known;
   }
 
-  #endingCutoff(
-    handle: string,
-    { startedAt }: KeptTimes,
-    survivedCutoffAt: number | undefined,
-    { globalCutoff, policy }: Call,
-  ): GlobalCutoff | null {
-    return endingCutoff(this.#cutoff, globalCutoff, handle, startedAt, survivedCutoffAt, policy);
-  }
-
-  #cutoffOf(known: Kept, call: Call): GlobalCutoff | null {
-    return this.#endingCutoff(known.handle, known, known.survivedCutoffAt, call);
+  #cutoffOf(session: JudgedByCutoff, { globalCutoff, policy }: Call): GlobalCutoff | null {
+    return endingCutoff({ cutoff: this.#cutoff, globalCutoff }, session, policy);
   }
 
   /** If the session was over before this sighting, writes the tombstone that it would have got when it was due. */
@@ -296,7 +290,7 @@ export class UserSessions {
     if (known === undefined) return null;
     const { at, policy, origin } = call;
     const until = tombstoneUntil(known, policy);
-    const cutoff = this.#endingCutoff(handle, known, known.survivedCutoffAt, call);
+    const cutoff = this.#cutoffOf({ ...known, handle }, call);
     if (cutoff !== null)
       return this.#writeTombstone({ handle, ending: endingByCutoff(cutoff, expiresAt(known)), until });
     const standing = decide(known, policy, at, inUseSince);
@@ -309,7 +303,7 @@ export class UserSessions {
   /** The ending of a session that this token shows to be over. Null if it is live. If it has no origin, it is not kept. */
   #endingOf(known: KeptTimes | undefined, merged: Kept, inUseSince: number, call: Call): Ending | null {
     const { at, policy, origin } = call;
-    const cutoff = this.#endingCutoff(merged.handle, merged, known?.survivedCutoffAt, call);
+    const cutoff = this.#cutoffOf({ ...merged, survivedCutoffAt: known?.survivedCutoffAt }, call);
     if (cutoff !== null) {
       const ending = endingByCutoff(cutoff, expiresAt(merged));
       // Otherwise kept even if it was not on record: a token refreshed later would not show when the session began.
@@ -352,29 +346,6 @@ export class UserSessions {
 
   #extendTombstone(tombstone: Tombstone, until: number): Tombstone {
     return until > tombstone.until ? this.#writeTombstone({ ...tombstone, until }) : tombstone;
-  }
-}
-
-/** When each client of a user was last noted, oldest first. */
-class NotedClients {
-  readonly #notedAt = new Map<string, number>();
-
-  /** Whether the client was noted before. */
-  note(key: string, at: number): boolean {
-    this.prune(at);
-    const isKnown = this.#notedAt.delete(key);
-    this.#notedAt.set(key, at);
-    const [oldest] = this.#notedAt.keys();
-    if (this.#notedAt.size > CLIENTS_NOTED && oldest !== undefined) this.#notedAt.delete(oldest);
-    return isKnown;
-  }
-
-  prune(at: number): void {
-    for (const [key, notedAt] of this.#notedAt) if (at >= notedAt + CLIENT_NOTED_FOR) this.#notedAt.delete(key);
-  }
-
-  isEmpty(): boolean {
-    return this.#notedAt.size === 0;
   }
 }
 

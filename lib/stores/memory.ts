@@ -4,8 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { checkOptions } from '../core/check.js';
+import type { Cutoff, GlobalCutoff } from '../core/cutoff.js';
+import { asErased, ERASED } from '../core/erased.js';
 import { unseenUntil, type SessionPolicy } from '../core/policy.js';
-import { asErased, ERASED, sessionRecord, type Cutoff, type GlobalCutoff } from '../core/record.js';
+import { sessionRecord } from '../core/record.js';
 import { keptWords, type SessionUser } from '../core/session.js';
 import { staleUntil } from '../core/stale.js';
 import { SessionIndex } from './memory-index.js';

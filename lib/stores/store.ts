@@ -1,10 +1,13 @@
-/** The contract of a session store: what each method guarantees to the ledger. */
+/**
+ * The contract of a session store: what each method guarantees to the ledger. In one file, because whoever writes a store has to
+ * read all of it, and most of it is prose.
+ */
 
-import { isObject, kindOf } from '../core/check.js';
+import type { Cutoff, GlobalCutoff } from '../core/cutoff.js';
 import { LoginError } from '../core/errors.js';
 import type { PartHealth } from '../core/health.js';
 import type { SessionPolicy } from '../core/policy.js';
-import type { Cutoff, GlobalCutoff, KnownUse } from '../core/record.js';
+import type { KnownUse } from '../core/record.js';
 import type { Ending, SessionRecord, SessionUser, Sighting, TokenTimes } from '../core/session.js';
 import type { StaleTokens } from '../core/stale.js';
 
@@ -362,7 +365,7 @@ export interface SessionStore {
   /**
    * Ends every session of the user as {@link revokeAll} does, with the reason `'erased'`, and deletes what is kept of the
    * person: the rows (address, user agent, app, actor, label) and the noted clients, at the moment at which the cutoff is set;
-   * then `by` and `reason` of earlier endings (`asErased` in core/record.ts), in batches. Tombstones stay, and the cutoff, whose
+   * then `by` and `reason` of earlier endings (`asErased` in core/erased.ts), in batches. Tombstones stay, and the cutoff, whose
    * `erasedAt` tells every process to forget the same. Resolves to the number of live sessions that it ended, when all of it is
    * done and the feed entries are written. Safe to repeat after a rejection: a repetition completes it. Endings up to `erasedAt`
    * that are written back later are kept without their words.
@@ -421,39 +424,4 @@ export interface SessionStore {
 
   /** Closes only the connections that the store opened. */
   close(): Promise<void>;
-}
-
-const STORE_METHODS: Readonly<Record<Exclude<keyof SessionStore, 'origin' | 'settlesInTime'>, true>> = {
-  configure: true,
-  sight: true,
-  list: true,
-  get: true,
-  label: true,
-  revoke: true,
-  endIndexed: true,
-  revokeAll: true,
-  erase: true,
-  expireTokens: true,
-  restore: true,
-  endEverywhere: true,
-  catchUp: true,
-  isMessageUsed: true,
-  useMessage: true,
-  feed: true,
-  health: true,
-  close: true,
-};
-
-/** Throws a `TypeError` if the option `store` is not a store. */
-export function checkStore(store: unknown): void {
-  if (store === undefined) return;
-  if (!isObject(store)) {
-    throw new TypeError(
-      `store must be memoryStore(), redisStore(...) or a store of the same contract, got ${kindOf(store)}`,
-    );
-  }
-  const missing = Object.keys(STORE_METHODS).filter((method) => typeof store[method] !== 'function');
-  if (missing.length === 0) return;
-  const names = missing.map((method) => `${method}()`).join(', ');
-  throw new TypeError(`store must have every method of SessionStore, and lacks ${names}`);
 }

@@ -5,7 +5,7 @@ import { isObject } from '../core/check.js';
 import { oneLine, shown } from '../core/diagnosis.js';
 
 /** Largest response that is read, in bytes: ten times a set of a hundred keys. */
-export const RESPONSE_LIMIT = 1024 * 1024;
+const RESPONSE_LIMIT = 1024 * 1024;
 
 /** The global one; that of the process where a test runner hides it, as Jest 27 does. */
 function ownFetch(): typeof fetch {

@@ -10,7 +10,7 @@ import { LoginError } from '../core/errors.js';
 export const LARGEST_TOLERANCE = 3_600_000;
 
 /** The longest `iss` that is looked up, in characters: names that anybody made up are kept for a while. */
-export const ISSUER_NAME_LIMIT = 512;
+const ISSUER_NAME_LIMIT = 512;
 
 /** Never a login token, whatever the option `types` says (RFC 8725, section 3.11; RFC 8417, section 2.3). */
 export const OTHER_TYPES: readonly string[] = ['logout+jwt', 'secevent+jwt'];

@@ -29,7 +29,7 @@ import {
 import type { Algorithm, VerificationKey } from './verification-key.js';
 
 /** The default values of `typ`; null stands for a header without it. Case and an `application/` prefix do not matter. */
-export const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
+const DEFAULT_TYPES: readonly (string | null)[] = ['JWT', 'at+jwt', null];
 
 /** A token that passed every check. Frozen: all requests with this token share the object. */
 export interface VerifiedToken extends TokenParties {
@@ -205,7 +205,7 @@ function prepareIssuers(options: VerifierOptions): ReadonlyMap<string | undefine
   const names = new Set<string>();
   for (const issuer of options.issuers) {
     const iss = issuer.withoutIssuer === true ? undefined : issuer.issuer;
-    if (names.has(issuer.issuer)) throw new TypeError(`issuer: two are configured as '${issuer.issuer}'`);
+    if (names.has(issuer.issuer)) throw new TypeError(`issuer: '${issuer.issuer}' is given twice`);
     if (issuers.has(iss)) throw new TypeError('issuer: only one can have tokens without iss');
     names.add(issuer.issuer);
     issuers.set(iss, prepareIssuer(issuer, options.lifetime));

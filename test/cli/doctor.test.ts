@@ -1,9 +1,12 @@
 /** `doctor` on set-ups that are broken in one way each: the sentence, and the exit code. */
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 
 import { redisStore } from '../../lib/index.js';
 import type { Finding } from '../../lib/cli/findings.js';
@@ -15,6 +18,7 @@ import { SHAPES } from '../providers/shapes.js';
 import { command, commandHere, type Outcome, type Run } from '../support/command.js';
 import { createEndpoint, json, type Answer } from '../support/issuer.js';
 import { freePort, startCluster, startRedis, type RedisCluster, type TestRedis } from '../support/redis.js';
+import { SELF_SIGNED } from '../support/self-signed.js';
 import { ISSUER, SITE_ISSUER, startSite, tokenOf } from '../support/site.js';
 import { testTogether, type Started } from '../support/started.js';
 import { startProxy } from '../support/tcp-proxy.js';
@@ -267,6 +271,19 @@ const SERVERS: readonly Row[] = [
     }),
   ],
   [
+    'a Redis with a certificate of a CA that is not known',
+    async (started) => {
+      const server = started.add(createServer(SELF_SIGNED).listen(0), async (one) => void one.close());
+      await once(server, 'listening');
+      return {
+        args: ['--redis', `rediss://localhost:${String((server.address() as AddressInfo).port)}`],
+        exit: 3,
+        code: 'redis_unreachable',
+        says: /cannot be reached: self-signed certificate\. .*NODE_EXTRA_CA_CERTS/,
+      };
+    },
+  ],
+  [
     'a Redis that is silent',
     async (started) => {
       const server = await started.redis();
@@ -350,12 +367,19 @@ describe('a set-up that is broken', () => {
     const { args, run, exit, code, says } = await setUp(started);
     const { findings, code: exited } = await examine(args, run);
     const found = findings.filter((finding) => finding.code === code);
-    expect({ findings: found.map((finding) => finding.says).join(' '), exited }).toEqual({
+    const texts = found.map((finding) => `${finding.says} ${finding.advice ?? ''}`);
+    expect({ findings: texts.join(' '), exited }).toEqual({
       findings: expect.stringMatching(says) as string,
       exited: exit,
     });
     expect(found.some(({ level }) => level === (exit === 3 ? 'unreachable' : 'problem'))).toBe(true);
   });
+});
+
+test('an audience that is not checked is noted', async () => {
+  const { findings } = await examine(byUrl(), { input: good({ aud: undefined }) });
+  const note = findings.find(({ code }) => code === 'audience_unchecked');
+  expect([note?.level, note?.says]).toEqual(['note', expect.stringMatching(/^It is absent\. The audience is not/)]);
 });
 
 describe('a set-up that is as it should be', () => {

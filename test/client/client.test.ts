@@ -92,6 +92,30 @@ const build = (module: ts.ModuleKind): string =>
   ts.transpileModule(readFileSync(SOURCE, 'utf8'), { compilerOptions: { module, target: ts.ScriptTarget.ES2023 } })
     .outputText;
 
+/**
+ * `watchSession()` with timers of its own: it says for how many milliseconds it would wait before it connects again, and gets
+ * the function that connects.
+ */
+function watchSessionWith(
+  ask: (...args: Parameters<typeof fetch>) => Promise<Response | undefined>,
+  wait: (ms: number, connect: () => void) => void,
+): typeof watchSession {
+  const SILENCE = 45_000;
+  const exports: { watchSession?: typeof watchSession } = {};
+  runInNewContext(build(ts.ModuleKind.CommonJS), {
+    exports,
+    AbortController,
+    TextDecoder,
+    queueMicrotask,
+    fetch: ask,
+    clearTimeout: () => undefined,
+    setTimeout(connect: () => void, ms: number) {
+      if (ms !== SILENCE) wait(ms, connect);
+    },
+  });
+  return exports.watchSession!;
+}
+
 describe('watchSession, and what may answer in the place of the server', () => {
   const SIGNED_IN = 'event: signed-in\ndata: {"handle":"AAAAAAAAAAAAAAAAAAAAAA"}\n\n';
   const STREAM = { 'Content-Type': 'text/event-stream' };
@@ -109,7 +133,7 @@ describe('watchSession, and what may answer in the place of the server', () => {
     live: number;
   }
 
-  async function watching(path: string, answer: RequestListener): Promise<Seen> {
+  async function watching(path: string, answer: RequestListener, watch = watchSession): Promise<Seen> {
     const seen: Seen = { ended: [], asked: [], live: 0 };
     server = createServer((req, res) => {
       seen.asked.push(req.url ?? '');
@@ -117,7 +141,7 @@ describe('watchSession, and what may answer in the place of the server', () => {
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}${path}`;
-    stop = watchSession(url, { onEnded: ({ code }) => seen.ended.push(code), onLive: () => (seen.live += 1) });
+    stop = watch(url, { onEnded: ({ code }) => seen.ended.push(code), onLive: () => (seen.live += 1) });
     return seen;
   }
   const until = (what: string, is: () => boolean): Promise<unknown> => eventually(what, () => Promise.resolve(is()));
@@ -136,16 +160,21 @@ describe('watchSession, and what may answer in the place of the server', () => {
 
   it('a login page says nothing, whatever is in it, and is asked for ever more rarely', async () => {
     const page = '<p>Sign in</p>\n\nevent: signed-out\ndata: {}\n\nevent: signed-in\ndata: {}\n\n';
-    const at: number[] = [];
-    const seen = await watching('/events', (req, res) => {
-      if (req.url === '/login') res.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
-      else if (at.push(performance.now()) < 4) res.writeHead(302, { Location: '/login' }).end();
-      else res.writeHead(200, STREAM).write(SIGNED_IN);
+    let count = 0;
+    const pauses: number[] = [];
+    const atOnce = watchSessionWith(fetch, (ms, connect) => {
+      pauses.push(ms);
+      setImmediate(connect);
     });
+    const login: RequestListener = (req, res) => {
+      if (req.url === '/login') res.writeHead(200, { 'Content-Type': 'text/html' }).end(page);
+      else if ((count += 1) < 4) res.writeHead(302, { Location: '/login' }).end();
+      else res.writeHead(200, STREAM).write(SIGNED_IN);
+    };
+    const seen = await watching('/events', login, atOnce);
     await until('the server has confirmed it', () => seen.live > 0);
     expect(seen.ended).toEqual([]);
-    // At least half of four seconds, after half of one and half of two.
-    expect((at[3] ?? 0) - (at[2] ?? 0)).toBeGreaterThan(1990);
+    expect(pauses.map((ms, index) => ms >= 500 * 2 ** index && ms <= 1500 * 2 ** index)).toEqual([true, true, true]);
   });
 
   it('only an event of that name ends it, in whatever pieces it comes', async () => {
@@ -209,26 +238,18 @@ describe('watchSession, and what may answer in the place of the server', () => {
 
 /** For how many milliseconds `watchSession()` waits after each of these answers, by a clock that is always there already. */
 function pausesAfter(answers: readonly (() => Response)[]): Promise<number[]> {
-  const SILENCE = 45_000;
   const pauses: number[] = [];
   let asked = 0;
   return new Promise((resolve) => {
-    const exports: { watchSession?: typeof watchSession } = {};
-    runInNewContext(build(ts.ModuleKind.CommonJS), {
-      exports,
-      AbortController,
-      TextDecoder,
-      queueMicrotask,
-      fetch: async () => answers[asked++]?.(),
-      clearTimeout: () => undefined,
-      setTimeout(connect: () => void, ms: number) {
-        if (ms === SILENCE) return;
+    const watch = watchSessionWith(
+      async () => answers[asked++]?.(),
+      (ms, connect) => {
         pauses.push(ms);
         if (pauses.length < answers.length) queueMicrotask(connect);
         else resolve(pauses);
       },
-    });
-    exports.watchSession?.('/events', { onEnded: () => undefined });
+    );
+    watch('/events', { onEnded: () => undefined });
   });
 }
 

@@ -1,7 +1,8 @@
 /** What the table of verdicts does not show: which of two cutoffs gives its words, and what a record keeps of them. */
 
+import { endingCutoff, standingCutoff } from '../../lib/core/cutoff.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
-import { endingCutoff, mergeSighting, NO_ROW, standingCutoff, type KeptRecord } from '../../lib/core/record.js';
+import { mergeSighting, NO_ROW, type KeptRecord } from '../../lib/core/record.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 const POLICY: SessionPolicy = {
@@ -45,7 +46,9 @@ describe('of two cutoffs that end a session', () => {
     ['of the same moment the one of the user', NOW, 'password_changed'],
     ['never the later one', NOW + 1, 'password_changed'],
   ])('%s gives its words', (_, at, reason) => {
-    expect(endingCutoff(CUTOFF, { ...GLOBAL, at }, 'a1', RECORD.startedAt, 0, POLICY)).toMatchObject({ reason });
+    const cutoffs = { cutoff: CUTOFF, globalCutoff: { ...GLOBAL, at } };
+    const session = { handle: 'a1', startedAt: RECORD.startedAt, survivedCutoffAt: 0 };
+    expect(endingCutoff(cutoffs, session, POLICY)).toMatchObject({ reason });
   });
 });
 

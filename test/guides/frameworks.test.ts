@@ -1,7 +1,7 @@
 /** The programs of docs/frameworks.md, as they stand there: all in one process, on one real Redis. */
 
 import { io, type Socket } from 'socket.io-client';
-import { runGuide, tokenFor, type GuideBlock, type RunningGuide } from '../support/guide.js';
+import { headingsNotRun, runGuide, tokenFor, type GuideBlock, type RunningGuide } from '../support/guide.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 
 const DOC = 'docs/frameworks.md';
@@ -13,6 +13,8 @@ interface Framework extends GuideBlock {
   readonly path?: string;
   /** Whether a refusal is the application's own page, without the headers of the error. */
   readonly isPage?: true;
+  /** Whether the body alone says that there is no login. */
+  readonly isInBody?: true;
 }
 
 const FRAMEWORKS = {
@@ -25,6 +27,7 @@ const FRAMEWORKS = {
   Hono: { heading: 'Hono' },
   'Next.js': { heading: 'Next.js with a custom server', isPage: true },
   tRPC: { heading: 'tRPC', path: '/trpc/me', page: null },
+  GraphQL: { heading: 'GraphQL', path: '/graphql?query={me{id}}', page: null, isInBody: true },
   'socket.io': { heading: 'socket.io', page: null },
 } as const satisfies Record<string, Framework>;
 type Name = keyof typeof FRAMEWORKS;
@@ -58,6 +61,10 @@ afterAll(async () => {
   await redis.stop();
 });
 
+it('has no program that is not run', () => {
+  expect(headingsNotRun(DOC, Object.values(FRAMEWORKS))).toEqual([]);
+});
+
 const newToken = (): string => tokenFor({ sid: `s${++sids}` });
 
 interface Request extends Omit<RequestInit, 'headers'> {
@@ -73,6 +80,11 @@ async function ask(name: Name, token?: string, path?: string, init: Request = {}
 
 async function expectRefused(response: Response, status: number, name: Name): Promise<void> {
   const body = await response.text();
+  if ('isInBody' in FRAMEWORKS[name] && status === 401) {
+    const error = expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED', reason: expect.any(String) } });
+    expect(JSON.parse(body)).toEqual({ data: null, errors: [error] });
+    return;
+  }
   expect([response.status, body]).toEqual([status, expect.not.stringMatching(/\n\s+at |node_modules|file:/)]);
   if ('isPage' in FRAMEWORKS[name] && status === 401) return;
   const header = status === 503 ? 'retry-after' : 'www-authenticate';
@@ -156,6 +168,32 @@ describe('what other sites send', () => {
       (await ask('Next.js', undefined, undefined, { method: 'POST', headers: { cookie, ...headers } })).status;
 
     expect([await act(CROSS_SITE), await act({ 'sec-fetch-site': 'same-origin' })]).toEqual([401, 200]);
+  });
+});
+
+describe('GraphQL', () => {
+  interface Answer {
+    readonly data: unknown;
+    readonly errors?: readonly { readonly extensions: unknown }[];
+  }
+
+  async function post(headers: Record<string, string>, query: string): Promise<Answer> {
+    const body = JSON.stringify({ query });
+    const init = { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } };
+    return (await ask('GraphQL', undefined, '/graphql', init)).json() as Promise<Answer>;
+  }
+
+  it('answers fields that need no login', async () => {
+    expect(await post({}, '{ greeting }')).toEqual({ data: { greeting: 'Hello' } });
+  });
+
+  it('knows nobody in what another site sent', async () => {
+    const cookie = `login_token=${newToken()}`;
+    const own = await post({ cookie, 'sec-fetch-site': 'same-origin' }, '{ me { id } }');
+    const other = await post({ cookie, 'sec-fetch-site': 'cross-site' }, '{ me { id } }');
+
+    expect(own).toEqual({ data: { me: { id: 'ada' } } });
+    expect(other.errors?.[0]?.extensions).toEqual({ code: 'FORBIDDEN', reason: 'cross_site' });
   });
 });
 

@@ -1,6 +1,6 @@
 /** The programs of docs/logs.md, as they stand there: requests that carry a token in every place, and what is written. */
 
-import { runGuide, tokenFor, type RunningGuide } from '../support/guide.js';
+import { headingsNotRun, runGuide, tokenFor, type RunningGuide } from '../support/guide.js';
 import { eventually } from '../support/redis.js';
 
 const DOC = 'docs/logs.md';
@@ -24,6 +24,10 @@ beforeAll(async () => {
 });
 
 afterAll(() => guide.stop());
+
+it('has no program that is not run', () => {
+  expect(headingsNotRun(DOC, Object.values(PROGRAMS))).toEqual([]);
+});
 
 async function askWithTokens(name: keyof typeof PROGRAMS): Promise<number[]> {
   const me = `${guide.urls[name]}/me?page=2&token=${token}`;

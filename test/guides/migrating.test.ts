@@ -7,7 +7,7 @@ import { RedisStore } from 'connect-redis';
 import express, { type RequestHandler } from 'express';
 import { Redis } from 'ioredis';
 import { createTestIssuer, type TestIssuer } from '../../lib/testing/index.js';
-import { runGuide, tokenFor, type RunningGuide } from '../support/guide.js';
+import { headingsNotRun, runGuide, tokenFor, type RunningGuide } from '../support/guide.js';
 import { eventually, startRedis, type TestRedis } from '../support/redis.js';
 
 /** It has no types of its own. */
@@ -57,6 +57,10 @@ afterAll(async () => {
 const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 const newToken = (claims: object = {}): string => tokenFor({ sid: `s${++sids}`, aud: 'shop', ...claims });
 const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+
+it('has no program that is not run', () => {
+  expect(headingsNotRun(DOC, Object.values(PROGRAMS))).toEqual([]);
+});
 
 function ask(name: Name, headers: Record<string, string> = {}, path = '/me', method = 'GET'): Promise<Response> {
   return fetch(`${guide.urls[name]}${path}`, { method, headers, redirect: 'manual' });

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { runGuide, tokenFor, type RunningGuide } from '../support/guide.js';
+import { headingsNotRun, runGuide, tokenFor, type RunningGuide } from '../support/guide.js';
 
 const DOC = 'docs/proxies.md';
 const SITE = 'shop.example.com';
@@ -27,6 +27,11 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const proxy of proxies) proxy.close();
   await guide.stop();
+});
+
+// That is one option, which is run as `naming`.
+it('has no program that is not run', () => {
+  expect(headingsNotRun(DOC, Object.values(PROGRAMS))).toEqual(['NGINX']);
 });
 
 type Headers = Readonly<Record<string, string>>;

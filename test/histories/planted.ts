@@ -93,7 +93,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'the start of a session does not count before it is asked about',
-    file: 'core/record.js',
+    file: 'core/cutoff.js',
     text: 'return began < ends;',
     replacement: 'return true;',
     breaks: ['H4'],
@@ -101,7 +101,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'a process forgets whom a cutoff excepts',
-    file: 'core/record.js',
+    file: 'core/cutoff.js',
     text: 'if (handle === cutoff.except)',
     replacement: 'if (false)',
     breaks: ['H4'],
@@ -135,7 +135,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'the place in the feed is not kept',
-    file: 'stores/redis/feed.js',
+    file: 'stores/redis/feed-reader.js',
     text: 'this.#position = step.position;',
     replacement: '',
     breaks: ['H1'],
@@ -143,7 +143,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'a gap is not told',
-    file: 'stores/redis/feed.js',
+    file: 'stores/redis/feed-reader.js',
     text: 'if (this.#owedGap !== null)',
     replacement: 'if (false)',
     breaks: ['H1'],
@@ -192,7 +192,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'a notice without a tombstone',
-    file: 'stores/redis/session-prelude.js',
+    file: 'stores/redis/session-ending.js',
     text: "redis.call('HSET', sessions, unpack(fields))",
     replacement: "redis.call('HDEL', sessions, unpack(handles))",
     breaks: ['H1'],

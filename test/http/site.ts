@@ -1,12 +1,14 @@
 /** A site of real parts: verifier, ledger and store, put together by hand; a clock that tests move. */
 
 import { handlesBy } from '../../lib/core/handles.js';
+import { createSecretKey } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import jwt from 'jsonwebtoken';
 import type { LoginErrorCode } from '../../lib/core/errors.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
 import { createAccount, type Account } from '../../lib/http/account.js';
-import { Authenticator, loginUser, type AuthenticatorParts } from '../../lib/http/authenticate.js';
+import { Authenticator, type AuthenticatorParts } from '../../lib/http/authenticate.js';
+import { loginUser } from '../../lib/http/user-result.js';
 import { createClientOf, type ClientOption } from '../../lib/http/client.js';
 import { compileTrust, type RecordIp, type TrustProxy } from '../../lib/http/client-address.js';
 import { createLoginCookie, type CookieOptions } from '../../lib/http/cookie.js';
@@ -28,6 +30,8 @@ import { createVerifier } from '../../lib/tokens/verify.js';
 
 export const ISSUER = 'https://id.example.com/';
 export const SECRET = 'a-secret-of-more-than-thirty-two-bytes';
+/** jsonwebtoken would first try to read a string as a private key, at each call. */
+const KEY = createSecretKey(SECRET, 'utf8');
 export const START = Date.UTC(2026, 2, 1, 9);
 
 export interface SiteOptions extends Pick<RefusalOptions, 'onRefused'> {
@@ -172,7 +176,7 @@ export function tokenOf(session: string, claims: Readonly<Record<string, unknown
   const beganAt = START / 1000;
   return jwt.sign(
     { iss: ISSUER, aud: 'shop', sub: 'ann', sid: session, iat: beganAt, exp: beganAt + 3600, ...claims },
-    SECRET,
+    KEY,
   );
 }
 

@@ -1,6 +1,6 @@
 /** The global cutoff in the ledger: how old what is known of it may be, and what it does to the sessions in use. */
 
-import { endingByCutoff } from '../../lib/core/record.js';
+import { endingByCutoff } from '../../lib/core/cutoff.js';
 import { BOUND, POLICY, Process, Server, STORE_TIMEOUT, token } from './simulation.js';
 import { microtasks, START, useRealTimers, useVirtualTimers, VirtualTime } from './virtual-time.js';
 

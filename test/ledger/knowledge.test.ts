@@ -6,21 +6,22 @@ import type { StaleTokens } from '../../lib/core/stale.js';
 import {
   assess,
   factsOf,
-  inferEnding,
   isPastLifetime,
-  judgeAnswer,
-  learn,
-  meaningOfCreated,
   withoutVouch,
   type Freshness,
   type Knowledge,
-  type KnownEndings,
   type KnownSession,
-  type LiveAnswer,
   type SessionUse,
+} from '../../lib/ledger/knowledge.js';
+import { learn, meaningOfCreated } from '../../lib/ledger/learn.js';
+import {
+  inferEnding,
+  judgeAnswer,
+  type KnownEndings,
+  type LiveAnswer,
   type SightQuestion,
   type Verdict,
-} from '../../lib/ledger/knowledge.js';
+} from '../../lib/ledger/verdict.js';
 import { refusalOf } from '../../lib/ledger/refusals.js';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -33,6 +34,7 @@ const POLICY: SessionPolicy = {
   maxSessions: 100,
   atSessionLimit: 'end-oldest',
 };
+
 const USER = sessionUser('https://id.example.com/', 'ann');
 const HANDLE = sessionHandle(USER, 'a1');
 const TIMES: TokenTimes = {
@@ -41,6 +43,7 @@ const TIMES: TokenTimes = {
   lifetime: null,
   sessionEndsAt: null,
 };
+
 const TOKEN = { user: USER, handle: HANDLE, times: TIMES };
 const ENDING: Ending = {
   cause: 'revoked',
@@ -50,6 +53,7 @@ const ENDING: Ending = {
   expiresAt: TIMES.expiresAt,
   origin: 'another-store',
 };
+
 const TOMBSTONE = { handle: HANDLE, ending: ENDING, until: NOW + 86_400_000 };
 const LIVE: LiveAnswer = {
   state: 'live',
@@ -63,6 +67,7 @@ const LIVE: LiveAnswer = {
   survivedCutoffAt: 0,
   staleTokens: null,
 };
+
 const QUESTION: SightQuestion = {
   generation: GENERATION,
   asOf: 1_000,
@@ -73,12 +78,14 @@ const QUESTION: SightQuestion = {
   cutoffAt: NOW,
   staleAt: 0,
 };
+
 const NOTHING_ENDED: KnownEndings = {
   globalCutoff: null,
   find: () => undefined,
   cutoffOf: () => undefined,
   staleTokensOf: () => null,
 };
+
 const STALE: StaleTokens = { at: NOW, until: NOW + 86_400_000, reason: 'role_removed', by: 'admin' };
 const REMEMBERED: KnownEndings = { ...NOTHING_ENDED, find: () => TOMBSTONE };
 
@@ -134,7 +141,7 @@ const verdictOn = (
   question = QUESTION,
   token = TOKEN,
   at = NOW,
-): Verdict => judgeAnswer(answer, ended, token, question, POLICY, at);
+): Verdict => judgeAnswer(answer, { token, question, policy: POLICY, at }, ended);
 
 function after(knowledge: Knowledge, verdict: Verdict, question = QUESTION): Knowledge {
   return learn(session(knowledge), verdict, question, GENERATION, NOW).knowledge;

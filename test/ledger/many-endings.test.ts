@@ -1,6 +1,6 @@
 /** Many sessions end at once: they are refused at once, and everybody is told, a few in each turn of the event loop. */
 
-import type { Cutoff } from '../../lib/core/record.js';
+import type { Cutoff } from '../../lib/core/cutoff.js';
 import { Ledger } from '../../lib/ledger/ledger.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import type { FeedListener, SessionStore } from '../../lib/stores/store.js';

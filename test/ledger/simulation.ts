@@ -3,9 +3,9 @@
  * and feed round happens when the schedule lets it. Time is virtual.
  */
 
+import type { GlobalCutoff } from '../../lib/core/cutoff.js';
 import { LoginError } from '../../lib/core/errors.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
-import type { GlobalCutoff } from '../../lib/core/record.js';
 import { sessionHandle, sessionUser, type SessionUser } from '../../lib/core/session.js';
 import type { StoreCall } from '../../lib/diagnostics.js';
 import { Ledger, type LedgerOptions } from '../../lib/ledger/ledger.js';

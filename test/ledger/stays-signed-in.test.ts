@@ -8,7 +8,7 @@ import {
   ISSUER,
   revoked,
   SITE_ISSUER,
-  tokenOf,
+  tokenOf as tokenIssuedNow,
   untilAnswers,
   untilFresh,
   type Answer,
@@ -24,8 +24,15 @@ const STEP = '10m';
 /** Longer than the idle timeout. */
 const STEPS = 4;
 
+/** Before any of the injected clocks began, which stand still for as long as a busy machine takes. */
+const ISSUED_AT = Math.floor(Date.now() / 1000);
+
+function tokenOf(subject: string, claims: object = {}): string {
+  return tokenIssuedNow(subject, { iat: ISSUED_AT, ...claims }, '4h');
+}
+
 const PEOPLE = ['one', 'two', 'three', 'four', 'five'];
-const TOKENS = PEOPLE.map((person) => tokenOf(person, {}, '4h'));
+const TOKENS = PEOPLE.map((person) => tokenOf(person));
 
 const handleOf = (person: string, sid = 's'): string => sessionHandle(sessionUser(ISSUER, person), sid);
 
@@ -267,7 +274,7 @@ describe('what ended while a process was cut off does not come back by what that
       }
     >
   > = {
-    'a tombstone': { code: 'session_revoked', end: (here) => revoked(here, tokenOf(PEOPLE[0]!, {}, '4h')) },
+    'a tombstone': { code: 'session_revoked', end: (here) => revoked(here, tokenOf(PEOPLE[0]!)) },
     'a cutoff': { code: 'session_revoked', end: (here) => here.sessions.revokeAll(PEOPLE[0]!) },
     'a lifetime': { code: 'session_expired', options: { lifetime: '50m' }, end: (_, clock) => goOn(clock, '51m') },
     session_expiry: {
@@ -285,7 +292,7 @@ describe('what ended while a process was cut off does not come back by what that
     const store = redisStore(`redis://127.0.0.1:${String(proxy.port)}`);
     const there = await started.site({ ...world.options, store, clock });
     const iat = Math.floor(clock.now() / 1000) - 60;
-    const token = tokenOf(PEOPLE[0]!, { iat, ...claims }, '4h');
+    const token = tokenOf(PEOPLE[0]!, { iat, ...claims });
     for (const site of [here!, there]) await untilAnswers(site, token, 200);
     await untilFresh(there);
 
@@ -322,7 +329,7 @@ interface Place {
 async function withCap(started: Started, options: Options): Promise<Place> {
   const world = await begin(started, { maxSessionsPerUser: 2, ...options }, 1);
   const here = world.sites[0]!;
-  const tokenOfSession = (sid: string): string => tokenOf('person', { sid }, '4h');
+  const tokenOfSession = (sid: string): string => tokenOf('person', { sid });
   return {
     world,
     here,
@@ -354,10 +361,10 @@ describe('the session limit goes by what the process knows', () => {
       clock.advance('1m');
     }
     const saved = await fault.begin(world);
-    if (isTried) await here.ask(tokenOf('person', { sid: 'c' }, '4h'));
+    if (isTried) await here.ask(tokenOf('person', { sid: 'c' }));
     // The one that the store saw longest ago is used again, and the store is not told.
     clock.advance(STEP);
-    await here.ask(tokenOf('person', { sid: 'a' }, '4h'));
+    await here.ask(tokenOf('person', { sid: 'a' }));
     clock.advance('1m');
     await fault.end(world, saved);
     expect((await sign('c')).status).toBe(200);
@@ -389,7 +396,7 @@ describe('after FLUSHALL', () => {
       const proxy = await started.proxy(redis);
       const store = redisStore(`redis://127.0.0.1:${String(proxy.port)}`);
       const here = await started.site({ ...world.options, store, clock });
-      const tokens = ['a', 'b', 'c', 'd'].map((sid) => tokenOf('person', { sid }, '4h'));
+      const tokens = ['a', 'b', 'c', 'd'].map((sid) => tokenOf('person', { sid }));
       for (const token of tokens.slice(0, 2)) await expectLive(here, token);
       proxy.refuse();
       proxy.cut();
@@ -400,27 +407,31 @@ describe('after FLUSHALL', () => {
       await untilFresh(here);
       for (const token of tokens) expect((await answered(here, token, '/fresh')).status).toBe(200);
       // The next one finds no place.
-      const next = tokenOf('person', { sid: 'e' }, '4h');
+      const next = tokenOf('person', { sid: 'e' });
       expect((await answered(here, next)).status).toBe(atSessionLimit === 'refuse' ? 403 : 200);
     }),
   );
 
-  const ENDS: readonly (readonly [string, Options, object])[] = [
-    ['a lifetime', { lifetime: '1h' }, {}],
-    ['a lifetime from the first sighting', { lifetime: '1h', issuer: { ...SITE_ISSUER, began: 'first-seen' } }, {}],
-    ['session_expiry', {}, { session_expiry: Math.floor(Date.now() / 1000) + 3600 }],
+  const ENDS: readonly (readonly [string, Options, (iat: number) => object])[] = [
+    ['a lifetime', { lifetime: '1h' }, () => ({})],
+    [
+      'a lifetime from the first sighting',
+      { lifetime: '1h', issuer: { ...SITE_ISSUER, began: 'first-seen' } },
+      () => ({}),
+    ],
+    ['session_expiry', {}, (iat) => ({ session_expiry: iat + 3600 })],
   ];
-  test.each(ENDS)('%s ends the session when it would have ended', (_, options, claims) =>
+  test.each(ENDS)('%s ends the session when it would have ended', (_, options, claimsOf) =>
     used(async (started) => {
       const world = await begin(started, options, 1);
       const { clock, redis, sites } = world;
       const here = sites[0]!;
       const began = clock.now();
       const iat = Math.floor(began / 1000);
-      await untilAnswers(here, tokenOf('person', { iat, ...claims }, '4h'), 200);
+      await untilAnswers(here, tokenOf('person', { iat, ...claimsOf(iat) }), 200);
       clock.advance('50m');
       // A refreshed token does not say when the session began, or until when it may last.
-      const refreshed = tokenOf('person', { iat: iat + 3000 }, '4h');
+      const refreshed = tokenOf('person', { iat: iat + 3000 });
       expect((await answered(here, refreshed)).status).toBe(200);
       await redis.cli('flushall');
       await eventually('it is on record again', async () => (await lastSeenOf(here, 'person')) !== undefined);
@@ -441,7 +452,7 @@ describe('after FLUSHALL', () => {
       const here = sites[0]!;
       const starts: SessionEvents['sessionStarted'][] = [];
       for (const { sessions } of sites) sessions.on('sessionStarted', (event) => starts.push(event));
-      const token = tokenOf('person', {}, '4h');
+      const token = tokenOf('person');
       for (const { sessions } of sites) await sessions.verify(token, { userAgent: FIREFOX });
       expect(starts).toHaveLength(1);
       const handle = handleOf('person');
@@ -454,7 +465,7 @@ describe('after FLUSHALL', () => {
       expect(starts).toHaveLength(1);
       expect((await here.sessions.get('person', handle)).label).toBeNull();
 
-      await here.sessions.verify(tokenOf('person', { sid: 'next' }, '4h'), { userAgent: FIREFOX });
+      await here.sessions.verify(tokenOf('person', { sid: 'next' }), { userAgent: FIREFOX });
       await eventually('it is told', () => Promise.resolve(starts.length === 2));
       expect(starts[1]).toMatchObject({ knownClient: true });
     }));

@@ -1,5 +1,6 @@
 /** Every hook of the package on a path of its own, and everything that a hook can do wrong. */
 
+import { createSecretKey } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { runInNewContext } from 'node:vm';
 import jwt from 'jsonwebtoken';
@@ -13,6 +14,8 @@ import type { TestApp } from '../support/frameworks.js';
 
 export const ISSUER = 'https://id.example.com/';
 export const SECRET = 'a secret for tests, 32 bytes long';
+/** jsonwebtoken would first try to read a string as a private key, at each call. */
+const KEY = createSecretKey(SECRET, 'utf8');
 
 /** What only the protected handler answers. */
 export const LET_IN = 'let in';
@@ -268,7 +271,7 @@ let issued = 0;
 /** A token that no site has seen. */
 export function newToken(claims: object = {}): string {
   issued += 1;
-  return jwt.sign({ iss: ISSUER, sub: `user-${String(issued)}`, sid: 's', scope: 'a', ...claims }, SECRET, {
+  return jwt.sign({ iss: ISSUER, sub: `user-${String(issued)}`, sid: 's', scope: 'a', ...claims }, KEY, {
     expiresIn: '1h',
   });
 }

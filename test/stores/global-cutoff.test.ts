@@ -1,7 +1,7 @@
 /** The global cutoff as it stands in Redis: what writes it, what puts it back, and who is told. */
 
+import { CUTOFF_FOR, type GlobalCutoff } from '../../lib/core/cutoff.js';
 import type { SessionPolicy } from '../../lib/core/policy.js';
-import { CUTOFF_FOR, type GlobalCutoff } from '../../lib/core/record.js';
 import { sessionUser } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { redisStore } from '../../lib/stores/redis/store.js';

@@ -5,9 +5,10 @@
 
 import { randomBytes } from 'node:crypto';
 
+import type { Cutoff, GlobalCutoff } from '../../lib/core/cutoff.js';
 import { decide, expiresAt, tokenEndsAt, tombstoneUntil, extendedUntil, rowUntil } from '../../lib/core/policy.js';
 import type { SessionPolicy, SessionTimes } from '../../lib/core/policy.js';
-import type { Cutoff, GlobalCutoff, KnownUse } from '../../lib/core/record.js';
+import type { KnownUse } from '../../lib/core/record.js';
 import {
   IP_LIMIT,
   keptLabel,

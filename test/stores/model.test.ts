@@ -7,8 +7,10 @@ import { isDeepStrictEqual } from 'node:util';
 
 import fc from 'fast-check';
 
+import type { GlobalCutoff } from '../../lib/core/cutoff.js';
+import { ERASED } from '../../lib/core/erased.js';
 import { tokenEndsAt, type SessionPolicy } from '../../lib/core/policy.js';
-import { ALWAYS, ERASED, type GlobalCutoff, type KnownUse } from '../../lib/core/record.js';
+import { ALWAYS, type KnownUse } from '../../lib/core/record.js';
 import { sessionUser, type Ending, type SessionUser, type TokenTimes } from '../../lib/core/session.js';
 import { memoryStore } from '../../lib/stores/memory.js';
 import { INDEX_FROM } from '../../lib/stores/redis/session-prelude.js';

@@ -2,17 +2,9 @@
 
 import { Redis } from 'ioredis';
 
+import { endedByCutoff, endingCutoff, mayBeginAfterCutoff } from '../../lib/core/cutoff.js';
 import { decide, expiresAt, LAST_MOMENT, rowUntil, tombstoneUntil } from '../../lib/core/policy.js';
-import {
-  endedByCutoff,
-  endingCutoff,
-  mayBeginAfterCutoff,
-  mergeSighting,
-  NO_ROW,
-  withKnown,
-  type KeptRecord,
-  type KeptTimes,
-} from '../../lib/core/record.js';
+import { mergeSighting, NO_ROW, withKnown, type KeptRecord, type KeptTimes } from '../../lib/core/record.js';
 import { sessionUser, type Ending, type TokenTimes } from '../../lib/core/session.js';
 import { isStale, type StaleTokens } from '../../lib/core/stale.js';
 import { memoryStore } from '../../lib/stores/memory.js';
@@ -53,7 +45,7 @@ const OF_ONE_CUTOFF = VERDICTS.filter(
 describe('the core, by a cutoff and a token', () => {
   test.each(OF_ONE_CUTOFF)('$name', ({ cutoff, token, record, verdict }) => {
     const startedAt = Math.min(token.beganAt ?? NaN, record?.startedAt ?? Infinity);
-    const isEnded = endedByCutoff(cutoff, HANDLE, startedAt, record?.survivedCutoffAt);
+    const isEnded = endedByCutoff(cutoff, { handle: HANDLE, startedAt, survivedCutoffAt: record?.survivedCutoffAt });
     expect(isEnded).toBe(verdict.state === 'ended');
   });
 });
@@ -64,8 +56,8 @@ function verdictOfCore({ at, policy, token, cutoff, globalCutoff, ...row }: Verd
   const { inUseSince, known } = knownUse ?? { inUseSince: at, known: null };
   const stored = kept !== null && tombstoneUntil(kept, policy) >= at ? kept : null;
   const record = withKnown(stored ?? undefined, { inUseSince, known }, token) ?? null;
-  const cutoffOf = (session: KeptTimes, survivedCutoffAt: number | undefined): ReturnType<typeof endingCutoff> =>
-    endingCutoff(cutoff, globalCutoff, HANDLE, session.startedAt, survivedCutoffAt, policy);
+  const cutoffOf = ({ startedAt }: KeptTimes, survivedCutoffAt: number | undefined): ReturnType<typeof endingCutoff> =>
+    endingCutoff({ cutoff, globalCutoff }, { handle: HANDLE, startedAt, survivedCutoffAt }, policy);
   const ofRecord = record === null ? null : cutoffOf(record, record.survivedCutoffAt);
   const before = record === null ? null : decide(record, policy, at, inUseSince).state;
   const ended = (by: Ended['by'], isKept = true): Ended => ({

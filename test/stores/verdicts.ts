@@ -3,14 +3,9 @@
  * is what is known of a session, the token of a request, and the verdict. The rows are named by what they show.
  */
 
+import type { GlobalCutoff, StandingCutoff } from '../../lib/core/cutoff.js';
 import { LAST_MOMENT, type SessionPolicy } from '../../lib/core/policy.js';
-import {
-  ALWAYS,
-  type GlobalCutoff,
-  type KeptRecord,
-  type KnownUse,
-  type StandingCutoff,
-} from '../../lib/core/record.js';
+import { ALWAYS, type KeptRecord, type KnownUse } from '../../lib/core/record.js';
 import type { TokenTimes } from '../../lib/core/session.js';
 import type { StaleTokens } from '../../lib/core/stale.js';
 import type { Tombstone } from '../../lib/stores/store.js';

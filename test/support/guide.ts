@@ -40,11 +40,29 @@ export interface RunningGuide {
 
 const CODE: ReadonlySet<string> = new Set(['ts', 'js']);
 
-/** The code under a heading, up to the next heading of any level. */
-export function blockOf(doc: string, { heading, index = 0, replace }: GuideBlock): CodeBlock {
+/** The blocks of code under each heading, up to the next heading of any level. */
+function blocksByHeading(doc: string): ReadonlyMap<string, readonly CodeBlock[]> {
   const sections = readFileSync(join(root, doc), 'utf8').split(/^#{1,4} (?=\S)/m);
-  const section = sections.find((text) => text.startsWith(`${heading}\n`)) ?? '';
-  const block = codeBlocks(doc, section).filter(({ language }) => CODE.has(language))[index];
+  return new Map(
+    sections.map((text) => [
+      text.split('\n', 1)[0] ?? '',
+      codeBlocks(doc, text).filter(({ language }) => CODE.has(language)),
+    ]),
+  );
+}
+
+/** The headings of a guide with a program that is not among `blocks`. Files that programs import count as theirs. */
+export function headingsNotRun(doc: string, blocks: readonly GuideBlock[]): string[] {
+  const isRun = (heading: string, index: number): boolean =>
+    blocks.some((block) => block.heading === heading && (block.index ?? 0) === index);
+  return [...blocksByHeading(doc)]
+    .filter(([heading, code]) => code.some(({ name }, index) => name === null && !isRun(heading, index)))
+    .map(([heading]) => heading);
+}
+
+/** The code under a heading. */
+export function blockOf(doc: string, { heading, index = 0, replace }: GuideBlock): CodeBlock {
+  const block = blocksByHeading(doc).get(heading)?.[index];
   if (block === undefined) throw new Error(`${doc}: no block ${index} under ${heading}`);
   if (replace === undefined) return block;
   if (!block.code.includes(replace[0])) throw new Error(`${doc}: ${heading} does not say ${replace[0]}`);

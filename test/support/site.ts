@@ -20,6 +20,8 @@ export const SITE_ISSUER = { issuer: ISSUER, secret: SECRET };
 export const BOUND = 2000;
 export const STORE_TIMEOUT = 500;
 export const ACTIVITY_INTERVAL = 500;
+/** For a site that nothing is to disturb: a machine that is busy is not taken for a store that is away. */
+export const PATIENT = { storeTimeout: '20s', revocationBound: '1m' } as const;
 
 export interface Answer {
   readonly status: number;

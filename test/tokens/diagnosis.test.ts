@@ -6,7 +6,7 @@ import { Socket, type AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import express from 'express';
 import request from 'supertest';
-import { tokenRefused } from '../../lib/core/diagnosis.js';
+import { tokenRefused } from '../../lib/core/events.js';
 import type { LoginError } from '../../lib/core/errors.js';
 import { createForgeryCheck } from '../../lib/http/forgery.js';
 import { managedSessions, memoryStore, oidc, type IssuerOptions, type SessionEvents } from '../../lib/index.js';

@@ -171,7 +171,7 @@ describe('a set that is older than keysMaxAge', () => {
     ['never answers', noAnswer],
     ['answers half', halfAnswer],
   ])('is used once the wait is over, if the endpoint %s, whatever the garbage collector does', async (_name, hung) => {
-    const { check } = await warm({ fetchTimeout: 200 });
+    const { check } = await warm({ fetchTimeout: 2000 });
     endpoint.answer = hung;
     clock.advance(HOUR);
     const waiting = Array.from({ length: 20 }, (_, index) => check(tokenBy('a', `user-${index}`)));

@@ -278,7 +278,7 @@ describe('two realms of AuthRocket, which name the same issuer and may name thei
   test('in one object they cannot be told apart, and that is said at construction', () => {
     const realm = (name: string): IssuerOptions => authRocket({ secret: `jsk_${name.repeat(40)}`, realm: name });
     expect(() => managedSessions({ issuer: [realm('a'), realm('b')] })).toThrow(
-      new TypeError("issuer: two are configured as 'https://authrocket.com'"),
+      new TypeError("issuer: 'https://authrocket.com' is given twice"),
     );
   });
 });

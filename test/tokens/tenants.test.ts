@@ -3,7 +3,7 @@
 import { createSecretKey } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { tokenRefused } from '../../lib/core/diagnosis.js';
+import { tokenRefused } from '../../lib/core/events.js';
 import { LoginError } from '../../lib/core/errors.js';
 import type { KeyEvent } from '../../lib/tokens/key-source.js';
 import { authRocketV1, oidc } from '../../lib/tokens/presets.js';
@@ -281,6 +281,7 @@ const unreadable = () => {
   revoke();
   return proxy;
 };
+
 const explosive = (name: string) =>
   Object.defineProperty({}, name, {
     enumerable: true,

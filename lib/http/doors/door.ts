@@ -1,9 +1,9 @@
 /** What both doors do with a request: read the message, verify it, carry it out, note that it was used up, answer. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { diagnosed, tokenRefused } from '../../core/diagnosis.js';
+import { diagnosed } from '../../core/diagnosis.js';
 import { isLoginError, LoginError } from '../../core/errors.js';
-import type { Emit } from '../../core/events.js';
+import { tokenRefused, type Emit } from '../../core/events.js';
 import { passOn } from '../../core/hooks.js';
 import type { FindIssuer, MessageForm, MessageVerifier, SignedMessage } from '../../tokens/message.js';
 import { LARGEST_TOLERANCE } from '../../tokens/precheck.js';

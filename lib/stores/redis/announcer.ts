@@ -2,10 +2,10 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { GlobalCutoff } from '../../core/record.js';
+import type { GlobalCutoff } from '../../core/cutoff.js';
 import type { FeedListener, Notice } from '../store.js';
 import { Announced, type Publication } from './announced.js';
-import type { RunScript } from './connection.js';
+import type { RunScript } from './script-runner.js';
 import { keyList, NEVER_TRIMMED_FOR, PUBLISH, type FeedKeys, type Publishing } from './feed-scripts.js';
 import { decodeNotice, encodeNotice } from './notices.js';
 

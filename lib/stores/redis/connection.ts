@@ -1,25 +1,11 @@
-/** Connections to Redis on which every command settles in time, whatever ioredis does, and running scripts on them. */
+/** Connections to Redis on which every command settles in time, whatever ioredis does. */
 
 import { LoginError } from '../../core/errors.js';
 import type { PartHealth } from '../../core/health.js';
+import type { RedisClient } from './client.js';
 import { CommandQueue } from './command-queue.js';
-import type { Script } from './script.js';
-import { disconnectNode, masterOf, type SlotMap } from './slots.js';
-
-/** The members of an ioredis client that are used. `Redis` and `Cluster` of versions 5 and 6 have them. */
-export interface RedisClient extends SlotMap {
-  readonly status: string;
-  readonly isCluster: boolean;
-  readonly options: object;
-  connect(): Promise<unknown>;
-  disconnect(): void;
-  call(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
-  callBuffer(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
-  pipeline(commands: unknown[][]): { exec(): Promise<[Error | null, unknown][] | null> };
-  duplicate(overrides?: object, clusterOverrides?: object): RedisClient;
-  on(event: string, listener: (error: Error) => void): unknown;
-  off(event: string, listener: (error: Error) => void): unknown;
-}
+import { disconnectNode, masterOf } from './slots.js';
+import { afterReading, FEWEST, Turn, type Behaviour } from './turn.js';
 
 export interface RedisConnectionOptions {
   /** Opens a client that is ours to replace and close. */
@@ -28,53 +14,8 @@ export interface RedisConnectionOptions {
   readonly timeout: number;
 }
 
-/** ioredis's options for a connection of our own. */
-export interface ConnectionOptions {
-  readonly lazyConnect: boolean;
-  readonly enableOfflineQueue: boolean;
-  readonly enableAutoPipelining: boolean;
-  readonly retryStrategy: (attempt: number) => number | null;
-  readonly [option: string]: unknown;
-}
-
-/** The shortest time between two connections that are given up because they lead to a replica, in milliseconds. */
-const REPLICA_PAUSE = 1000;
-
-/**
- * ioredis must not queue, resend or time out anything: a lost command fails at once, and we measure the time ourselves. `now`
- * is in milliseconds.
- */
-export function commandConnection(now: () => number = () => performance.now()): ConnectionOptions {
-  let gaveUpAt = -Infinity;
-  return {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    enableAutoPipelining: false,
-    autoResendUnfulfilledCommands: false,
-    retryStrategy: (attempt) => Math.min(50 * attempt, 1000),
-    // If the host is a name, the next connection may reach the new master.
-    reconnectOnError(error: Error): boolean {
-      if (!isOfReplica(error) || now() - gaveUpAt < REPLICA_PAUSE) return false;
-      gaveUpAt = now();
-      return true;
-    },
-    commandTimeout: undefined,
-    socketTimeout: undefined,
-    blockingTimeout: undefined,
-  };
-}
-
-/** From inside a script, Redis 6.2 words it `ERR Error running script (call to f_...): @user_script:1: -READONLY You ...`. */
-function isOfReplica({ message }: Error): boolean {
-  return /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN) /s.test(message);
-}
-
 /** After this many timeouts in a row, or `timeout`s without being ready, a client is replaced. */
 const PATIENCE = 3;
-/** The limits of how many commands are in progress at the same time: more while Redis keeps up, fewer while it does not. */
-const FEWEST = 8;
-const MOST = 128;
-const DURABLE_ATTEMPTS = 3;
 
 /** A client in use, and how the servers behave to which it is connected. */
 interface Held {
@@ -82,17 +23,6 @@ interface Held {
   readonly openedAt: number;
   /** By their names in {@link masterOf}: a node that is silent must not be held against the others. */
   readonly servers: Map<string, Behaviour>;
-}
-
-interface Behaviour {
-  timeoutsInARow: number;
-  /**
-   * How many commands may be in progress. One more after each answer that came within a quarter of the timeout, and one less
-   * otherwise: so Redis can answer all of them within the timeout.
-   */
-  slots: number;
-  inProgress: number;
-  answeredAt: number;
 }
 
 export interface CommandOptions<T> {
@@ -300,46 +230,6 @@ interface Outcome<T> {
   readonly onLate: ((answer: T) => void) | undefined;
 }
 
-/** A command that was sent. */
-class Turn {
-  readonly #server: Behaviour;
-  readonly #timeout: number;
-  readonly #sentAt = performance.now();
-  readonly #timer: NodeJS.Timeout;
-  #isOver = false;
-
-  /** `onTimeout` is told whether nothing at all was answered since it was sent. */
-  constructor(server: Behaviour, timeout: number, onTimeout: (isSilent: boolean) => void) {
-    this.#server = server;
-    this.#timeout = timeout;
-    server.inProgress += 1;
-    this.#timer = afterReading(() => {
-      if (this.#isOver) return;
-      this.#end(false);
-      server.timeoutsInARow += 1;
-      onTimeout(server.answeredAt <= this.#sentAt);
-    }, timeout);
-  }
-
-  /** There is an answer. Returns whether it is too late. */
-  end(): boolean {
-    const now = performance.now();
-    const wasOver = this.#isOver;
-    clearTimeout(this.#timer);
-    if (!wasOver) this.#end(now - this.#sentAt <= this.#timeout / 4);
-    this.#server.timeoutsInARow = 0;
-    this.#server.answeredAt = now;
-    return wasOver;
-  }
-
-  #end(isSoon: boolean): void {
-    const server = this.#server;
-    this.#isOver = true;
-    server.inProgress -= 1;
-    server.slots = Math.min(MOST, Math.max(FEWEST, server.slots + (isSoon ? 1 : -1)));
-  }
-}
-
 /** Of a client's server. The connection to a node of a Cluster that stays silent is replaced alone. */
 function behaviourOf({ client, servers }: Held, name: string): Behaviour {
   let behaviour = servers.get(name);
@@ -354,105 +244,10 @@ function behaviourOf({ client, servers }: Held, name: string): Behaviour {
   return behaviour;
 }
 
-/** A process that was itself busy for that long first reads what has arrived. */
-function afterReading(act: () => void, ms: number): NodeJS.Timeout {
-  return setTimeout(() => setImmediate(act), ms);
-}
-
 /** ioredis attaches the command to its errors, and an AUTH command contains the password. */
 function plainError(error: unknown): Error {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
   const plain = new Error(message);
   plain.name = name;
   return plain;
-}
-
-/** Runs a script: atomic, one round trip. `onLate` gets an answer that comes after the call has rejected. */
-export type RunScript = <In, Out>(
-  script: Script<In, Out>,
-  keys: readonly string[],
-  input: In,
-  onLate?: (answer: Out) => void,
-) => Promise<Out>;
-
-/** Rejects if the server must not be sent anything. */
-export interface Admission {
-  pass(client: RedisClient): Promise<void>;
-}
-
-/** Acknowledged by the master alone. `isEnding`: goes before all that waits. */
-export function scriptRunner(connection: RedisConnection, admission: Admission, isEnding: boolean): RunScript {
-  return (script, keys, input, onLate) => {
-    const operands = [String(keys.length), ...keys, ...script.args(input)];
-    const send = async (client: RedisClient) => {
-      await admission.pass(client);
-      const send: Send = (...command) =>
-        script.repliesInBytes ? client.callBuffer(...command) : client.call(...command);
-      return script.decode(await evaluate(send, script, operands));
-    };
-    return connection.run(send, { onLate, key: keys[0], isEnding });
-  };
-}
-
-/** Also acknowledged by `minReplicas` replicas. `wait`: how long Redis waits for them, in milliseconds. */
-export function durableRunner(
-  connection: RedisConnection,
-  admission: Admission,
-  minReplicas: number,
-  wait: number,
-): RunScript {
-  const waiting = ['wait', String(minReplicas), String(wait)];
-  return (script, keys, input, onLate) => {
-    const evaluation = ['eval', script.lua, String(keys.length), ...keys, ...script.args(input)];
-    const send = async (client: RedisClient) => {
-      await admission.pass(client);
-      return script.decode(await evaluateDurably(client, evaluation, waiting, minReplicas));
-    };
-    return connection.run(send, { onLate, key: keys[0] });
-  };
-}
-
-/** Sends a command. */
-type Send = (command: string, ...args: (string | Buffer)[]) => Promise<unknown>;
-
-/** By the script's digest, or by its source if the server does not have it, because it was restarted or is another node. */
-export async function evaluate(
-  send: Send,
-  { sha, lua }: Pick<Script<never, unknown>, 'sha' | 'lua'>,
-  operands: readonly (string | Buffer)[],
-): Promise<unknown> {
-  try {
-    return await send('evalsha', sha, ...operands);
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return send('eval', lua, ...operands);
-  }
-}
-
-/**
- * Sends the script and `WAIT` together, on one connection to one node, so that nothing comes between them. By the script's
- * source, because a pipeline cannot be resumed in the middle.
- */
-async function evaluateDurably(
-  client: RedisClient,
-  evaluation: readonly (string | Buffer)[],
-  waiting: readonly string[],
-  minReplicas: number,
-): Promise<unknown> {
-  let refusal: Error | null = null;
-  for (let attempt = 0; attempt < DURABLE_ATTEMPTS; attempt += 1) {
-    const replies = await client.pipeline([[...evaluation], [...waiting]]).exec();
-    const [evaluated, waited] = replies ?? [];
-    if (evaluated === undefined || waited === undefined) break;
-    [refusal] = evaluated;
-    if (refusal === null) {
-      if (waited[0] !== null) throw waited[0];
-      if (Number(waited[1]) >= minReplicas) return evaluated[1];
-      throw new Error(`${String(waited[1])} of ${String(minReplicas)} replicas have it`);
-    }
-    if (!/^(MOVED|ASK|TRYAGAIN) /.test(refusal.message)) break;
-    // The slot has moved, and nothing was done. From a single command, the Cluster client learns where it is now.
-    await client.call('exists', ...evaluation.slice(3, 4));
-  }
-  throw refusal ?? new Error('The connection was lost');
 }

@@ -1,6 +1,7 @@
 /** The scripts that set a user's cutoff and write the tombstones of what it ends, a batch at a time. */
 
-import { CUTOFF_FOR, ERASED, type Cutoff } from '../../core/record.js';
+import { CUTOFF_FOR, type Cutoff } from '../../core/cutoff.js';
+import { ERASED } from '../../core/erased.js';
 import { keptText, keptWords } from '../../core/session.js';
 import type { EndedByCutoff, Tombstone } from '../store.js';
 import { CUTOFF, ORIGIN_LIMIT, STALE, TOMBSTONE, type KeptCutoff } from './records.js';
@@ -15,7 +16,9 @@ import {
   stringOf,
   type ParametersOf,
 } from './script.js';
-import { BATCH, ENDING, READING, userScript } from './session-prelude.js';
+import { ENDING } from './session-ending.js';
+import { BATCH, userScript } from './session-prelude.js';
+import { READING } from './session-reading.js';
 
 /**
  * Writes the tombstones of a batch of those sessions on record that the standing cutoff ends. A scan that begins at cursor
@@ -150,7 +153,7 @@ interface EndedException {
   readonly isCounted: boolean;
 }
 
-/** See `withoutException` in core/record.ts. */
+/** See `withoutException` in core/cutoff.ts. */
 const END_EXCEPTED = `
 local function endExcepted()
   local isNews, text, isCounted = cutoff.except ~= '' and cutoff.priorCutoffAt < newAt, '', ''

@@ -6,8 +6,8 @@
  * entries; and the global cutoff. Further copies of the global cutoff may be in other slots, under one key each.
  */
 
+import { CUTOFF_FOR } from '../../core/cutoff.js';
 import { LAST_MOMENT } from '../../core/policy.js';
-import { CUTOFF_FOR } from '../../core/record.js';
 import { DIGITS_IN_LUA, GLOBAL_CUTOFF } from './records.js';
 import { listOf, number, script, string, stringOf, type ParametersOf } from './script.js';
 

@@ -9,7 +9,7 @@
 import { keptWords } from '../../core/session.js';
 import type { EndEverywhereRequest } from '../store.js';
 import type { Announcer } from './announcer.js';
-import type { RunScript } from './connection.js';
+import type { RunScript } from './script-runner.js';
 import { END_EVERYWHERE, keyList, READ_GLOBAL_CUTOFF, type FeedKeys } from './feed-scripts.js';
 import { GLOBAL_CUTOFF } from './records.js';
 

@@ -1,7 +1,8 @@
 /** Judges what scripts have read, by the rules of core/: the sessions that are live. */
 
+import { endingCutoff } from '../../core/cutoff.js';
 import { decide } from '../../core/policy.js';
-import { endingCutoff, NO_ROW, type KeptRecord } from '../../core/record.js';
+import { NO_ROW, type KeptRecord } from '../../core/record.js';
 import { CUTOFF, GLOBAL_CUTOFF, ROW, TIMES } from './records.js';
 import { formatted } from './script.js';
 import type { Call } from './session-prelude.js';
@@ -18,14 +19,15 @@ export function liveRecords(
   found: Found,
   { at, policy, globalCutoff }: Call,
 ): (KeptRecord & { readonly handle: string })[] {
-  const cutoff = CUTOFF.read(found.cutoff) ?? null;
-  const ofAll = GLOBAL_CUTOFF.read(globalCutoff) ?? null;
+  const cutoffs = {
+    cutoff: CUTOFF.read(found.cutoff) ?? null,
+    globalCutoff: GLOBAL_CUTOFF.read(globalCutoff) ?? null,
+  };
   return found.entries.flatMap(({ handle, times: kept, row }) => {
     const times = TIMES.read(kept);
     // A tombstone, or nothing.
     if (times === undefined || decide(times, policy, at).state !== 'live') return [];
-    const { startedAt, survivedCutoffAt } = times;
-    if (endingCutoff(cutoff, ofAll, handle, startedAt, survivedCutoffAt, policy) !== null) return [];
+    if (endingCutoff(cutoffs, { handle, ...times }, policy) !== null) return [];
     return [{ handle, ...times, ...(row === null ? NO_ROW : formatted(ROW, row)) }];
   });
 }

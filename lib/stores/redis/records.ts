@@ -6,8 +6,9 @@
  * parts divided by line feeds, which no kept value contains. An empty part stands for null.
  */
 
+import type { GlobalCutoff, StandingCutoff } from '../../core/cutoff.js';
 import { LAST_MOMENT } from '../../core/policy.js';
-import type { GlobalCutoff, KeptRow, KeptTimes, StandingCutoff } from '../../core/record.js';
+import type { KeptRow, KeptTimes } from '../../core/record.js';
 import type { Ending } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
 import type { Tombstone } from '../store.js';
@@ -100,7 +101,7 @@ end
 export type NumbersOf<T> = { readonly [Name in keyof T]-?: null extends T[Name] ? true : false };
 
 /** In the order that common-sighting.ts relies on. */
-export const TIMES_FIELDS: NumbersOf<KeptTimes> = {
+const TIMES_FIELDS: NumbersOf<KeptTimes> = {
   lastSeenAt: false,
   startedAt: false,
   tokensEndAt: false,
@@ -110,7 +111,7 @@ export const TIMES_FIELDS: NumbersOf<KeptTimes> = {
 };
 
 /** In the order that common-sighting.ts relies on. */
-export const ROW_FIELDS: FieldsOf<KeptRow> = {
+const ROW_FIELDS: FieldsOf<KeptRow> = {
   byProgram: FLAG,
   ip: STRING_OR_NULL,
   userAgent: STRING_OR_NULL,
@@ -128,7 +129,7 @@ interface FlatTombstone extends Ending {
   readonly keptUntil: number;
 }
 
-export const TOMBSTONE_FIELDS: FieldsOf<FlatTombstone> = {
+const TOMBSTONE_FIELDS: FieldsOf<FlatTombstone> = {
   cause: CAUSE,
   at: NUMBER,
   keptUntil: NUMBER,
@@ -144,7 +145,7 @@ export interface KeptCutoff extends StandingCutoff {
 }
 
 /** In the order that common-sighting.ts relies on. */
-export const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
+const CUTOFF_FIELDS: FieldsOf<KeptCutoff> = {
   at: NUMBER,
   except: STRING_OR_NULL,
   priorCutoffAt: NUMBER,
@@ -165,14 +166,14 @@ interface FlatStale extends Omit<StaleTokens, 'until'> {
 }
 
 /** In the order that common-sighting.ts relies on. */
-export const STALE_FIELDS: FieldsOf<FlatStale> = {
+const STALE_FIELDS: FieldsOf<FlatStale> = {
   at: NUMBER,
   keptUntil: NUMBER,
   by: STRING_OR_NULL,
   reason: STRING,
 };
 
-export const GLOBAL_CUTOFF_FIELDS: FieldsOf<GlobalCutoff> = {
+const GLOBAL_CUTOFF_FIELDS: FieldsOf<GlobalCutoff> = {
   at: NUMBER,
   origin: STRING,
   by: STRING_OR_NULL,

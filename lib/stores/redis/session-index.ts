@@ -9,7 +9,7 @@
 import { unseenUntil } from '../../core/policy.js';
 import { keptWords, type Ending, type SessionUser } from '../../core/session.js';
 import { INDEXED_SUBJECTS, type IndexEntry, type SessionStore } from '../store.js';
-import type { RunScript } from './connection.js';
+import type { RunScript } from './script-runner.js';
 import { TOMBSTONE } from './records.js';
 import { formatted, listOf, number, numberOrNull, script, string, stringOf } from './script.js';
 import { KEEPING } from './session-prelude.js';

@@ -15,27 +15,13 @@
  *   reads all sessions. `index` has the sessions that may be live, by `-lastSeenAt` and so in the order of lists. `due` has
  *   all handles, by when each is next to be looked at: see `dueOf`.
  *
- * What the values hold is defined in records.ts. The rules are those of core/policy.ts and core/record.ts.
+ * What the values hold is defined in records.ts. The rules are those of core/policy.ts, core/record.ts and core/cutoff.ts.
  */
 
 import { LAST_MOMENT, ROW_FOR, type SessionPolicy } from '../../core/policy.js';
-import { ERASED } from '../../core/record.js';
 import type { SessionUser } from '../../core/session.js';
+import { CUTOFF, DIGITS_IN_LUA, GLOBAL_CUTOFF, INDEXED_MARK, MARK, STALE, TIMES, TOMBSTONE } from './records.js';
 import {
-  CAUSES_IN_LUA,
-  CUTOFF,
-  DIGITS_IN_LUA,
-  GLOBAL_CUTOFF,
-  INDEXED_MARK,
-  MARK,
-  STALE,
-  TIMES,
-  TOMBSTONE,
-} from './records.js';
-import type { Tombstone } from '../store.js';
-import {
-  formatted,
-  groupsOf,
   number,
   numberOrNull,
   script,
@@ -295,146 +281,6 @@ local function writeTimes(record)
   return text
 end
 `;
-
-/** Reads what is due, or all sessions of a user, and forgets what is over. Separate, because a function costs time even if it is not called. */
-export const READING = `
--- What people were shown of a session goes before the times by which it is judged.
-local function forgetRow(entry)
-  if not entry.isTombstone and rowUntil(entry) < past then redis.call('HDEL', rows, entry.handle) end
-end
-
--- Without an index. Returns all entries, and those that are live.
-local function readAll()
-  local all, live, flat = {}, {}, redis.call('HGETALL', sessions)
-  nextDue = nil
-  for i = 1, #flat, 2 do
-    local entry = parse(flat[i], flat[i + 1])
-    if isHandle(flat[i]) and (not entry or isForgotten(entry)) then drop(flat[i])
-    elseif entry then
-      all[#all + 1] = entry
-      forgetRow(entry)
-      if isLive(entry) then live[#live + 1] = entry end
-    end
-  end
-  for _, entry in ipairs(all) do
-    local moment = dueOf(entry)
-    if not nextDue or moment < nextDue then nextDue = moment end
-  end
-  -- Redis refuses a script when its memory is full only until the script has written something. So nothing is deleted before
-  -- something is set, unless it has to be forgotten.
-  if nextDue then redis.call('HSET', sessions, 'due', digits(nextDue)) else redis.call('HDEL', sessions, 'due') end
-  return all, live
-end
-
--- With an index: looks at what is due. Afterwards the index has the sessions that are live, and those that are idle.
--- Returns false if more than a batch was due.
-local function readDue()
-  local handles = redis.call('ZRANGEBYSCORE', due, '-inf', digits(at), 'LIMIT', 0, ${BATCH})
-  if #handles == 0 then return true end
-  local texts = redis.call('HMGET', sessions, unpack(handles))
-  for i, handle in ipairs(handles) do
-    local entry = found(handle, texts[i])
-    if not entry then drop(handle)
-    else
-      if not isLive(entry) then unlist(handle) end
-      forgetRow(entry)
-      noteDue(entry)
-    end
-  end
-  return #handles < ${BATCH}
-end
-
--- How many handles the hash has.
-local function count()
-  if not isIndexed and not nextDue then return 0 end
-  return redis.call('HLEN', sessions) - (cutoffText and 2 or 1) - (staleText and 1 or 0)
-end
-
--- Makes the index if there now are many.
-local function indexIfMany()
-  if isIndexed or count() <= ${INDEX_FROM} then return end
-  local all, live = readAll()
-  if #all <= ${INDEX_FROM} then return end
-  isIndexed = true
-  redis.call('HSET', sessions, 'due', '${INDEXED}')
-  for _, entry in ipairs(all) do
-    noteDue(entry)
-    if not entry.isTombstone then storeTimes(entry) end
-  end
-  for _, record in ipairs(live) do writeTimes(record) end
-  local ttl = redis.call('PTTL', sessions)
-  redis.call('PEXPIRE', index, ttl)
-  redis.call('PEXPIRE', due, ttl)
-end
-
-local function forgetDue()
-  if isIndexed then readDue() elseif nextDue and at >= nextDue then readAll() end
-end
-`;
-
-/** Ends sessions. Needs READING. */
-export const ENDING = `${CAUSES_IN_LUA}${TOMBSTONE.formatter}
--- Of at most a batch. Each tombstone has its handle, and gets its text.
-local function writeTombstones(tombstones)
-  if #tombstones == 0 then return end
-  local handles, fields, latest = {}, {}, tombstones[1]
-  for i, tombstone in ipairs(tombstones) do
-    tombstone.isTombstone, tombstone.text = true, formatTombstone(tombstone)
-    handles[i], fields[2 * i - 1], fields[2 * i] = tombstone.handle, tombstone.handle, tombstone.text
-    if tombstone.keptUntil > latest.keptUntil then latest = tombstone end
-  end
-  redis.call('HSET', sessions, unpack(fields))
-  redis.call('HDEL', rows, unpack(handles))
-  if isIndexed then redis.call('ZREM', index, unpack(handles)) end
-  noteDue(unpack(tombstones))
-  keepSessionsUntil(latest.keptUntil)
-  indexIfMany()
-end
-
-local function writeTombstone(tombstone)
-  writeTombstones({ tombstone })
-  return tombstone.text
-end
-
-local function endingByCutoff(record, endedBy, keptUntil)
-  return { handle = record.handle, cause = CAUSES.revoked, at = endedBy.at, keptUntil = keptUntil,
-    expiresAt = expiresAtOf(record), by = endedBy.by, reason = endedBy.reason, origin = endedBy.origin }
-end
-
--- An ending by the caller; by is empty if nobody is named.
-local function revocationOf(record, by, reason, keptUntil)
-  return { handle = record.handle, cause = CAUSES.revoked, at = at, keptUntil = keptUntil,
-    expiresAt = expiresAtOf(record), by = by, reason = reason, origin = origin }
-end
-
--- The ending of a session that has run out.
-local function runOutOf(record, cause, since, keptUntil)
-  return { handle = record.handle, cause = CAUSES[cause], at = since, keptUntil = keptUntil,
-    expiresAt = expiresAtOf(record), by = '', reason = cause, origin = origin }
-end
-
--- What was erased stays so, also if a process that does not know of it writes an ending back.
-local function withoutWords(tombstone)
-  tombstone.by = ''
-  if tombstone.cause == CAUSES.revoked then tombstone.reason = '${ERASED}' end
-  return tombstone
-end
-
-local function asErased(tombstone)
-  return cutoff and tombstone.at <= cutoff.erasedAt and withoutWords(tombstone) or tombstone
-end
-
-local function extendTombstone(tombstone, keptUntil)
-  if keptUntil <= tombstone.keptUntil then return tombstone.text end
-  tombstone.keptUntil = keptUntil
-  return writeTombstone(tombstone)
-end
-`;
-
-/** Handles and tombstones, as scripts return them. */
-export function tombstonesOf(flat: unknown): readonly Tombstone[] {
-  return groupsOf(flat, 2).map(([handle = '', tombstone]) => ({ handle, ...formatted(TOMBSTONE, tombstone) }));
-}
 
 export interface UserScriptDefinition<In, Out> extends ScriptDefinition<Call & In, Out> {
   /**

@@ -7,7 +7,9 @@ import type { ListCursor, RevokeOutcome, RevokeRequest, Tombstone } from '../sto
 import type { Found } from './live-records.js';
 import { ORIGIN_LIMIT, ROW, TIMES, TOMBSTONE, type KeptTombstone } from './records.js';
 import { flag, formatted, listOf, number, numberOrNull, script, string, stringOf } from './script.js';
-import { BATCH, ENDING, INDEXED, OPENING, READING, tombstonesOf, userScript } from './session-prelude.js';
+import { ENDING, tombstonesOf } from './session-ending.js';
+import { BATCH, INDEXED, OPENING, userScript } from './session-prelude.js';
+import { READING } from './session-reading.js';
 
 interface Stretch extends Found {
   /** Where to go on. Null at the end. */

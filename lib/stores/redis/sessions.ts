@@ -1,7 +1,9 @@
 /** The operations on the sessions of one user: each runs a script, or batches of one, and announces what that ended. */
 
 import { LRUCache } from 'lru-cache';
-import { ERASED, sessionRecord, type Cutoff } from '../../core/record.js';
+import type { Cutoff } from '../../core/cutoff.js';
+import { ERASED } from '../../core/erased.js';
+import { sessionRecord } from '../../core/record.js';
 import { unseenUntil, type SessionPolicy } from '../../core/policy.js';
 import type { SessionUser } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
@@ -17,7 +19,7 @@ import {
   type Tombstone,
 } from '../store.js';
 import type { Announcer } from './announcer.js';
-import type { RunScript } from './connection.js';
+import type { RunScript } from './script-runner.js';
 import {
   NO_PROGRESS,
   SET_CUTOFF,

@@ -5,7 +5,9 @@ import { movedFrom, seenRow } from '../../core/record.js';
 import type { SightAnswer, SightRequest, Tombstone } from '../store.js';
 import { MARK, ROW, STALE, TOMBSTONE } from './records.js';
 import { flag, formatted, listOf, number, numberOrNull, string, stringOf } from './script.js';
-import { BATCH, ENDING, READING, tombstonesOf, userScript } from './session-prelude.js';
+import { ENDING, tombstonesOf } from './session-ending.js';
+import { BATCH, userScript } from './session-prelude.js';
+import { READING } from './session-reading.js';
 import { issuedAt, liveAnswer, NOTE_CLIENT, PERSONS_ROW } from './common-sighting.js';
 
 /** For this long after Redis was started, no session that was last seen before the start is ended as idle. In milliseconds. */

@@ -1,7 +1,7 @@
 /** The script that makes a user's tokens stale. Atomic. */
 
+import { ERASED } from '../../core/erased.js';
 import { LAST_MOMENT } from '../../core/policy.js';
-import { ERASED } from '../../core/record.js';
 import { keptWords } from '../../core/session.js';
 import type { StaleTokens } from '../../core/stale.js';
 import { STALE } from './records.js';

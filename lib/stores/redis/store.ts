@@ -6,24 +6,19 @@ import { REDIS_ADVICE } from '../../core/advice.js';
 import { checkOptions, type OptionKinds } from '../../core/check.js';
 import type { FeedListener, RevocationFeed, SessionStore, StoreSettings } from '../store.js';
 import { Announcer } from './announcer.js';
-import {
-  commandConnection,
-  durableRunner,
-  RedisConnection,
-  scriptRunner,
-  type ConnectionOptions,
-  type RedisClient,
-} from './connection.js';
+import { commandConnection, type ConnectionOptions, type RedisClient } from './client.js';
+import { RedisConnection } from './connection.js';
 import { elapsed, FEED_CONNECTION, redisFeed } from './feed.js';
 import type { FeedKeys } from './feed-scripts.js';
 import { KnownGlobalCutoff } from './global-cutoff.js';
+import { durableRunner, scriptRunner } from './script-runner.js';
 import { ServerCheck } from './server-check.js';
 import { SessionIndex } from './session-index.js';
 import { RedisSessions } from './sessions.js';
 import { connector, type OpenConnection } from './target.js';
 import { UsedMessages } from './used-messages.js';
 
-export type { RedisClient } from './connection.js';
+export type { RedisClient } from './client.js';
 
 export interface RedisStoreOptions {
   /** The prefix of every key. Without braces, because they have a meaning in a Cluster. Default `'ms'`. */

@@ -3,7 +3,7 @@
 import { Redis } from 'ioredis';
 
 import { isObject, kindOf, refuseUnset } from '../../core/check.js';
-import type { ConnectionOptions, RedisClient } from './connection.js';
+import type { ConnectionOptions, RedisClient } from './client.js';
 
 /** Opens a connection of our own to the same Redis. These options override those of the target. */
 export type OpenConnection = (overrides: ConnectionOptions) => RedisClient;

@@ -1,7 +1,7 @@
 /** Messages of providers that were acknowledged: one key each, in a slot of its own. Redis deletes it when its time is over. */
 
 import type { SessionStore } from '../store.js';
-import type { RunScript } from './connection.js';
+import type { RunScript } from './script-runner.js';
 import { number, script } from './script.js';
 import { KEEPING } from './session-prelude.js';
 

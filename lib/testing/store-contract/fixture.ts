@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 
+import type { Cutoff, GlobalCutoff } from '../../core/cutoff.js';
 import type { SessionPolicy } from '../../core/policy.js';
-import type { Cutoff, GlobalCutoff, KnownUse } from '../../core/record.js';
+import type { KnownUse } from '../../core/record.js';
 import { sessionUser, type SessionRecord, type SessionUser, type TokenTimes } from '../../core/session.js';
 import type {
   EndEverywhereRequest,

@@ -15,7 +15,7 @@ import {
   type RedisCluster,
   type TestRedis,
 } from '../../support/redis.js';
-import { revoked, tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
+import { PATIENT, revoked, tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
 import { used } from '../../support/started.js';
 
 const ROOT = join(__dirname, '../../..');
@@ -125,8 +125,8 @@ describe('in a Cluster', () => {
         new Client(cluster.nodes, { lazyConnect: true, redisOptions: { username, password } });
       const prefix = `ms:${version.replace(' ', '-')}`;
       const [here, there] = [
-        await started.site({ store: redisStore(open(), { prefix }) }),
-        await started.site({ store: redisStore(open(), { prefix }) }),
+        await started.site({ store: redisStore(open(), { prefix }), ...PATIENT }),
+        await started.site({ store: redisStore(open(), { prefix }), ...PATIENT }),
       ];
       for (const person of ['ann', 'bob', 'cleo', 'dan']) {
         const token = tokenOf(person);

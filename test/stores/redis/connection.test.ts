@@ -1,6 +1,7 @@
 /** What a connection does while Redis is slow or silent. The network is a fake, and time passes when a test says so. */
 
-import { RedisConnection, type RedisClient } from '../../../lib/stores/redis/connection.js';
+import type { RedisClient } from '../../../lib/stores/redis/client.js';
+import { RedisConnection } from '../../../lib/stores/redis/connection.js';
 import { slotOf } from '../../../lib/stores/redis/slots.js';
 import { StoreBusy } from '../../../lib/stores/store.js';
 

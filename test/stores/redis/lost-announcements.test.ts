@@ -6,7 +6,7 @@ import jwt from 'jsonwebtoken';
 import { sessionHandle, sessionUser } from '../../../lib/core/session.js';
 import { managedSessions, redisStore } from '../../../lib/index.js';
 import { Announcer } from '../../../lib/stores/redis/announcer.js';
-import type { RunScript } from '../../../lib/stores/redis/connection.js';
+import type { RunScript } from '../../../lib/stores/redis/script-runner.js';
 import { elapsed, FEED_CONNECTION, redisFeed } from '../../../lib/stores/redis/feed.js';
 import type { FeedKeys } from '../../../lib/stores/redis/feed-scripts.js';
 import { encodeNotice } from '../../../lib/stores/redis/notices.js';
@@ -20,6 +20,7 @@ const KEYS: FeedKeys = {
   counter: 'ms:{feed}:count',
   globalCutoff: 'ms:{feed}:global-cutoff',
 };
+
 const BOUND = 400;
 const LOST = 'an entry that this process wrote is not in the stream';
 const AT_ITS_PLACE = expect.stringMatching(/is gone, or is another one/) as string;

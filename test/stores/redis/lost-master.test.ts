@@ -2,8 +2,8 @@
 
 import { Cluster } from 'ioredis';
 
+import { CUTOFF_FOR, type GlobalCutoff } from '../../../lib/core/cutoff.js';
 import type { SessionPolicy } from '../../../lib/core/policy.js';
-import { CUTOFF_FOR, type GlobalCutoff } from '../../../lib/core/record.js';
 import { sessionUser, type SessionUser } from '../../../lib/core/session.js';
 import { slotOf } from '../../../lib/stores/redis/slots.js';
 import { redisStore } from '../../../lib/stores/redis/store.js';

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 
 import { redisStore } from '../../../lib/index.js';
-import { commandConnection } from '../../../lib/stores/redis/connection.js';
+import { commandConnection } from '../../../lib/stores/redis/client.js';
 import type { RedisClient } from '../../../lib/stores/redis/store.js';
 import { eventually, isFollowing, type TestRedis } from '../../support/redis.js';
 import { revoked, tokenOf, untilAnswers, untilFresh, type Site } from '../../support/site.js';

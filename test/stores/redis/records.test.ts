@@ -18,7 +18,8 @@ import {
   type KeptCutoff,
   type KeptTombstone,
 } from '../../../lib/stores/redis/records.js';
-import type { GlobalCutoff, KeptRow, KeptTimes } from '../../../lib/core/record.js';
+import type { GlobalCutoff } from '../../../lib/core/cutoff.js';
+import type { KeptRow, KeptTimes } from '../../../lib/core/record.js';
 import { startRedis, type TestRedis } from '../../support/redis.js';
 
 const moment = fc.integer({ min: -LAST_MOMENT, max: LAST_MOMENT });

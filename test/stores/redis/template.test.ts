@@ -14,7 +14,7 @@ import {
   type RedisCluster,
   type TestRedis,
 } from '../../support/redis.js';
-import { tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
+import { PATIENT, tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
 import { used as usedThings } from '../../support/started.js';
 
 const PASSWORD = 'correct';
@@ -183,8 +183,8 @@ describe('a Cluster whose nodes require a login', () => {
       const open = (): RedisClient =>
         new Client(nodes.nodes, { lazyConnect: true, redisOptions: { ...login, maxRetriesPerRequest: 1 } });
       const [here, there] = [
-        await started.site({ store: redisStore(open()) }),
-        await started.site({ store: redisStore(open()) }),
+        await started.site({ store: redisStore(open()), ...PATIENT }),
+        await started.site({ store: redisStore(open()), ...PATIENT }),
       ];
       for (const site of [here, there]) await untilFresh(site);
       for (const first of ['ann', 'bob', 'cleo', 'dan']) {
@@ -204,7 +204,7 @@ test('a client that leads to a replica is a template for the way to the master',
   usedThings(async (started) => {
     const sentinel = started.add(await startSentinel(), (one) => one.stop());
     const client = new Redis({ sentinels: sentinel.sentinels, name: sentinel.name, role: 'slave', lazyConnect: true });
-    const site = await started.site({ store: redisStore(client) });
+    const site = await started.site({ store: redisStore(client), ...PATIENT });
     await untilAnswers(site, tokenOf('ann'), 200);
     await untilFresh(site);
   }));

@@ -9,7 +9,7 @@ import { Redis as Redis5 } from 'ioredis5';
 import { redisStore, type RedisClient } from '../../../lib/stores/redis/store.js';
 import { freePort, startRedis, type TestRedis } from '../../support/redis.js';
 import { SELF_SIGNED } from '../../support/self-signed.js';
-import { tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
+import { PATIENT, tokenOf, untilAnswers, untilFresh } from '../../support/site.js';
 import { used } from '../../support/started.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'managed-sessions-tls-'));
@@ -39,7 +39,7 @@ const CLIENTS: readonly (readonly [string, (options: object) => RedisClient])[] 
 
 test.each(CLIENTS)('%s: commands, the feed and endings go by TLS', (version, open) =>
   used(async (started) => {
-    const site = await started.site({ store: redisStore(open({ lazyConnect: true, tls: { ca } })) });
+    const site = await started.site({ store: redisStore(open({ lazyConnect: true, tls: { ca } })), ...PATIENT });
     const token = tokenOf(version);
     await untilAnswers(site, token, 200);
     await untilFresh(site);
@@ -50,7 +50,7 @@ test.each(CLIENTS)('%s: commands, the feed and endings go by TLS', (version, ope
 
 test.each(CLIENTS)('%s: without the CA nobody is let in, and the reason is said', (version, open) =>
   used(async (started) => {
-    const site = await started.site({ store: redisStore(open({ lazyConnect: true })) });
+    const site = await started.site({ store: redisStore(open({ lazyConnect: true })), ...PATIENT });
     await untilAnswers(site, tokenOf(version), 503);
     expect(site.sessions.health().store.lastError).toMatch(/self-signed certificate/);
   }),
