@@ -54,6 +54,7 @@ export const ACTIONS_STYLE = `
   font-size: 0.9375rem;
   line-height: 1.45;
   text-align: start;
+  text-wrap: pretty;
   box-shadow: 0 0.5rem 2rem rgb(0 0 0 / 0.2);
 }
 .managed-sessions .ms-panel:focus {
