@@ -1,6 +1,6 @@
 /** A JWKS endpoint that misbehaves, and keys and tokens for tests of key sources. */
 
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, type KeyPairKeyObjectResult } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -63,18 +63,49 @@ export function jwkOf(key: KeyObject, members: Readonly<Record<string, unknown>>
   return { ...key.export({ format: 'jwk' }), ...members };
 }
 
-/** Keys of each kind, made once per test file. */
+const made = new Map<string, KeyPairKeyObjectResult>();
+
+function once(name: string, make: () => KeyPairKeyObjectResult): KeyPairKeyObjectResult {
+  const pair = made.get(name) ?? make();
+  made.set(name, pair);
+  return pair;
+}
+
+const rsaKey = (name: string, modulusLength: number): KeyPairKeyObjectResult =>
+  once(name, () => generateKeyPairSync('rsa', { modulusLength }));
+const ecKey = (namedCurve: string): KeyPairKeyObjectResult =>
+  once(namedCurve, () => generateKeyPairSync('ec', { namedCurve }));
+
+/** Keys of each kind, made once per test file, where it uses them: an RSA key takes a tenth of a second and more. */
 export const KEYS = {
-  rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
-  otherRsa: generateKeyPairSync('rsa', { modulusLength: 2048 }),
-  smallRsa: generateKeyPairSync('rsa', { modulusLength: 1024 }),
-  p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  p384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-  p521: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
-  secp256k1: generateKeyPairSync('ec', { namedCurve: 'secp256k1' }),
-  ed25519: generateKeyPairSync('ed25519'),
-  x25519: generateKeyPairSync('x25519'),
-} as const;
+  get rsa() {
+    return rsaKey('rsa', 2048);
+  },
+  get otherRsa() {
+    return rsaKey('otherRsa', 2048);
+  },
+  get smallRsa() {
+    return rsaKey('smallRsa', 1024);
+  },
+  get p256() {
+    return ecKey('P-256');
+  },
+  get p384() {
+    return ecKey('P-384');
+  },
+  get p521() {
+    return ecKey('P-521');
+  },
+  get secp256k1() {
+    return ecKey('secp256k1');
+  },
+  get ed25519() {
+    return once('ed25519', () => generateKeyPairSync('ed25519'));
+  },
+  get x25519() {
+    return once('x25519', () => generateKeyPairSync('x25519'));
+  },
+};
 
 /** A clock that stands still until it is moved. */
 export class ManualClock {
