@@ -15,5 +15,5 @@ export default {
   // A hang ends here; a busy machine must not.
   testTimeout: 300_000,
   // The longest tests wait for servers more than they compute.
-  maxWorkers: Math.ceil(1.5 * availableParallelism()),
+  maxWorkers: 2 * availableParallelism(),
 };

@@ -109,7 +109,9 @@ function compileWhole() {
 /** What browsers load may come without a bundler, so it is minified here. */
 function shipped(name, text) {
   if (!/^dist\/(?:esm|cjs)\/client\/[^/]+\.js$/.test(name)) return text;
-  return require('terser').minify_sync(text, { module: name.startsWith('dist/esm/'), toplevel: true }).code;
+  // Only a default export needs it, and there is none.
+  const plain = text.replace('Object.defineProperty(exports, "__esModule", { value: true });\n', '');
+  return require('terser').minify_sync(plain, { module: name.startsWith('dist/esm/'), toplevel: true }).code;
 }
 
 function packageOf(type) {

@@ -30,23 +30,19 @@ interface Answer {
 interface Reader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array }>;
 }
-interface Channel {
+declare class BroadcastChannel {
+  constructor(name: string);
   onmessage: ((message: { readonly data?: string }) => void) | null;
   postMessage(text?: string): void;
   close(): void;
 }
 type Hold = (lock: object | null) => Promise<void> | undefined;
-type LockOptions = { readonly steal: true } | { readonly ifAvailable: true } | { readonly signal: Signal };
-type Listen = (
-  type: string,
-  listener: (event: { readonly persisted?: boolean }) => void,
-  options: { readonly signal: Signal },
-) => void;
+type LockOptions = { readonly steal: boolean; readonly ifAvailable: boolean } | { readonly signal: Signal };
+type Listen = (type: string, listener: () => void, options: { readonly signal: Signal }) => void;
 /** What not every place has where scripts run. */
 interface Scope {
-  readonly BroadcastChannel?: new (name: string) => Channel;
   readonly navigator?: { readonly locks?: { request(name: string, options: LockOptions, hold: Hold): Promise<void> } };
-  readonly document?: { readonly visibilityState: string; readonly addEventListener: Listen };
+  readonly document?: { readonly visibilityState: string };
   readonly addEventListener?: Listen;
 }
 
@@ -66,8 +62,9 @@ export function parseLoginToken(token: unknown): LoginClaims | null {
   if (!payload) return null;
   try {
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, '+').replace(/_/g, '/')), (char) => char.charCodeAt(0));
-    const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    return isObject(claims) ? claims : null;
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    // Whatever else JSON can be begins with something else.
+    return /^\s*{/.test(text) ? (JSON.parse(text) as LoginClaims) : null;
   } catch {
     return null;
   }
@@ -81,14 +78,8 @@ export function isExpired(
   claims: LoginClaims | null | undefined,
   { clockTolerance = 0, now = Date.now() }: ExpiryOptions = {},
 ): boolean {
-  if (!claims) return true;
-  const { exp } = claims;
-  if (exp === undefined) return false;
-  return typeof exp !== 'number' || now >= exp * 1000 + clockTolerance;
-}
-
-function isObject(value: unknown): value is LoginClaims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  const { exp } = claims ?? { exp: null };
+  return exp !== undefined && (typeof exp !== 'number' || now >= exp * 1000 + clockTolerance);
 }
 
 export interface WatchOptions {
@@ -107,6 +98,9 @@ const SILENCE = 45_000;
 const LONGEST_EVENT = 9999;
 const EVENTS = 'text/event-stream';
 
+/** From whom a tab hears of its session: from the tab that leads, or, after a failure, from nobody until it tries again. */
+type Source = 'server' | 'tab' | 'nobody';
+
 /**
  * Calls `onEnded` when the session of this page ends, whatever ends it. `url` is the route `/events` of `router()`. The tabs of a
  * browser share one connection. Returns a function that stops it.
@@ -114,46 +108,86 @@ const EVENTS = 'text/event-stream';
 export function watchSession(url: string, { onEnded, onLive }: WatchOptions): () => void {
   const { document, addEventListener } = globalThis as unknown as Scope;
   const stopping = new AbortController();
-  const { signal: stopped } = stopping;
   let address = url;
   let connection = new AbortController();
-  let tabs: Tabs | undefined;
-  let failures = 0;
-  let dueAt = 0;
+  let source: Source;
+  let dueAt: number;
   let timer: unknown;
+  let failures = 0;
+  let tabs: Tabs | undefined;
 
-  function connectIn(ms: number, due = Date.now() + ms): void {
+  function hearFrom(next: Source, ms: number): void {
+    connection.abort();
+    connection = new AbortController();
+    source = next;
+    expectWithin(ms);
+  }
+
+  /** If nothing is heard for so many milliseconds, the tab asks the server. */
+  function expectWithin(ms: number): void {
     clearTimeout(timer);
-    dueAt = due;
-    // What was read just before may come after.
-    if (!stopped.aborted) timer = setTimeout(connect, ms);
+    dueAt = Date.now() + ms;
+    timer = setTimeout(connect, ms);
   }
 
   function connect(): void {
-    connection.abort();
-    connection = new AbortController();
-    heard();
+    hearFrom('server', SILENCE);
+    onHeard();
     void listen(connection.signal);
   }
 
-  /** From the server. */
-  function heard(): void {
-    connectIn(SILENCE);
+  async function listen(signal: Signal): Promise<void> {
+    const pause = await readEvents(address, signal, onHeard, onEvent, onEnd);
+    if (signal.aborted) return;
+    const backoff = 1000 * Math.min(40, 2 ** failures++) * (0.5 + Math.random());
+    hearFrom('nobody', Math.max(pause, backoff));
+  }
+
+  function onHeard(): void {
+    expectWithin(SILENCE);
     tabs?.tell('');
   }
 
-  function retry(pause = 0): void {
-    connection.abort();
-    connectIn(Math.max(pause, 1000 * Math.min(40, 2 ** failures++) * (0.5 + Math.random())), 0);
+  function onEvent(name = '', data = ''): void {
+    if (name === 'event: signed-out') onEnd('signed_out');
+    else if (name === 'event: signed-in') {
+      if (onLive) queueMicrotask(onLive);
+      // By the next time, somebody else may have signed in.
+      address = url.replace(/\?|$/, `?handle=${data.split('"')[3] ?? ''}&`);
+      meet(`managed-sessions ${data}`);
+    } else failures = 0;
   }
 
-  /** The page may have slept, or the one that leads waits to try again. */
+  function onEnd(code: string): void {
+    tabs?.tell(code);
+    stop();
+    queueMicrotask(() => onEnded({ code }));
+  }
+
+  function meet(place: string): void {
+    const isKnown = tabs?.place === place;
+    if (isKnown && tabs?.leads) return;
+    tabs?.leave();
+    // A tab that leads and is not heard may stand still, as on a phone.
+    tabs = joinTabs(place, isKnown, onEnd, wake, (leads) => {
+      if (!leads) hearFrom('tab', 2 * SILENCE);
+      else if (source !== 'server') connect();
+    });
+  }
+
+  /** The page may have slept, or the tab that leads waits to try again. */
   function wake(): void {
-    if (Date.now() > dueAt) connect();
-    else if (!tabs?.leads) tabs?.tell();
+    if (source === 'nobody' || Date.now() > dueAt) connect();
+    else if (source !== 'server') tabs?.tell();
+  }
+
+  /** Not for a page that is left: a connection would keep it out of the back-forward cache. */
+  function onShown(): void {
+    if (document?.visibilityState !== 'hidden') wake();
   }
 
   function letGo(): void {
+    source = 'nobody';
     clearTimeout(timer);
     connection.abort();
     tabs?.leave();
@@ -165,70 +199,49 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
     letGo();
   }
 
-  function end(code: string): void {
-    if (stopped.aborted) return;
-    tabs?.tell(code);
-    stop();
-    queueMicrotask(() => onEnded({ code }));
-  }
-
-  async function listen(signal: Signal): Promise<void> {
-    let pause = 0;
-    try {
-      const answer = await fetch(address, { headers: { accept: EVENTS }, credentials: 'include', signal });
-      const { body, headers, status } = answer;
-      if (status === 401) {
-        const problem = (await answer.json().catch(() => null)) as { code?: string } | null;
-        end(problem?.code ?? 'signed_out');
-      }
-      pause = 1000 * Math.min(3600, Number(headers.get('retry-after')) || 0);
-      // A proxy may have led to a login page.
-      if (body && headers.get('content-type')?.startsWith(EVENTS)) await readEvents(body.getReader(), heard, onEvent);
-    } catch {
-      // Not reached, or cut off.
-    }
-    if (!signal.aborted) retry(pause);
-  }
-
-  function onEvent(name = '', data = ''): void {
-    if (name === 'event: signed-out') end('signed_out');
-    else if (name === 'event: signed-in') {
-      if (onLive) queueMicrotask(onLive);
-      // By the next time, somebody else may have signed in.
-      address = url.replace(/\?|$/, `?handle=${data.split('"')[3] ?? ''}&`);
-      meet(`managed-sessions ${data}`);
-    } else failures = 0;
-  }
-
-  function meet(place: string): void {
-    const isKnown = tabs?.place === place;
-    if (isKnown && tabs?.leads) return;
-    tabs?.leave();
-    // A tab that leads and is not heard may stand still, as on a phone.
-    tabs = joinTabs(place, isKnown, {
-      end,
-      wake,
-      lead() {
-        if (connection.signal.aborted) connect();
-      },
-      follow() {
-        connection.abort();
-        connectIn(2 * SILENCE);
-      },
-      lose() {
-        letGo();
-        retry();
-      },
-    });
-  }
-
-  const options = { signal: stopped };
+  const options = { signal: stopping.signal };
   addEventListener?.('pagehide', letGo, options);
-  addEventListener?.('pageshow', ({ persisted }) => persisted && connect(), options);
-  addEventListener?.('online', wake, options);
-  document?.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && wake(), options);
+  addEventListener?.('pageshow', onShown, options);
+  addEventListener?.('online', onShown, options);
+  addEventListener?.('visibilitychange', onShown, options);
   connect();
   return stop;
+}
+
+/**
+ * Calls `onHeard` with whatever comes, `onEvent` with the lines of each event, `onEnd` if the session is refused. Resolves when no
+ * more can come, to the milliseconds for which the server wants no other request.
+ */
+async function readEvents(
+  url: string,
+  signal: Signal,
+  onHeard: () => void,
+  onEvent: (name?: string, data?: string) => void,
+  onEnd: (code: string) => void,
+): Promise<number> {
+  try {
+    const answer = await fetch(url, { headers: { accept: EVENTS }, credentials: 'include', signal });
+    const { body, headers, status } = answer;
+    if (status === 401) {
+      const problem = (await answer.json().catch(() => null)) as { code?: string } | null;
+      if (!signal.aborted) onEnd(problem?.code ?? 'signed_out');
+    }
+    // A proxy may have led to a login page.
+    const reader = headers.get('content-type')?.startsWith(EVENTS) && body?.getReader();
+    if (!reader) return 1000 * Math.min(3600, Number(headers.get('retry-after')) || 0);
+    const decoder = new TextDecoder();
+    for (let text = ''; text.length < LONGEST_EVENT;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      onHeard();
+      const events = (text + decoder.decode(value, { stream: true })).split('\n\n');
+      text = events.pop() ?? '';
+      for (const event of events) if (!signal.aborted) onEvent(...event.split('\n'));
+    }
+  } catch {
+    // Not reached, or cut off.
+  }
+  return 0;
 }
 
 /** The tabs with the same session. One of them leads: it has the connection, and tells the others what it hears. */
@@ -240,20 +253,19 @@ interface Tabs {
   leave(): void;
 }
 
-/** What comes from the other tabs. */
-interface TabsOptions {
-  readonly end: (code: string) => void;
-  readonly wake: () => void;
-  readonly lead: () => void;
-  readonly follow: () => void;
-  readonly lose: () => void;
-}
-
-/** Undefined where tabs cannot know of each other: then each has a connection of its own. */
-function joinTabs(place: string, takesOver: boolean, { end, wake, lead, follow, lose }: TabsOptions): Tabs | undefined {
-  const { BroadcastChannel, navigator } = globalThis as unknown as Scope;
-  const locks = navigator?.locks;
-  if (!locks || !BroadcastChannel) return undefined;
+/**
+ * Calls `onAsked` if another tab asks this one, which leads; `onTurn` when this tab leads, or hears from another. Undefined where
+ * tabs cannot know of each other: then each has a connection of its own.
+ */
+function joinTabs(
+  place: string,
+  takesOver: boolean,
+  onEnd: (code: string) => void,
+  onAsked: () => void,
+  onTurn: (leads: boolean) => void,
+): Tabs | undefined {
+  const locks = (globalThis as unknown as Scope).navigator?.locks;
+  if (!locks) return undefined;
   const channel = new BroadcastChannel(place);
   const leaving = new AbortController();
   const { signal } = leaving;
@@ -268,47 +280,28 @@ function joinTabs(place: string, takesOver: boolean, { end, wake, lead, follow, 
   };
 
   channel.onmessage = ({ data }) => {
-    if (data) end(data);
-    else if (tabs.leads) wake();
+    if (data) onEnd(data);
+    else if (tabs.leads) onAsked();
     // Tabs that only ask must not take each other for the one that leads.
-    else if (data === '') follow();
+    else if (data === '') onTurn(false);
   };
 
-  function hold(lock: object | null): Promise<void> | undefined {
-    if (signal.aborted) return;
-    if (!lock) {
-      follow();
-      request({ signal });
-      return;
-    }
-    tabs.leads = true;
-    lead();
-    return new Promise((resolve) => signal.addEventListener('abort', resolve));
-  }
+  const hold: Hold = (lock) => {
+    if (signal.aborted) return undefined;
+    tabs.leads = lock !== null;
+    onTurn(tabs.leads);
+    if (lock) return new Promise((resolve) => signal.addEventListener('abort', resolve));
+    request({ signal });
+    return undefined;
+  };
 
-  function request(how: LockOptions): void {
-    locks?.request(place, how, hold).catch(() => {
-      if (!signal.aborted) lose();
+  const request = (how: LockOptions): void => {
+    // Another tab takes the lock if it does not hear this one.
+    locks.request(place, how, hold).catch(() => {
+      if (tabs.leads) void hold(null);
     });
-  }
+  };
 
-  request(takesOver ? { steal: true } : { ifAvailable: true });
+  request({ steal: takesOver, ifAvailable: !takesOver });
   return tabs;
-}
-
-/** Calls `onEvent` with the lines of each event, and `onHeard` with whatever comes. Returns if an event is too long. */
-async function readEvents(
-  reader: Reader,
-  onHeard: () => void,
-  onEvent: (name?: string, data?: string) => void,
-): Promise<void> {
-  const decoder = new TextDecoder();
-  for (let text = ''; ;) {
-    const { value, done } = await reader.read();
-    if (done || text.length > LONGEST_EVENT) return;
-    onHeard();
-    const events = (text + decoder.decode(value, { stream: true })).split('\n\n');
-    text = events.pop() ?? '';
-    for (const event of events) onEvent(...event.split('\n'));
-  }
 }

@@ -32,7 +32,7 @@ export class Rows {
   }
 
   list(sessions: readonly PageSession[]): Html {
-    const rows = foldSessions(sessions, (session) => this.#placeOf(session));
+    const rows = foldSessions(sessions.map(withoutBlanks), (session) => this.#placeOf(session));
     return markup`<ul class="ms-list" role="list">
       ${rows.map((row) => (row.length === 1 ? this.#single(row[0]) : this.#several(row)))}
     </ul>`;
@@ -51,14 +51,13 @@ export class Rows {
   #several(row: FoldedRow): Html {
     const { messages } = this.#view;
     const [latest] = row;
-    const name = this.#clientOf(latest);
     const count = messages.sessions(row.length);
-    const head = this.#head(row, name, [count, ...this.#lineOf(latest)], null);
+    const { html, named } = this.#head(row, this.#clientOf(latest), [count, ...this.#lineOf(latest)], null);
     return markup`<li class="ms-session ms-several">
-      ${icon(latest.client.kind)} ${head.html} ${signOutAll(this.#view, row, head.named)}
+      ${icon(latest.client.kind)} ${html} ${signOutAll(this.#view, row, named)}
       <details class="ms-rest">
-        <summary><span class="ms-spoken">${messages.showSessions(name, row.length)}</span></summary>
-        <ul class="ms-inner" role="list">${row.map((session) => this.#within(session, name))}</ul>
+        <summary><span class="ms-spoken">${messages.showSessions(named.name, row.length)}</span></summary>
+        <ul class="ms-inner" role="list">${row.map((session) => this.#within(session, named.name))}</ul>
       </details>
     </li>`;
   }
@@ -77,15 +76,21 @@ export class Rows {
   }
 
   #head(row: FoldedRow, name: string, line: readonly Part[], badge: Html | null): { html: Html; named: Named } {
-    const [{ handle }] = row;
+    const [{ handle, label }] = row;
     const id = `ms-told-${handle}`;
     const heading = `ms-row-${handle}`;
+    const title = label === null ? this.#inOrder(name) : markup`<bdi>${label}</bdi>`;
     const html = markup`<div class="ms-head">
-      <${this.#headings.session} class="ms-name" id="${heading}"><bdi>${name}</bdi>${badge}</${this.#headings.session}>
+      <${this.#headings.session} class="ms-name" id="${heading}">${title}${badge}</${this.#headings.session}>
       ${line.length === 0 ? null : markup`<p class="ms-detail" id="${id}">${line.map((part, index) => markup`${index === 0 ? null : DOT}<bdi>${part}</bdi>`)}</p>`}
       ${this.#mark(row, heading)}
     </div>`;
-    return { html, named: { name, toldBy: line.length === 0 ? null : id } };
+    return { html, named: { name: inSentence(name), toldBy: line.length === 0 ? null : id } };
+  }
+
+  /** In the word order of the texts, because an English word may come first in "Chrome على Mac". */
+  #inOrder(client: string): Html {
+    return markup`<bdi dir="${this.#view.messages.direction}">${client}</bdi>`;
   }
 
   /** What the row says below the name. */
@@ -93,7 +98,7 @@ export class Rows {
     const { messages, current } = this.#view;
     const { label, actor, app } = session;
     return [
-      label === null ? null : this.#clientOf(session),
+      label === null ? null : this.#inOrder(this.#clientOf(session)),
       actor === null ? null : messages.actingForYou(actor),
       app === null || app === current?.app || !namesItself(session.client) ? null : messages.appName(app),
       session.current ? null : this.#lastSeen(session),
@@ -122,7 +127,7 @@ export class Rows {
       <summary><span class="ms-spoken">${messages.showDetails(named.name)}</span></summary>
       <div class="ms-behind">
         <dl class="ms-facts">${facts}</dl>
-        ${rename(this.#view, session, named, this.#clientOf(session))}
+        ${rename(this.#view, session, named, inSentence(this.#clientOf(session)))}
       </div>
     </details>`;
   }
@@ -169,6 +174,21 @@ export class Rows {
 }
 
 type Part = Html | string;
+
+/** A name that nobody can see counts as none: a row must have one. */
+function withoutBlanks(session: PageSession): PageSession {
+  const { label, app, location } = session;
+  return { ...session, label: visible(label), app: visible(app), location: visible(location) };
+}
+
+function visible(text: string | null): string | null {
+  return text === null || /^[\p{Z}\p{C}\p{DI}]*$/u.test(text) ? null : text;
+}
+
+/** Without the characters that would turn the rest of the sentence around. */
+function inSentence(name: string): string {
+  return name.replace(/[\u202a-\u202e\u2066-\u2069]/g, '');
+}
 
 function icon(kind: ClientKind): Html {
   return markup`<svg class="ms-icon" ${DRAWN}>${new Html(KIND_ICONS[kind])}</svg>`;

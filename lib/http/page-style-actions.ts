@@ -16,6 +16,7 @@ export const ACTIONS_STYLE = `
   font-size: 0.9375rem;
   font-weight: 500;
   text-align: center;
+  overflow-wrap: break-word;
   cursor: pointer;
 }
 @media (hover: hover) {
@@ -53,15 +54,14 @@ export const ACTIONS_STYLE = `
   font-size: 0.9375rem;
   line-height: 1.45;
   text-align: start;
-  overflow-wrap: anywhere;
+  text-wrap: pretty;
   box-shadow: 0 0.5rem 2rem rgb(0 0 0 / 0.2);
 }
 .managed-sessions .ms-panel:focus {
   outline: none;
 }
 .managed-sessions .ms-panel[popover] {
-  width: 21rem;
-  max-width: calc(100% - 1rem);
+  width: 24rem;
   max-height: 100%;
   overflow: auto;
 }
@@ -78,8 +78,19 @@ export const ACTIONS_STYLE = `
     position-area: self-block-end span-self-inline-start;
     position-try-fallbacks: flip-block, flip-inline, flip-block flip-inline;
   }
+  @media (max-width: 30rem) {
+    .managed-sessions .ms-panel[popover] {
+      max-width: calc(100% - 1rem);
+      margin-inline: 0.5rem;
+      position-area: self-block-end span-all;
+      position-try-fallbacks: flip-block;
+    }
+  }
 }
 @supports not (position-area: block-end) {
+  .managed-sessions .ms-panel[popover] {
+    max-width: calc(100% - 1rem);
+  }
   .managed-sessions .ms-panel::backdrop {
     background: rgb(0 0 0 / 0.4);
   }
@@ -99,6 +110,10 @@ export const ACTIONS_STYLE = `
   justify-content: flex-end;
   gap: 0.5rem;
   margin-top: 1rem;
+}
+.managed-sessions .ms-buttons button {
+  flex: 1 1 min-content;
+  max-width: max-content;
 }
 .managed-sessions input:not([type='hidden']) {
   display: block;
@@ -122,7 +137,7 @@ export const ACTIONS_STYLE = `
     min-height: 2.75rem;
   }
   .managed-sessions .ms-buttons button {
-    flex: 1;
+    max-width: none;
   }
 }
 `;

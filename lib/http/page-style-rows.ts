@@ -28,8 +28,9 @@ export const ROWS_STYLE = `
   --pad: 0.875rem;
   --head: 2.75rem;
   position: relative;
-  display: grid;
-  grid-template-columns: 2.75rem minmax(0, 1fr) auto;
+  display: flex;
+  flex-wrap: wrap;
+  align-items: flex-start;
   column-gap: 1rem;
   padding-block: var(--pad);
   padding-inline: 1rem 3rem;
@@ -38,6 +39,7 @@ export const ROWS_STYLE = `
   border-top: 1px solid var(--border);
 }
 .managed-sessions .ms-icon {
+  flex: none;
   width: 2.75rem;
   height: 2.75rem;
   padding: 0.625rem;
@@ -58,8 +60,13 @@ export const ROWS_STYLE = `
   justify-content: center;
   min-height: var(--head);
 }
+.managed-sessions .ms-session > .ms-head {
+  flex: 1 1 7rem;
+  min-width: 0;
+}
 .managed-sessions .ms-session > .ms-act {
   height: var(--head);
+  margin-inline-start: auto;
 }
 .managed-sessions .ms-head a {
   pointer-events: auto;
@@ -72,6 +79,10 @@ export const ROWS_STYLE = `
   font-size: 1rem;
   line-height: 1.375;
   font-weight: 600;
+}
+.managed-sessions bdi {
+  text-align: -webkit-match-parent;
+  text-align: match-parent;
 }
 .managed-sessions :is(.ms-badge, .ms-new) {
   padding: 0.0625rem 0.5rem;
@@ -96,11 +107,14 @@ export const ROWS_STYLE = `
   flex-wrap: wrap;
   align-items: center;
   gap: 0 0.625rem;
-  margin-top: 0.25rem;
+  margin-top: 0.375rem;
   font-size: 0.9375rem;
 }
+.managed-sessions .ms-mark a {
+  margin-block: -0.375rem;
+}
 .managed-sessions .ms-rest {
-  grid-column: 1/-1;
+  flex: 0 0 100%;
 }
 .managed-sessions summary {
   position: absolute;
@@ -162,7 +176,6 @@ export const ROWS_STYLE = `
 .managed-sessions .ms-inner .ms-session {
   --pad: 0.5rem;
   --head: 2.25rem;
-  grid-template-columns: minmax(0, 1fr) auto;
   padding-inline-start: 0;
 }
 .managed-sessions .ms-several:has(> .ms-rest[open]) {
@@ -177,7 +190,6 @@ export const ROWS_STYLE = `
 }
 @media (max-width: 40rem) {
   .managed-sessions .ms-session {
-    grid-template-columns: 2.25rem minmax(0, 1fr) auto;
     column-gap: 0.75rem;
     padding-inline: 0.75rem 2.25rem;
   }
@@ -201,6 +213,9 @@ export const ROWS_STYLE = `
   }
   .managed-sessions .ms-detail bdi {
     display: block;
+  }
+  .managed-sessions .ms-mark a {
+    margin-block: -0.6875rem;
   }
   .managed-sessions .ms-dot {
     display: none;

@@ -111,6 +111,15 @@ export const PAGE_STYLE = oneLine(`
   font-weight: 500;
   text-underline-offset: 0.2em;
 }
+.managed-sessions .ms-notice a {
+  display: inline;
+  color: inherit;
+}
+@media (max-width: 40rem) {
+  .managed-sessions a {
+    padding-block: 0.6875rem;
+  }
+}
 .managed-sessions .ms-spoken {
   position: absolute;
   width: 1px;
@@ -149,9 +158,13 @@ ${ACTIONS_STYLE}
     color: ButtonText;
     filter: none;
   }
+  .managed-sessions .ms-icon {
+    background: Canvas;
+    color: CanvasText;
+  }
 }
 @media print {
-  .managed-sessions :is(.ms-act, summary, .ms-more) {
+  .managed-sessions :is(.ms-act, .ms-session > .ms-act, summary, .ms-more) {
     display: none;
   }
 }

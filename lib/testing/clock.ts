@@ -1,6 +1,7 @@
 import { kindOf } from '../core/check.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import { elapsedClock } from '../core/elapsed.js';
+import { warnInProduction } from './production.js';
 
 /** For the option `clock`: a clock that stands still until it is moved. */
 export interface TestClock {
@@ -19,6 +20,7 @@ export interface TestClock {
 
 /** Begins at `start`. Default now, so that it agrees with the clock of a Redis server. */
 export function createTestClock(start: Date | number = Date.now()): TestClock {
+  warnInProduction('createTestClock()');
   const elapsed = elapsedClock(Date, performance);
   let time = momentOf(start, 'createTestClock(): start');
   let skipped = 0;
@@ -29,7 +31,7 @@ export function createTestClock(start: Date | number = Date.now()): TestClock {
   return {
     now: () => time,
     elapsed: () => elapsed() + skipped,
-    advance: (duration) => moveTo(time + durationMs(duration, 'duration', { min: 0, max: '100y' })),
+    advance: (duration) => moveTo(time + durationMs(duration, 'advance(): duration', { min: 0, max: '100y' })),
     set: (moment) => moveTo(momentOf(moment, 'set(): moment')),
   };
 }

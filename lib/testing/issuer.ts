@@ -5,9 +5,11 @@ import {
   aBoolean,
   aClock,
   aString,
+  checkKind,
   checkOptions,
   hint,
   isObject,
+  isPlain,
   kindOf,
   oneOf,
   type Kind,
@@ -15,6 +17,7 @@ import {
 } from '../core/check.js';
 import { ALGORITHMS, makeKey, signature, type SigningKey, type TestAlgorithm } from './signing-keys.js';
 import { TEST_PROVIDERS, TOKEN_SHAPES, type TestProvider } from './provider-tokens.js';
+import { warnInProduction } from './production.js';
 import { firstClaims, PLAIN_SHAPE, refreshedClaims, type Claims, type TokenShape } from './token-shape.js';
 
 export type { TestAlgorithm } from './signing-keys.js';
@@ -57,13 +60,13 @@ export interface TestIssuer {
   /**
    * A signed token of a new sign-in. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time, so that each token is a
    * session), `iat` and `exp` (an hour later); with `like`, those of the provider's tokens. Your claims override them;
-   * `undefined` removes one. Throws if there is no key of this algorithm.
+   * `undefined` removes one. Throws if there is no key of this algorithm, and a `TypeError` if the claims are no object.
    */
   issue(claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
   /**
    * The token that the client gets for a refresh token of the same sign-in. It has the claims of the previous one, except
    * those that the provider changes: `iat` and `exp`, and often `jti`. Your claims override them, for example when a role was
-   * taken away. Throws a `TypeError` for what is no token.
+   * taken away. Throws a `TypeError` for what is no token, and for claims that are no object.
    */
   refresh(token: string, claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
   /** New keys sign from now on. The old keys are removed from the set, unless `keepOld` is true. */
@@ -71,6 +74,7 @@ export interface TestIssuer {
   /** Answers 503 until {@link TestIssuer.keysUp}. */
   keysDown(): void;
   keysUp(): void;
+  /** May be called again. */
   close(): Promise<void>;
 }
 
@@ -85,11 +89,13 @@ const KEY_SETS: ReadonlySet<string | undefined> = new Set([
   '/api/auth/jwks',
 ]);
 
-let latest: TestIssuer | undefined;
+/** In the order in which they were created. */
+const openIssuers = new Set<TestIssuer>();
 
-/** The issuer that was created last. Throws if there is none. */
+/** The issuer that was created last and is not closed. Throws if there is none. */
 export function latestTestIssuer(): TestIssuer {
-  if (latest === undefined) throw new Error('There is no issuer yet: await createTestIssuer() first');
+  const latest = [...openIssuers].at(-1);
+  if (latest === undefined) throw new Error('No issuer is open: await createTestIssuer() first');
   return latest;
 }
 
@@ -102,7 +108,8 @@ const ISSUER_OPTIONS: OptionKinds<TestIssuerOptions> = {
   },
   clock: aClock,
 };
-const anObject: Kind = { accepts: isObject, words: 'an object' };
+const anObject: Kind = { accepts: isPlain, words: 'an object' };
+const CLAIMS: Kind = { accepts: isPlain, words: "an object such as { sub: 'ada' }" };
 const ISSUE_OPTIONS: OptionKinds<IssueOptions> = { alg: oneOf(...ALGORITHMS), kid: aString, header: anObject };
 
 /**
@@ -111,9 +118,12 @@ const ISSUE_OPTIONS: OptionKinds<IssueOptions> = { alg: oneOf(...ALGORITHMS), ki
  */
 export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
   checkOptions(options, 'createTestIssuer()', ISSUER_OPTIONS);
+  warnInProduction('createTestIssuer()');
   const shape = shapeOf(options.like);
   const { algorithms = [shape.header.alg], clock = MACHINE_CLOCK } = options;
   const server = createServer(answer);
+  // Otherwise a connection that is kept alive would keep the process alive.
+  server.on('connection', (socket) => socket.unref());
   const url = await listen();
   const issuer = options.issuer ?? shape.issuer ?? url;
   const jwksUri = `${url}/jwks.json`;
@@ -121,6 +131,7 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
   let published = current;
   let isDown = false;
   let requests = 0;
+  let closing: Promise<void> | undefined;
 
   const created: TestIssuer = {
     issuer,
@@ -133,11 +144,13 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
       return requests;
     },
     issue(claims = {}, issueOptions = {}) {
+      checkKind(claims, 'issue(): claims', CLAIMS);
       const named = claims['sub'] ?? claims['uid'];
       const user = typeof named === 'string' ? named : 'user-1';
       return signed(firstClaims(shape, { user, issuer, at: now() }, claims), issueOptions, 'issue()');
     },
     refresh(token, claims = {}, issueOptions = {}) {
+      checkKind(claims, 'refresh(): claims', CLAIMS);
       return signed(refreshedClaims(shape, claimsIn(token), now(), claims), issueOptions, 'refresh()');
     },
     async rotateKeys(rotation = {}) {
@@ -153,13 +166,15 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
       isDown = false;
     },
     close() {
-      return new Promise((resolve, reject) => {
-        server.close((error) => (error === undefined ? resolve() : reject(error)));
+      openIssuers.delete(created);
+      closing ??= new Promise((resolve) => {
+        server.close(() => resolve());
         server.closeAllConnections();
       });
+      return closing;
     },
   };
-  latest = created;
+  openIssuers.add(created);
   return created;
 
   function now(): number {

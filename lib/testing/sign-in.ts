@@ -1,4 +1,5 @@
-import { aString, checkOptions, isObject, type OptionKinds } from '../core/check.js';
+import { isIP } from 'node:net';
+import { aString, checkKind, checkOptions, isObject, required, type Kind, type OptionKinds } from '../core/check.js';
 import { userAgentOf, type TestDevice } from './devices.js';
 import { latestTestIssuer, type TestIssuer } from './issuer.js';
 
@@ -15,28 +16,38 @@ export interface SignInOptions {
    * `app.set('trust proxy', 'loopback')`. Default: no such header.
    */
   readonly ip?: string;
-  /** Who issues the token. Default: the one that was created last. */
+  /** Who issues the token. Default: of those that are not closed, the one that was created last. */
   readonly issuer?: Pick<TestIssuer, 'issue'>;
 }
 
 const OPTIONS: OptionKinds<SignInOptions> = {
   device: aString,
-  ip: aString,
+  ip: {
+    accepts: (value) => typeof value === 'string' && isIP(value) !== 0,
+    words: "an IP address such as '203.0.113.7'",
+  },
   issuer: {
     accepts: (value) => isObject(value) && typeof value['issue'] === 'function',
     words: 'an issuer of createTestIssuer()',
   },
 };
 
+const AN_AGENT: Kind = {
+  accepts: (value) =>
+    (isObject(value) || typeof value === 'function') && 'set' in value && typeof value['set'] === 'function',
+  words: 'an agent such as request.agent(app) of supertest',
+};
+
 /**
  * Signs an agent in: from now on, it sends a token with these claims in each request. Returns the token. Each call is a new
- * session, unless the claims name one. Throws if there is no issuer, and a `TypeError` if an option is invalid.
+ * session, unless the claims name one. Throws if no issuer is open, and a `TypeError` if an argument or an option is invalid.
  */
 export function signIn(
   agent: TestAgent,
   claims: Readonly<Record<string, unknown>> = {},
   options: SignInOptions = {},
 ): string {
+  checkKind(agent, 'signIn(): agent', required(AN_AGENT));
   checkOptions(options, 'signIn()', OPTIONS);
   const { device, ip, issuer = latestTestIssuer() } = options;
   const token = issuer.issue(claims);

@@ -1,11 +1,11 @@
 /** The contract that every session store keeps, as tests: for `describe` and `it` of Jest, Vitest or Mocha. */
 
+import { aFunction, aString, checkKind, required } from '../core/check.js';
 import { cap } from './store-contract/cap.js';
 import { clients, newClients } from './store-contract/clients.js';
 import { cutoffs } from './store-contract/cutoffs.js';
 import { erasing } from './store-contract/erasing.js';
 import { feed } from './store-contract/feed.js';
-
 import { openFixture, type DeclareTest, type Fixture, type StoreUnderTest } from './store-contract/fixture.js';
 import { globalCutoff } from './store-contract/global-cutoff.js';
 import { indexing } from './store-contract/indexing.js';
@@ -59,9 +59,13 @@ const GROUPS: readonly (readonly [subject: string, declareTests: (test: DeclareT
 
 /**
  * Declares the contract's tests for one store. `make` is called before each test. Every test has its own user, so the
- * stores may share a database. Only the last group leaves something behind there: a global cutoff.
+ * stores may share a database. Only the last group leaves something behind there: a global cutoff. Throws if the functions of
+ * the test runner are not global, and a `TypeError` if an argument is invalid.
  */
 export function describeSessionStore(name: string, make: () => Promise<StoreUnderTest>): void {
+  checkKind(name, 'describeSessionStore(): name', required(aString));
+  checkKind(make, 'describeSessionStore(): make', required(aFunction('that promises { store }')));
+  requireRunner();
   describe(`${name} keeps the contract of a session store`, () => {
     let fixture: Fixture | undefined;
 
@@ -87,4 +91,12 @@ export function describeSessionStore(name: string, make: () => Promise<StoreUnde
       });
     }
   });
+}
+
+function requireRunner(): void {
+  const names = ['describe', 'it', 'beforeEach', 'afterEach'];
+  if (names.every((name) => typeof Reflect.get(globalThis, name) === 'function')) return;
+  throw new Error(
+    `describeSessionStore() needs a test runner in which ${names.join(', ')} are global: Jest, Mocha, or Vitest with globals`,
+  );
 }

@@ -5,6 +5,7 @@ import { elapsedClock } from '../core/elapsed.js';
 import { LoginError } from '../core/errors.js';
 import { MemoryData, MemoryStore } from '../stores/memory.js';
 import type { RevocationFeed, SessionStore } from '../stores/store.js';
+import { warnInProduction } from './production.js';
 
 export interface TestStoreOptions {
   /** The clock that `managedSessions()` has, if a test moves it: moved during an outage, it makes the outage longer. */
@@ -38,6 +39,7 @@ const OPTIONS: OptionKinds<TestStoreOptions> = {
 /** Throws a `TypeError` if an option is invalid. */
 export function createTestStore(options: TestStoreOptions = {}): TestStore {
   checkOptions(options, 'createTestStore()', OPTIONS);
+  warnInProduction('createTestStore()');
   const outage = new Outage(options.clock ?? { elapsed: elapsedClock(Date, performance) });
   const data = new MemoryData();
   let isLost = false;

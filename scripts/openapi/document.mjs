@@ -12,6 +12,20 @@ const challenge = {
 const retryAfter = {
   'Retry-After': { schema: { type: 'integer', minimum: 1 }, required: true, description: 'In seconds.' },
 };
+/** Only what the page is sent with. */
+const PAGE = Object.fromEntries(
+  ['Content-Security-Policy', 'Referrer-Policy', 'Vary', 'X-Frame-Options'].map((name) => [
+    name,
+    { schema: { type: 'string' }, required: false, description: 'Of the page.' },
+  ]),
+);
+const clearedCookie = {
+  'Set-Cookie': {
+    schema: { type: 'string' },
+    required: false,
+    description: 'Clears the cookie of the caller, who is signed out.',
+  },
+};
 const location = { Location: { schema: { type: 'string' }, required: true } };
 
 const json = (schema) => ({ 'application/json': { schema } });
@@ -19,7 +33,8 @@ const html = { 'text/html': { schema: { type: 'string' } } };
 const form = (schema) => ({ 'application/x-www-form-urlencoded': { schema } });
 
 function response(description, content, headers = {}) {
-  return { description, headers: { ...PROTECTED, ...headers }, ...(content !== undefined && { content }) };
+  const all = { ...PROTECTED, ...headers, ...(content !== undefined && 'text/html' in content && PAGE) };
+  return { description, headers: all, ...(content !== undefined && { content }) };
 }
 
 /** A refusal, which the page shows to a client that prefers HTML. */
@@ -54,7 +69,7 @@ function sharedResponses(codes, statusOf) {
     Done: response(
       'Done: back to the page, or to the sign-in if the own session was ended. Also: not signed in, see `loginUrl`.',
       undefined,
-      location,
+      { ...location, ...clearedCookie },
     ),
   };
 }
@@ -93,7 +108,7 @@ const OPERATIONS = {
       refused: INVALID,
     }),
     delete: operation('changing', 'endAllSessions', 'Ends every session of the caller, this one too', {
-      ok: { 200: response('They have ended.', json(ref('Ended'))) },
+      ok: { 200: response('They have ended.', json(ref('Ended')), clearedCookie) },
     }),
   },
   '/events': {
@@ -101,8 +116,21 @@ const OPERATIONS = {
       description:
         'Server-sent events: `signed-in` with `{ "handle": ... }` at the start, and `signed-out` when the session ends. ' +
         'Comments keep the connection open. Not a use of the session. `watchSession()` of managed-sessions/client reads it.',
+      parameters: [
+        {
+          name: 'handle',
+          in: 'query',
+          description:
+            'The session that the client has watched until now. If the caller has another one, `signed-out` comes at once.',
+          schema: ref('Handle'),
+        },
+      ],
       ok: {
-        200: response('A stream that ends with the session.', { 'text/event-stream': { schema: { type: 'string' } } }),
+        200: response(
+          'A stream that ends with the session.',
+          { 'text/event-stream': { schema: { type: 'string' } } },
+          { 'X-Accel-Buffering': { schema: { const: 'no' }, required: true } },
+        ),
       },
     }),
   },
@@ -135,7 +163,7 @@ const OPERATIONS = {
     }),
     delete: operation('changing', 'endSession', 'Ends a session', {
       description: 'Its device is signed out. May be repeated for as long as the ended session is remembered.',
-      ok: { 204: response('It has ended.') },
+      ok: { 204: response('It has ended.', undefined, clearedCookie) },
       refused: NOT_FOUND,
     }),
   },

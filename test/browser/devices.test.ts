@@ -17,7 +17,13 @@ const PLACES: Readonly<Record<string, string>> = {
   '198.51.100.4': 'Lisbon, Portugal',
 };
 const messages = { notYouUrl: '/password' };
-const arabic = { language: 'ar', direction: 'rtl', title: 'الأجهزة' } as const;
+const arabic = {
+  ...messages,
+  language: 'ar',
+  direction: 'rtl',
+  title: 'الأجهزة',
+  clientOn: (client: string, device: string) => `${client} على ${device}`,
+} as const;
 
 let browser: Browser;
 let issuer: TestIssuer;
@@ -50,6 +56,14 @@ beforeEach(async () => {
   const app = express();
   app.use('/devices', sessions.router(options));
   app.use('/rtl', sessions.router({ ...options, messages: arabic }));
+  app.use('/no-script', (_req, res, next) => {
+    res.set('Content-Security-Policy', "script-src 'none'");
+    next();
+  });
+  app.use(
+    '/no-script',
+    sessions.router({ ...options, layout: (html) => `<!doctype html><title>Account</title>${html}` }),
+  );
   app.use('/no-popovers', sessions.router({ ...options, layout: withoutPopovers }));
   app.use('/no-places', sessions.router({ ...options, layout: withoutPlaces }));
   server = createServer(app).listen(0);
@@ -107,6 +121,20 @@ const places = (page: Page): Promise<string> =>
     `JSON.stringify([...document.querySelectorAll('main *')].filter((element) => !element.closest('.ms-panel'))
       .map((element) => element.getBoundingClientRect()))`,
   );
+
+/** Words of the texts of these elements that stand in more than one line. */
+const brokenWords = (page: Page, elements: string): Promise<string[]> =>
+  page.evaluate<string[]>(`[...document.querySelectorAll('${elements}')].flatMap((element) => {
+    const broken = [];
+    const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) for (const { 0: word, index } of texts.currentNode.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, index);
+      range.setEnd(texts.currentNode, index + word.length);
+      if (range.getClientRects().length > 1 && !element.querySelector('.ms-spoken')?.contains(texts.currentNode)) broken.push(word);
+    }
+    return broken;
+  })`);
 
 test('a panel opens beside its button, asks first, and moves nothing else', async () => {
   const page = await open('/devices');
@@ -296,11 +324,16 @@ test.each([
   for (const item of await page.locator('.ms-list > .ms-session').all()) await openRow(item);
   for (const item of await page.locator('.ms-inner > .ms-session').all()) await openRow(item);
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+  expect(await brokenWords(page, '.ms-name, .ms-detail, .ms-opener, dd')).toEqual([]);
   const openers = await page.locator('.ms-opener').all();
   expect(openers).toHaveLength(14);
   for (const button of openers) {
     await button.click();
-    const box = await boxOf(page.getByRole('dialog'));
+    const panel = page.getByRole('dialog');
+    const box = await boxOf(panel);
+    expect(await brokenWords(page, ':popover-open *')).toEqual([]);
+    expect((await boxOf(panel.locator('.ms-cancel'))).y).toBe((await boxOf(panel.locator('.ms-go'))).y);
+    expect(box.width).toBeGreaterThanOrEqual(Math.min(width - 17, 380));
     expect(box.x).toBeGreaterThanOrEqual(0);
     expect(box.y).toBeGreaterThanOrEqual(0);
     expect(box.x + box.width).toBeLessThanOrEqual(width);
@@ -311,6 +344,38 @@ test.each([
     expect(isCovered).toBe(false);
     await page.keyboard.press('Escape');
   }
+});
+
+test('from right to left, names begin at the right, in the word order of the texts', async () => {
+  const page = await open('/rtl', { viewport: { width: 375, height: 800 } });
+  const beside = await page.evaluate<
+    number[]
+  >(`[...document.querySelectorAll('.ms-session > .ms-head bdi')].map((name) => {
+    const text = document.createRange();
+    text.selectNodeContents(name);
+    return name.closest('.ms-head').getBoundingClientRect().right - text.getBoundingClientRect().right;
+  })`);
+  expect(beside.length).toBeGreaterThan(8);
+  for (const gap of beside) expect(Math.abs(gap)).toBeLessThan(1);
+  const left = (word: string): Promise<number> =>
+    page.evaluate<number>(`(() => {
+      const text = document.querySelector('.ms-name bdi').firstChild;
+      const range = document.createRange();
+      range.setStart(text, text.data.indexOf('${word}'));
+      range.setEnd(text, text.data.indexOf('${word}') + ${word.length});
+      return range.getBoundingClientRect().left;
+    })()`);
+  expect(await left('Firefox')).toBeGreaterThan(await left('على'));
+});
+
+test('on a phone, whatever people press is 44 px high; on paper, there is nothing to press', async () => {
+  const page = await open('/devices', { viewport: { width: 375, height: 800 } });
+  for (const control of await page.locator('button:visible, a:visible, summary:visible').all()) {
+    expect((await boxOf(control)).height).toBeGreaterThanOrEqual(44);
+  }
+  await page.emulateMedia({ media: 'print' });
+  expect(await page.locator('button:visible, summary:visible').count()).toBe(0);
+  expect(await page.locator('.ms-name:visible').count()).toBeGreaterThan(3);
 });
 
 test('a browser without popovers shows each question with its buttons in the place of the button', async () => {
@@ -324,6 +389,25 @@ test('a browser without popovers shows each question with its buttons in the pla
   await page.getByRole('status').waitFor();
   await row(page, 'Old laptop').getByRole('button', { name: 'Sign out' }).click();
   expect(await page.getByRole('status').innerText()).toBe('The device has been signed out.');
+});
+
+test('a layout whose policy blocks the script has a page that works, and does not notice the end', async () => {
+  const page = await open('/no-script');
+  const item = row(page, 'Firefox on Mac');
+  await openRow(item);
+  await item.getByRole('button', { name: /^Rename/ }).click();
+  await item.getByRole('textbox').fill('Old laptop');
+  await page.keyboard.press('Enter');
+  await page.getByRole('status').waitFor();
+  await opener(row(page, 'Old laptop')).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
+  expect(await page.getByRole('status').innerText()).toBe('The device has been signed out.');
+  const { session } = await sessions.verify(here);
+  await sessions.revoke('ann', session.handle);
+  expect(await page.locator('.ms-badge').isVisible()).toBe(true);
+  await opener(row(page, 'Firefox on Linux')).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click();
+  expect(await page.getByRole('alert').innerText()).toContain('signed out');
 });
 
 test('a browser that cannot place a panel shows it in the middle', async () => {

@@ -164,11 +164,47 @@ test('tabs that only ask each other soon ask the server, if the one with the con
   for (let minute = 0; minute < 3; minute += 1) {
     for (const page of pages) {
       await page.clock.runFor(30_000);
-      await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+      await page.evaluate("document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))");
     }
   }
   for (const page of pages) await page.clock.runFor(30_000);
   for (const page of pages) await page.waitForFunction('window.ended.length > 0');
+});
+
+test('a connection on which nothing comes for 45 seconds is given up for another', async () => {
+  const token = tokenOf(newUser(), 'laptop');
+  const page = await (await profile(token)).newPage();
+  await page.clock.install();
+  await here.call('mode', 'stall');
+  await page.goto(`${urlHere}/app`);
+  await page.waitForFunction("document.title === 'live'");
+  await here.call('mode', 'pass');
+  await end(token);
+  const asked = await here.call('asked');
+  await page.clock.runFor(44_000);
+  expect(await here.call('asked')).toBe(asked);
+  expect(await page.evaluate('window.ended')).toEqual([]);
+  await page.clock.runFor(1000);
+  await page.waitForFunction('window.ended.length > 0');
+  expect(await page.evaluate('window.ended')).toEqual(['session_revoked']);
+});
+
+test('a tab with the connection that another does not hear gives it up, and follows', async () => {
+  const token = tokenOf(newUser(), 'laptop');
+  const context = await profile(token);
+  const leader = await tab(context, `${urlHere}/app`);
+  await leader.waitForFunction("document.title === 'live'");
+  const other = await context.newPage();
+  await other.clock.install();
+  await other.goto(`${urlHere}/app`);
+  await other.waitForFunction("document.title === 'live'");
+  await untilStreams(here, 1);
+  const asked = Number(await here.call('asked'));
+  await other.clock.runFor(91_000);
+  await eventually('the other has asked', async () => Number(await here.call('asked')) > asked);
+  await untilStreams(here, 1);
+  await end(token);
+  for (const page of [leader, other]) await page.waitForFunction('window.ended.length > 0');
 });
 
 test('a listener that throws is reported, is called once, and ends nothing else; a 401 gives its code', async () => {

@@ -278,8 +278,8 @@ describe('a connection that fails', () => {
 });
 
 describe('the module', () => {
-  it('is under 1.5 kB as browsers load it, gzipped', () => {
-    const code = readFileSync(join(__dirname, '../../dist/esm/client/index.js'));
+  it.each(['esm', 'cjs'])('is under 1.5 kB as browsers load it, gzipped: %s', (format) => {
+    const code = readFileSync(join(__dirname, `../../dist/${format}/client/index.js`));
     expect(String(code)).toContain('watchSession');
     expect(gzipSync(code).length).toBeLessThan(1500);
   });

@@ -274,4 +274,5 @@ export const PROJECTS = [
   underNode('24'),
   underOldNode('18'),
   underOldNode('20.18'),
+  underOldNode('21'),
 ];

@@ -4,14 +4,16 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import { request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import express from 'express';
+import fc from 'fast-check';
 import { ModuleKind, ScriptTarget, transpileModule } from 'typescript';
 import { managedSessions, type ManagedSessions, type ManagedSessionsOptions } from '../../lib/index.js';
 import { createTestIssuer, createTestStore, type TestIssuer, type TestStore } from '../../lib/testing/index.js';
@@ -137,6 +139,17 @@ async function ask({ path, method }: Operation, more: Ask = {}): Promise<Respons
   });
 }
 
+/** What Node and Express send with any response. */
+const OF_ANY_SERVER = [
+  'connection',
+  'content-length',
+  'content-type',
+  'date',
+  'keep-alive',
+  'transfer-encoding',
+  'x-powered-by',
+];
+
 /** An answer as its operation describes it. Returns the status. */
 async function described(operation: Operation, response: Response): Promise<number> {
   const { status, headers } = response;
@@ -145,10 +158,16 @@ async function described(operation: Operation, response: Response): Promise<numb
   const { headers: expected = {}, content = {} } = resolved(operation.responses[String(status)]);
   for (const [header, { schema, required }] of Object.entries<Json>(expected)) {
     const value = headers.get(header);
-    expect([name, header, value !== null]).toEqual([name, header, required]);
+    if (value === null) expect([name, header, required]).toEqual([name, header, false]);
+    if (value === null) continue;
     const typed = schema.type === 'integer' ? Number(value) : value;
     expect([name, header, value, validatorOf(schema)(typed)]).toEqual([name, header, value, true]);
   }
+  const names = Object.keys(expected).map((header) => header.toLowerCase());
+  expect([
+    name,
+    [...headers.keys()].filter((header) => !OF_ANY_SERVER.includes(header) && !names.includes(header)),
+  ]).toEqual([name, []]);
   const type = headers.get('content-type')?.split(';')[0] ?? null;
   if (type === 'text/event-stream') {
     await response.body?.cancel();
@@ -201,6 +220,22 @@ describe('the router has these routes, and no others', () => {
       if (expected.includes(method)) continue;
       expect([path, method, (await fetch(url, { method, headers })).status]).toEqual([path, method, 405]);
     }
+  });
+
+  test('and so has the table of docs/reference.md', () => {
+    const reference = readFileSync(join(root, 'docs/reference.md'), 'utf8');
+    const [, section = ''] = /^## Routes\n(.*?)^```/ms.exec(reference) ?? [];
+    const cells = [...section.matchAll(/^\| <a .*?\|/gm)].map(([cell]) => cell);
+    const inTable = cells.flatMap((cell) =>
+      [...cell.matchAll(/`([A-Z]+) (.*?)`/g)].map(([, method, path]) => `${method} ${path}`),
+    );
+    const routes = OPERATIONS.map(
+      ({ path, method }) => `${method.toUpperCase()} ${path.replace('{handle}', ':handle')}`,
+    );
+    // The own session is named as well, so that it is found.
+    const named = inTable.filter((route) => !route.includes('/current'));
+    expect(named.sort()).toEqual(routes.sort());
+    for (const route of inTable) expect(routes).toContain(route.replace('/current', '/:handle'));
   });
 
   test('a HEAD is answered as its GET, without a body', async () => {
@@ -282,6 +317,190 @@ describe.each(OPERATIONS)('$method $path', (operation) => {
   });
 });
 
+describe('any request', () => {
+  const ACCEPTS = [
+    'application/json',
+    'text/html',
+    '*/*',
+    'text/event-stream',
+    'text/html;q=0.1, */*;q=0.2',
+    ';;,',
+    '',
+  ];
+  const TYPES = ['application/json', FORM, 'text/plain', 'multipart/form-data; boundary=x', 'application/x+json', ';'];
+  const BODIES = [
+    '',
+    '{}',
+    '[',
+    '{"label":"Work"}',
+    '{"label":7}',
+    'label=Work',
+    'label=%ff&label=2',
+    '{"__proto__":1}',
+  ];
+  const LONG = ['x'.repeat(5000), `label=${'y'.repeat(9000)}`, JSON.stringify({ label: 'z'.repeat(100) })];
+  const NAMES = [
+    'current',
+    'A'.repeat(22),
+    'others',
+    'selected',
+    'events',
+    'end',
+    '%',
+    '%00',
+    '..',
+    '__proto__',
+    '%F0%9F%98%80',
+    ';',
+    '*',
+  ];
+  const asked = fc.record({
+    site: fc.constantFrom('plain', 'login', 'step-up', 'limited'),
+    method: fc.constantFrom('GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS', 'PUT', 'TRACE', 'PROPFIND', 'SEARCH'),
+    path: fc.oneof(
+      fc.constantFrom(...Object.keys(API['paths'])),
+      fc.array(fc.constantFrom(...NAMES), { maxLength: 3 }).map((parts) => `/${parts.join('/')}`),
+    ),
+    name: fc.constantFrom(...NAMES, 'own', 'ended', 'of another'),
+    query: fc.constantFrom(
+      '',
+      '?',
+      '?limit=2',
+      '?limit=x',
+      '?limit=-1&limit=2',
+      '?cursor=x',
+      '?handle=',
+      '?handle=%',
+      '?%=%',
+      '?__proto__=1',
+    ),
+    who: fc.constantFrom('bearer', 'cookie', 'both', 'nobody', 'malformed', 'other', 'ended', 'two cookies'),
+    accept: fc.constantFrom(...ACCEPTS),
+    type: fc.option(fc.constantFrom(...TYPES), { nil: undefined }),
+    encoding: fc.constantFrom(undefined, undefined, 'gzip', 'identity', ''),
+    from: fc.constantFrom(undefined, 'same-origin', 'cross-site', 'none', 'x'),
+    origin: fc.constantFrom(undefined, 'null', 'https://evil.example', ''),
+    mode: fc.constantFrom(undefined, 'navigate', 'cors'),
+    body: fc.oneof(fc.constantFrom(...BODIES, ...LONG), fc.string({ unit: 'binary' })),
+    isDown: fc.boolean(),
+  });
+
+  async function sendOf(
+    request: typeof asked extends fc.Arbitrary<infer Value> ? Value : never,
+  ): Promise<IncomingMessage & { text: string }> {
+    const [token = '', ended = ''] = newPerson(2);
+    const [stranger = ''] = newPerson();
+    const handleOf = async (of: string): Promise<string> =>
+      ((await (await ask(GET_SESSION, { token: of })).json()) as Json)['handle'];
+    const names = { own: await handleOf(token), ended: await handleOf(ended), 'of another': await handleOf(stranger) };
+    await (await ask(OPERATION('delete /{handle}'), { token, handle: names.ended })).text();
+    const tokens: Readonly<Record<string, object>> = {
+      bearer: { authorization: `Bearer ${token}` },
+      cookie: { cookie: `login_token=${token}` },
+      both: { authorization: `Bearer ${token}`, cookie: `login_token=${stranger}` },
+      nobody: {},
+      malformed: { authorization: 'Bearer a.b' },
+      other: { authorization: 'Basic dTpw' },
+      ended: { authorization: `Bearer ${ended}` },
+      'two cookies': { cookie: `login_token=${token}; login_token=${stranger}` },
+    };
+    const { site, method, path, name, query, who, accept, type, encoding, from, origin: page, mode, body } = request;
+    const headers = {
+      ...tokens[who],
+      accept,
+      'content-type': type,
+      'content-encoding': encoding,
+      'sec-fetch-site': from,
+      'sec-fetch-mode': mode,
+      origin: page,
+    };
+    const sent = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
+    const named = Object.hasOwn(names, name) ? names[name as keyof typeof names] : name;
+    if (request.isDown) store.down();
+    const asking = httpRequest(origin, {
+      method,
+      path: `/${site}${path.replace('{handle}', named)}${query}`,
+      headers: { ...sent, 'content-length': Buffer.byteLength(body) },
+      agent: false,
+    });
+    asking.end(body);
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+    store.up();
+    const isStream = answer.headers['content-type'] === 'text/event-stream' && method !== 'HEAD';
+    if (isStream) answer.destroy();
+    return Object.assign(answer, { text: isStream ? '' : await text(answer) });
+  }
+
+  function isDecodable(path: string): boolean {
+    try {
+      decodeURIComponent(path);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The operation that a path and a method name, and the methods that the path has. */
+  function operationOf(
+    path: string,
+    method: string,
+  ): { readonly operation: Operation | undefined; readonly methods: readonly string[] } {
+    const plain = path.replace(/(.)\/$/, '$1').toLowerCase();
+    const exact = OPERATIONS.filter((one) => one.path === plain);
+    const parts = plain.split('/').slice(1);
+    const matching =
+      exact.length > 0
+        ? exact
+        : OPERATIONS.filter((one) => {
+            const wanted = one.path.split('/').slice(1);
+            return (
+              wanted.length === parts.length &&
+              wanted.every((part, index) => (part === '{handle}' ? parts[index] !== '' : part === parts[index]))
+            );
+          });
+    const wanted = method === 'HEAD' ? 'get' : method.toLowerCase();
+    return {
+      operation: matching.find((one) => one.method === wanted),
+      methods: matching.map((one) => one.method.toUpperCase()),
+    };
+  }
+
+  test('gets an answer that is described, and never a 5xx but 503', async () => {
+    await fc.assert(
+      fc.asyncProperty(asked, async (request) => {
+        const path = request.path.replace('{handle}', NAMES.includes(request.name) ? request.name : 'A'.repeat(22));
+        const answer = await sendOf(request);
+        const { statusCode: status = 0, headers, text: body } = answer;
+        const { operation, methods } = operationOf(path, request.method);
+        const seen = { status, type: headers['content-type'], allow: headers.allow };
+        expect([500, 501, 502, 504]).not.toContain(status);
+        // No route: it is answered as a session that is not found.
+        if (!isDecodable(path)) {
+          expect([303, 401, 403, 404, 503]).toContain(status);
+          return;
+        }
+        if (operation !== undefined) {
+          const response = new Response([204, 304].includes(status) || body === '' ? null : body, {
+            status,
+            headers: Object.entries(headers).flatMap(([name, value]) =>
+              [value ?? []].flat().map((one): [string, string] => [name, one]),
+            ),
+          });
+          if (request.method !== 'HEAD') await described(operation, response);
+          else expect([seen, String(status) in operation.responses]).toEqual([seen, true]);
+        } else if (methods.length > 0) {
+          // The page of a form leads back to the list.
+          const expected = request.method === 'OPTIONS' ? 204 : status === 303 && !methods.includes('GET') ? 303 : 405;
+          expect(status).toBe(expected);
+          const all = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
+          if (status !== 303) expect(headers.allow?.split(', ').sort()).toEqual([...all].sort());
+        } else expect([400, 404]).toContain(status);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
+
 test('one page of a list leads to the next, with the parameters that are described', async () => {
   const tokens = newPerson(3);
   for (const token of tokens) await (await ask(GET_SESSION, { token })).text();
@@ -306,7 +525,7 @@ describe('a generated client', () => {
 
   test('compiles, and signs out a device', async () => {
     const blocks = codeBlocks(DOCS, readFileSync(join(root, DOCS), 'utf8'));
-    const block = blocks.find(({ code }) => code.includes('openapi-fetch'));
+    const block = blocks.find(({ language, code }) => language === 'ts' && code.includes('openapi-fetch'));
     const [phone = '', laptop = ''] = newPerson(2);
     for (const token of [phone, laptop]) await (await ask(GET_SESSION, { token })).text();
     const program = `

@@ -14,6 +14,7 @@ import { PAGE_STYLE } from '../../lib/http/page-style.js';
 import type { RouterOptions } from '../../lib/http/router.js';
 import { codeBlocks } from '../support/readme.js';
 import { eventually } from '../support/redis.js';
+import { germanTexts } from './german-messages.js';
 import { makeSite } from './site.js';
 
 const root = join(__dirname, '../..');
@@ -103,6 +104,14 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = { actingForYou: 
 
 test('all texts are there, with their English', () => {
   expect(tableOf('All texts')).toEqual(rowsOf(englishMessages));
+});
+
+/** By their paths. */
+const namesOf = (texts: object): string[] => rowsOf(texts).map(([name = '']) => name.replace(/\(.*/, '`'));
+
+test('the German texts are all there are, apart from what has no words', () => {
+  const wordless = ['`direction`', '`notYouUrl`', '`appName`'];
+  expect(namesOf(germanTexts)).toEqual(namesOf(englishMessages).filter((name) => !wordless.includes(name)));
 });
 
 async function freePort(): Promise<number> {

@@ -647,7 +647,7 @@ describe('languages', () => {
     const html = renderPage(view({ sessions, messages: germanMessages, locale: 'de-AT', done: 'renamed' }));
     expect(html).toContain('<html lang="de-AT" dir="ltr">');
     expect(read(html)).toContain('Firefox auf Windows');
-    expect(times(html)).toContain('Zuletzt gesehen vor 3 Minuten');
+    expect(times(html)).toContain('Zuletzt aktiv vor 3 Minuten');
     const english = matches(JSON.stringify(englishMessages), /:"([^"]{6,})"/g);
     const german = matches(JSON.stringify(germanMessages), /:"([^"]{6,})"/g);
     for (const words of english.filter((candidate) => !german.includes(candidate))) {
@@ -742,7 +742,7 @@ describe('what is hostile', () => {
       fc.property(text, text, text, text, (label, location, base, cursor) => {
         const html = renderPage(
           view({
-            sessions: [session('a', { label, location: `y${location}` })],
+            sessions: [session('a', { label: `x${label}`, location: `y${location}` })],
             base,
             next: cursor,
             done: 'ended',
@@ -763,6 +763,24 @@ describe('what is hostile', () => {
 
   it('text that runs the other way is kept apart', () => {
     expect(renderPage(view({ sessions: [{ ...PHONE, label: '\u202eabc' }] }))).toContain('<bdi>\u202eabc</bdi>');
+  });
+
+  it.each(['', ' ', '\u200b\u200d', '\u202e', '\u3164', '\ufe0f', '\ud800'])('%j is no name', (blank) => {
+    const client = describeClient('okhttp/4.12.0');
+    const blanks = { label: blank, app: blank, location: blank, client };
+    const html = renderPage(view({ sessions: [session('a', blanks)] }));
+    const plain = renderPage(view({ sessions: [session('a', { client })] }));
+    expect(html).toBe(plain);
+  });
+
+  it.each<[string, Partial<PageSession>]>([
+    ['a label', { label: 'abc\u2069\u202e' }],
+    ['an app', { app: 'abc\u2069\u202e', client: describeClient('okhttp/4.12.0') }],
+  ])('and does not turn a sentence around: %s', (_what, of) => {
+    const html = renderPage(view({ sessions: [session('a', of), session('b', of)] }));
+    expect(html).toContain('Sign out abc? It will need to sign in again.');
+    const ours = html.replace(/<bdi[^>]*>[^<]*<\/bdi>/g, '').replace(/ value="[^"]*"/g, '');
+    expect(ours).not.toMatch(/[\u202a-\u202e\u2066-\u2069]/);
   });
 });
 

@@ -12,7 +12,10 @@ const CLIENT = readFileSync(new URL('../../dist/esm/client/index.js', import.met
 const { redis, options } = JSON.parse(process.argv[2]);
 const sessions = managedSessions({ ...options, store: redisStore(redis) });
 const streams = new Set();
-/** What `/events` does before the router: 'pass', 'refuse' with 503, or 'hold' until it passes again. */
+/**
+ * What `/events` does before the router: 'pass', 'refuse' with 503, or 'hold' until it passes again. 'stall': it passes, and nothing
+ * after the first event arrives.
+ */
 let mode = 'pass';
 let released = null;
 let asked = 0;
@@ -23,6 +26,7 @@ app.use(async (req, res, next) => {
   asked += 1;
   if (mode === 'refuse') return res.set('Retry-After', '1').sendStatus(503);
   if (mode === 'hold') await new Promise((resolve) => (released = resolve));
+  if (mode === 'stall') stallAfterFirst(res);
   streams.add(res);
   res.on('close', () => streams.delete(res));
   next();
@@ -51,6 +55,14 @@ app.get('/app', (_req, res) => {
     });
   </script>`);
 });
+
+function stallAfterFirst(res) {
+  const write = res.write.bind(res);
+  res.write = (...parts) => {
+    res.write = res.end = () => res;
+    return write(...parts);
+  };
+}
 
 const server = app.listen(0);
 await once(server, 'listening');

@@ -1,11 +1,14 @@
 /** The kit as a user's own supertest suite uses it. */
 
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import express from 'express';
 import request from 'supertest';
 import { describeClient } from '../../lib/http/user-agent.js';
 import { managedSessions } from '../../lib/index.js';
 import { DEVICES } from '../../lib/testing/devices.js';
-import { createTestClock, createTestIssuer, signIn } from '../../lib/testing/index.js';
+import { createTestClock, createTestIssuer, describeSessionStore, signIn } from '../../lib/testing/index.js';
 
 test('an app under test: sign in, move the clock, turn the keys', async () => {
   const clock = createTestClock();
@@ -57,10 +60,13 @@ test('an agent signs in on a device, at an address', async () => {
   expect(await listed()).toContainEqual(['Firefox', 'Windows', null, '198.51.100.4']);
   signIn(agent, { sub: 'ada' }, { device: 'Acme/3.1 (iPad; iPadOS 18.1)', issuer });
   expect(await listed()).toHaveLength(3);
-  // By default, the issuer that was created last.
+  // By default, the issuer that was created last, and of those only one that is open.
   signIn(agent, { sub: 'ada' });
   await agent.get('/').expect(401);
-  await Promise.all([sessions.close(), issuer.close(), other.close()]);
+  await other.close();
+  signIn(agent, { sub: 'ada' });
+  await agent.get('/').expect(200);
+  await Promise.all([sessions.close(), issuer.close()]);
 });
 
 test.each(Object.entries(DEVICES))('%s is shown as that', (device, userAgent) => {
@@ -79,6 +85,8 @@ test.each([
   [{ device: 7 }, 'device must be a string, got a number'],
   [{ issuer: 'my-app' }, 'issuer must be an issuer of createTestIssuer(), got a string'],
   [{ devise: 'iPhone' }, 'signIn() has no option "devise": did you mean device?'],
+  [{ ip: 'localhost' }, "ip must be an IP address such as '203.0.113.7', got a string"],
+  [{ ip: '203.0.113.7\r\nX-Admin: 1' }, "ip must be an IP address such as '203.0.113.7', got a string"],
 ])('signIn() says what is wrong with %j', async (options, message) => {
   const issuer = await createTestIssuer({ algorithms: ['HS256'] });
   const agent = { set: () => undefined };
@@ -86,10 +94,95 @@ test.each([
   await issuer.close();
 });
 
-test('signIn() says what is missing where no issuer was created', async () => {
-  jest.resetModules();
-  const kit = await import('../../lib/testing/index.js');
-  expect(() => kit.signIn({ set: () => undefined })).toThrow('createTestIssuer');
+test.each([null, undefined, 'agent', {}, { set: true }])('signIn() says what an agent is: %j is none', (agent) => {
+  expect(() => Reflect.apply(signIn, null, [agent])).toThrow(
+    new RegExp(`^signIn\\(\\): agent must be an agent such as request.agent\\(app\\) of supertest, got `),
+  );
+});
+
+test.each([null, 'ada', 7, ['ada'], new Map([['sub', 'ada']])])(
+  'claims are an object, which %p is not',
+  async (claims) => {
+    const issuer = await createTestIssuer({ algorithms: ['HS256'] });
+    const message = /claims must be an object such as { sub: 'ada' }, got /;
+    expect(() => Reflect.apply(issuer.issue, null, [claims])).toThrow(message);
+    expect(() => Reflect.apply(issuer.refresh, null, [issuer.issue(), claims])).toThrow(message);
+    expect(() => Reflect.apply(signIn, null, [{ set: () => undefined }, claims])).toThrow(message);
+    await issuer.close();
+  },
+);
+
+test('signIn() says what is missing where no issuer is open', async () => {
+  const agent = { set: () => undefined };
+  const message = 'No issuer is open: await createTestIssuer() first';
+  expect(() => signIn(agent)).toThrow(message);
+  const issuer = await createTestIssuer({ algorithms: ['HS256'] });
+  expect(signIn(agent)).toContain('.');
+  await issuer.close();
+  expect(() => signIn(agent)).toThrow(message);
+});
+
+test('an issuer may be closed twice', async () => {
+  const issuer = await createTestIssuer({ algorithms: ['HS256'] });
+  await Promise.all([issuer.close(), issuer.close()]);
+  await issuer.close();
+});
+
+test.each([
+  [['my store', undefined], 'describeSessionStore(): make must be a function that promises { store }, got undefined'],
+  [[() => undefined], 'describeSessionStore(): name must be a string, got a function'],
+])('describeSessionStore() says what is wrong with its arguments', (args, message) => {
+  expect(() => Reflect.apply(describeSessionStore, null, args)).toThrow(new TypeError(message));
+});
+
+describe('on the built package, in a process of its own', () => {
+  const KIT = join(__dirname, '../../dist/esm/testing/index.js');
+  const PACKAGE = join(__dirname, '../../dist/esm/index.js');
+
+  async function run(program: string, env: NodeJS.ProcessEnv = {}): Promise<{ stdout: string; stderr: string }> {
+    const { NODE_OPTIONS: _, ...rest } = process.env;
+    const args = ['--input-type=module', '-e', program];
+    return promisify(execFile)(process.execPath, args, { env: { ...rest, ...env } });
+  }
+
+  test('what was not closed does not keep the process alive, nor does a connection to the key set', async () => {
+    const { stdout } = await run(`
+      import { createTestIssuer, createTestStore } from ${JSON.stringify(KIT)};
+      import { managedSessions } from ${JSON.stringify(PACKAGE)};
+      const { issuer, jwksUri, issue } = await createTestIssuer();
+      const sessions = managedSessions({ issuer: { issuer, jwksUri }, store: createTestStore() });
+      await sessions.verify(issue());
+      const held = () => process.getActiveResourcesInfo().filter((name) => /^TCP|Timeout/.test(name));
+      // fetch() lets go of its side of the connection a few turns after the answer.
+      for (let turn = 0; turn < 1000 && held().length > 0; turn += 1) await new Promise(setImmediate);
+      console.log(JSON.stringify(held()));
+    `);
+    expect(JSON.parse(stdout)).toEqual([]);
+  });
+
+  test.each(['createTestIssuer', 'createTestStore', 'createTestClock'])('%s() warns in production', async (name) => {
+    const program = `
+      import * as kit from ${JSON.stringify(KIT)};
+      const made = await kit.${name}();
+      await kit.${name}().close?.();
+      await made.close?.();
+    `;
+    const { stderr } = await run(program, { NODE_ENV: 'production' });
+    expect(stderr.match(/MANAGED_SESSIONS_TEST_KIT\].*/g)).toEqual([
+      `MANAGED_SESSIONS_TEST_KIT] ManagedSessionsWarning: ${name}() was called with NODE_ENV=production: managed-sessions/testing is for tests only.`,
+    ]);
+    expect((await run(program, { NODE_ENV: 'test' })).stderr).toBe('');
+  });
+
+  test('describeSessionStore() says which runners it is for', async () => {
+    const program = `
+      import { describeSessionStore } from ${JSON.stringify(KIT)};
+      describeSessionStore('my store', async () => ({}));
+    `;
+    await expect(run(program)).rejects.toThrow(
+      'describeSessionStore() needs a test runner in which describe, it, beforeEach',
+    );
+  });
 });
 
 test('a clock stands still until it is moved', () => {
@@ -105,5 +198,5 @@ test('a clock stands still until it is moved', () => {
   clock.advance('1h');
   clock.set(0);
   expect(clock.elapsed()).toBeGreaterThanOrEqual(before + 3_600_000);
-  expect(() => clock.advance('soon' as never)).toThrow(/^duration must be/);
+  expect(() => clock.advance('soon' as never)).toThrow(/^advance\(\): duration must be/);
 });

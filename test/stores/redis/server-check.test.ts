@@ -3,10 +3,10 @@
 import { once } from 'node:events';
 import { Cluster, Redis } from 'ioredis';
 
-import { redisStore, type SessionEvents } from '../../../lib/index.js';
+import { redisStore, type ManagedSessionsOptions, type SessionEvents } from '../../../lib/index.js';
 import { ServerCheck } from '../../../lib/stores/redis/server-check.js';
 import { eventually, startCluster, type TestRedis } from '../../support/redis.js';
-import { revoked, tokenOf, untilAnswers, untilFresh, type Site } from '../../support/site.js';
+import { PATIENT, revoked, tokenOf, untilAnswers, untilFresh, type Site } from '../../support/site.js';
 import { used, type Started } from '../../support/started.js';
 import { startProxy } from '../../support/tcp-proxy.js';
 
@@ -17,10 +17,11 @@ interface Observed extends Site {
   readonly down: Error[];
 }
 
-/** Times that no busy machine exceeds. */
-const PATIENT = { storeTimeout: 20_000, revocationBound: 30_000 };
-
-async function observed(started: Started, url: string, times: Partial<typeof PATIENT> = {}): Promise<Observed> {
+async function observed(
+  started: Started,
+  url: string,
+  times: Pick<ManagedSessionsOptions, 'storeTimeout' | 'revocationBound'> = PATIENT,
+): Promise<Observed> {
   const site = await started.site({ store: redisStore(url), ...times });
   const unsafe: StoreUnsafe[] = [];
   const down: Error[] = [];
@@ -55,7 +56,7 @@ describe('the version', () => {
   test.each(['6.0', '5.0', '2.8'])('Redis %s is down, nobody is signed in, and one sentence says so', (version) =>
     used(async (started) => {
       const { url, redis } = await pretending(started, version);
-      const site = await observed(started, url, PATIENT);
+      const site = await observed(started, url);
       // Before any request.
       await untilStoreSays(site, new RegExp(`^Redis ${version}[.\\d]* is too old: .* 6\\.2 or later`));
       expect(site.sessions.health().store.ok).toBe(false);
@@ -72,7 +73,7 @@ describe('the version', () => {
   test('the very first request is not sent before the version is known', () =>
     used(async (started) => {
       const { url, redis } = await pretending(started, '6.0');
-      const site = await observed(started, url, PATIENT);
+      const site = await observed(started, url);
       const answers = await Promise.all([1, 2, 3].map((n) => site.ask(tokenOf(`user-${String(n)}`))));
       expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
       expect((await redis.cli('keys', '*:s')) as string[]).toEqual([]);
@@ -113,7 +114,7 @@ describe('the version', () => {
         lazyConnect: true,
         enableReadyCheck: false,
       });
-      const site = await started.site({ store: redisStore(client) });
+      const site = await started.site({ store: redisStore(client), ...PATIENT });
       const unsafe: StoreUnsafe[] = [];
       site.sessions.on('storeUnsafe', (event) => unsafe.push(event));
       expect((await site.ask(tokenOf('ann'))).status).toBe(200);
@@ -202,7 +203,8 @@ describe('a policy that evicts', () => {
   test('a change is found within five minutes, on a connection that stands', () =>
     used(async (started) => {
       const redis = await started.redis();
-      const site = await observed(started, redis.url);
+      // Soon: an idle feed is read all the more rarely, the longer the bound is.
+      const site = await observed(started, redis.url, { storeTimeout: 2000, revocationBound: 5000 });
       await untilFresh(site);
       const before = String(await redis.cli('info', 'stats'));
       await redis.cli('config', 'set', 'maxmemory-policy', 'allkeys-lfu');
