@@ -51,6 +51,8 @@ const SIGN_IN_LASTS = 12 * 60 * 60;
 const API_TOKEN_LASTS = 60 * 60;
 const REMEMBERED_FOR = 30 * 24 * 60 * 60;
 const BODY_LIMIT = 16 * 1024;
+/** Of passwords that are checked. With more, all threads are busy, and every page of the site waits for its files. */
+const MOST_AT_ONCE = 8;
 
 const slowHash = /** @type {(password: string, salt: string, length: number) => Promise<Buffer>} */ (promisify(scrypt));
 
@@ -76,6 +78,7 @@ export async function startIssuer({ issuer, audience, signingKey }) {
   const kid = createHash('sha256').update(String(jwk.n)).digest('base64url');
   const jwks = JSON.stringify({ keys: [{ ...jwk, kid, use: 'sig', alg: 'RS256' }] });
   const salt = randomUUID();
+  let checking = 0;
   const hashes = new Map(
     await Promise.all(
       DEMO_USERS.map(async ({ username, password }) => {
@@ -97,7 +100,8 @@ export async function startIssuer({ issuer, audience, signingKey }) {
    */
   async function signIn(username, password) {
     const user = DEMO_USERS.find((known) => known.username === username);
-    const given = await slowHash(password, salt, 32);
+    checking += 1;
+    const given = await slowHash(password, salt, 32).finally(() => (checking -= 1));
     const expected = hashes.get(username) ?? Buffer.alloc(32);
     if (!timingSafeEqual(given, expected) || user === undefined) return undefined;
     return sign(user, { sid: randomUUID() }, SIGN_IN_LASTS);
@@ -137,6 +141,7 @@ export async function startIssuer({ issuer, audience, signingKey }) {
     }
     const form = new URLSearchParams(body);
     const loginToken = form.get('login_token');
+    if (loginToken === null && checking >= MOST_AT_ONCE) return send(res, 503, '{"error":"temporarily_unavailable"}');
     const token =
       loginToken === null
         ? await signIn(form.get('username') ?? '', form.get('password') ?? '')

@@ -94,7 +94,7 @@ export type { LogoutOptions, SiteData } from './http/logout.js';
 export type { LoginUrl } from './http/login-url.js';
 // Whole, because only what is not renamed can be merged with an application's declaration.
 export * from './http/register.js';
-export type { LoginSession, LoginUser } from './http/request.js';
+export type { LoginSession } from './http/app-request.js';
 export type { RequestJudged } from './http/request-judged.js';
 export type { Handler, Next } from './http/respond.js';
 export { PAGE_STYLE_SOURCE } from './http/page.js';

@@ -23,7 +23,7 @@ import { createBackchannelLogout, type BackchannelLogoutOptions } from './http/d
 import { createSecurityEvents, type SecurityEventsOptions } from './http/doors/security-events.js';
 import { createIntrospection, type IntrospectionOptions } from './http/introspection.js';
 import { createLogout, type LogoutOptions } from './http/logout.js';
-import type { LoginUser } from './http/request.js';
+import type { LoginUser } from './http/register.js';
 import type { Handler, Next } from './http/respond.js';
 import { createRouter, type RouterOptions } from './http/router.js';
 import { createSetCookie } from './http/sign-in.js';

@@ -11,7 +11,7 @@ import type { ClientOption } from './http/client.js';
 import type { CookieOptions } from './http/cookie.js';
 import type { Origins } from './http/forgery.js';
 import type { LoginUrl } from './http/login-url.js';
-import type { LoginUser } from './http/request.js';
+import type { LoginUser } from './http/register.js';
 import type { Next } from './http/respond.js';
 import type { TokenSourceOption } from './http/token-source-option.js';
 import type { SessionStore } from './stores/store.js';

@@ -359,6 +359,17 @@ describe('in memory', () => {
     expect(answer.text).not.toMatch(/node_modules|at \w+ \(|Error:/);
   });
 
+  test('of many passwords at once, a few are checked, and the others are told to try again', async () => {
+    const form = { username: 'ada', password: 'guessed' };
+    const guess = async (): Promise<number> =>
+      (await request(site.url).post('/sign-in').set('Origin', site.url).type('form').send(form)).status;
+    const statuses = await Promise.all(Array.from({ length: 100 }, guess));
+    expect(new Set(statuses)).toEqual(new Set([401, 503]));
+    // And not because they have waited for too long.
+    expect(site.output()).toContain('The provider answered 503');
+    await signIn(site);
+  });
+
   test('what signed-in people send, and no page has', async () => {
     const [admin, device] = [await grace(), await signIn(site)];
     const token = (sent: string): request.Test => submit('/developers', device, { token: sent });

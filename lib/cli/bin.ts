@@ -2,6 +2,7 @@
 /** The command `managed-sessions`. */
 
 import '../node-version.js';
+import { createRequire } from 'node:module';
 import process from 'node:process';
 import { main } from './main.js';
 import { createTerminal, visible } from './terminal.js';
@@ -39,6 +40,7 @@ const interrupts = {
     situation = text;
   },
 };
-void main(process.argv.slice(2), { streams, terminal, interrupts }).then((code) => {
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+void main(process.argv.slice(2), { streams, terminal, interrupts, version }).then((code) => {
   process.exitCode = code;
 });

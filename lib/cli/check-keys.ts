@@ -27,6 +27,7 @@ export async function checkKeys(check: KeyCheck, report: Report): Promise<void> 
     reportConfigured(options, keys, report);
     return;
   }
+  reportTransport(location, report);
   const sentAt = Date.now();
   const where = location instanceof URL ? location.origin + location.pathname : 'the URL that discovery names';
   const request = {
@@ -53,6 +54,19 @@ export async function checkKeys(check: KeyCheck, report: Report): Promise<void> 
 function locationOf({ jwksUri, discover, issuer }: IssuerOptions): KeyLocation | null {
   if (jwksUri !== undefined) return new URL(isUrl(jwksUri) ? jwksUri.href : jwksUri);
   return discover === true && baseUrl(issuer) !== undefined ? { discover: issuer } : null;
+}
+
+function reportTransport(location: KeyLocation, report: Report): void {
+  const { protocol, hostname } = location instanceof URL ? location : new URL(location.discover);
+  if (protocol !== 'http:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
+  const says = 'The keys come over http: whoever can change what is sent on the way can sign tokens.';
+  report({
+    about: 'keys',
+    level: 'note',
+    code: 'keys_over_http',
+    says,
+    advice: 'Use https, unless the network is yours alone.',
+  });
 }
 
 /** A secret or public keys, which were checked when the rules were made. */

@@ -54,6 +54,9 @@ export async function checkToken(text: string, check: TokenCheck, report: Report
   return isLoginError(outcome) ? null : outcome;
 }
 
+/** The second part, the encrypted key, may be empty. */
+const ENCRYPTED = /^[\w-]+\.[\w-]*(?:\.[\w-]+){3}$/;
+
 function formOf(text: string, { maxTokenLength }: TokenCheck, report: Report): UnverifiedToken | null {
   try {
     requireLength(text, maxTokenLength);
@@ -61,9 +64,8 @@ function formOf(text: string, { maxTokenLength }: TokenCheck, report: Report): U
   } catch (error) {
     if (!isLoginError(error)) throw error;
     report(verdictOf(error, false));
-    const parts = text.split('.').length;
-    const says = parts === 5 ? 'It has five parts, so it is encrypted (JWE). Encrypted tokens are not accepted.' : null;
-    if (says !== null) report({ about: 'token', level: 'note', code: 'token_encrypted', says });
+    const says = 'It has five parts, so it is encrypted (JWE). Encrypted tokens are not accepted.';
+    if (ENCRYPTED.test(text)) report({ about: 'token', level: 'note', code: 'token_encrypted', says });
     return null;
   }
 }

@@ -37,7 +37,7 @@ const PLACE: readonly FlagName[] = [
 const USERS: readonly FlagName[] = [...PLACE, 'issuer'];
 const HANDLES: readonly FlagName[] = ['handle-secret-env', 'handle-secret-file'];
 const ENDING: readonly FlagName[] = ['reason', 'by', 'yes', 'tombstone-for'];
-const ALWAYS: readonly FlagName[] = ['json', 'help'];
+const ALWAYS: readonly FlagName[] = ['json', 'help', 'version'];
 
 const ISSUER: readonly FlagName[] = [
   ...(['issuer', 'audience', 'jwks-uri', 'secret-env', 'secret-file', 'public-key-file', 'algorithm'] as const),

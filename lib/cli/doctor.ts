@@ -19,7 +19,14 @@ interface Issuer {
   readonly rules: IssuerRules;
 }
 
-export async function doctor({ given }: CommandLine, streams: Streams, terminal: Terminal): Promise<ExitCode> {
+export async function doctor(
+  { given, operands }: CommandLine,
+  streams: Streams,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  if (operands.length > 0) {
+    throw new UsageError('doctor takes flags only, and the token on stdin: managed-sessions doctor … < token.txt');
+  }
   const configuration = readConfiguration(given, streams);
   const options = configuration.issuers();
   if (options.length === 0 && configuration.redis === null) {

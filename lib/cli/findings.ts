@@ -12,7 +12,10 @@ export type Level = 'ok' | 'note' | 'problem' | 'unreachable';
 
 /** By what they are about, in the order in which they are printed. A refused token, or claim, has the code of its error. */
 export const CODES = {
-  keys: ['discovery', 'keys_configured', 'key_used', 'key_skipped', 'no_usable_key', 'keys_unavailable'],
+  keys: [
+    ...(['discovery', 'keys_configured', 'keys_over_http', 'key_used', 'key_skipped', 'no_usable_key'] as const),
+    ...(['keys_unavailable'] as const),
+  ],
   clock: ['clock_agrees', 'clock_differs'],
   token: [
     ...(['token_accepted', 'header', 'claim', 'signature_unverified', 'audience_unchecked', 'provider'] as const),

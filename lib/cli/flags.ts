@@ -47,6 +47,7 @@ export const FLAGS = {
   'no-token': { value: null, does: 'do not read a token from stdin' },
   json: { value: null, does: 'print the result as JSON' },
   help: { value: null, does: 'print this' },
+  version: { value: null, does: 'print the version of the package' },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof FLAGS;
@@ -128,6 +129,7 @@ function known(name: string, raw: string, allowed: readonly FlagName[]): FlagNam
   const found = allowed.find((flag) => flag === name);
   if (found !== undefined && raw.startsWith('--')) return found;
   if (name === 'h') return 'help';
+  if (name === 'v' || name === 'V') return 'version';
   if (Object.hasOwn(SECRETS, name)) throw new UsageError(`There is no --${name}: ${String(SECRETS[name])}`);
   if (Object.hasOwn(FLAGS, name)) throw new UsageError(`This command has no --${name}`);
   throw new UsageError(`There is no flag ${shownName(name)}: ${hint(name, allowed)}`);

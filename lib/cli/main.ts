@@ -7,18 +7,29 @@ import { FLAGS, readCommandLine, refuseTokens } from './flags.js';
 import type { Surroundings } from './operator.js';
 import { columns, visible } from './terminal.js';
 
+const HELP: readonly string[] = ['help', '--help', '-h'];
+const VERSION: readonly string[] = ['version', '--version', '-v', '-V'];
+
 /** Never rejects. */
 export async function main(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
-  const { terminal, streams } = surroundings;
+  const { terminal, streams, version } = surroundings;
   try {
     refuseTokens(args);
     const [name = 'help', ...rest] = args;
-    if (name === 'help' || name === '--help' || name === '-h') {
+    if (VERSION.includes(name)) {
+      terminal.print(version);
+      return 0;
+    }
+    if (HELP.includes(name)) {
       for (const line of rest[0] === undefined ? overview() : helpOn(rest[0])) terminal.print(line);
       return 0;
     }
     const command = commandNamed(name);
     const line = readCommandLine(rest, command.flags);
+    if (line.given.version === true) {
+      terminal.print(version);
+      return 0;
+    }
     if (line.given.help === true) {
       for (const text of helpOn(name)) terminal.print(text);
       return 0;
@@ -43,7 +54,9 @@ function hasPassword(url: string | undefined): boolean {
 function commandNamed(name: string): Command {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command !== undefined) return command;
-  throw new UsageError(`There is no command ${shownName(name)}: ${hint(name, [...Object.keys(COMMANDS), 'help'])}`);
+  const names = [...Object.keys(COMMANDS), 'help', 'version'];
+  if (name.startsWith('-')) throw new UsageError(`The command comes before its flags: ${hint('', names)}`);
+  throw new UsageError(`There is no command ${shownName(name)}: ${hint(name, names)}`);
 }
 
 function helpOn(name: string): readonly string[] {
@@ -62,13 +75,17 @@ function helpOn(name: string): readonly string[] {
 }
 
 function overview(): readonly string[] {
-  const commands = Object.entries(COMMANDS).map(([name, { takes, does }]) => [`  ${name} ${takes}`, does]);
+  const commands = Object.entries(COMMANDS).map(([name, { takes, does }]) => [`  ${name} ${takes}`.trimEnd(), does]);
   return [
     'managed-sessions <command> [flags]',
     '',
-    ...columns(commands),
+    ...columns([
+      ...commands,
+      ['  help <command>', 'lists the flags of a command'],
+      ['  version', 'prints the version of the package'],
+    ]),
     '',
-    'managed-sessions help <command> lists its flags. --config FILE reads the settings from a JSON file.',
+    '--config FILE reads the settings from a JSON file.',
     'A token comes in on stdin only, and secrets by variables and files. Neither is ever printed.',
     '',
     'Exit codes: 0 done, and no problem found; 1 problems found, or not done; 2 wrong usage, nothing done;',

@@ -55,6 +55,8 @@ export interface Surroundings {
   readonly streams: Streams;
   readonly terminal: Terminal;
   readonly interrupts: Interrupts;
+  /** Of the package. */
+  readonly version: string;
 }
 
 /** Opens what the operation needs, and closes it whatever happens. No key and no token is needed. */

@@ -17,15 +17,19 @@ const WAIT_LIMIT = 60_000;
 export async function tokenFrom(stdin: Streams['stdin'], terminal: Terminal): Promise<string | null> {
   if (stdin.isTTY === true) return null;
   const bytes = await inputOf(stdin, terminal);
-  if (!isUtf8(bytes)) throw new UsageError('What came in on stdin is not text');
-  const text = bytes
-    .toString()
-    .trim()
-    .replace(/^(authorization:\s*)?bearer\s+/i, '')
-    .replace(/^(["'])(.*)\1$/s, '$2')
-    .trim();
+  // PowerShell writes UTF-16 into files.
+  if (!isUtf8(bytes) || bytes.includes(0)) throw new UsageError('What came in on stdin is not text in UTF-8');
+  const header = withoutQuotes(bytes.toString());
+  const text = withoutQuotes(header.replace(/^(authorization:\s*)?bearer\s+/i, ''));
   if (/\s/.test(text)) throw new UsageError('More than one word came in on stdin: one token is expected');
   return text === '' ? null : text;
+}
+
+function withoutQuotes(text: string): string {
+  return text
+    .trim()
+    .replace(/^(["'])(.*)\1$/s, '$2')
+    .trim();
 }
 
 function inputOf(stdin: Streams['stdin'], terminal: Terminal): Promise<Buffer> {

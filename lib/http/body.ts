@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { LoginError } from '../core/errors.js';
 import { FORM_TYPE, mediaType } from './accept.js';
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 
 /** The longest body of the routes, in bytes. */
 const BODY_LIMIT = 4096;

@@ -6,7 +6,7 @@ import proxyAddr from 'proxy-addr';
 import { kindOf } from '../core/check.js';
 import { refusePromise } from '../core/hooks.js';
 import { ownCopy } from '../core/own-copy.js';
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 
 /** Decides whether a proxy is trusted, by its address and by how many hops it is away. Only `true` trusts it. */
 export type TrustFunction = (address: string, hop: number) => boolean;

@@ -4,9 +4,9 @@ import type { IncomingMessage } from 'node:http';
 import { checkOptions, stringOrNull, type OptionKinds } from '../core/check.js';
 import { refusePromise } from '../core/hooks.js';
 import type { Client } from '../core/session.js';
+import type { AppRequest } from './app-request.js';
 import { createClientAddress, recordedAddress, type RecordIp, type TrustFunction } from './client-address.js';
 import { givenUserAgent, sightedUserAgent } from './client-hints.js';
-import type { AppRequest } from './request.js';
 import { isProgram } from './user-agent.js';
 
 /** The client, as the application knows it. Null: unknown. */

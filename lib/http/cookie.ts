@@ -5,7 +5,7 @@ import { stringifySetCookie } from 'cookie';
 import { COOKIE_ADVICE } from '../core/advice.js';
 import { aBoolean, checkOptions, oneOf, type Kind, type OptionKinds } from '../core/check.js';
 import { isLoginError } from '../core/errors.js';
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 import { addHeader } from './respond.js';
 import { createCookieReader, isSent, type CookieReader } from './sent-cookies.js';
 

@@ -3,7 +3,7 @@
 import type { Handles } from '../core/handles.js';
 import type { LiveSession } from '../ledger/ledger.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import type { LoginSession } from './request.js';
+import type { LoginSession } from './app-request.js';
 
 /** What puts sessions on requests. */
 export interface Issuing {

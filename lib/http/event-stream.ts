@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LoginError } from '../core/errors.js';
-import type { LoginSession } from './request.js';
+import type { LoginSession } from './app-request.js';
 import { isOver } from './respond.js';
 
 /** The most open streams of one session in one process. One more ends the oldest. */

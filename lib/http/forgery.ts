@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { kindOf } from '../core/check.js';
 import { diagnosed, shown, type Diagnosis } from '../core/diagnosis.js';
 import { LoginError } from '../core/errors.js';
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 import type { SentToken } from './token-source.js';
 
 /** Origins such as `https://www.example.com` whose pages may send requests with the cookie; `'any'` switches the rule off. */

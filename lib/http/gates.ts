@@ -8,8 +8,8 @@ import { isLoginError, LoginError } from '../core/errors.js';
 import { passOn } from '../core/hooks.js';
 import { ACR, MAX_AGE, requireSignIn, stepUpOf, type StepUp } from '../core/step-up.js';
 import type { VerifiedToken } from '../tokens/verify.js';
+import type { AppRequest } from './app-request.js';
 import { USUAL, type Authenticator, type Judging } from './authenticate.js';
-import type { AppRequest } from './request.js';
 import type { Handler, Next, Present, Refuse } from './respond.js';
 
 export interface RequiredOptions {

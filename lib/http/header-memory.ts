@@ -1,6 +1,6 @@
 /** Headers of earlier requests, so that a request with the same header needs one look-up. */
 
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 
 /** A header that may decide which token a request carries. */
 export interface DecidingHeader {

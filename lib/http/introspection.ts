@@ -8,10 +8,10 @@ import type { Handles } from '../core/handles.js';
 import { passOn } from '../core/hooks.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import { ownProperty } from './app-request.js';
 import type { Authenticator } from './authenticate.js';
 import { formOf } from './body.js';
 import { resultInTime } from './in-time.js';
-import { ownProperty } from './request.js';
 import { hasHeader, sendJson, sendNotAllowed, sendProblem, type Handler } from './respond.js';
 
 export interface IntrospectionOptions {

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { kindOf } from '../core/check.js';
 import type { LoginError } from '../core/errors.js';
 import { refusePromise } from '../core/hooks.js';
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 
 /**
  * A path or an absolute http(s) URL, or a function of the request that returns one. The function also gets the refusal for

@@ -6,11 +6,11 @@ import { isLoginError } from '../core/errors.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
 import { isFormPost } from './accept.js';
+import type { AppRequest } from './app-request.js';
 import type { LoginCookie } from './cookie.js';
 import type { ForgeryCheck } from './forgery.js';
 import type { Fail } from './gates.js';
 import type { LoginUrlFor } from './login-url.js';
-import type { AppRequest } from './request.js';
 import { redirect, sendNotAllowed, sendNothing, type Handler } from './respond.js';
 import type { SentToken, TokenSource } from './token-source.js';
 
@@ -29,6 +29,7 @@ const IS_SITE_DATA: Readonly<Record<SiteData, true>> = {
   prerenderCache: true,
   '*': true,
 };
+
 const SITE_DATA = Object.keys(IS_SITE_DATA);
 
 export interface LogoutOptions {

@@ -1,6 +1,20 @@
-/** The type of `req.user`, as an application declares it. */
+/** The type of `req.user`: as it is by default, and as an application declares it. */
 
-import type { LoginUser } from './request.js';
+import type { Organization } from '../core/claims.js';
+
+/** The type of `req.user`, unless the option `user` makes something else of the claims: see `Register`. */
+export interface LoginUser {
+  /** The subject. */
+  readonly id: string;
+  readonly issuer: string;
+  readonly name?: string;
+  readonly username?: string;
+  readonly email?: string;
+  /** Set if the issuer tells of organizations: see `authRocket()`. Empty if the person is not in any. */
+  readonly orgs?: readonly Organization[];
+  /** The token's whole payload, deeply frozen. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}
 
 /**
  * Gives `req.user` the type of what the option `user` returns, in every handler:

@@ -1,86 +1,11 @@
-/** A request as the frameworks hand it over, and what a login adds to it. */
+/** What is found of a request: its client, its host, whether it is on https, its path. */
 
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { isObject, kindOf } from '../core/check.js';
-import type { Organization } from '../core/claims.js';
-import type { LoginError } from '../core/errors.js';
 import type { Client, Sighting } from '../core/session.js';
-import type { RegisteredUser } from './register.js';
+import type { AppRequest } from './app-request.js';
 import type { ClientOf } from './client.js';
 import { createTrustIn, type TrustFunction } from './client-address.js';
-
-/** The type of `req.user`, unless the option `user` makes something else of the claims: see `Register`. */
-export interface LoginUser {
-  /** The subject. */
-  readonly id: string;
-  readonly issuer: string;
-  readonly name?: string;
-  readonly username?: string;
-  readonly email?: string;
-  /** Set if the issuer tells of organizations: see `authRocket()`. Empty if the person is not in any. */
-  readonly orgs?: readonly Organization[];
-  /** The token's whole payload, deeply frozen. */
-  readonly claims: Readonly<Record<string, unknown>>;
-}
-
-/** The type of `req.loginSession`: the session that this request belongs to. */
-export interface LoginSession {
-  /** Its public id; not a credential. */
-  readonly handle: string;
-  readonly startedAt: Date;
-  readonly expiresAt: Date;
-  /** Fires when the session ends, so that streams, sockets and long polls can end with it. */
-  readonly signal: AbortSignal;
-}
-
-declare global {
-  // eslint-disable-next-line @typescript-eslint/no-namespace -- the one place where Express, and passport, let types be merged
-  namespace Express {
-    // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- members come by inheritance
-    interface User extends RegisteredUser {}
-    interface Request {
-      // As passport declares it: merged declarations must be identical.
-      user?: User | undefined;
-      loginSession?: LoginSession;
-      /** Why nobody is logged in, after `optional()`. */
-      loginError?: LoginError;
-    }
-  }
-}
-
-/** A request, with what the framework and earlier middleware may have put on it. */
-export interface AppRequest extends IncomingMessage {
-  user?: unknown;
-  loginSession?: unknown;
-  loginError?: unknown;
-  readonly ip?: unknown;
-  readonly app?: unknown;
-  readonly cookies?: unknown;
-  readonly signedCookies?: unknown;
-  readonly body?: unknown;
-  readonly params?: unknown;
-  readonly secure?: unknown;
-  originalUrl?: unknown;
-}
-
-// Express gives each request a hidden class of its own, because it sets the prototype. `req.name` therefore misses the inline
-// cache every time, and a missing name is looked up in eight prototypes: five times the cost of these functions.
-
-/** The value of an own property. */
-export function ownProperty(holder: unknown, name: string): unknown {
-  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, name)) return undefined;
-  const value: unknown = Reflect.get(holder, name);
-  return value;
-}
-
-export function memberOf<Holder, Name extends keyof Holder>(holder: Holder, name: Name): Holder[Name] {
-  return holder[name];
-}
-
-export function put<Name extends 'user' | 'loginSession'>(req: AppRequest, name: Name, value: AppRequest[Name]): void {
-  req[name] = value;
-}
 
 /**
  * Throws a `TypeError` if the headers of a request are not as Node has them. They would look as if nothing was sent: no token,

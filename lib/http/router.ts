@@ -17,10 +17,10 @@ import type { LoginCookie } from './cookie.js';
 import type { EventStreams } from './event-stream.js';
 import type { Duration } from '../core/duration.js';
 import { MAX_AGE, stepUpOf } from '../core/step-up.js';
+import { ownProperty, type AppRequest, type LoginSession } from './app-request.js';
 import { signInCheck, type Fail, type SignInParts, type TokenCheck } from './gates.js';
 import { isLoginUrl, type LoginUrlFor } from './login-url.js';
 import type { Done } from './messages.js';
-import { ownProperty, type AppRequest, type LoginSession } from './request.js';
 import type { ForEachRoute, Method } from './routes.js';
 import { createCookieLogins } from './sign-in.js';
 import {

@@ -1,7 +1,7 @@
 /** The values of one cookie in a request. There may be several: for another path, or planted by a subdomain. */
 
 import { LoginError } from '../core/errors.js';
-import { ownProperty, type AppRequest } from './request.js';
+import { ownProperty, type AppRequest } from './app-request.js';
 
 /** The most values that are examined. Each costs up to one verification. */
 export const EXAMINED = 4;

@@ -3,12 +3,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { kindOf } from '../core/check.js';
 import type { PageList } from './account.js';
+import type { AppRequest } from './app-request.js';
 import type { LoginUrlFor } from './login-url.js';
 import { resultInTime } from './in-time.js';
 import { setPagePolicy } from './framing.js';
 import { doneFrom, languageFor, messagesOffered, problemOf, type MessagesOverride } from './messages.js';
 import { PAGE_HEADERS, pagePolicy, renderFragment, renderPage, type PageView } from './page.js';
-import { pathOf, wholeUrl, type AppRequest } from './request.js';
+import { pathOf, wholeUrl } from './request.js';
 import { redirect, sendHtml, type Present } from './respond.js';
 import { createTimeZone, type TimeZone } from './time-zone.js';
 

@@ -7,10 +7,11 @@ import { tokenRefused, type Emit } from '../core/events.js';
 import { tokenEndsAt } from '../core/policy.js';
 import type { Ledger, WhenStoreDown } from '../ledger/ledger.js';
 import type { VerifiedToken, Verifier } from '../tokens/verify.js';
+import type { AppRequest } from './app-request.js';
 import type { Authenticator } from './authenticate.js';
 import type { ClientOf } from './client.js';
 import type { LoginCookie } from './cookie.js';
-import { requireHeaders, type AppRequest } from './request.js';
+import { requireHeaders } from './request.js';
 
 /** Each part is prepared once. */
 export interface SignInParts {

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Kind } from '../core/check.js';
 import { refusePromise } from '../core/hooks.js';
-import type { AppRequest } from './request.js';
+import type { AppRequest } from './app-request.js';
 
 /**
  * An IANA name such as `'Europe/Berlin'`, or a function of the request that returns the reader's own, for example from a cookie

@@ -3,7 +3,7 @@
 import { types } from 'node:util';
 import { LoginError } from '../core/errors.js';
 import type { VerifiedToken } from '../tokens/verify.js';
-import type { LoginUser } from './request.js';
+import type { LoginUser } from './register.js';
 
 /** What the option `user` may return. Null, undefined and false: there is no such user. */
 export type UserResult<User> = User | null | undefined | false | PromiseLike<User | null | undefined | false>;

@@ -1,23 +1,20 @@
 /** Judges the session of each request: from memory, by asking the store, or by `whenStoreDown`. */
 
-import type { LoginError } from '../core/errors.js';
-import type { SessionUser, TokenTimes } from '../core/session.js';
-import { extendedUntil } from '../core/policy.js';
+import type { TokenTimes } from '../core/session.js';
 import { ALWAYS } from '../core/record.js';
-import { CannotTellYet, type SessionStore, type Tombstone } from '../stores/store.js';
+import { CannotTellYet } from '../stores/store.js';
 import type { VerifiedToken } from '../tokens/verify.js';
 import type { UnwrittenActivity } from './unwritten.js';
 import type { Answers } from './answers.js';
-import { callAsync, type Availability } from './availability.js';
-import type { EndedSessions } from './ended.js';
+import type { Availability } from './availability.js';
+import type { EndedRefusals } from './ended-refusals.js';
 import type { Endings } from './endings.js';
 import type { FeedFreshness } from './freshness.js';
 import { assess, isPastLifetime, standsUntil } from './knowledge.js';
-import { inferEnding, judgeAnswer, type LiveAnswer, type Verdict } from './verdict.js';
+import { judgeAnswer, type LiveAnswer } from './verdict.js';
 import { Lease } from './lease.js';
 import type { Questions } from './questions.js';
-import type { Recovery } from './recovery.js';
-import { endedError, outlivedError, refusalOf, refuseStale } from './refusals.js';
+import { outlivedError, refuseStale } from './refusals.js';
 import { Entry, type Call, type LiveSession, type Seen } from './entry.js';
 import type { SessionTable } from './table.js';
 import type { WatchedEntries } from './watchers.js';
@@ -29,20 +26,18 @@ import type { WatchedEntries } from './watchers.js';
 export type WhenStoreDown = 'refuse' | 'allow' | { readonly allowFor: number };
 
 export interface JudgeOptions {
-  readonly store: Pick<SessionStore, 'restore'>;
   readonly whenStoreDown: WhenStoreDown;
   readonly activityInterval: number;
   readonly track: (token: VerifiedToken) => boolean;
   readonly freshness: FeedFreshness;
   readonly table: SessionTable;
   readonly watched: WatchedEntries;
-  readonly ended: EndedSessions;
   readonly endings: Endings;
   readonly questions: Questions;
   readonly answers: Answers;
   readonly availability: Availability;
   readonly unwritten: UnwrittenActivity;
-  readonly recovery: Recovery;
+  readonly refusals: EndedRefusals;
 }
 
 export class Judge {
@@ -86,18 +81,18 @@ export class Judge {
 
   /** The same judgement without a sighting: nothing is recorded, extended or counted. */
   async peek(token: VerifiedToken, at: number): Promise<LiveAnswer | LiveSession> {
-    const { table, watched, freshness, questions, answers, endings } = this.#options;
+    const { table, watched, freshness, questions, answers, endings, refusals } = this.#options;
     if (endings.isBehind) endings.settle(table.peek(token.handle));
     const entry = table.peek(token.handle);
     if (entry !== undefined && assess(entry, token.times, at, freshness) === 'vouched') return entry;
-    this.#refuseKnown(token, at);
+    refusals.refuseKnown(token, at);
     const policy = table.policyOf(token.user);
     // The store ends what it finds idle: it must know of uses that are not written yet.
     const knownUse = (entry ?? watched.find(token.handle))?.knownUse(at);
     const { answer, question } = await questions.peek(token, policy, at, knownUse);
     const verdict = judgeAnswer(answer, { token, question, policy, at }, endings);
     answers.take(token, verdict);
-    if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
+    if (verdict.as !== 'live') throw refusals.errorFor(verdict, token, at);
     refuseStale(verdict.staleTokens, token.times);
     return verdict.answer;
   }
@@ -147,8 +142,8 @@ export class Judge {
     sighting: Seen,
     fresh: boolean,
   ): LiveSession | Promise<LiveSession> {
-    const { availability, questions, track } = this.#options;
-    this.#refuseKnown(token, sighting.at);
+    const { availability, questions, refusals, track } = this.#options;
+    refusals.refuseKnown(token, sighting.at);
     if (entry !== undefined && !fresh) {
       if (availability.isDown('commands') && this.#mayGoOn(entry, sighting.at))
         return this.#goOn(entry, token, sighting);
@@ -229,14 +224,14 @@ export class Judge {
     sighting: Seen,
     fresh: boolean,
   ): Promise<LiveSession> {
-    const { endings, answers } = this.#options;
+    const { endings, answers, refusals } = this.#options;
     const { at } = sighting;
     let answer;
     try {
       answer = await outcome;
     } catch (error) {
       // A notice may have arrived since the question was sent.
-      this.#refuseKnown(token, at);
+      refusals.refuseKnown(token, at);
       this.#refusePastLifetime(entry, token, at);
       this.#recordUse(entry, token, sighting);
       if (fresh || error instanceof CannotTellYet || !this.#mayGoOn(entry, at)) throw error;
@@ -244,71 +239,10 @@ export class Judge {
     }
     const verdict = judgeAnswer(answer, { token, question, policy: entry.policy, at }, endings);
     answers.take(token, verdict);
-    if (verdict.as !== 'live') throw this.#refusal(verdict, token, at);
+    if (verdict.as !== 'live') throw refusals.errorFor(verdict, token, at);
     refuseStale(verdict.staleTokens, token.times);
     this.#recordUse(entry, token, sighting);
     return entry;
-  }
-
-  /** What is certain without the store. R3, R10. */
-  #refuseKnown(token: VerifiedToken, now: number): void {
-    this.#refuseKnownEnded(token, now);
-    refuseStale(this.#options.endings.staleTokensOf(token.user.key, now), token.times);
-  }
-
-  #refuseKnownEnded(token: VerifiedToken, now: number): void {
-    const { table, endings } = this.#options;
-    const tombstone = endings.find(token.handle, now);
-    if (tombstone !== undefined) {
-      this.#extendTombstone(tombstone, token, now);
-      throw endedError(tombstone.ending);
-    }
-    const inferred = inferEnding(endings, token, table.policyOf(token.user), now);
-    if (inferred === null) return;
-    const { ending, until, isKept } = inferred;
-    if (!isKept) throw endedError(ending);
-    endings.learnInferred(token, inferred);
-    // The session may never have been seen. Then a refreshed token does not show that the cutoff ended it; a tombstone does.
-    this.#write(token.user, { handle: token.handle, ending, until }, now);
-    throw endedError(ending);
-  }
-
-  /** The answer may be that to another token, which expires earlier than this one. */
-  #refusal(verdict: Exclude<Verdict, { as: 'live' }>, token: VerifiedToken, now: number): LoginError {
-    const tombstone = this.#options.endings.find(token.handle, now);
-    if (tombstone !== undefined) this.#extendTombstone(tombstone, token, now);
-    return refusalOf(verdict, token.times);
-  }
-
-  /** A token that expires after the tombstone extends it, here and in the store. */
-  #extendTombstone(tombstone: Tombstone, { user, handle, times }: VerifiedToken, now: number): void {
-    const { table, ended } = this.#options;
-    const until = extendedUntil(tombstone.until, times, table.policyOf(user));
-    if (until > tombstone.until || ended.isUnwritten(handle)) this.#write(user, { ...tombstone, until }, now);
-  }
-
-  /** Remembers an ending and tells the store. If that fails, the next token of the session tells it again. */
-  #write(user: SessionUser, tombstone: Tombstone, now: number): void {
-    const { store, table, ended, availability, recovery } = this.#options;
-    const { handle } = tombstone;
-    const { isInferred } = ended.add(user, tombstone, true, now);
-    ended.noteWritten(handle, true);
-    const known = {
-      tombstones: [tombstone],
-      cutoff: null,
-      at: now,
-      policy: table.policyOf(user),
-      isUnseen: isInferred,
-    };
-    availability.withTimeout(callAsync(() => store.restore(user, known))).then(
-      ({ missing }) => {
-        if (missing > 0 && !isInferred) recovery.start();
-      },
-      () => {
-        // Reported as `storeDown`.
-        ended.noteWritten(handle, false);
-      },
-    );
   }
 
   // When the store cannot be asked

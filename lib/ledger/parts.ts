@@ -13,6 +13,7 @@ import { Availability, callAsync } from './availability.js';
 import { Backlog } from './backlog.js';
 import { ClockComparison } from './clocks.js';
 import { ENDED_LIMITS, EndedSessions, type EndedLimits } from './ended.js';
+import { EndedRefusals } from './ended-refusals.js';
 import { Endings } from './endings.js';
 import { reportEviction } from './eviction.js';
 import { FeedFreshness } from './freshness.js';
@@ -121,7 +122,8 @@ export function connect(options: LedgerOptions) {
   });
   const answers: Answers = new Answers({ ...known, endings, freshness, recovery });
   const track = options.track ?? (() => true);
-  const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, recovery });
+  const refusals = new EndedRefusals({ ...known, store, endings, recovery });
+  const judge: Judge = new Judge({ ...options, ...known, track, freshness, endings, questions, answers, refusals });
   const runOut = new RunOutCheck({ store, availability, watched, questions, endings });
   const revocations = new RevocationQueue({ ...options, monotonic });
   return {

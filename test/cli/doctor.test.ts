@@ -480,6 +480,13 @@ describe('what may come in', () => {
     ['huge input', ['--issuer', 'a', '--secret-env', 'S'], { input: 'a'.repeat(5_000_000) }, /More than 66000 bytes/],
     ['binary input', ['--issuer', 'a', '--secret-env', 'S'], { input: Buffer.from([0, 255, 254, 1, 128]) }, /not text/],
     ['two tokens', ['--issuer', 'a', '--secret-env', 'S'], { input: `${token}\n${token}` }, /one token is expected/],
+    [
+      'a token in UTF-16',
+      ['--issuer', 'a', '--secret-env', 'S'],
+      { input: Buffer.from(token, 'utf16le') },
+      /not text in UTF-8/,
+    ],
+    ['the name of a file without <', ['token.txt', '--issuer', 'a', '--secret-env', 'S'], {}, /the token on stdin/],
     ['a file without end', ['--config', '/dev/zero'], {}, /larger than 1048576 bytes/],
     ['a file that is not there', ['--config', 'missing.json'], {}, /cannot be read: ENOENT/],
   ];
@@ -499,6 +506,38 @@ describe('what may come in', () => {
       code: 0,
       stderr: '',
     });
+  });
+
+  test.each([
+    ['quotes around the header', (text: string) => `"Authorization: Bearer ${text}"\r\n`],
+    ['quotes within it', (text: string) => `Bearer "${text}"`],
+    ['a byte order mark', (text: string) => `\ufeff${text}\r\n`],
+  ])('%s: the token is found', async (_, around) => {
+    const { findings } = await examine(byUrl(), { input: around(good()) });
+    expect(findings.map(({ code }) => code)).toContain('token_accepted');
+  });
+
+  test.each([
+    ['five parts', 'eyJhbGciOiJSU0EtT0FFUCJ9.a.b.c.d', true],
+    ['no encrypted key', 'eyJhbGciOiJkaXIifQ..b.c.d', true],
+    ['a token that was cut off', `${token.slice(0, 60)}...`, false],
+    ['sentences', 'a.b.c.d.', false],
+  ])('%s: encrypted or not', async (_, input, isEncrypted) => {
+    const { findings } = await examine(byUrl(), { input });
+    expect(findings.some(({ code }) => code === 'token_encrypted')).toBe(isEncrypted);
+  });
+
+  test('keys over http are noted, unless they come from this machine', async () => {
+    const noted = async (url: string): Promise<boolean> => {
+      const { findings } = await examine(['--issuer', 'a', '--jwks-uri', url, '--no-token']);
+      return findings.some(({ code }) => code === 'keys_over_http');
+    };
+    const port = await freePort();
+    // 127.0.0.1 in another form, which is not spelled as such.
+    expect(await noted(`http://[::ffff:127.0.0.1]:${String(port)}/keys`)).toBe(true);
+    for (const host of ['127.0.0.1', 'localhost', '[::1]'])
+      expect([host, await noted(`http://${host}:${String(port)}/keys`)]).toEqual([host, false]);
+    expect(await noted(`https://127.0.0.1:${String(port)}/keys`)).toBe(false);
   });
 
   test.each(LINES)('%s is refused', (_, args, run, says) => isRefused(args, run, says));

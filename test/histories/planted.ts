@@ -84,7 +84,7 @@ export const PLANTED: readonly PlantedFault[] = [
   },
   {
     name: 'a session that is known to be ended passes in an outage',
-    file: 'ledger/judge.js',
+    file: 'ledger/ended-refusals.js',
     text: 'if (tombstone !== undefined) {',
     replacement: 'if (tombstone !== undefined && !this.#options.availability.isDown("commands")) {',
     breaks: ['H1', 'H2'],

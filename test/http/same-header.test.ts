@@ -2,7 +2,8 @@
 
 import { isLoginError } from '../../lib/core/errors.js';
 import { sessionHandle, sessionUser } from '../../lib/core/session.js';
-import type { AppRequest, LoginUser } from '../../lib/http/request.js';
+import type { AppRequest } from '../../lib/http/app-request.js';
+import type { LoginUser } from '../../lib/http/register.js';
 import { ISSUER, makeSite, tokenOf, type Site, type SiteOptions } from './site.js';
 
 const ANN = sessionUser(ISSUER, 'ann');

@@ -2,7 +2,7 @@
 
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
-import type { AppRequest } from '../../lib/http/request.js';
+import type { AppRequest } from '../../lib/http/app-request.js';
 
 export interface Sent {
   readonly headers?: Readonly<Record<string, string>>;

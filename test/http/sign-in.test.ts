@@ -12,7 +12,7 @@ import {
   type ManagedSessionsOptions,
   type SessionStore,
 } from '../../lib/index.js';
-import type { AppRequest } from '../../lib/http/request.js';
+import type { AppRequest } from '../../lib/http/app-request.js';
 import type { Handler } from '../../lib/http/respond.js';
 import { describeEachFramework, type TestApp } from '../support/frameworks.js';
 import { request } from './sent.js';

@@ -5,7 +5,8 @@ import express from 'express';
 import passport from 'passport';
 import type { Organization } from '../../lib/core/claims.js';
 import type { LoginError } from '../../lib/core/errors.js';
-import type { LoginSession, LoginUser } from '../../lib/http/request.js';
+import type { LoginSession } from '../../lib/http/app-request.js';
+import type { LoginUser } from '../../lib/http/register.js';
 import type { Handler, OnRefused } from '../../lib/http/respond.js';
 import type { RouterOptions } from '../../lib/http/router.js';
 import type { TokenSourceOption } from '../../lib/http/token-source-option.js';
@@ -50,6 +51,7 @@ export const from: TokenSourceOption = (req: express.Request) => req.header('x-t
 export const onRefused: OnRefused = (error: LoginError, _req: express.Request, res: express.Response) => {
   res.status(error.status).json({ code: error.code });
 };
+
 export const options: RouterOptions = { layout: async (html: string, req: express.Request) => `${req.path}${html}` };
 
 // @ts-expect-error -- a misspelt option
@@ -59,6 +61,7 @@ export const wrong: TokenSourceOption = () => 7;
 
 /** `User` is what the option `user` returns in the end, without what stands for "no such user". */
 type UserOf<Sessions> = Sessions extends ManagedSessions<infer User> ? User : never;
+
 interface Account {
   readonly plan: string;
 }

@@ -61,6 +61,6 @@ export async function commandHere(
   if (!isTTY) stdin.end(input);
   const streams = { stdin, stdout, stderr, env: { TERM: 'dumb', ...env } };
   const interrupts = { signal: new AbortController().signal, say: () => undefined };
-  const code = await main(args, { streams, terminal: createTerminal(streams), interrupts });
+  const code = await main(args, { streams, terminal: createTerminal(streams), interrupts, version: '1.2.3' });
   return { code, ...said };
 }

@@ -5,8 +5,8 @@ import { checkOptions, filledStrings, neverUndefined, refuseUnset, required } fr
 import { momentOf } from '../../core/claim-times.js';
 import { LoginError } from '../../core/errors.js';
 import type { SignedMessage } from '../../tokens/message.js';
+import { ownProperty } from '../app-request.js';
 import { formOf } from '../body.js';
-import { ownProperty } from '../request.js';
 import { sendJson, sendNothing, type Handler } from '../respond.js';
 import { createDoor, refuseWithoutIndex, type DoorParts } from './door.js';
 import { checkLogoutToken, LOGOUT_LONGEST_AGE, LOGOUT_TYPES, sessionIdOf } from './logout-token.js';
