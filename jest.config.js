@@ -15,5 +15,5 @@ export default {
   // A hang ends here; a busy machine must not.
   testTimeout: 300_000,
   // The longest tests wait for servers more than they compute.
-  maxWorkers: 2 * availableParallelism(),
+  maxWorkers: Math.ceil(1.5 * availableParallelism()),
 };
