@@ -109,8 +109,10 @@ function compileWhole() {
 /** What browsers load may come without a bundler, so it is minified here. */
 function shipped(name, text) {
   if (!/^dist\/(?:esm|cjs)\/client\/[^/]+\.js$/.test(name)) return text;
-  // Only a default export needs it, and there is none.
-  const plain = text.replace('Object.defineProperty(exports, "__esModule", { value: true });\n', '');
+  // Only a default export needs the second, and nothing here depends on the first.
+  const plain = text
+    .replace('"use strict";\n', '')
+    .replace('Object.defineProperty(exports, "__esModule", { value: true });\n', '');
   return require('terser').minify_sync(plain, { module: name.startsWith('dist/esm/'), toplevel: true }).code;
 }
 

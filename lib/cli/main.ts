@@ -21,7 +21,9 @@ export async function main(args: readonly string[], surroundings: Surroundings):
       return 0;
     }
     if (HELP.includes(name)) {
-      for (const line of rest[0] === undefined ? overview() : helpOn(rest[0])) terminal.print(line);
+      const [about = 'help'] = rest;
+      const isOverview = HELP.includes(about) || VERSION.includes(about);
+      for (const line of isOverview ? overview() : helpOn(about)) terminal.print(line);
       return 0;
     }
     const command = commandNamed(name);

@@ -63,7 +63,7 @@ export function parseLoginToken(token: unknown): LoginClaims | null {
   try {
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, '+').replace(/_/g, '/')), (char) => char.charCodeAt(0));
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    // Whatever else JSON can be begins with something else.
+    // Of all JSON, only an object begins with a brace.
     return /^\s*{/.test(text) ? (JSON.parse(text) as LoginClaims) : null;
   } catch {
     return null;
@@ -98,7 +98,10 @@ const SILENCE = 45_000;
 const LONGEST_EVENT = 9999;
 const EVENTS = 'text/event-stream';
 
-/** From whom a tab hears of its session: from the tab that leads, or, after a failure, from nobody until it tries again. */
+/**
+ * Where a tab hears of its session: from the server, from the tab that leads, or from nobody: after a failure until it tries
+ * again, and while its page is left.
+ */
 type Source = 'server' | 'tab' | 'nobody';
 
 /**
@@ -202,7 +205,7 @@ export function watchSession(url: string, { onEnded, onLive }: WatchOptions): ()
   const options = { signal: stopping.signal };
   addEventListener?.('pagehide', letGo, options);
   addEventListener?.('pageshow', onShown, options);
-  addEventListener?.('online', onShown, options);
+  addEventListener?.('online', wake, options);
   addEventListener?.('visibilitychange', onShown, options);
   connect();
   return stop;
@@ -232,11 +235,14 @@ async function readEvents(
     const decoder = new TextDecoder();
     for (let text = ''; text.length < LONGEST_EVENT;) {
       const { value, done } = await reader.read();
-      if (done) break;
+      // What was read just before may come after.
+      if (done || signal.aborted) break;
       onHeard();
       const events = (text + decoder.decode(value, { stream: true })).split('\n\n');
       text = events.pop() ?? '';
-      for (const event of events) if (!signal.aborted) onEvent(...event.split('\n'));
+      events.forEach((event) => {
+        if (!signal.aborted) onEvent(...event.split('\n'));
+      });
     }
   } catch {
     // Not reached, or cut off.
@@ -296,9 +302,10 @@ function joinTabs(
   };
 
   const request = (how: LockOptions): void => {
-    // Another tab takes the lock if it does not hear this one.
+    // Another tab takes the lock if it does not hear this one. Where there are no locks, each tab leads itself.
     locks.request(place, how, hold).catch(() => {
       if (tabs.leads) void hold(null);
+      else if (!signal.aborted) onTurn((tabs.leads = true));
     });
   };
 

@@ -1,4 +1,4 @@
-/** What stays of an ending after what people said of it was erased. */
+/** How an ending is kept after its reason and author were erased. */
 
 import type { Ending } from './session.js';
 

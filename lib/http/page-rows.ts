@@ -182,7 +182,7 @@ function withoutBlanks(session: PageSession): PageSession {
 }
 
 function visible(text: string | null): string | null {
-  return text === null || /^[\p{Z}\p{C}\p{DI}]*$/u.test(text) ? null : text;
+  return text === null || /^[\p{Z}\p{Cc}\p{Cf}\p{Cs}\p{DI}]*$/u.test(text) ? null : text;
 }
 
 /** Without the characters that would turn the rest of the sentence around. */

@@ -164,8 +164,8 @@ ${ACTIONS_STYLE}
   }
 }
 @media print {
-  .managed-sessions :is(.ms-act, .ms-session > .ms-act, summary, .ms-more) {
-    display: none;
+  .managed-sessions :is(.ms-act, summary, .ms-more) {
+    display: none !important;
   }
 }
 `);

@@ -1,4 +1,4 @@
-/** What is found of a request: its client, its host, whether it is on https, its path. */
+/** What a request tells: its client, its host, whether it is on https, its path. */
 
 import type { Socket } from 'node:net';
 import { isObject, kindOf } from '../core/check.js';

@@ -1,4 +1,4 @@
-/** `req.user`: what the option `user` returns for the claims of a token, an account or nobody, or what is made without it. */
+/** The value of `req.user`: what the option `user` returns, or the default made from the claims of the token. */
 
 import { types } from 'node:util';
 import { LoginError } from '../core/errors.js';

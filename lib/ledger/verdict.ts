@@ -68,7 +68,7 @@ export function inferEnding(
   return { ending: endingByCutoff(cutoff, null), until, isByGlobalCutoff: false, isKept };
 }
 
-/** Of the tombstone, as far as this token says. */
+/** Until when the tombstone is kept, as far as this token says. */
 function untilOf(times: TokenTimes, policy: SessionPolicy, at: number): number {
   return tombstoneUntil(timesOf(times, at), policy);
 }

@@ -60,13 +60,13 @@ export interface TestIssuer {
   /**
    * A signed token of a new sign-in. Its claims are `iss`, `sub` (`user-1`), `sid` (new each time, so that each token is a
    * session), `iat` and `exp` (an hour later); with `like`, those of the provider's tokens. Your claims override them;
-   * `undefined` removes one. Throws if there is no key of this algorithm, and a `TypeError` if the claims are no object.
+   * `undefined` removes one. Throws if there is no key of this algorithm, and a `TypeError` if the claims are not an object.
    */
   issue(claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
   /**
    * The token that the client gets for a refresh token of the same sign-in. It has the claims of the previous one, except
    * those that the provider changes: `iat` and `exp`, and often `jti`. Your claims override them, for example when a role was
-   * taken away. Throws a `TypeError` for what is no token, and for claims that are no object.
+   * taken away. Throws a `TypeError` if it is not a token, or if the claims are not an object.
    */
   refresh(token: string, claims?: Readonly<Record<string, unknown>>, options?: IssueOptions): string;
   /** New keys sign from now on. The old keys are removed from the set, unless `keepOld` is true. */

@@ -16,8 +16,8 @@ test('which is that of the package', async () => {
   expect(await command(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-test.each(['', 'help', '--help', '-h'])('%j prints all commands', async (line) => {
-  const { code, stdout, stderr } = await commandHere(line === '' ? [] : [line]);
+test.each(['', 'help', '--help', '-h', 'help help', 'help version'])('%j prints all commands', async (line) => {
+  const { code, stdout, stderr } = await commandHere(line === '' ? [] : line.split(' '));
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(
     /^managed-sessions <command> \[flags\]\n\n {2}doctor < token\.txt .*\n {2}help <command> .*\n {2}version /s,

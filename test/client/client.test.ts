@@ -99,6 +99,8 @@ const build = (module: ts.ModuleKind): string =>
 function watchSessionWith(
   ask: (...args: Parameters<typeof fetch>) => Promise<Response | undefined>,
   wait: (ms: number, connect: () => void) => void,
+  expectNews: (ms: number) => void = () => undefined,
+  around: object = {},
 ): typeof watchSession {
   const SILENCE = 45_000;
   const exports: { watchSession?: typeof watchSession } = {};
@@ -110,8 +112,10 @@ function watchSessionWith(
     fetch: ask,
     clearTimeout: () => undefined,
     setTimeout(connect: () => void, ms: number) {
-      if (ms !== SILENCE) wait(ms, connect);
+      if (ms === SILENCE) expectNews(ms);
+      else wait(ms, connect);
     },
+    ...around,
   });
   return exports.watchSession!;
 }
@@ -223,6 +227,36 @@ describe('watchSession, and what may answer in the place of the server', () => {
     expect(seen.ended).toEqual([]);
   });
 
+  it('stopped by its own listener, it does nothing more with what came at the same time', async () => {
+    const timers: number[] = [];
+    const chunks = [SIGNED_IN, ':\n\n', 'event: signed-out\ndata: {}\n\n'].map((text) => Buffer.from(text));
+    const body = new ReadableStream<Uint8Array>({
+      start(stream) {
+        for (const chunk of chunks) stream.enqueue(chunk);
+        stream.close();
+      },
+    });
+    const watch = watchSessionWith(
+      () => Promise.resolve(new Response(body, { headers: STREAM })),
+      (ms) => timers.push(ms),
+      (ms) => timers.push(ms),
+    );
+    const said: string[] = [];
+    const before = new Promise<void>((resolve) => {
+      stop = watch('/events', {
+        onLive() {
+          stop();
+          timers.length = 0;
+          resolve();
+        },
+        onEnded: ({ code }) => said.push(code),
+      });
+    });
+    await before;
+    await new Promise(setImmediate);
+    expect([said, timers]).toEqual([[], []]);
+  });
+
   it.each([
     ['a page', '<p>Sign in</p>', 'signed_out'],
     ['nothing', '', 'signed_out'],
@@ -252,6 +286,56 @@ function pausesAfter(answers: readonly (() => Response)[]): Promise<number[]> {
     watch('/events', { onEnded: () => undefined });
   });
 }
+
+describe('where a browser has locks, and refuses them', () => {
+  it('two tabs have a connection each, and both hear of the end', async () => {
+    const channels = new Set<{ onmessage?: (message: object) => void }>();
+    class Channel {
+      onmessage?: (message: object) => void;
+      constructor() {
+        channels.add(this);
+      }
+      postMessage(data?: string): void {
+        for (const other of channels) {
+          if (other !== this) queueMicrotask(() => channels.has(other) && other.onmessage?.({ data }));
+        }
+      }
+      close(): void {
+        channels.delete(this);
+      }
+    }
+    const refused = (): Promise<never> => Promise.reject(new Error('SecurityError'));
+    const streams: ReadableStreamDefaultController<Uint8Array>[] = [];
+    const send = (text: string): void => {
+      for (const stream of streams) stream.enqueue(Buffer.from(text));
+    };
+    const aborted: unknown[] = [];
+    const ended: string[] = [];
+    const stops = [1, 2].map(() => {
+      const watch = watchSessionWith(
+        (_url, options) => {
+          options?.signal?.addEventListener('abort', () => aborted.push(options));
+          const body = new ReadableStream<Uint8Array>({ start: (stream) => void streams.push(stream) });
+          return Promise.resolve(new Response(body, { headers: { 'Content-Type': 'text/event-stream' } }));
+        },
+        () => undefined,
+        () => undefined,
+        { BroadcastChannel: Channel, navigator: { locks: { request: refused } } },
+      );
+      return watch('/events', { onEnded: ({ code }) => ended.push(code) });
+    });
+    const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+    send('event: signed-in\ndata: {"handle":"AAAAAAAAAAAAAAAAAAAAAA"}\n\n');
+    await settled();
+    send(':\n\n');
+    await settled();
+    expect([streams.length, aborted]).toEqual([2, []]);
+    send('event: signed-out\ndata: {}\n\n');
+    await settled();
+    expect(ended).toEqual(['signed_out', 'signed_out']);
+    for (const stop of stops) stop();
+  });
+});
 
 describe('a connection that fails', () => {
   const unreachable = (): Response => {
