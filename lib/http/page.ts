@@ -132,9 +132,11 @@ function content(view: PageView, headings: Headings): Html {
     ${view.sessions === null ? null : pageScript}`;
 }
 
-/** The script reads there whether the session goes on. */
+/** The script reads there whether the session goes on. By the time it asks, somebody else may have signed in. */
 function events(view: PageView): Html | null {
-  return view.sessions === null ? null : markup` data-events="${mount(view)}/events"`;
+  if (view.sessions === null) return null;
+  const watched = view.current === null ? '' : `?handle=${encodeURIComponent(view.current.handle)}`;
+  return markup` data-events="${mount(view)}/events${watched}"`;
 }
 
 interface Notice {

@@ -342,6 +342,17 @@ describe('the back-forward cache', () => {
   });
 });
 
+test('a page that asks for the first time when somebody else has signed in shows nothing live', async () => {
+  await here.call('mode', 'refuse');
+  const context = await profile(tokenOf(newUser(), 'laptop'));
+  const asked = Number(await here.call('asked'));
+  const page = await tab(context, urlHere + PATH);
+  await eventually('it was refused', async () => Number(await here.call('asked')) > asked);
+  await signIn(context, tokenOf(newUser(), 'laptop'));
+  await here.call('mode', 'pass');
+  await expectEnded(page);
+});
+
 test('without JavaScript, the page works', async () => {
   const token = tokenOf(newUser(), 'laptop');
   const page = await tab(await profile(token, { javaScriptEnabled: false }), urlHere + PATH);
