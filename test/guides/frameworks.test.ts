@@ -82,7 +82,7 @@ async function expectRefused(response: Response, status: number, name: Name): Pr
   const body = await response.text();
   if ('isInBody' in FRAMEWORKS[name] && status === 401) {
     const error = expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED', reason: expect.any(String) } });
-    expect(JSON.parse(body)).toEqual({ data: null, errors: [error] });
+    expect(JSON.parse(body)).toEqual({ data: { me: null }, errors: [error] });
     return;
   }
   expect([response.status, body]).toEqual([status, expect.not.stringMatching(/\n\s+at |node_modules|file:/)]);
