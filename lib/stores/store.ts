@@ -1,6 +1,6 @@
 /**
- * The contract of a session store: what each method guarantees to the ledger. In one file, because whoever writes a store has to
- * read all of it, and most of it is prose.
+ * The contract of a session store: what each method guarantees to the ledger. It is one long file, because the author of a store has
+ * to read all of it, and most of it is prose.
  */
 
 import type { Cutoff, GlobalCutoff } from '../core/cutoff.js';

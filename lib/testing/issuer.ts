@@ -92,7 +92,7 @@ const KEY_SETS: ReadonlySet<string | undefined> = new Set([
 /** In the order in which they were created. */
 const openIssuers = new Set<TestIssuer>();
 
-/** The issuer that was created last and is not closed. Throws if there is none. */
+/** The newest issuer that is still open. Throws if there is none. */
 export function latestTestIssuer(): TestIssuer {
   const latest = [...openIssuers].at(-1);
   if (latest === undefined) throw new Error('No issuer is open: await createTestIssuer() first');
